@@ -1,0 +1,84 @@
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+/// Outcomes are values, inability is an exception. Messages are lowercase without a final dot and
+/// name what and where; the hint is a sentence that says what to do about it. Exceptions are
+/// caught in the bodies of the workers (they become a step's result) and in main, nowhere else.
+namespace lockstep {
+
+/// A place in a file that a person wrote. Lines and columns count from 1; 0 is "the file".
+struct SourceLocation {
+    std::string file;
+    int line = 0;
+    int column = 0;
+
+    /// `file:line:column`, or just `file` where there is no line.
+    [[nodiscard]] std::string text() const;
+};
+
+/// Something could not be done. Base of every exception that is not a bug.
+class Error : public std::runtime_error {
+  public:
+    explicit Error(const std::string& message, std::string hint = {})
+        : std::runtime_error(message), hint_(std::move(hint)) {}
+
+    /// What the operator should check or do; may be empty.
+    [[nodiscard]] const std::string& hint() const noexcept { return hint_; }
+
+  private:
+    std::string hint_;
+};
+
+/// The command line asks for something that does not exist (exit 2).
+class UsageError : public Error {
+    using Error::Error;
+};
+
+/// A runbook, inventory or plan file is not valid (exit 3). what() starts with the location.
+class InputError : public Error {
+  public:
+    InputError(const SourceLocation& where, const std::string& message, std::string hint = {})
+        : Error(where.text() + ": " + message, std::move(hint)), where_(where) {}
+
+    [[nodiscard]] const SourceLocation& where() const noexcept { return where_; }
+
+  private:
+    SourceLocation where_;
+};
+
+/// The other side could not be reached, or the answer was lost on the way.
+class TransportError : public Error {
+  public:
+    enum class Kind {
+        connect,    ///< no connection: nothing was sent
+        auth,       ///< the other side does not let us in: nothing was sent
+        host_key,   ///< the other side is not who we expect: nothing was sent
+        timeout,    ///< the deadline passed; what was sent may still take effect
+        lost,       ///< the connection broke after something was sent: the outcome is unknown
+        cancelled,  ///< we were told to stop waiting; what was sent may still take effect
+        protocol,   ///< the answer makes no sense
+    };
+
+    TransportError(Kind kind, const std::string& message, std::string hint = {})
+        : Error(message, std::move(hint)), kind_(kind) {}
+
+    [[nodiscard]] Kind kind() const noexcept { return kind_; }
+
+    /// Whether the other side cannot have acted on anything: a repetition is harmless.
+    [[nodiscard]] bool nothing_sent() const noexcept {
+        return kind_ == Kind::connect || kind_ == Kind::auth || kind_ == Kind::host_key;
+    }
+
+  private:
+    Kind kind_;
+};
+
+/// The record cannot be written or trusted. Always stops the run before the next change.
+class JournalError : public Error {
+    using Error::Error;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,74 @@
+#pragma once
+
+#include "base/deadline.hpp"
+#include "transport/ssh_session.hpp"
+
+#include <memory>
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <stop_token>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace lockstep {
+
+struct SqlStatement {
+    std::string text;                 ///< one statement; parameters are $1, $2, …
+    std::vector<std::string> params;  ///< sent as text, types inferred by the server
+    std::string database = "postgres";
+    bool read_only = true;  ///< enforced by the transaction, not by trust
+};
+
+struct SqlResult {
+    std::vector<std::string> columns;
+    std::vector<std::vector<std::optional<std::string>>> rows;  ///< nullopt is NULL
+};
+
+/// The server refused a statement. what() is its message; the outcome is known: nothing happened.
+class SqlError : public std::runtime_error {
+  public:
+    SqlError(const std::string& message, std::string sqlstate)
+        : std::runtime_error(message), sqlstate_(std::move(sqlstate)) {}
+
+    /// Five characters, empty where it could not be told.
+    [[nodiscard]] const std::string& sqlstate() const noexcept { return sqlstate_; }
+
+  private:
+    std::string sqlstate_;
+};
+
+/// Statements on one member's PostgreSQL. Used by one thread at a time.
+class SqlClient {
+  public:
+    virtual ~SqlClient() = default;
+
+    /// Throws SqlError when the server says no, TransportError when it could not be asked (connect)
+    /// or did not answer (lost, timeout, cancelled).
+    virtual SqlResult query(const SqlStatement& statement,
+                            Deadline deadline,
+                            std::stop_token stop) = 0;
+};
+
+/// How `psql` is started on the member, for a connection through its unix socket.
+struct PsqlSettings {
+    std::string become = "runuser -u postgres --";  ///< shell words in front of psql; may be empty
+    std::uint16_t port = 5432;
+};
+
+/// psql over an SSH session, which must outlive the client.
+[[nodiscard]] std::unique_ptr<SqlClient> make_psql_client(SshSession& session,
+                                                          PsqlSettings settings);
+
+/// libpq from here. `conninfo` is libpq's; host and port override what it says. The password, where
+/// the conninfo has none, is libpq's business (PGPASSFILE, service file).
+struct PqEndpoint {
+    std::string conninfo;
+    std::string host;
+    std::uint16_t port = 5432;
+};
+
+[[nodiscard]] std::unique_ptr<SqlClient> make_pq_client(PqEndpoint endpoint);
+
+}  // namespace lockstep

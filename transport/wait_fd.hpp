@@ -1,0 +1,15 @@
+#pragma once
+
+#include "base/deadline.hpp"
+
+#include <stop_token>
+
+namespace lockstep {
+
+enum class WaitResult { ready, deadline, cancelled };
+
+/// Waits for poll() `events` on `fd` until the deadline or a stop request. The one place in
+/// transport/ where a thread sleeps. A stop request wakes it at once.
+[[nodiscard]] WaitResult wait_fd(int fd, short events, Deadline deadline, std::stop_token stop);
+
+}  // namespace lockstep
