@@ -1,0 +1,52 @@
+#pragma once
+
+#include "base/error.hpp"
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+/// YAML as the project accepts it: one document of maps, lists and scalars. Everything that makes
+/// two readers see two things is refused with a location: duplicate keys, anchors, aliases, merge
+/// keys, tags, second documents. Scalars stay text; who reads one says what it should be.
+namespace lockstep::yaml {
+
+struct Node;
+using Entry = std::pair<Node, Node>;  ///< key (always a scalar) and value
+
+/// One node, with where it stands.
+struct Node {
+    enum class Kind { null, scalar, list, map };
+
+    Kind kind = Kind::null;
+    std::string text;   ///< of a scalar
+    bool plain = true;  ///< a scalar without quotes: `1` may be a number, `"1"` may not
+    std::vector<Node> items;
+    std::vector<Entry> entries;  ///< in the order of the file
+    SourceLocation where;
+
+    [[nodiscard]] bool is(Kind wanted) const { return kind == wanted; }
+    /// The value of a map's key, or nullptr.
+    [[nodiscard]] const Node* find(std::string_view key) const;
+    /// What it is, for messages: "a list", "the text 'abc'".
+    [[nodiscard]] std::string describe() const;
+};
+
+/// Limits that no honest file meets: 4 MiB, 64 levels, 200,000 nodes.
+/// Throws InputError with the location of what is wrong.
+[[nodiscard]] Node parse(std::string_view text, const std::string& file_name);
+[[nodiscard]] Node parse_file(const std::string& path);
+
+/// The typed reading of scalars, by the core rules of YAML 1.2 and no others: `yes` and `on` are
+/// text, `010` is not a number. Each throws InputError naming `what` it was reading.
+[[nodiscard]] std::string as_string(const Node& node, std::string_view what);
+[[nodiscard]] bool as_bool(const Node& node, std::string_view what);
+[[nodiscard]] long long as_integer(const Node& node, std::string_view what);
+
+/// Throws InputError for a key of `map` that is not in `known`, with a did-you-mean.
+void refuse_unknown_keys(const Node& map,
+                         const std::vector<std::string_view>& known,
+                         std::string_view what);
+
+}  // namespace lockstep::yaml

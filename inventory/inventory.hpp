@@ -1,0 +1,99 @@
+#pragma once
+
+#include "base/error.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+/// Clusters and how to reach them, as a person wrote them down. What is really there is in facts.hpp.
+namespace lockstep {
+
+/// Where a secret comes from. Resolved at the moment of use, never kept in a plan or journal.
+struct SecretRef {
+    struct Env {
+        std::string name;
+    };
+
+    struct File {
+        std::string path;  ///< the first line counts
+    };
+
+    struct Command {
+        std::vector<std::string> argv;  ///< the first line of its stdout counts
+    };
+
+    std::variant<Env, File, Command> source;
+    SourceLocation where;
+};
+
+/// How Patroni's REST API is spoken to.
+struct PatroniSettings {
+    std::vector<std::string> endpoints;  ///< any one that answers is enough: members are discovered
+    std::string username;                ///< empty: no basic authentication
+    std::optional<SecretRef> password;
+    std::string ca_file;
+    std::string cert_file;
+    std::string key_file;
+    bool insecure_skip_verify = false;
+};
+
+enum class Become { none, sudo };
+
+/// How members are logged into. Per member what is set there, else of the cluster, else `defaults`.
+struct SshSettings {
+    std::string host;  ///< empty: the host that Patroni publishes for the member
+    std::string user;  ///< default: the current user
+    std::uint16_t port = 22;
+    std::vector<std::string> identity_files;  ///< `identity_file`, ~ expanded; default: the usual ones
+    std::optional<SecretRef> passphrase;
+    std::string known_hosts;  ///< ~ expanded; default ~/.ssh/known_hosts
+    Become become = Become::none;
+};
+
+struct PostgresSettings {
+    enum class Via { ssh, direct };
+
+    Via via = Via::ssh;
+    std::string dsn;  ///< for direct: a libpq conninfo; host and port come from Patroni
+    std::string os_user = "postgres";  ///< for ssh: who runs psql on the member
+};
+
+/// A member that must exist, with its own settings already merged in.
+struct MemberSettings {
+    std::string name;
+    SshSettings ssh;
+    SourceLocation where;
+};
+
+struct Cluster {
+    std::string name;
+    PatroniSettings patroni;
+    SshSettings ssh;
+    PostgresSettings postgres;
+    std::string patroni_service = "patroni";
+    std::string patroni_package = "patroni";
+    std::vector<MemberSettings> members;  ///< empty: whoever Patroni lists
+    SourceLocation where;
+
+    /// The settings for a member by name: its own entry, else the cluster's.
+    [[nodiscard]] SshSettings ssh_of(std::string_view member) const;
+};
+
+struct Inventory {
+    std::string path;
+    std::string text;  ///< as read, for the hash that a run pins
+    std::vector<Cluster> clusters;
+
+    /// Throws UsageError with a did-you-mean. An empty name means the only cluster there is.
+    [[nodiscard]] const Cluster& cluster(std::string_view name) const;
+};
+
+/// Throws InputError with `file:line:column`.
+[[nodiscard]] Inventory load_inventory(const std::string& path);
+[[nodiscard]] Inventory parse_inventory(const std::string& text, const std::string& file_name);
+
+}  // namespace lockstep
