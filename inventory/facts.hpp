@@ -1,0 +1,164 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// What was observed of a cluster at one moment. Plain data: a fact that could not be had is
+/// absent (nullopt or an empty text), never a guess. The JSON of it is what `check --output json`
+/// prints *and* what expressions see as `cluster` and `member`: one rendering for both.
+namespace lockstep {
+
+/// An LSN as a byte position.
+using Lsn = std::uint64_t;
+
+/// `0/4000060` of an LSN and back; nullopt when it is none.
+[[nodiscard]] std::string format_lsn(Lsn lsn);
+[[nodiscard]] std::optional<Lsn> parse_lsn(std::string_view text);
+
+/// Whether one way to a member worked. Empty error: it did.
+struct Access {
+    bool asked = false;  ///< false: this observation did not need it
+    std::string error;
+    std::string hint;
+    bool refused = false;  ///< it answered, but does not let us in (401, 403, host key, login)
+
+    [[nodiscard]] bool ok() const { return asked && error.empty(); }
+    [[nodiscard]] bool failed() const { return asked && !error.empty(); }
+};
+
+/// Whom a slot is there for.
+enum class SlotServes {
+    member,     ///< named after a member of the cluster
+    permanent,  ///< in the `slots` of the dynamic configuration
+    consumer,   ///< a logical slot, or one that something is connected to
+    orphan,     ///< nobody that we know of
+};
+
+[[nodiscard]] std::string_view to_text(SlotServes serves);
+
+struct SlotFacts {
+    std::string name;
+    std::string type;  ///< physical | logical
+    bool active = false;
+    std::optional<Lsn> restart_lsn;  ///< absent: invalidated, or never reserved
+    std::optional<std::int64_t> retained_bytes;
+    std::string wal_status;  ///< PostgreSQL 13+; on a replica it is not to be trusted
+    SlotServes serves = SlotServes::orphan;
+    bool stuck = false;  ///< decided by diagnosis from two samples
+};
+
+/// What pg_wal holds and why it could be there.
+struct WalFacts {
+    std::int64_t bytes = 0;
+    std::int64_t files = 0;
+    std::int64_t segment_bytes = 0;
+    std::optional<Lsn> oldest;  ///< start of the oldest segment that is still there
+    std::optional<Lsn> redo;    ///< where recovery would start: last checkpoint or restartpoint
+    std::int64_t max_wal_size = 0;
+    std::int64_t min_wal_size = 0;
+    std::int64_t keep_size = 0;  ///< wal_keep_size, or wal_keep_segments before PostgreSQL 13
+
+    /// Bytes that are kept although a restart would not need them: what slots, keep_size and a
+    /// failing archiver hold. Recycled files for the future do not count.
+    [[nodiscard]] std::optional<std::int64_t> held_bytes() const;
+};
+
+struct DiskFacts {
+    std::string mount;  ///< of the data directory
+    std::int64_t free_bytes = 0;
+    std::int64_t total_bytes = 0;
+};
+
+/// The systemd unit of the Patroni daemon, seconds since the epoch by the member's own clock.
+struct UnitFacts {
+    std::string active_state;  ///< active, failed, inactive, …
+    std::string sub_state;
+    std::int64_t main_pid = 0;
+    std::int64_t started_at = 0;          ///< 0: not running
+    std::int64_t package_changed_at = 0;  ///< when the package's files last changed; 0: unknown
+};
+
+struct PatroniFacts {
+    std::string running;                 ///< by its own REST API
+    std::string installed;               ///< package version
+    std::vector<std::string> available;  ///< package versions that the member's repositories have
+};
+
+struct PostgresFacts {
+    std::string running;     ///< `17.12`
+    std::string installed;   ///< version of the server package
+    std::string package;     ///< its name: postgresql-17
+    std::string started_at;  ///< postmaster start time, as Patroni reports it
+};
+
+struct MemberFacts {
+    std::string name;
+    std::string host;     ///< where SSH goes
+    std::string api_url;  ///< `http://10.0.0.11:8008`
+    std::string pg_host;
+    std::uint16_t pg_port = 5432;
+
+    std::string role;   ///< leader | standby_leader | sync_standby | quorum_standby | replica
+    std::string state;  ///< running, streaming (a replica that streams, any Patroni version), stopped, …
+    std::optional<int> timeline;
+    std::optional<std::int64_t> lag_bytes;  ///< of a replica, behind the leader's position
+    std::optional<Lsn> position;            ///< written on a primary, replayed on a replica
+    bool in_recovery = false;
+    bool paused = false;                        ///< by the member's own word
+    std::optional<std::int64_t> dcs_last_seen;  ///< seconds since the epoch, the member's clock
+    bool cluster_unlocked = false;              ///< it sees no leader lock
+    bool pending_restart = false;
+    nlohmann::json pending_restart_reason;
+    bool scheduled_restart = false;
+    std::string system_identifier;
+    std::map<std::string, nlohmann::json> tags;
+    std::string boot_id;
+
+    PatroniFacts patroni;
+    PostgresFacts postgres;
+    std::optional<UnitFacts> unit;
+    std::optional<WalFacts> wal;
+    std::optional<DiskFacts> disk;
+    std::optional<std::vector<SlotFacts>> slots;
+
+    Access api;
+    Access ssh;
+    Access sql;
+
+    [[nodiscard]] bool is_leader() const { return role == "leader" || role == "standby_leader"; }
+    [[nodiscard]] nlohmann::json to_json() const;
+};
+
+struct ClusterFacts {
+    std::string name;    ///< of the inventory
+    std::string scope;   ///< Patroni's; empty before Patroni 3.2 told it
+    std::string leader;  ///< holder of the leader lock; empty: none
+    std::optional<int> timeline;
+    bool paused = false;    ///< by the dynamic configuration
+    nlohmann::json config;  ///< dynamic configuration as served by /config
+    bool scheduled_switchover = false;
+    bool patroni_write_refused = false;  ///< the REST API does not accept our credentials
+    std::string patroni_write_error;
+    std::vector<MemberFacts> members;  ///< by name
+    std::chrono::system_clock::time_point observed_at;
+    std::chrono::steady_clock::time_point sampled_at;
+
+    [[nodiscard]] const MemberFacts* find(std::string_view member) const;
+    [[nodiscard]] MemberFacts* find(std::string_view member);
+    [[nodiscard]] const MemberFacts* leader_member() const { return find(leader); }
+    /// Dynamic configuration with Patroni's defaults: 10 s and 30 s.
+    [[nodiscard]] std::chrono::seconds loop_wait() const;
+    [[nodiscard]] std::chrono::seconds ttl() const;
+
+    /// The shape of `check --output json`, without status and findings.
+    [[nodiscard]] nlohmann::json to_json() const;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lockstep {
+
+enum class Severity { info, warning, critical };
+
+[[nodiscard]] std::string_view to_text(Severity severity);
+
+/// One result of `check`: what, where, how we know, and what to do about it.
+struct Finding {
+    std::string id;  ///< stable: `slot.stuck`
+    Severity severity = Severity::warning;
+    std::string member;   ///< empty: the cluster
+    std::string subject;  ///< the slot, the parameter, …; with id and member it names the finding
+    std::string message;
+    std::string remedy;
+    std::string source;  ///< where the knowledge comes from: `patroni#3184`; may be empty
+
+    [[nodiscard]] nlohmann::json to_json() const;
+};
+
+/// Every id there is, for validation and did-you-mean.
+[[nodiscard]] const std::vector<std::string>& finding_ids();
+
+/// The worst severity, or nullopt-like `info` for none.
+[[nodiscard]] Severity worst(const std::vector<Finding>& findings);
+
+}  // namespace lockstep

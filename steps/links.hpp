@@ -1,0 +1,72 @@
+#pragma once
+
+#include "inventory/facts.hpp"
+#include "inventory/inventory.hpp"
+#include "transport/http_client.hpp"
+#include "transport/process_runner.hpp"
+#include "transport/sql_client.hpp"
+#include "transport/ssh_session.hpp"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+/// The live connections of a run: one SSH session and one HTTP client a member, opened at first
+/// use and kept to the end.
+namespace lockstep {
+
+/// Makes connections; the seam under which tests put their fakes.
+struct LinkFactory {
+    std::function<std::unique_ptr<SshSession>(SshEndpoint)> ssh = make_libssh2_session;
+    std::function<std::unique_ptr<HttpClient>(HttpSettings)> http = make_curl_client;
+    std::function<std::unique_ptr<SqlClient>(PqEndpoint)> pq = make_pq_client;
+    std::function<std::unique_ptr<ProcessRunner>()> process = make_process_runner;
+};
+
+/// Everything that reaches one member. Whoever uses `ssh` or `sql` holds `ssh_use` meanwhile, and
+/// `http_use` for `http`: a session serves one thread at a time.
+struct MemberLink {
+    std::string member;
+    SshSettings ssh_settings;
+    std::unique_ptr<SshSession> ssh;
+    std::unique_ptr<SqlClient> sql;  ///< through ssh, or direct
+    std::unique_ptr<HttpClient> http;
+    std::mutex ssh_use;
+    std::mutex http_use;
+
+    /// `text` as root on the member: as it is, or under sudo.
+    [[nodiscard]] std::string as_root(const std::string& script) const;
+};
+
+/// Links by member; made when first asked for. Safe to use from several threads.
+class Links {
+  public:
+    Links(const Cluster& cluster, LinkFactory factory);
+
+    /// `at` says where the member is: host, api_url, pg_port.
+    MemberLink& of(const MemberFacts& at);
+    /// A client for the cluster's REST endpoints, for discovery. Not for concurrent use.
+    HttpClient& discovery();
+    /// One more session to a member, owned by the caller: for work beside the run's own.
+    [[nodiscard]] std::unique_ptr<SshSession> extra_session(const MemberFacts& at);
+    [[nodiscard]] ProcessRunner& process() { return *process_; }
+    [[nodiscard]] const Cluster& cluster() const { return cluster_; }
+
+  private:
+    [[nodiscard]] SshEndpoint endpoint(const MemberFacts& at);
+    [[nodiscard]] HttpSettings http_settings();
+
+    const Cluster& cluster_;
+    LinkFactory factory_;
+    std::unique_ptr<ProcessRunner> process_;
+    std::mutex mutex_;
+    std::map<std::string, std::unique_ptr<MemberLink>> links_;
+    std::unique_ptr<HttpClient> discovery_;
+};
+
+/// The text of a secret. Throws Error that names the reference, never the value.
+[[nodiscard]] Secret resolve_secret(const SecretRef& ref, ProcessRunner& processes);
+
+}  // namespace lockstep
