@@ -1,0 +1,31 @@
+#pragma once
+
+#include "engine/runbook.hpp"
+#include "engine/step_runner.hpp"
+
+#include <optional>
+#include <string>
+
+/// Invariants of a whole run, looked at before and after each change.
+namespace lockstep {
+
+/// The guards there are, in the form of actions, for the loader.
+[[nodiscard]] const ActionCatalog& guard_catalog();
+
+/// Why the run must stop, or nullopt. `start` is what was observed when the plan was made. A fact
+/// that a guard needs and that is not known is a reason to stop.
+[[nodiscard]] std::optional<std::string> check_guard(const GuardSpec& guard,
+                                                     const ClusterFacts& start,
+                                                     const ClusterFacts& now);
+
+/// Whether it needs more than quick facts.
+[[nodiscard]] bool needs_full_facts(const GuardSpec& guard);
+
+/// The settings of `write_probe`, where the runbook has that guard.
+[[nodiscard]] std::optional<ProbeSettings> write_probe_settings(const Runbook& runbook);
+
+/// Why the run has failed by what the probe saw: its gap or its errors.
+[[nodiscard]] std::optional<std::string> check_write_probe(const Runbook& runbook,
+                                                           const ProbeReport& report);
+
+}  // namespace lockstep

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+/// The durable record of runs: what was intended, what came of it. Append only, hash-chained.
+namespace lockstep {
+
+enum class RecordKind {
+    run_started,
+    step_intent,   ///< about to act: attempt, operations and the undo, frozen
+    step_result,   ///< what is known afterwards
+    step_skipped,  ///< nothing to do: payload says why
+    guard_tripped,
+    note,
+    run_ended,
+};
+
+[[nodiscard]] std::string_view to_text(RecordKind kind);
+[[nodiscard]] std::optional<RecordKind> parse_record_kind(std::string_view text);
+
+struct JournalRecord {
+    std::int64_t seq = 0;  ///< from 1, without gaps
+    std::string at;        ///< ISO 8601, UTC
+    RecordKind kind = RecordKind::note;
+    std::string step;      ///< id; empty: the run
+    std::string member;
+    nlohmann::json payload;
+};
+
+/// What a run is about; written once, before its first record.
+struct RunHeader {
+    std::string id;  ///< `20261123-091502-3f2a`
+    std::string cluster;
+    std::string runbook;
+    std::string plan_hash;
+    std::string started_at;
+    std::string started_by;  ///< `user@host`
+    std::string reason;
+    std::string engine_version;
+    std::string runbook_text;    ///< pinned: a run never looks at the files again
+    std::string inventory_text;
+    nlohmann::json inputs;       ///< secrets masked
+    nlohmann::json plan;
+};
+
+/// Keeps runs. A failed write is a JournalError, and nothing is done after it.
+class JournalStore {
+  public:
+    virtual ~JournalStore() = default;
+
+    virtual void create(const RunHeader& run) = 0;
+    /// Durable when it returns.
+    virtual void append(const std::string& run, const JournalRecord& record) = 0;
+
+    /// Newest first.
+    [[nodiscard]] virtual std::vector<RunHeader> runs() = 0;
+    /// nullopt: no such run. A unique prefix of an id is enough.
+    [[nodiscard]] virtual std::optional<RunHeader> find(const std::string& run) = 0;
+    /// Throws JournalError when the chain is broken.
+    [[nodiscard]] virtual std::vector<JournalRecord> records(const std::string& run) = 0;
+};
+
+/// SQLite in `folder`, made when missing with mode 0700; the files are 0600. Refuses a network file
+/// system, where SQLite's WAL is not safe (sqlite.org/wal.html), and a database of another program.
+[[nodiscard]] std::unique_ptr<JournalStore> open_sqlite_journal(const std::string& folder);
+
+/// A new id from the time and a random tail.
+[[nodiscard]] std::string make_run_id(std::chrono::system_clock::time_point now);
+
+}  // namespace lockstep

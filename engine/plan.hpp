@@ -1,0 +1,61 @@
+#pragma once
+
+#include "engine/runbook.hpp"
+#include "engine/step_runner.hpp"
+#include "inventory/finding.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lockstep {
+
+/// One step on one member, in the order of a plan.
+struct PlannedStep {
+    std::string id;      ///< `replicas.install`, `drop[legacy]`
+    std::string uses;
+    std::string member;  ///< empty: the cluster
+    const StepSpec* spec = nullptr;
+    std::vector<const StepSpec*> within;  ///< the blocks around it, outermost first
+    std::optional<Value> item;            ///< of for_each
+    std::vector<std::size_t> after;       ///< steps that must be over before this one may start
+    std::string group;  ///< the fan-out that max_failed counts over: id of the step or block with `on`
+
+    Verdict verdict = Verdict::may;
+    std::string because;
+    std::vector<Operation> operations;
+    std::vector<Operation> undo;
+    std::vector<std::string> notes;
+    nlohmann::json probed;
+    bool changes = false;
+};
+
+/// Runbook x inventory x observed facts. A value: executing it needs nothing else.
+struct Plan {
+    std::shared_ptr<const Runbook> runbook;
+    std::string cluster;
+    std::string inventory_path;
+    std::string inventory_hash;
+    Value::Map inputs;
+    Value::Map vars;
+    ClusterFacts facts;
+    std::vector<Finding> findings;    ///< everything `check` would say
+    std::vector<Finding> blocked_by;  ///< empty: ready
+    std::vector<PlannedStep> steps;
+    std::string hash;
+
+    [[nodiscard]] bool ready() const { return blocked_by.empty(); }
+    /// No step will or may change anything.
+    [[nodiscard]] bool nothing_to_do() const;
+    /// Exit code of a blocked plan: 16 when a needed member cannot be reached, else 4.
+    [[nodiscard]] int refusal_code() const;
+    [[nodiscard]] nlohmann::json to_json() const;
+};
+
+/// SHA-256 in hex.
+[[nodiscard]] std::string sha256(std::string_view text);
+
+}  // namespace lockstep

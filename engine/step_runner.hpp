@@ -1,0 +1,131 @@
+#pragma once
+
+#include "engine/action_schema.hpp"
+#include "engine/expression.hpp"
+#include "inventory/facts.hpp"
+#include "inventory/finding.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+/// The engine's only door to the world: it knows that steps can be previewed and run, not how.
+namespace lockstep {
+
+/// One exact command or request, as text for people. What `plan` prints is what a run sends.
+struct Operation {
+    enum class Kind { ssh, http, sql, local };
+
+    Kind kind = Kind::ssh;
+    std::string text;
+};
+
+[[nodiscard]] std::string_view to_text(Operation::Kind kind);
+
+/// A step with everything put in: one action on one member, or on the cluster.
+struct StepCall {
+    std::string id;      ///< `replicas.install`
+    std::string uses;
+    std::string member;  ///< empty: the cluster
+    Value::Map with;     ///< rendered; defaults of the schema are the action's business
+    std::map<std::string, Expression, std::less<>> expressions;  ///< params of kind expression
+    Scope scope;  ///< `inputs`, `vars`, `steps`, `item`; the action adds `cluster` and `member`
+    nlohmann::json probed;  ///< what probe() found when the plan was made
+    std::vector<std::string> open_temporaries;  ///< `patroni.pause` while this run has paused
+    std::chrono::milliseconds timeout{0};
+    int attempt = 1;
+};
+
+enum class Verdict { will, wont, may };
+
+[[nodiscard]] std::string_view to_text(Verdict verdict);
+
+/// What a step would do, given the facts. Made without any I/O.
+struct Preview {
+    Verdict verdict = Verdict::will;
+    std::string because;
+    std::vector<Operation> operations;
+    std::vector<Operation> undo;
+    std::vector<Finding> blocked_by;  ///< why this must not be started; empty: it may
+    std::vector<std::string> notes;   ///< what a person should know: what it costs, what stays
+    /// The facts as they will be when it is done, so that later steps are judged by them; may be empty.
+    std::function<void(ClusterFacts&)> effect;
+};
+
+enum class StepOutcome {
+    succeeded,
+    already_done,  ///< it looked, and there was nothing to do
+    failed,        ///< it did not work, and we know how
+    unreachable,   ///< the member could not be reached; nothing was sent
+    in_doubt,      ///< something was sent and the answer is not known
+    cancelled,     ///< stopped before it acted
+};
+
+[[nodiscard]] std::string_view to_text(StepOutcome outcome);
+
+struct StepResult {
+    StepOutcome outcome = StepOutcome::succeeded;
+    std::string message;                 ///< one line: what happened, or why not
+    std::string hint;                    ///< what to do, when it failed
+    std::vector<std::string> last_lines; ///< the end of its output, when it failed
+    nlohmann::json output;               ///< for `register`; null: nothing
+    std::vector<Finding> findings;       ///< what a gate refused on
+    /// What the step learned about the cluster, for the facts of later steps; may be empty.
+    std::function<void(ClusterFacts&)> learned;
+};
+
+/// Answer to start(): which step ended, and how.
+struct StepEvent {
+    std::size_t index = 0;  ///< as given to start()
+    StepResult result;
+};
+
+/// What the write probe saw, while it ran.
+struct ProbeReport {
+    std::int64_t writes = 0;
+    std::int64_t errors = 0;
+    std::chrono::milliseconds longest_gap{0};
+    std::string last_error;
+};
+
+struct ProbeSettings {
+    std::chrono::milliseconds every{100};
+    bool over_ssh = true;  ///< from the leader's own host, else from here by libpq
+};
+
+class StepRunner {
+  public:
+    virtual ~StepRunner() = default;
+
+    /// The whole cluster. quick: roles, versions, pause. full: and packages, disks, slots, WAL.
+    [[nodiscard]] virtual ClusterFacts observe(bool full, std::stop_token stop) = 0;
+    /// What is wrong with it; takes a second sample of suspicious slots first.
+    [[nodiscard]] virtual std::vector<Finding> diagnose(ClusterFacts& facts,
+                                                        std::stop_token stop) = 0;
+
+    /// Looks, for a plan, at what the facts do not hold; changes nothing. Null where all is known.
+    [[nodiscard]] virtual nlohmann::json probe(const StepCall& call,
+                                               const ClusterFacts& facts,
+                                               std::stop_token stop) = 0;
+    [[nodiscard]] virtual Preview preview(const StepCall& call, const ClusterFacts& facts) = 0;
+
+    /// Starts the step on a worker. Each start() is answered by exactly one event.
+    virtual void start(std::size_t index, StepCall call, const ClusterFacts& facts) = 0;
+    /// The next event; blocks while steps run. nullopt when `wake_at` passes first.
+    [[nodiscard]] virtual std::optional<StepEvent> wait(std::chrono::milliseconds at_most) = 0;
+    /// Asks what runs to stop waiting; its events still come.
+    virtual void cancel_all() = 0;
+
+    virtual void start_write_probe(const ProbeSettings& settings, const ClusterFacts& facts) = 0;
+    /// nullopt: none was started.
+    [[nodiscard]] virtual std::optional<ProbeReport> write_probe() = 0;
+    virtual void stop_write_probe() = 0;
+};
+
+}  // namespace lockstep
