@@ -30,6 +30,7 @@ struct Access {
     bool refused = false;  ///< it answered, but does not let us in (401, 403, host key, login)
 
     [[nodiscard]] bool ok() const { return asked && error.empty(); }
+
     [[nodiscard]] bool failed() const { return asked && !error.empty(); }
 };
 
@@ -64,14 +65,16 @@ struct WalFacts {
     std::int64_t max_wal_size = 0;
     std::int64_t min_wal_size = 0;
     std::int64_t keep_size = 0;  ///< wal_keep_size, or wal_keep_segments before PostgreSQL 13
+    std::int64_t max_slot_wal_keep_size = -1;  ///< PostgreSQL 13+; -1: without limit
 
     /// Bytes that are kept although a restart would not need them: what slots, keep_size and a
     /// failing archiver hold. Recycled files for the future do not count.
     [[nodiscard]] std::optional<std::int64_t> held_bytes() const;
 };
 
+/// Where pg_wal is: that file system is the one that a stuck slot fills.
 struct DiskFacts {
-    std::string mount;  ///< of the data directory
+    std::string mount;
     std::int64_t free_bytes = 0;
     std::int64_t total_bytes = 0;
 };
@@ -96,6 +99,7 @@ struct PostgresFacts {
     std::string installed;   ///< version of the server package
     std::string package;     ///< its name: postgresql-17
     std::string started_at;  ///< postmaster start time, as Patroni reports it
+    std::string data_directory;
 };
 
 struct MemberFacts {
@@ -105,8 +109,12 @@ struct MemberFacts {
     std::string pg_host;
     std::uint16_t pg_port = 5432;
 
-    std::string role;   ///< leader | standby_leader | sync_standby | quorum_standby | replica
-    std::string state;  ///< running, streaming (a replica that streams, any Patroni version), stopped, …
+    /// leader | standby_leader | sync_standby | quorum_standby | replica; `primary` is one that
+    /// runs as primary without holding the leader lock.
+    std::string role;
+    std::string
+        state;  ///< running, streaming (a replica that streams, any Patroni version), stopped, …
+    bool listed = false;  ///< in Patroni's own list of members, /cluster
     std::optional<int> timeline;
     std::optional<std::int64_t> lag_bytes;  ///< of a replica, behind the leader's position
     std::optional<Lsn> position;            ///< written on a primary, replayed on a replica
@@ -131,15 +139,20 @@ struct MemberFacts {
     Access api;
     Access ssh;
     Access sql;
+    /// What was asked on the member and could not be found out, with the reason: `disk`, `unit`,
+    /// `patroni_package`, `postgres_package`.
+    std::map<std::string, std::string> unknown;
 
     [[nodiscard]] bool is_leader() const { return role == "leader" || role == "standby_leader"; }
+
     [[nodiscard]] nlohmann::json to_json() const;
 };
 
 struct ClusterFacts {
     std::string name;    ///< of the inventory
-    std::string scope;   ///< Patroni's; empty before Patroni 3.2 told it
-    std::string leader;  ///< holder of the leader lock; empty: none
+    std::string scope;   ///< Patroni's
+    std::string leader;  ///< holder of the leader lock; empty: none, or unknown by cluster_error
+    std::string cluster_error;  ///< why /cluster gave no list of members; empty: it did
     std::optional<int> timeline;
     bool paused = false;    ///< by the dynamic configuration
     nlohmann::json config;  ///< dynamic configuration as served by /config
@@ -152,7 +165,9 @@ struct ClusterFacts {
 
     [[nodiscard]] const MemberFacts* find(std::string_view member) const;
     [[nodiscard]] MemberFacts* find(std::string_view member);
+
     [[nodiscard]] const MemberFacts* leader_member() const { return find(leader); }
+
     /// Dynamic configuration with Patroni's defaults: 10 s and 30 s.
     [[nodiscard]] std::chrono::seconds loop_wait() const;
     [[nodiscard]] std::chrono::seconds ttl() const;

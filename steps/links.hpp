@@ -47,22 +47,29 @@ class Links {
 
     /// `at` says where the member is: host, api_url, pg_port.
     MemberLink& of(const MemberFacts& at);
-    /// A client for the cluster's REST endpoints, for discovery. Not for concurrent use.
+    /// A client for the cluster's REST endpoints. Not for concurrent use.
     HttpClient& discovery();
+    /// One more HTTP client with the cluster's settings, owned by the caller.
+    [[nodiscard]] std::unique_ptr<HttpClient> extra_http();
     /// One more session to a member, owned by the caller: for work beside the run's own.
     [[nodiscard]] std::unique_ptr<SshSession> extra_session(const MemberFacts& at);
+
     [[nodiscard]] ProcessRunner& process() { return *process_; }
+
     [[nodiscard]] const Cluster& cluster() const { return cluster_; }
 
   private:
     [[nodiscard]] SshEndpoint endpoint(const MemberFacts& at);
     [[nodiscard]] HttpSettings http_settings();
+    /// Each reference is resolved once; `mutex_` is held.
+    [[nodiscard]] Secret secret(const SecretRef& ref);
 
     const Cluster& cluster_;
     LinkFactory factory_;
     std::unique_ptr<ProcessRunner> process_;
     std::mutex mutex_;
     std::map<std::string, std::unique_ptr<MemberLink>> links_;
+    std::map<std::string, Secret> secrets_;  ///< by what the reference says
     std::unique_ptr<HttpClient> discovery_;
 };
 

@@ -1,0 +1,68 @@
+#include "inventory/finding.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace lockstep {
+
+std::string_view to_text(Severity severity) {
+    switch (severity) {
+        case Severity::critical:
+            return "critical";
+        case Severity::warning:
+            return "warning";
+        case Severity::info:
+            break;
+    }
+    return "info";
+}
+
+nlohmann::json Finding::to_json() const {
+    const auto or_null = [](const std::string& text) {
+        return text.empty() ? nlohmann::json(nullptr) : nlohmann::json(text);
+    };
+    return {
+        {"id", id},
+        {"severity", to_text(severity)},
+        {"member", or_null(member)},
+        {"subject", or_null(subject)},
+        {"message", message},
+        {"remedy", or_null(remedy)},
+        {"source", or_null(source)},
+    };
+}
+
+const std::vector<std::string>& finding_ids() {
+    static const std::vector<std::string> k_ids = {
+        "patroni.mixed_versions",
+        "patroni.known_bad_pair",
+        "patroni.not_restarted",
+        "patroni.write_refused",
+        "slot.stuck",
+        "slot.lost",
+        "wal.growing",
+        "wal.oversize",
+        "disk.low",
+        "replication.not_streaming",
+        "replication.lag",
+        "replication.timeline",
+        "cluster.no_leader",
+        "cluster.two_primaries",
+        "cluster.paused",
+        "cluster.scheduled_action",
+        "member.unreachable",
+        "member.leftover",
+        "postgres.pending_restart",
+        "postgres.not_restarted",
+        "config.drift",
+    };
+    return k_ids;
+}
+
+Severity worst(const std::vector<Finding>& findings) {
+    const auto found = std::ranges::max_element(findings, {}, &Finding::severity);
+    return found == findings.end() ? Severity::info : found->severity;
+}
+
+}  // namespace lockstep
