@@ -43,7 +43,8 @@ struct ActionSchema {
     bool changes = false;    ///< may change something; false: it only looks, also in a preview
     bool repeatable = true;  ///< running it twice ends as running it once
     bool temporary = false;  ///< its change is meant to be taken back before the run ends
-    std::string ends;        ///< the temporary action that this one takes back: `patroni.pause`
+    std::string ends;         ///< the temporary action that this one takes back: `patroni.pause`
+    std::string measured_as;  ///< of a temporary one: the field of `measured` with how long it lasted
     /// The params of which at most one may be given, and exactly one where any of them is required.
     std::vector<std::string> one_of;
     std::vector<ParamSchema> params;

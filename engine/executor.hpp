@@ -55,33 +55,46 @@ class Executor {
     void record(RecordKind kind, const PlannedStep* step, nlohmann::json payload);
     void loop(std::stop_token stop);
     void start_ready(std::stop_token stop);
-    bool may_start(std::size_t index) const;
+    [[nodiscard]] bool may_start(std::size_t index) const;
+    [[nodiscard]] bool chain_broken(const PlannedStep& step) const;
     void begin(std::size_t index, std::stop_token stop);
     void launch(std::size_t index, StepCall call, const Preview& preview);
+    void skip(const PlannedStep& step, StepState state, const std::string& because);
+    void refuse(std::size_t index, const StepResult& result);
     void finish(const StepEvent& event);
-    [[nodiscard]] bool retry_later(const StepEvent& event);
-    void settle_outcome(std::size_t index, const StepResult& result);
-    [[nodiscard]] std::optional<std::string> tripped_guard(std::stop_token stop, bool force_full);
-    void refresh(std::stop_token stop, bool full);
+    void judge(std::size_t index, const StepResult& result);
+    [[nodiscard]] bool within_limits(const PlannedStep& step) const;
+    void track_temporary(const PlannedStep& step, StepOutcome outcome);
+
+    /// What a guard says, or nullopt. Looks at the cluster first.
+    [[nodiscard]] std::optional<std::string> tripped_guard(std::stop_token stop);
+    void refresh(bool full, std::stop_token stop);
     void give_back_temporaries();
-    void prove_healed(std::stop_token stop);
-    [[nodiscard]] Scope scope_for(const PlannedStep& step) const;
-    [[nodiscard]] nlohmann::json measure() const;
+    void give_back(const std::string& temporary);
+    void final_proof(std::stop_token stop);
+    [[nodiscard]] RunEnd end();
+    [[nodiscard]] nlohmann::json measure();
     void fail(Failure failure);
+
+    [[nodiscard]] const StepProgress& progress(std::size_t index) const;
+    [[nodiscard]] const ActionSchema& schema_of(const PlannedStep& step) const;
+    [[nodiscard]] RenderedStep render(const PlannedStep& step) const;
 
     Setup setup_;
     RunHeader header_;
     RunState state_;
     std::int64_t next_seq_ = 1;
-    ClusterFacts facts_;                     ///< the latest known
-    Value::Map registered_;                  ///< `steps` of expressions
-    std::vector<std::string> temporaries_;   ///< open ones of this run: action names
+    ClusterFacts facts_;     ///< the latest known
+    Clock::Steady full_at_;  ///< when the slow part of them was last read
+    Value::Map registered_;  ///< `steps` of expressions
     std::map<std::size_t, int> attempts_;
     std::map<std::size_t, Clock::Steady> retry_at_;
     std::size_t running_ = 0;
     std::optional<Failure> failure_;
-    std::optional<Clock::Steady> paused_since_;
-    std::chrono::milliseconds paused_{0};
+
+    /// Temporary changes of this run that are in force, oldest first, and since when.
+    std::vector<std::pair<std::string, Clock::Steady>> open_;
+    std::map<std::string, std::chrono::milliseconds> lasted_;  ///< by `measured_as`
 };
 
 }  // namespace lockstep

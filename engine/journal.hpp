@@ -29,7 +29,7 @@ struct JournalRecord {
     std::int64_t seq = 0;  ///< from 1, without gaps
     std::string at;        ///< ISO 8601, UTC
     RecordKind kind = RecordKind::note;
-    std::string step;      ///< id; empty: the run
+    std::string step;  ///< id; empty: the run
     std::string member;
     nlohmann::json payload;
 };
@@ -44,9 +44,9 @@ struct RunHeader {
     std::string started_by;  ///< `user@host`
     std::string reason;
     std::string engine_version;
-    std::string runbook_text;    ///< pinned: a run never looks at the files again
+    std::string runbook_text;  ///< pinned: a run never looks at the files again
     std::string inventory_text;
-    nlohmann::json inputs;       ///< secrets masked
+    nlohmann::json inputs;  ///< secrets masked
     nlohmann::json plan;
 };
 

@@ -15,14 +15,16 @@ namespace lockstep {
 
 /// One step on one member, in the order of a plan.
 struct PlannedStep {
-    std::string id;      ///< `replicas.install`, `drop[legacy]`
+    std::string id;  ///< `replicas.install`, `drop[legacy]`
     std::string uses;
     std::string member;  ///< empty: the cluster
     const StepSpec* spec = nullptr;
     std::vector<const StepSpec*> within;  ///< the blocks around it, outermost first
     std::optional<Value> item;            ///< of for_each
     std::vector<std::size_t> after;       ///< steps that must be over before this one may start
-    std::string group;  ///< the fan-out that max_failed counts over: id of the step or block with `on`
+    std::string
+        group;  ///< the fan-out it belongs to: the id of the step or block with `on`; or empty
+    const StepSpec* fan_out = nullptr;  ///< that step or block: its strategy says what may fail
 
     Verdict verdict = Verdict::may;
     std::string because;
@@ -31,6 +33,7 @@ struct PlannedStep {
     std::vector<std::string> notes;
     nlohmann::json probed;
     bool changes = false;
+    bool idle = false;  ///< a temporary change, or its end, that covers no change: left out
 };
 
 /// Runbook x inventory x observed facts. A value: executing it needs nothing else.
@@ -48,12 +51,16 @@ struct Plan {
     std::string hash;
 
     [[nodiscard]] bool ready() const { return blocked_by.empty(); }
+
     /// No step will or may change anything.
     [[nodiscard]] bool nothing_to_do() const;
     /// Exit code of a blocked plan: 16 when a needed member cannot be reached, else 4.
     [[nodiscard]] int refusal_code() const;
     [[nodiscard]] nlohmann::json to_json() const;
 };
+
+[[nodiscard]] nlohmann::json to_json(const std::vector<Operation>& operations);
+[[nodiscard]] nlohmann::json to_json(const std::vector<Finding>& findings);
 
 /// SHA-256 in hex.
 [[nodiscard]] std::string sha256(std::string_view text);

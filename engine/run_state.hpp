@@ -58,12 +58,19 @@ class RunState {
     void apply(const JournalRecord& record);
 
     [[nodiscard]] const std::vector<StepProgress>& steps() const { return steps_; }
+
     [[nodiscard]] RunPhase phase() const { return phase_; }
+
     [[nodiscard]] std::optional<int> exit_code() const { return exit_code_; }
+
     [[nodiscard]] const std::string& ended_at() const { return ended_at_; }
+
     [[nodiscard]] const nlohmann::json& measured() const { return measured_; }
+
     [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
+
     [[nodiscard]] const std::string& failure() const { return failure_; }
+
     /// A changing step was started, whatever came of it.
     [[nodiscard]] bool changed_anything() const;
     [[nodiscard]] const StepProgress* find(std::string_view step, std::string_view member) const;

@@ -37,6 +37,7 @@ struct StepCall {
     std::map<std::string, Expression, std::less<>> expressions;  ///< params of kind expression
     Scope scope;  ///< `inputs`, `vars`, `steps`, `item`; the action adds `cluster` and `member`
     nlohmann::json probed;  ///< what probe() found when the plan was made
+    std::vector<std::string> heals;  ///< findings that this run is there to cure
     std::vector<std::string> open_temporaries;  ///< `patroni.pause` while this run has paused
     std::chrono::milliseconds timeout{0};
     int attempt = 1;

@@ -263,4 +263,28 @@ Json ClusterFacts::to_json() const {
     };
 }
 
+void ClusterFacts::update(const ClusterFacts& quick) {
+    ClusterFacts merged = quick;
+    for (MemberFacts& now : merged.members) {
+        const MemberFacts* known = find(now.name);
+        if (known == nullptr) {
+            continue;
+        }
+        now.patroni.installed = known->patroni.installed;
+        now.patroni.available = known->patroni.available;
+        now.postgres.installed = known->postgres.installed;
+        now.postgres.package = known->postgres.package;
+        now.boot_id = known->boot_id;
+        now.unit = known->unit;
+        now.wal = known->wal;
+        now.disk = known->disk;
+        now.slots = known->slots;
+        now.ssh = known->ssh;
+        now.sql = known->sql;
+    }
+    merged.patroni_write_refused = patroni_write_refused;
+    merged.patroni_write_error = patroni_write_error;
+    *this = std::move(merged);
+}
+
 }  // namespace lockstep

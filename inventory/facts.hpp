@@ -172,6 +172,9 @@ struct ClusterFacts {
     [[nodiscard]] std::chrono::seconds loop_wait() const;
     [[nodiscard]] std::chrono::seconds ttl() const;
 
+    /// Takes over what a quick observation says; packages, disks, WAL and slots stay as known.
+    void update(const ClusterFacts& quick);
+
     /// The shape of `check --output json`, without status and findings.
     [[nodiscard]] nlohmann::json to_json() const;
 };

@@ -21,6 +21,9 @@ struct Finding {
     std::string message;
     std::string remedy;
     std::string source;  ///< where the knowledge comes from: `patroni#3184`; may be empty
+    /// Only a person can decide to end it (an orphaned slot): no version change cures it, and a run
+    /// that nobody told to does not touch it.
+    bool needs_decision = false;
 
     [[nodiscard]] nlohmann::json to_json() const;
 };

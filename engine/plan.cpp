@@ -1,0 +1,128 @@
+#include "engine/plan.hpp"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <array>
+
+namespace lockstep {
+
+std::string_view to_text(Operation::Kind kind) {
+    switch (kind) {
+        case Operation::Kind::ssh:
+            return "ssh";
+        case Operation::Kind::http:
+            return "http";
+        case Operation::Kind::sql:
+            return "sql";
+        case Operation::Kind::local:
+            return "local";
+    }
+    return "?";
+}
+
+std::string_view to_text(Verdict verdict) {
+    switch (verdict) {
+        case Verdict::will:
+            return "will";
+        case Verdict::wont:
+            return "wont";
+        case Verdict::may:
+            return "may";
+    }
+    return "?";
+}
+
+std::string_view to_text(StepOutcome outcome) {
+    switch (outcome) {
+        case StepOutcome::succeeded:
+            return "succeeded";
+        case StepOutcome::already_done:
+            return "already_done";
+        case StepOutcome::failed:
+            return "failed";
+        case StepOutcome::unreachable:
+            return "unreachable";
+        case StepOutcome::in_doubt:
+            return "in_doubt";
+        case StepOutcome::cancelled:
+            return "cancelled";
+    }
+    return "?";
+}
+
+bool Plan::nothing_to_do() const {
+    return std::ranges::none_of(steps, [](const PlannedStep& step) {
+        return step.changes && step.verdict != Verdict::wont;
+    });
+}
+
+int Plan::refusal_code() const {
+    const bool unreachable = std::ranges::any_of(
+        blocked_by, [](const Finding& finding) { return finding.id == "member.unreachable"; });
+    return unreachable ? 16 : 4;
+}
+
+nlohmann::json to_json(const std::vector<Operation>& operations) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const Operation& operation : operations) {
+        list.push_back({{"kind", to_text(operation.kind)}, {"text", operation.text}});
+    }
+    return list;
+}
+
+nlohmann::json to_json(const std::vector<Finding>& findings) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const Finding& finding : findings) {
+        list.push_back(finding.to_json());
+    }
+    return list;
+}
+
+nlohmann::json Plan::to_json() const {
+    nlohmann::json planned = nlohmann::json::array();
+    for (const PlannedStep& step : steps) {
+        planned.push_back({
+            {"id", step.id},
+            {"uses", step.uses},
+            {"member", step.member.empty() ? nlohmann::json(nullptr) : nlohmann::json(step.member)},
+            {"verdict", to_text(step.verdict)},
+            {"because", step.because},
+            {"changes", step.changes},
+            {"actions", lockstep::to_json(step.operations)},
+            {"undo", lockstep::to_json(step.undo)},
+            {"notes", step.notes},
+            {"point_of_no_return", false},
+        });
+    }
+    return {
+        {"plan_hash", hash},
+        {"runbook", runbook->name},
+        {"runbook_hash", sha256(runbook->text)},
+        {"cluster", cluster},
+        {"inventory_hash", inventory_hash},
+        {"inputs", Value(inputs).to_json()},
+        {"facts", facts.to_json()},
+        {"findings", lockstep::to_json(findings)},
+        {"verdict", ready() ? "ready" : "blocked"},
+        {"blocked_by", lockstep::to_json(blocked_by)},
+        {"steps", planned},
+    };
+}
+
+std::string sha256(std::string_view text) {
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned int length = 0;
+    if (EVP_Digest(text.data(), text.size(), digest.data(), &length, EVP_sha256(), nullptr) != 1) {
+        throw Error("libcrypto cannot compute a SHA-256");
+    }
+    constexpr std::string_view k_hex = "0123456789abcdef";
+    std::string hex;
+    for (unsigned int i = 0; i < length; ++i) {
+        hex += k_hex[digest.at(i) >> 4U];
+        hex += k_hex[digest.at(i) & 0xfU];
+    }
+    return hex;
+}
+
+}  // namespace lockstep

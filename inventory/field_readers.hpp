@@ -1,0 +1,44 @@
+#pragma once
+
+#include "base/yaml.hpp"
+#include "inventory/inventory.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+/// The single values of an inventory. Each reader throws InputError at the value's place.
+namespace lockstep::inventory_fields {
+
+/// What paths in an inventory are relative to: never the folder lockstep happens to run in.
+struct PathBase {
+    std::string folder;  ///< of the inventory file
+    std::string home;    ///< what `~` means
+};
+
+/// The login name of whoever runs lockstep, and their home: $HOME, else what the system says.
+[[nodiscard]] std::string current_user();
+[[nodiscard]] std::string home_folder();
+
+/// Throws where the node is not a map; `what` is "cluster", "ssh", …
+void require_map(const yaml::Node& node, std::string_view what);
+
+/// A name for a command line: not empty, without white space, not like an option.
+[[nodiscard]] std::string read_word(const yaml::Node& node, std::string_view what);
+[[nodiscard]] std::string read_path(const yaml::Node& node,
+                                    std::string_view what,
+                                    const PathBase& base);
+[[nodiscard]] std::uint16_t read_port(const yaml::Node& node);
+
+/// `{env: NAME}`, `{file: PATH}` or `{command: [argv…]}`. No message ever shows a secret.
+[[nodiscard]] SecretRef read_secret(const yaml::Node& node,
+                                    std::string_view what,
+                                    const PathBase& base);
+
+/// `http(s)://host:port`, without a path: a single `/` at the end is taken off.
+[[nodiscard]] std::string read_endpoint(const yaml::Node& node);
+
+/// A libpq conninfo without a password, and without the host and port that Patroni knows.
+[[nodiscard]] std::string read_dsn(const yaml::Node& node);
+
+}  // namespace lockstep::inventory_fields
