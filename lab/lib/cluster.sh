@@ -59,9 +59,15 @@ build_cluster() {
   wait_for 60 cluster_ready || die "the replicas do not stream within 60 s" "$(why_not_ready | paste -sd';')"
 
   inventory >"$RUN/inventory.yaml"
-  printf 'MEMBER_COUNT=%q\nBASE=%q\nUP_LEADER=%q\nUP_REPLICA=%q\n' "$MEMBER_COUNT" "$BASE" "$UP_LEADER" "$UP_REPLICA" >"$RUN/settings"
+  rest_view n1 /config | jq -S . >"$RUN/dynamic.json"
+  save_settings
   trap - EXIT INT TERM HUP
   say "lab '$LAB_NAME' is up after $((SECONDS - started)) s: $(running_versions)"
+}
+
+# The settings are written last: a lab without them is not up.
+save_settings() {
+  printf 'MEMBER_COUNT=%q\nBASE=%q\nUP_LEADER=%q\nUP_REPLICA=%q\n' "$MEMBER_COUNT" "$BASE" "$UP_LEADER" "$UP_REPLICA" >"$RUN/settings"
 }
 
 give_up_building() {
@@ -164,8 +170,9 @@ end_process() {
   wait_for 5 process_gone "$pid" || kill -KILL "$pid" 2>/dev/null || true
 }
 
-process_gone() { ! kill -0 "$1" 2>/dev/null; }
-start_time() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
+process_gone() { [[ -z $(start_time "$1") ]]; }
+# Prints nothing for a process that has ended, reaped or not.
+start_time() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '$1 != "Z" { print $20 }'; }
 
 # ---- inventory, status -----------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # used by the other parts
 # What every part of the lab needs: where things are, how to fail, how to wait, how to reach a member.
 
 LAB_NAME=${LOCKSTEP_LAB:-lab}

@@ -1,1 +1,188 @@
 # shellcheck shell=bash
+# reset: from whatever a test has left back to a healthy cluster that n1 leads, in the versions asked for.
+# It mends what it can name and rebuilds the lab when that does not lead there in time.
+
+RESET_SECONDS=45
+
+cluster_reset() {
+  local started=$SECONDS
+  check_host
+  take_lock "lab-$LAB_NAME" 300
+  load_settings
+  local leader_patroni=$UP_LEADER replica_patroni=$UP_REPLICA
+  while [[ $# -gt 0 ]]; do
+    case $1 in
+      --leader-patroni) leader_patroni=${2-} ;;
+      --replica-patroni) replica_patroni=${2-} ;;
+      *) usage_error "reset: unknown option '$1'" ;;
+    esac
+    shift 2 || usage_error "reset: the last option lacks its value"
+  done
+  package_version "$leader_patroni" >/dev/null
+  package_version "$replica_patroni" >/dev/null
+
+  if reset_in_place "$leader_patroni" "$replica_patroni"; then
+    say "lab '$LAB_NAME' is reset after $((SECONDS - started)) s: $(running_versions)"
+  else
+    say "lab: $reset_stage did not succeed after $((SECONDS - started)) s ($(why_not_ready | paste -sd';')); building the cluster afresh"
+    local up_leader=$UP_LEADER up_replica=$UP_REPLICA
+    build_cluster "$MEMBER_COUNT" "$leader_patroni" "$replica_patroni"
+    UP_LEADER=$up_leader UP_REPLICA=$up_replica
+    save_settings
+  fi
+}
+
+# within: runs wait_for with what is left of the time for a reset.
+within() { wait_for $((reset_deadline > SECONDS ? reset_deadline - SECONDS : 1)) "$@"; }
+
+reset_in_place() {
+  local leader_patroni=$1 replica_patroni=$2 file
+  reset_deadline=$((SECONDS + RESET_SECONDS))
+  reset_stage="ending the lab's own helpers"
+  for file in "$RUN"/writer/pid "$RUN"/timers/*; do [[ ! -e $file ]] || end_process "$file"; done
+
+  reset_stage="mending the hosts"
+  # shellcheck disable=SC2046
+  in_parallel mend_host $(members) || return 1
+  reset_stage="waiting for Patroni on every member"
+  within patroni_answers_everywhere || return 1
+  reset_stage="restoring Patroni's dynamic configuration"
+  within restore_dynamic_configuration || return 1
+  reset_stage="waiting for a leader"
+  within leader || return 1
+  cancel_scheduled
+  reset_stage="giving the leadership to n1"
+  holds_lock n1 || within lead_with_n1 || return 1
+  reset_stage="changing Patroni versions"
+  change_versions "$leader_patroni" "$replica_patroni" || return 1
+  reset_stage="waiting until every replica streams"
+  within cluster_ready || return 1
+  reset_stage="dropping foreign slots"
+  drop_foreign_slots
+}
+
+# ---- hosts -----------------------------------------------------------------------------------
+
+mend_host() {
+  local member=$1 dir
+  dir=$(dir_of "$member")
+  reconnect "$member"
+  unblock_replication "$member"
+  rm -f "$dir/postgres/lab-filler"
+  if ! init_of "$member" >/dev/null; then boot_member "$member"; fi
+  wait_for 20 has_booted "$member" || { say "lab: $member does not boot"; return 1; }
+  cmp -s "$dir/hostkey" "$dir/root/etc/ssh/ssh_host_ed25519_key" || restore_host_key "$member"
+  cmp -s "$dir/patroni.yml" "$dir/root/etc/patroni/config.yml" || {
+    install_patroni_configuration "$member"
+    in_member "$member" timeout 10 systemctl reload patroni 2>/dev/null || true
+  }
+  in_member "$member" timeout 40 sh -c '
+    # Thaw first: a frozen process can block all that follows.
+    for process in /proc/[0-9]*; do
+      if grep -q "^State:[[:space:]]*T" "$process/status" 2>/dev/null; then kill -CONT "${process#/proc/}"; fi
+    done
+    rm -f /usr/sbin/policy-rc.d
+    if [ -d /run/systemd/system/patroni.service.d ]; then rm -r /run/systemd/system/patroni.service.d && systemctl daemon-reload; fi
+    # What a run of lockstep that a test has cut short leaves on a member.
+    systemctl stop "lockstep-*" 2>/dev/null
+    systemctl reset-failed 2>/dev/null
+    rm -rf /var/lib/lockstep /run/lockstep
+    [ -z "$(apt-mark showhold)" ] || apt-mark showhold | xargs apt-mark unhold >/dev/null
+    [ -z "$(dpkg --audit)" ] || dpkg --configure -a >/dev/null
+    units="ssh patroni"
+    [ "$(systemctl is-enabled etcd 2>/dev/null)" = masked ] || units="ssh etcd patroni"
+    systemctl is-active --quiet $units || systemctl --no-block start $units
+    ' || { say "lab: the services of $member cannot be started"; return 1; }
+}
+
+has_booted() { in_member "$1" timeout 3 systemctl is-active --quiet multi-user.target || in_member "$1" timeout 3 systemctl is-active --quiet dbus.service; }
+
+# ---- cluster ---------------------------------------------------------------------------------
+
+patroni_answers_everywhere() {
+  local member
+  for member in $(members); do rest_view "$member" | jq -e .patroni.version || return 1; done
+}
+
+# The configuration as it was after `up`, which ends a pause too.
+restore_dynamic_configuration() {
+  local now
+  now=$(rest_view n1 /config | jq -S .) || return 1
+  [[ $now = "$(<"$RUN/dynamic.json")" ]] || REST_TIMEOUT=5 rest PUT n1 /config "$(<"$RUN/dynamic.json")"
+}
+
+cancel_scheduled() {
+  local cluster member
+  cluster=$(rest_view n1 /cluster) || return 0
+  jq -e 'has("scheduled_switchover") | not' <<<"$cluster" >/dev/null || rest DELETE n1 /switchover >/dev/null || true
+  for member in $(jq -r '.members[] | select(.scheduled_restart) | .name' <<<"$cluster"); do rest DELETE "$member" /restart >/dev/null || true; done
+}
+
+lead_with_n1() {
+  local current
+  holds_lock n1 && return 0
+  current=$(leader) || return 1
+  [[ $current != n1 ]] || return 1
+  rest_view "$current" | jq -e 'any(.replication[]?; .application_name == "n1" and .state == "streaming")' || return 1
+  rest POST "$current" /switchover "{\"leader\": \"$current\", \"candidate\": \"n1\"}" || true
+  holds_lock n1
+}
+
+# ---- versions --------------------------------------------------------------------------------
+
+change_versions() {
+  local member package todo=()
+  for member in $(members); do
+    package=$(package_version "$([[ $member = n1 ]] && echo "$1" || echo "$2")")
+    has_version "$member" "$package" || todo+=("$member=$package")
+  done
+  [[ ${#todo[@]} -gt 0 ]] || return 0
+  # In pause the restart of a daemon stops no PostgreSQL and moves no leader, so all members can go at once.
+  rest PATCH n1 /config '{"pause": true}' >/dev/null || return 1
+  within paused_everywhere || return 1
+  in_parallel install_patroni "${todo[@]}" || return 1
+  for member in "${todo[@]}"; do within has_version "${member%%=*}" "${member#*=}" || return 1; done
+  within holds_lock n1 || return 1
+  rest PATCH n1 /config '{"pause": null}' >/dev/null
+}
+
+# has_version M PACKAGE-VERSION: both installed and running.
+has_version() {
+  # shellcheck disable=SC2016
+  [[ $(in_member "$1" dpkg-query -W -f '${db:Status-Abbrev}${Version}' patroni) = "ii $2" ]] &&
+    [[ $(rest_view "$1" | jq -r .patroni.version) = "${2%%-*}" ]]
+}
+
+# A member's own key says so only after a whole loop in pause; the REST API may say so a moment earlier, which is too early to restart it.
+paused_everywhere() {
+  local keys
+  keys=$(etcdctl_on_a_member get --prefix /service/lab/members/ --print-value-only) || return 1
+  jq -e -s --argjson count "$MEMBER_COUNT" 'map(select(.pause)) | length == $count' <<<"$keys"
+}
+
+etcdctl_on_a_member() {
+  local member
+  for member in $(etcd_members); do in_member "$member" timeout 5 etcdctl "$@" 2>/dev/null && return; done
+  return 1
+}
+
+install_patroni() {
+  local member=${1%%=*} version=${1#*=}
+  # Where the package is there and only the daemon is old, apt would do nothing.
+  in_member "$member" timeout 60 env DEBIAN_FRONTEND=noninteractive sh -c '
+    apt-get install -y -qq -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold --allow-downgrades "patroni=$1" >/tmp/lab-install.log 2>&1 ||
+      { cat /tmp/lab-install.log >&2; exit 1; }' sh "$version" || { say "lab: apt cannot install patroni $version on $member"; return 1; }
+  wait_for 15 has_version "$member" "$version" || in_member "$member" timeout 40 systemctl restart patroni
+}
+
+# ---- slots -----------------------------------------------------------------------------------
+
+drop_foreign_slots() {
+  local member dropped="" names
+  names=$(members | sed "s/.*/'&'/" | paste -sd,)
+  for member in $(members); do
+    dropped+=$(sql "$member" "select slot_name, pg_drop_replication_slot(slot_name) from pg_replication_slots
+      where not active and slot_name not in ($names)") || return 1
+  done
+  [[ -z $dropped ]] || checkpoint_everywhere
+}
