@@ -25,16 +25,23 @@ struct Node {
     std::vector<Node> items;
     std::vector<Entry> entries;  ///< in the order of the file
     SourceLocation where;
+    /// Where the text of a scalar begins: after its quote, or on the line after `|` and `>`. Exact
+    /// for the first line; what escapes and folding do later on is not followed.
+    SourceLocation text_where;
 
     [[nodiscard]] bool is(Kind wanted) const { return kind == wanted; }
+
     /// The value of a map's key, or nullptr.
     [[nodiscard]] const Node* find(std::string_view key) const;
     /// What it is, for messages: "a list", "the text 'abc'".
     [[nodiscard]] std::string describe() const;
 };
 
-/// Limits that no honest file meets: 4 MiB, 64 levels, 200,000 nodes.
-/// Throws InputError with the location of what is wrong.
+/// The whole of a file. Throws InputError where it cannot be read, or is larger than parse() takes.
+[[nodiscard]] std::string read_text(const std::string& path);
+
+/// Limits that no honest file meets: 4 MiB, 64 KiB a line, 64 levels, 200,000 nodes.
+/// Throws InputError with the location of what is wrong. An empty document is a null node.
 [[nodiscard]] Node parse(std::string_view text, const std::string& file_name);
 [[nodiscard]] Node parse_file(const std::string& path);
 

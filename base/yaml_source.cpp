@@ -1,0 +1,234 @@
+#include "base/yaml_source.hpp"
+
+#include "base/yaml.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <system_error>
+
+namespace lockstep::yaml {
+
+namespace {
+
+constexpr std::size_t k_max_bytes = std::size_t{4} * 1024 * 1024;
+// yaml-cpp 0.7 keeps all tokens of a line in memory before it reports the first: some 230 bytes
+// for each bracket. A line of 64 KiB bounds that at 15 MB.
+constexpr std::size_t k_max_line = std::size_t{64} * 1024;
+
+struct CodePoint {
+    char32_t value = 0;
+    std::size_t length = 0;  ///< in bytes; 0: this is not UTF-8
+};
+
+unsigned byte_at(std::string_view text, std::size_t offset) {
+    return static_cast<unsigned char>(text[offset]);
+}
+
+bool is_continuation(char byte) {
+    return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U;
+}
+
+/// RFC 3629, section 4: no overlong forms, no surrogates, nothing above U+10FFFF.
+CodePoint decode(std::string_view text, std::size_t offset) {
+    const unsigned first = byte_at(text, offset);
+    if (first < 0x80) {
+        return {static_cast<char32_t>(first), 1};
+    }
+    const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+    if (first < 0xC2 || first > 0xF4 || offset + length > text.size()) {
+        return {};
+    }
+    char32_t value = first & (0xFFU >> (length + 1));
+    for (std::size_t i = 1; i < length; ++i) {
+        if (!is_continuation(text[offset + i])) {
+            return {};
+        }
+        value = (value << 6U) | (byte_at(text, offset + i) & 0x3FU);
+    }
+    constexpr std::array<char32_t, 5> smallest{0, 0, 0x80, 0x800, 0x10000};
+    const bool surrogate = value >= 0xD800 && value <= 0xDFFF;
+    if (value < smallest.at(length) || value > 0x10FFFF || surrogate) {
+        return {};
+    }
+    return {value, length};
+}
+
+std::string hex(char32_t value) {
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    std::string text;
+    for (unsigned shift = value > 0xFFFF ? 20 : 12;; shift -= 4) {
+        text += digits[(value >> shift) & 0xFU];
+        if (shift == 0) {
+            return "U+" + text;
+        }
+    }
+}
+
+/// Why a character may not stand in a file, or nothing.
+std::optional<std::string> objection(char32_t c) {
+    if ((c < 0x20 && c != '\t' && c != '\n') || c == 0x7F || (c >= 0x80 && c < 0xA0 && c != 0x85)) {
+        return "the control character " + hex(c) + " is not allowed";
+    }
+    if (c == 0x85 || c == 0x2028 || c == 0x2029) {
+        return "the character " + hex(c) + " is a line break to some readers and not to others";
+    }
+    // CVE-2021-42574: with these a text is shown in another order than it is read.
+    if ((c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069)) {
+        return "the character " + hex(c) + " changes the order in which a text is shown";
+    }
+    if (c == 0xFEFF) {
+        return "a byte order mark in the middle of the text";
+    }
+    return std::nullopt;
+}
+
+std::string uniform(std::string_view text) {
+    constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+    if (text.starts_with(byte_order_mark)) {
+        text.remove_prefix(byte_order_mark.size());
+    }
+    std::string result;
+    result.reserve(text.size());
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '\r' && i + 1 < text.size() && text[i + 1] == '\n') {
+            continue;
+        }
+        result += text[i];
+    }
+    return result;
+}
+
+[[noreturn]] void fail_too_large(const std::string& file) {
+    throw InputError({file, 0, 0},
+                     "larger than " + std::to_string(k_max_bytes / 1024 / 1024) + " MiB",
+                     "Is this the right file?");
+}
+
+std::string reason(int error) {
+    return std::generic_category().message(error);
+}
+
+}  // namespace
+
+Source::Source(std::string_view text, std::string file_name) : file_(std::move(file_name)) {
+    if (text.size() > k_max_bytes) {
+        fail_too_large(file_);
+    }
+    text_ = uniform(text);
+    lines_.push_back(0);
+    for (std::size_t i = 0; i < text_.size(); ++i) {
+        if (text_[i] == '\n') {
+            lines_.push_back(i + 1);
+        }
+    }
+    check_lines();
+    check_directives();
+    check_characters();
+}
+
+std::size_t Source::line_of(std::size_t offset) const {
+    const auto next = std::upper_bound(lines_.begin(), lines_.end(), offset);
+    return static_cast<std::size_t>(next - lines_.begin()) - 1;
+}
+
+SourceLocation Source::where(std::size_t offset) const {
+    offset = std::min(offset, text_.size());
+    const std::size_t line = line_of(offset);
+    const std::string_view before =
+        std::string_view(text_).substr(lines_[line], offset - lines_[line]);
+    const auto characters =
+        std::count_if(before.begin(), before.end(), [](char c) { return !is_continuation(c); });
+    return {file_, static_cast<int>(line + 1), static_cast<int>(characters + 1)};
+}
+
+bool Source::indented_with_tab(std::size_t offset) const {
+    const std::size_t begin = lines_[line_of(offset)];
+    const std::size_t end = text_.find_first_not_of(" \t", begin);
+    return std::string_view(text_).substr(begin, end - begin).find('\t') != std::string_view::npos;
+}
+
+SourceLocation Source::block_text(std::size_t offset) const {
+    const std::size_t header_end = text_.find('\n', offset);
+    const std::size_t first = text_.find_first_not_of(" \n", header_end);
+    return where(first == std::string::npos ? offset : first);
+}
+
+void Source::check_lines() const {
+    for (std::size_t i = 0; i < lines_.size(); ++i) {
+        const std::size_t end = i + 1 < lines_.size() ? lines_[i + 1] : text_.size();
+        if (end - lines_[i] > k_max_line) {
+            throw InputError({file_, static_cast<int>(i + 1), 1},
+                             "a line longer than " + std::to_string(k_max_line / 1024) + " KiB",
+                             "Break it: a quoted text, or one after > or |, may span lines.");
+        }
+    }
+}
+
+void Source::check_directives() const {
+    // They stand before everything but comments and empty lines.
+    for (const std::size_t line : lines_) {
+        const std::size_t first = std::min(text_.find_first_not_of(' ', line), text_.size());
+        if (at(first) == '%') {
+            throw InputError(where(first),
+                             "directives are not allowed",
+                             "Remove the line: the file is read as YAML 1.2.");
+        }
+        if (at(first) != '#' && at(first) != '\n') {
+            return;
+        }
+    }
+}
+
+void Source::check_characters() const {
+    for (std::size_t i = 0; i < text_.size();) {
+        const CodePoint c = decode(text_, i);
+        if (c.length == 0) {
+            throw InputError(where(i), "this is not UTF-8", "Save the file as UTF-8.");
+        }
+        if (c.value == '\r') {
+            throw InputError(where(i),
+                             "a carriage return without a line feed",
+                             "End lines with LF or CRLF; write \"\\r\" for the character.");
+        }
+        if (const auto why = objection(c.value)) {
+            throw InputError(where(i), *why, "In double quotes it can be written as an escape.");
+        }
+        i += c.length;
+    }
+}
+
+std::string read_text(const std::string& path) {
+    const SourceLocation where{path, 0, 0};
+    std::error_code error;
+    const auto status = std::filesystem::status(path, error);
+    if (!std::filesystem::exists(status)) {
+        const bool missing = !error || error == std::errc::no_such_file_or_directory;
+        throw InputError(where,
+                         missing ? "no such file" : "cannot be read: " + error.message(),
+                         "Check the path, and from which folder it counts.");
+    }
+    if (std::filesystem::is_directory(status)) {
+        throw InputError(where, "is a directory", "Name a file in it.");
+    }
+    std::ifstream file(path, std::ios::binary);
+    if (!file) {
+        throw InputError(where, "cannot be read: " + reason(errno), "Check its permissions.");
+    }
+    std::string text(k_max_bytes + 1, '\0');
+    file.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<std::size_t>(file.gcount()));
+    if (file.bad()) {
+        throw InputError(where, "cannot be read: " + reason(errno), "Check the disk.");
+    }
+    if (text.size() > k_max_bytes) {
+        fail_too_large(path);
+    }
+    return text;
+}
+
+}  // namespace lockstep::yaml

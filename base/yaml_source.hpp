@@ -1,0 +1,45 @@
+#pragma once
+
+#include "base/error.hpp"
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lockstep::yaml {
+
+/// The text of a YAML file, checked and made uniform before yaml-cpp sees it, and the way from an
+/// offset in it to a place that an editor shows.
+class Source {
+  public:
+    /// Takes off a byte order mark and the CR of CRLF. Throws InputError for what is not UTF-8, for
+    /// control characters, for characters that make a text look like another one, for directives
+    /// and for a text or line that is too long.
+    Source(std::string_view text, std::string file_name);
+
+    [[nodiscard]] const std::string& text() const { return text_; }
+
+    /// The character there, or NUL past the end (the text itself has none).
+    [[nodiscard]] char at(std::size_t offset) const {
+        return offset < text_.size() ? text_[offset] : '\0';
+    }
+
+    /// Line and column of an offset; columns count characters, not bytes.
+    [[nodiscard]] SourceLocation where(std::size_t offset) const;
+    [[nodiscard]] bool indented_with_tab(std::size_t offset) const;
+    /// Where the text of the block scalar begins whose `|` or `>` stands at the offset.
+    [[nodiscard]] SourceLocation block_text(std::size_t offset) const;
+
+  private:
+    [[nodiscard]] std::size_t line_of(std::size_t offset) const;  ///< counts from 0
+    void check_characters() const;
+    void check_lines() const;
+    void check_directives() const;
+
+    std::string text_;
+    std::string file_;
+    std::vector<std::size_t> lines_;  ///< offset of the first character of each line
+};
+
+}  // namespace lockstep::yaml

@@ -1,0 +1,52 @@
+#include "inventory/inventory.hpp"
+
+#include "base/suggest.hpp"
+
+#include <algorithm>
+
+namespace lockstep {
+
+namespace {
+
+std::vector<std::string> names_of(const std::vector<Cluster>& clusters) {
+    std::vector<std::string> names;
+    for (const Cluster& cluster : clusters) {
+        names.push_back(cluster.name);
+    }
+    return names;
+}
+
+std::string listed(const std::vector<std::string>& names) {
+    std::string text;
+    for (const std::string& name : names) {
+        text += (text.empty() ? "" : ", ") + name;
+    }
+    return text;
+}
+
+}  // namespace
+
+SshSettings Cluster::ssh_of(std::string_view member) const {
+    const auto found = std::find_if(
+        members.begin(), members.end(), [member](const auto& m) { return m.name == member; });
+    return found == members.end() ? ssh : found->ssh;
+}
+
+const Cluster& Inventory::cluster(std::string_view name) const {
+    const std::vector<std::string> names = names_of(clusters);
+    if (name.empty()) {
+        if (clusters.size() == 1) {
+            return clusters.front();
+        }
+        throw UsageError("which cluster? " + path + " has " + std::to_string(clusters.size()),
+                         "Name one of: " + listed(names) + ".");
+    }
+    const auto found = std::find(names.begin(), names.end(), name);
+    if (found == names.end()) {
+        throw UsageError("no cluster \"" + std::string(name) + "\" in " + path,
+                         did_you_mean(name, names));
+    }
+    return clusters[static_cast<std::size_t>(found - names.begin())];
+}
+
+}  // namespace lockstep

@@ -1,0 +1,311 @@
+#include "base/suggest.hpp"
+#include "base/yaml.hpp"
+#include "inventory/field_readers.hpp"
+#include "inventory/inventory.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <initializer_list>
+
+namespace lockstep {
+
+namespace {
+
+using inventory_fields::PathBase;
+using yaml::Node;
+
+/// What a text may be, and what it then is.
+template <class Choice>
+Choice read_choice(const Node& node,
+                   std::string_view what,
+                   std::initializer_list<std::pair<std::string_view, Choice>> choices) {
+    const std::string text = yaml::as_string(node, what);
+    std::vector<std::string> names;
+    for (const auto& [name, choice] : choices) {
+        if (text == name) {
+            return choice;
+        }
+        names.emplace_back(name);
+    }
+    throw InputError(
+        node.where, "\"" + text + "\" is no " + std::string(what), did_you_mean(text, names));
+}
+
+/// Reads one file. Every `read_*` of settings overlays what the map has onto what is there: the
+/// built-in values first, then `defaults`, then the cluster, then the member.
+class Loader {
+  public:
+    explicit Loader(const std::string& file_name)
+        : base_{std::filesystem::path(file_name).parent_path().string(),
+                inventory_fields::home_folder()} {}
+
+    [[nodiscard]] std::vector<Cluster> read(const Node& root) const;
+
+  private:
+    enum class Level { defaults, cluster, member };
+
+    [[nodiscard]] Cluster built_in() const;
+    [[nodiscard]] Cluster read_cluster(const Node& key, const Node& node, Cluster cluster) const;
+    [[nodiscard]] MemberSettings read_member(const Node& key,
+                                             const Node& node,
+                                             const SshSettings& ssh) const;
+    void read_settings(const Node& node, Level level, Cluster& cluster) const;
+    void read_patroni(const Node& node, Level level, PatroniSettings& patroni) const;
+    void read_ssh(const Node& node, Level level, SshSettings& ssh) const;
+    [[nodiscard]] std::vector<std::string> read_identity_files(const Node& node) const;
+    static void read_endpoints(const Node& node, PatroniSettings& patroni);
+    static void read_postgres(const Node& node, PostgresSettings& postgres);
+    static void check(const Cluster& cluster, const SourceLocation& where);
+
+    PathBase base_;
+};
+
+/// Calls `read` with the value of the key, where there is one.
+template <class Reader>
+void when_given(const Node& map, std::string_view key, Reader read) {
+    if (const Node* value = map.find(key)) {
+        read(*value);
+    }
+}
+
+std::vector<Cluster> Loader::read(const Node& root) const {
+    if (root.is(Node::Kind::null)) {
+        throw InputError(root.where,
+                         "the inventory is empty",
+                         "It needs `clusters:` with a name and `patroni: {endpoints: […]}` below.");
+    }
+    inventory_fields::require_map(root, "the inventory");
+    yaml::refuse_unknown_keys(root, {"clusters", "defaults"}, "the inventory");
+    const Node* clusters = root.find("clusters");
+    if (clusters == nullptr) {
+        throw InputError(root.where, "`clusters` is missing", "It maps each name to its settings.");
+    }
+    inventory_fields::require_map(*clusters, "clusters");
+    if (clusters->entries.empty()) {
+        throw InputError(clusters->where, "`clusters` names no cluster");
+    }
+    Cluster defaults = built_in();
+    when_given(root, "defaults", [&](const Node& node) {
+        read_settings(node, Level::defaults, defaults);
+    });
+    std::vector<Cluster> result;
+    for (const auto& [key, value] : clusters->entries) {
+        result.push_back(read_cluster(key, value, defaults));
+    }
+    return result;
+}
+
+Cluster Loader::built_in() const {
+    Cluster cluster;
+    cluster.ssh.user = inventory_fields::current_user();
+    cluster.ssh.known_hosts = base_.home + "/.ssh/known_hosts";
+    for (const char* name : {"id_ed25519", "id_ecdsa"}) {
+        const std::filesystem::path path = std::filesystem::path(base_.home) / ".ssh" / name;
+        std::error_code ignored;
+        if (std::filesystem::exists(path, ignored)) {
+            cluster.ssh.identity_files.push_back(path);
+        }
+    }
+    return cluster;
+}
+
+Cluster Loader::read_cluster(const Node& key, const Node& node, Cluster cluster) const {
+    cluster.name = inventory_fields::read_word(key, "the name of a cluster");
+    if (cluster.name.find('/') != std::string::npos) {
+        throw InputError(key.where, "the name of a cluster must not hold a /");
+    }
+    cluster.where = key.where;
+    read_settings(node, Level::cluster, cluster);
+    check(cluster, key.where);
+    when_given(node, "members", [&](const Node& members) {
+        inventory_fields::require_map(members, "members");
+        for (const auto& [name, value] : members.entries) {
+            cluster.members.push_back(read_member(name, value, cluster.ssh));
+        }
+    });
+    return cluster;
+}
+
+MemberSettings Loader::read_member(const Node& key,
+                                   const Node& node,
+                                   const SshSettings& ssh) const {
+    MemberSettings member{inventory_fields::read_word(key, "the name of a member"), ssh, key.where};
+    if (node.is(Node::Kind::null)) {
+        return member;  // it must exist, and that is all there is to say
+    }
+    inventory_fields::require_map(node, "member " + member.name);
+    yaml::refuse_unknown_keys(node, {"ssh"}, "member " + member.name);
+    when_given(node, "ssh", [&](const Node& value) { read_ssh(value, Level::member, member.ssh); });
+    return member;
+}
+
+void Loader::read_settings(const Node& node, Level level, Cluster& cluster) const {
+    const std::string what = level == Level::defaults ? "defaults" : "cluster " + cluster.name;
+    inventory_fields::require_map(node, what);
+    if (const Node* members = node.find("members"); members && level == Level::defaults) {
+        throw InputError(members->where, "members belong to a cluster, not to the defaults");
+    }
+    yaml::refuse_unknown_keys(
+        node,
+        {"patroni", "ssh", "postgres", "patroni_service", "patroni_package", "members"},
+        what);
+    when_given(node, "patroni", [&](const Node& v) { read_patroni(v, level, cluster.patroni); });
+    when_given(node, "ssh", [&](const Node& v) { read_ssh(v, level, cluster.ssh); });
+    when_given(node, "postgres", [&](const Node& v) { read_postgres(v, cluster.postgres); });
+    when_given(node, "patroni_service", [&](const Node& v) {
+        cluster.patroni_service = inventory_fields::read_word(v, "patroni_service");
+    });
+    when_given(node, "patroni_package", [&](const Node& v) {
+        cluster.patroni_package = inventory_fields::read_word(v, "patroni_package");
+    });
+}
+
+void Loader::read_patroni(const Node& node, Level level, PatroniSettings& patroni) const {
+    inventory_fields::require_map(node, "patroni");
+    yaml::refuse_unknown_keys(node,
+                              {"endpoints",
+                               "username",
+                               "password",
+                               "ca_file",
+                               "cert_file",
+                               "key_file",
+                               "insecure_skip_verify"},
+                              "patroni");
+    when_given(node, "endpoints", [&](const Node& endpoints) {
+        if (level == Level::defaults) {
+            throw InputError(endpoints.where, "endpoints belong to a cluster, not to the defaults");
+        }
+        read_endpoints(endpoints, patroni);
+    });
+    when_given(node, "username", [&](const Node& v) {
+        patroni.username = inventory_fields::read_word(v, "username");
+    });
+    when_given(node, "password", [&](const Node& v) {
+        patroni.password = inventory_fields::read_secret(v, "password", base_);
+    });
+    when_given(node, "ca_file", [&](const Node& v) {
+        patroni.ca_file = inventory_fields::read_path(v, "ca_file", base_);
+    });
+    when_given(node, "cert_file", [&](const Node& v) {
+        patroni.cert_file = inventory_fields::read_path(v, "cert_file", base_);
+    });
+    when_given(node, "key_file", [&](const Node& v) {
+        patroni.key_file = inventory_fields::read_path(v, "key_file", base_);
+    });
+    when_given(node, "insecure_skip_verify", [&](const Node& v) {
+        patroni.insecure_skip_verify = yaml::as_bool(v, "insecure_skip_verify");
+    });
+}
+
+void Loader::read_endpoints(const Node& node, PatroniSettings& patroni) {
+    if (!node.is(Node::Kind::list)) {
+        throw InputError(node.where,
+                         "endpoints must be a list, not " + node.describe(),
+                         "One is enough: endpoints: [http://10.0.0.11:8008].");
+    }
+    for (const Node& item : node.items) {
+        std::string url = inventory_fields::read_endpoint(item);
+        auto& all = patroni.endpoints;
+        if (std::find(all.begin(), all.end(), url) != all.end()) {
+            throw InputError(item.where, "endpoint " + url + " is given twice");
+        }
+        all.push_back(std::move(url));
+    }
+}
+
+void Loader::read_ssh(const Node& node, Level level, SshSettings& ssh) const {
+    inventory_fields::require_map(node, "ssh");
+    yaml::refuse_unknown_keys(
+        node,
+        {"host", "user", "port", "identity_file", "passphrase", "known_hosts", "become", "client"},
+        "ssh");
+    when_given(node, "host", [&](const Node& v) {
+        if (level != Level::member) {
+            throw InputError(v.where,
+                             "ssh.host belongs to a member",
+                             "Write members: {NAME: {ssh: {host: …}}}.");
+        }
+        ssh.host = inventory_fields::read_word(v, "host");
+    });
+    when_given(
+        node, "user", [&](const Node& v) { ssh.user = inventory_fields::read_word(v, "user"); });
+    when_given(node, "port", [&](const Node& v) { ssh.port = inventory_fields::read_port(v); });
+    when_given(
+        node, "identity_file", [&](const Node& v) { ssh.identity_files = read_identity_files(v); });
+    when_given(node, "passphrase", [&](const Node& v) {
+        ssh.passphrase = inventory_fields::read_secret(v, "passphrase", base_);
+    });
+    when_given(node, "known_hosts", [&](const Node& v) {
+        ssh.known_hosts = inventory_fields::read_path(v, "known_hosts", base_);
+    });
+    when_given(node, "become", [&](const Node& v) {
+        ssh.become = read_choice<Become>(
+            v, "way to become root", {{"none", Become::none}, {"sudo", Become::sudo}});
+    });
+    when_given(node, "client", [&](const Node& v) {
+        if (yaml::as_string(v, "client") == "openssh") {
+            throw InputError(v.where,
+                             "the ssh client \"openssh\" is not supported yet",
+                             "Remove the key: libssh2 is what this version has.");
+        }
+        read_choice<bool>(v, "ssh client", {{"libssh2", true}});
+    });
+}
+
+std::vector<std::string> Loader::read_identity_files(const Node& node) const {
+    if (!node.is(Node::Kind::list)) {
+        return {inventory_fields::read_path(node, "identity_file", base_)};
+    }
+    std::vector<std::string> paths;
+    for (const Node& item : node.items) {
+        paths.push_back(inventory_fields::read_path(item, "identity_file", base_));
+    }
+    return paths;
+}
+
+void Loader::read_postgres(const Node& node, PostgresSettings& postgres) {
+    inventory_fields::require_map(node, "postgres");
+    yaml::refuse_unknown_keys(node, {"via", "dsn", "os_user"}, "postgres");
+    when_given(node, "via", [&](const Node& v) {
+        using Via = PostgresSettings::Via;
+        postgres.via =
+            read_choice<Via>(v, "way to PostgreSQL", {{"ssh", Via::ssh}, {"direct", Via::direct}});
+    });
+    when_given(node, "dsn", [&](const Node& v) { postgres.dsn = inventory_fields::read_dsn(v); });
+    when_given(node, "os_user", [&](const Node& v) {
+        postgres.os_user = inventory_fields::read_word(v, "os_user");
+    });
+}
+
+/// What can only be said once everything is merged.
+void Loader::check(const Cluster& cluster, const SourceLocation& where) {
+    const PatroniSettings& patroni = cluster.patroni;
+    const std::string what = "cluster " + cluster.name;
+    if (patroni.endpoints.empty()) {
+        throw InputError(where,
+                         what + " has no patroni.endpoints",
+                         "Give at least one: patroni: {endpoints: [http://10.0.0.11:8008]}.");
+    }
+    if (patroni.username.empty() != !patroni.password) {
+        throw InputError(where,
+                         what + (patroni.password ? " has a patroni.password without a username"
+                                                  : " has a patroni.username without a password"),
+                         "Basic authentication needs both.");
+    }
+    if (patroni.cert_file.empty() && !patroni.key_file.empty()) {
+        throw InputError(where, what + " has a patroni.key_file without a cert_file");
+    }
+}
+
+}  // namespace
+
+Inventory parse_inventory(const std::string& text, const std::string& file_name) {
+    const Loader loader(file_name);
+    return {file_name, text, loader.read(yaml::parse(text, file_name))};
+}
+
+Inventory load_inventory(const std::string& path) {
+    return parse_inventory(yaml::read_text(path), path);
+}
+
+}  // namespace lockstep
