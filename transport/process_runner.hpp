@@ -25,7 +25,8 @@ class ProcessRunner {
 
     /// Runs it to its end. The child inherits no descriptor but its three and is in a process group
     /// of its own. Past the deadline, or when told to stop, the group gets SIGTERM and two seconds
-    /// later SIGKILL; then TransportError timeout or cancelled. `connect` when it cannot be started.
+    /// later SIGKILL; then TransportError timeout or cancelled. `connect` when it cannot be
+    /// started.
     virtual CommandResult run(const LocalCommand& command,
                               Deadline deadline,
                               std::stop_token stop) = 0;

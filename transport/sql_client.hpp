@@ -3,8 +3,8 @@
 #include "base/deadline.hpp"
 #include "transport/ssh_session.hpp"
 
-#include <memory>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <stop_token>

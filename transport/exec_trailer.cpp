@@ -1,0 +1,128 @@
+#include "transport/exec_trailer.hpp"
+
+#include "base/error.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+namespace lockstep {
+
+namespace {
+
+// libssh2 1.10 refuses to send packets of 35000 - 256 bytes and more (src/transport.c,
+// MAX_SSH_PACKET_LEN); the rest of the packet is small.
+constexpr std::size_t k_longest_command = 34'000;
+
+// The inner shell is a process of its own: in `( … )` the script's $$ would be the outer one.
+constexpr std::string_view k_wrapper =
+    "/bin/sh -c \"$1\"; s=$?;"
+    " printf \"\\036lockstep %s %d\\036\\n\" \"$2\" \"$s\" >&2;"
+    " printf \"\\036lockstep %s %d\\036\\n\" \"$2\" \"$s\"";
+
+/// One word for whatever login shell there is. Backslashes and exclamation marks stand outside the
+/// single quotes: fish (3.6, "Quotes") takes `\\` inside them for one, csh expands `!` there.
+std::string quote_for_login_shell(std::string_view text) {
+    std::string quoted = "'";
+    for (const char c : text) {
+        if (c == '\0') {
+            throw Error("a script with a NUL byte cannot be run");
+        }
+        if (c == '\'' || c == '\\' || c == '!') {
+            quoted += std::string("'\\") + c + "'";
+        } else {
+            quoted += c;
+        }
+    }
+    return quoted + "'";
+}
+
+/// How much of the end of `text` may be the beginning of `wanted`.
+std::size_t partial_match(std::string_view text, std::string_view wanted) {
+    for (std::size_t length = std::min(text.size(), wanted.size() - 1); length > 0; --length) {
+        if (text.ends_with(wanted.substr(0, length))) {
+            return length;
+        }
+    }
+    return 0;
+}
+
+struct Trailer {
+    enum class State { complete, incomplete, none };
+
+    State state = State::none;
+    int status = 0;
+};
+
+/// Reads `<status>\036\n` at the beginning of a text.
+Trailer read_status(std::string_view text) {
+    constexpr std::string_view k_end = "\036\n";
+    constexpr std::size_t k_most_digits = 3;
+    Trailer trailer;
+    const auto [end, error] =
+        std::from_chars(text.data(), text.data() + text.size(), trailer.status);
+    const auto digits = static_cast<std::size_t>(end - text.data());
+    const std::string_view rest = text.substr(digits);
+    if (digits > k_most_digits || (digits == 0 && !text.empty())) {
+        return trailer;
+    }
+    if (digits > 0 && rest.starts_with(k_end)) {
+        trailer.state = Trailer::State::complete;
+    } else if (rest.empty() || (digits > 0 && rest == k_end.substr(0, 1))) {
+        trailer.state = Trailer::State::incomplete;
+    }
+    return trailer;
+}
+
+}  // namespace
+
+std::string wrap_script(std::string_view script, std::string_view nonce) {
+    std::string command = "/bin/sh -c " + quote_for_login_shell(k_wrapper) + " sh " +
+                          quote_for_login_shell(script) + " " + std::string(nonce);
+    if (command.size() > k_longest_command) {
+        throw Error("the script is too long to be sent: " + std::to_string(command.size()) +
+                        " bytes of at most " + std::to_string(k_longest_command),
+                    "Pass the bulk of it through stdin.");
+    }
+    return command;
+}
+
+TrailerScanner::TrailerScanner(std::string_view nonce)
+    : prefix_("\036lockstep " + std::string(nonce) + " ") {}
+
+std::string TrailerScanner::feed(std::string_view piece) {
+    if (status_) {
+        return {};
+    }
+    std::string text = std::exchange(held_, {});
+    text += piece;
+    for (std::size_t at = text.find(prefix_); at != std::string::npos;
+         at = text.find(prefix_, at + 1)) {
+        const Trailer trailer = read_status(std::string_view(text).substr(at + prefix_.size()));
+        if (trailer.state == Trailer::State::complete) {
+            status_ = trailer.status;
+            text.resize(at);
+            return text;
+        }
+        if (trailer.state == Trailer::State::incomplete) {
+            held_ = text.substr(at);
+            text.resize(at);
+            return text;
+        }
+    }
+    held_ = text.substr(text.size() - partial_match(text, prefix_));
+    text.resize(text.size() - held_.size());
+    return text;
+}
+
+std::string TrailerScanner::take_rest() {
+    return std::exchange(held_, {});
+}
+
+void CappedText::append(std::string_view piece) {
+    const std::size_t room = limit_ - text_.size();
+    text_ += piece.substr(0, room);
+    truncated_ = truncated_ || piece.size() > room;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,59 @@
+#pragma once
+
+#include "transport/exec_trailer.hpp"
+#include "transport/libssh2_link.hpp"
+#include "transport/ssh_session.hpp"
+
+#include <string>
+
+namespace lockstep {
+
+/// One command on one link, from the opening of its channel to the closing. The channel belongs to
+/// the link's session: when any of this throws, the link is of no use any more and takes the
+/// channel with it.
+class Libssh2Exec {
+  public:
+    Libssh2Exec(const Libssh2Link& link, const RemoteCommand& command);
+
+    /// Opens the channel; nothing of the command is sent. False when the connection turns out to be
+    /// dead or does not answer in time. Throws TransportError: connect when the server refuses
+    /// another channel, or cancelled.
+    [[nodiscard]] bool open(const WaitTerms& terms);
+
+    /// Sends the command and drains stdout and stderr together until both have their trailer.
+    /// Throws TransportError: lost when there is none; what the terms say; auth when the server
+    /// refuses to execute anything.
+    [[nodiscard]] CommandResult run(const WaitTerms& terms);
+
+    /// Closes the channel. False when that did not work in time: the link must be dropped.
+    [[nodiscard]] bool close(Deadline deadline);
+
+  private:
+    struct Stream {
+        int id = 0;
+        TrailerScanner scanner;
+        CappedText kept;
+    };
+
+    void pump(const WaitTerms& terms);
+    bool write_stdin(const WaitTerms& terms);
+    bool read(Stream& stream, const WaitTerms& terms);
+    void take(Stream& stream, const std::string& piece);
+    template <class Call>
+    ssize_t once(Call call, const WaitTerms& terms) const;
+    [[noreturn]] void throw_lost(const std::string& reason) const;
+    [[noreturn]] void throw_no_trailer();
+
+    const Libssh2Link& link_;
+    const RemoteCommand& command_;
+    std::string line_;
+    std::string nonce_;
+    LIBSSH2_CHANNEL* channel_ = nullptr;
+    Stream out_;
+    Stream err_;
+    std::size_t written_ = 0;
+    bool stdin_done_ = false;
+    std::string buffer_;
+};
+
+}  // namespace lockstep

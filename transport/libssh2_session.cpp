@@ -1,0 +1,294 @@
+#include "base/deadline.hpp"
+#include "base/error.hpp"
+#include "base/shell_quote.hpp"
+#include "transport/kexinit_probe.hpp"
+#include "transport/known_hosts.hpp"
+#include "transport/libssh2_auth.hpp"
+#include "transport/libssh2_exec.hpp"
+#include "transport/libssh2_link.hpp"
+#include "transport/ssh_session.hpp"
+#include "transport/tcp_connect.hpp"
+#include "transport/wait_fd.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <random>
+#include <utility>
+
+namespace lockstep {
+
+namespace {
+
+using Kind = TransportError::Kind;
+using std::chrono::milliseconds;
+
+// Each is cut by the caller's deadline. A login is a handful of round trips and 50 ms of CPU.
+constexpr milliseconds k_tcp_timeout{10'000};
+constexpr milliseconds k_login_timeout{30'000};
+constexpr milliseconds k_probe_timeout{3'000};
+// Opening a channel on a connection that slept: a dead host must not use up a long deadline.
+constexpr milliseconds k_open_timeout{10'000};
+constexpr milliseconds k_close_timeout{2'000};
+// sshd drops connections at random above MaxStartups (default 10:30:100) before it says anything.
+constexpr int k_most_connects = 4;
+constexpr milliseconds k_first_backoff{100};
+constexpr std::string_view k_opening = "opening a session";
+
+/// Whether the server hung up before or while keys were exchanged.
+bool closed_early(int rc) {
+    constexpr std::array k_codes{LIBSSH2_ERROR_BANNER_RECV,
+                                 LIBSSH2_ERROR_BANNER_SEND,
+                                 LIBSSH2_ERROR_SOCKET_SEND,
+                                 LIBSSH2_ERROR_SOCKET_DISCONNECT,
+                                 LIBSSH2_ERROR_SOCKET_RECV};
+    return std::find(k_codes.begin(), k_codes.end(), rc) != k_codes.end();
+}
+
+std::string read_text(const std::string& path) {
+    std::ifstream stream(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+/// The types of the known keys first: libssh2 and the server agree on the first of ours that the
+/// server has, and a host known by its Ed25519 key alone must not answer with another one.
+std::string host_key_preference(const std::vector<KnownKey>& known) {
+    std::string first;
+    std::string rest;
+    std::string_view types = accepted_algorithms().host_keys;
+    while (!types.empty()) {
+        const std::string_view type = types.substr(0, types.find(','));
+        types.remove_prefix(std::min(type.size() + 1, types.size()));
+        const bool is_known = std::any_of(known.begin(), known.end(), [type](const KnownKey& key) {
+            return !key.revoked && key.type == type;
+        });
+        std::string& list = is_known ? first : rest;
+        list += (list.empty() ? "" : ",") + std::string(type);
+    }
+    return first.empty() || rest.empty() ? first + rest : first + "," + rest;
+}
+
+class Libssh2Session final : public SshSession {
+  public:
+    explicit Libssh2Session(SshEndpoint endpoint) : endpoint_(std::move(endpoint)) {}
+
+    CommandResult run(const RemoteCommand& command,
+                      Deadline deadline,
+                      std::stop_token stop) override;
+
+    [[nodiscard]] std::string peer() const override {
+        return endpoint_.user + "@" + endpoint_.host + ":" + std::to_string(endpoint_.port);
+    }
+
+  private:
+    using Link = std::unique_ptr<Libssh2Link>;
+
+    Link log_in(Deadline deadline, const std::stop_token& stop) const;
+    Link shake_hands(const std::vector<KnownKey>& known, const WaitTerms& terms) const;
+    void set_algorithms(const Libssh2Link& link, const std::vector<KnownKey>& known) const;
+    void verify_host_key(const Libssh2Link& link, const std::vector<KnownKey>& known) const;
+    void back_off(int attempt, const WaitTerms& terms) const;
+    [[noreturn]] void throw_changed(const std::vector<KnownKey>& known,
+                                    std::string_view blob) const;
+    [[noreturn]] void throw_unknown(const std::vector<KnownKey>& known,
+                                    std::string_view blob) const;
+    [[noreturn]] void throw_unreachable(const std::string& reason,
+                                        bool refused,
+                                        const WaitTerms& terms) const;
+
+    SshEndpoint endpoint_;
+    Link link_;
+};
+
+CommandResult Libssh2Session::run(const RemoteCommand& command,
+                                  Deadline deadline,
+                                  std::stop_token stop) {
+    // Out of the member while in use: whatever throws below drops the connection, which is then in
+    // the middle of something.
+    Link link = std::move(link_);
+    std::optional<Libssh2Exec> exec;
+    if (link != nullptr) {
+        exec.emplace(*link, command);
+        // A connection that died since the last command is replaced: nothing was sent on it.
+        if (!exec->open({deadline.within(k_open_timeout), stop, Kind::connect, k_opening})) {
+            exec.reset();
+            link.reset();
+        }
+    }
+    if (link == nullptr) {
+        link = log_in(deadline, stop);
+        exec.emplace(*link, command);
+        if (!exec->open({deadline, stop, Kind::connect, k_opening})) {
+            throw TransportError(Kind::connect,
+                                 peer() + ": cannot open a session: " + link->last_error());
+        }
+    }
+    CommandResult result = exec->run({deadline, std::move(stop), Kind::timeout, "the command ran"});
+    if (exec->close(deadline.within(k_close_timeout))) {
+        link_ = std::move(link);
+    }
+    return result;
+}
+
+Libssh2Session::Link Libssh2Session::log_in(Deadline deadline, const std::stop_token& stop) const {
+    const std::vector<KnownKey> known =
+        find_known_keys(read_text(endpoint_.known_hosts), endpoint_.host, endpoint_.port);
+    Link link =
+        shake_hands(known, {deadline.within(k_login_timeout), stop, Kind::connect, "connecting"});
+    verify_host_key(*link, known);
+    authenticate(
+        *link, endpoint_, {deadline.within(k_login_timeout), stop, Kind::connect, "logging in"});
+    return link;
+}
+
+/// Connects and exchanges keys. Refused connections, and those closed at once, are tried again.
+Libssh2Session::Link Libssh2Session::shake_hands(const std::vector<KnownKey>& known,
+                                                 const WaitTerms& terms) const {
+    for (int attempt = 1;; ++attempt) {
+        TcpAttempt tcp = tcp_connect(
+            endpoint_.host, endpoint_.port, terms.deadline.within(k_tcp_timeout), terms.stop);
+        bool again = tcp.refused;
+        std::string reason = std::move(tcp.problem);
+        if (tcp.socket) {
+            auto link = std::make_unique<Libssh2Link>(std::move(tcp.socket), peer());
+            set_algorithms(*link, known);
+            const int rc = link->repeat(
+                [&] { return ::libssh2_session_handshake(link->session(), link->socket()); },
+                terms);
+            if (rc == 0) {
+                return link;
+            }
+            again = closed_early(rc);
+            reason = link->last_error();
+        }
+        if (!again || attempt == k_most_connects) {
+            throw_unreachable(reason, tcp.refused, terms);
+        }
+        back_off(attempt, terms);
+    }
+}
+
+void Libssh2Session::set_algorithms(const Libssh2Link& link,
+                                    const std::vector<KnownKey>& known) const {
+    const SshOffer& ours = accepted_algorithms();
+    const std::array<std::pair<int, std::string>, 6> preferences{{
+        {LIBSSH2_METHOD_KEX, ours.key_exchanges},
+        {LIBSSH2_METHOD_HOSTKEY, host_key_preference(known)},
+        {LIBSSH2_METHOD_CRYPT_CS, ours.ciphers},
+        {LIBSSH2_METHOD_CRYPT_SC, ours.ciphers},
+        {LIBSSH2_METHOD_MAC_CS, ours.macs},
+        {LIBSSH2_METHOD_MAC_SC, ours.macs},
+    }};
+    for (const auto& [method, names] : preferences) {
+        // It drops the names it does not know, and fails when none is left.
+        if (::libssh2_session_method_pref(link.session(), method, names.c_str()) != 0) {
+            throw Error("this libssh2 knows none of the algorithms " + names);
+        }
+    }
+}
+
+void Libssh2Session::back_off(int attempt, const WaitTerms& terms) const {
+    // Jitter, so that the workers that were dropped together do not come back together.
+    std::minstd_rand random(std::random_device{}());
+    const auto longest = k_first_backoff * (1 << attempt);
+    std::uniform_int_distribution<milliseconds::rep> length(longest.count() / 2, longest.count());
+    const auto result =
+        wait_fd(-1, 0, terms.deadline.within(milliseconds(length(random))), terms.stop);
+    if (result == WaitResult::cancelled) {
+        throw TransportError(Kind::cancelled, peer() + ": cancelled while connecting");
+    }
+}
+
+void Libssh2Session::verify_host_key(const Libssh2Link& link,
+                                     const std::vector<KnownKey>& known) const {
+    std::size_t length = 0;
+    int type = 0;
+    const char* bytes = ::libssh2_session_hostkey(link.session(), &length, &type);
+    const std::string_view blob(bytes, bytes == nullptr ? 0 : length);
+    const std::string shown = key_type(blob) + " " + key_fingerprint(blob);
+    switch (judge_host_key(known, blob)) {
+        case HostKeyVerdict::known:
+            return;
+        case HostKeyVerdict::revoked:
+            throw TransportError(
+                Kind::host_key,
+                peer() + ": the host key is revoked: " + shown + " in " + endpoint_.known_hosts,
+                "Do not log in there: give the host a new key first.");
+        case HostKeyVerdict::changed:
+            throw_changed(known, blob);
+        case HostKeyVerdict::unknown:
+            throw_unknown(known, blob);
+    }
+}
+
+void Libssh2Session::throw_changed(const std::vector<KnownKey>& known,
+                                   std::string_view blob) const {
+    std::string expected;
+    for (const KnownKey& key : known) {
+        if (!key.revoked && key.type == key_type(blob)) {
+            expected += (expected.empty() ? "" : ", ") + key_fingerprint(key.blob) + " (line " +
+                        std::to_string(key.line) + ")";
+        }
+    }
+    throw TransportError(
+        Kind::host_key,
+        peer() + ": the host key has changed: the server shows " + key_type(blob) + " " +
+            key_fingerprint(blob) + ", " + endpoint_.known_hosts + " has " + expected,
+        "Somebody may be in between. If the host was reinstalled, remove the old key: ssh-keygen "
+        "-R " +
+            shell_quote(known_hosts_name(endpoint_.host, endpoint_.port)) + " -f " +
+            shell_quote(endpoint_.known_hosts));
+}
+
+void Libssh2Session::throw_unknown(const std::vector<KnownKey>& known,
+                                   std::string_view blob) const {
+    std::string has = "which does not know the host";
+    for (const KnownKey& key : known) {
+        if (!key.revoked) {
+            has = "which has a key of type " + key.type + " for it";
+        }
+    }
+    const std::string type = key_type(blob);
+    throw TransportError(
+        Kind::host_key,
+        peer() + ": the host key is not known: " + type + " " + key_fingerprint(blob) +
+            " is not in " + endpoint_.known_hosts + ", " + has,
+        "Compare the fingerprint with ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub on the host, then "
+        "add the key: ssh-keyscan -p " +
+            std::to_string(endpoint_.port) + " -t " +
+            (type == "ssh-ed25519" ? "ed25519" : "ecdsa") + " " + shell_quote(endpoint_.host) +
+            " >> " + shell_quote(endpoint_.known_hosts));
+}
+
+void Libssh2Session::throw_unreachable(const std::string& reason,
+                                       bool refused,
+                                       const WaitTerms& terms) const {
+    std::string message = peer() + ": cannot connect: " + reason;
+    std::string hint = refused ? "Check that sshd runs on the host and listens on this port."
+                               : "Check that the host is up and that no firewall is between.";
+    if (reason.find("libssh2") != std::string::npos) {
+        hint = "The server may have too many logins at once (sshd's MaxStartups).";
+        const auto offer = probe_kexinit(
+            endpoint_.host, endpoint_.port, terms.deadline.within(k_probe_timeout), terms.stop);
+        const std::string mismatch =
+            offer ? explain_mismatch(*offer, accepted_algorithms()) : std::string();
+        if (!mismatch.empty()) {
+            message += "; " + mismatch;
+            hint =
+                "Let the server offer one of ours (Ciphers, MACs, KexAlgorithms, HostKey in "
+                "sshd_config).";
+        }
+    }
+    throw TransportError(Kind::connect, message, hint);
+}
+
+}  // namespace
+
+std::unique_ptr<SshSession> make_libssh2_session(SshEndpoint endpoint) {
+    return std::make_unique<Libssh2Session>(std::move(endpoint));
+}
+
+}  // namespace lockstep
