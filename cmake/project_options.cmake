@@ -31,6 +31,7 @@ target_include_directories(lockstep_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(lockstep_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast
   -Wnon-virtual-dtor -Woverloaded-virtual -Wextra-semi -Wimplicit-fallthrough
+  -Wno-missing-field-initializers  # designated initialisers name what matters, the rest is defaulted
   $<$<CXX_COMPILER_ID:GNU>:-Wlogical-op -Wduplicated-cond>
   $<$<BOOL:${LOCKSTEP_WERROR}>:-Werror>)
 target_compile_definitions(lockstep_options INTERFACE $<$<CONFIG:Debug>:_GLIBCXX_ASSERTIONS>)

@@ -163,6 +163,7 @@ class Forecast {
         call.probed = step.probed;
         Preview preview = runner_.preview(call, projected_);
         step.verdict = preview.verdict;
+        step.changes = schema.changes && !preview.read_only;
         step.because = std::move(preview.because);
         step.operations = std::move(preview.operations);
         step.undo = std::move(preview.undo);

@@ -51,6 +51,7 @@ enum class Verdict { will, wont, may };
 struct Preview {
     Verdict verdict = Verdict::will;
     std::string because;
+    bool read_only = false;  ///< this call changes nothing, although its action could
     std::vector<Operation> operations;
     std::vector<Operation> undo;
     std::vector<Finding> blocked_by;  ///< why this must not be started; empty: it may

@@ -1,0 +1,174 @@
+#include "steps/live_runner.hpp"
+
+#include "base/error.hpp"
+#include "inventory/diagnosis.hpp"
+#include "steps/catalog.hpp"
+
+namespace lockstep {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto k_observe_timeout = 15s;
+// A step without `timeout` may take this long; a package of a slow mirror on a slow disk fits in.
+constexpr auto k_default_step_timeout = 10min;
+constexpr std::size_t k_most_workers = 64;
+
+/// What an exception that left an action means for its step.
+StepResult judge(const TransportError& error, bool changes) {
+    StepResult result;
+    result.message = error.what();
+    result.hint = error.hint();
+    if (error.nothing_sent()) {
+        result.outcome = StepOutcome::unreachable;
+    } else if (changes) {
+        result.outcome = StepOutcome::in_doubt;
+    } else if (error.kind() == TransportError::Kind::cancelled) {
+        result.outcome = StepOutcome::cancelled;
+    } else {
+        result.outcome = StepOutcome::failed;
+    }
+    return result;
+}
+
+}  // namespace
+
+LiveRunner::LiveRunner(const Cluster& cluster, LinkFactory factory, Clock& clock)
+    : cluster_(cluster), clock_(clock), links_(cluster, std::move(factory)),
+      observer_(links_, clock) {}
+
+LiveRunner::~LiveRunner() {
+    cancel_all();
+    for (std::jthread& worker : workers_) {
+        worker.request_stop();
+    }
+    wake_.notify_all();
+    workers_.clear();
+}
+
+ClusterFacts LiveRunner::observe(bool full, std::stop_token stop) {
+    ClusterFacts facts =
+        observer_.observe(full ? Depth::full : Depth::quick, k_observe_timeout, stop);
+    if (full) {
+        observer_.probe_write_access(facts, stop);
+    }
+    return facts;
+}
+
+std::vector<Finding> LiveRunner::diagnose(ClusterFacts& facts, std::stop_token stop) {
+    settle_slots(facts, earlier_ ? &*earlier_ : nullptr, observer_, clock_, stop);
+    earlier_ = facts;
+    return lockstep::diagnose(facts, cluster_);
+}
+
+nlohmann::json LiveRunner::probe(const StepCall& call,
+                                 const ClusterFacts& facts,
+                                 std::stop_token stop) {
+    ActionContext context{links_,
+                          observer_,
+                          clock_,
+                          cluster_,
+                          facts,
+                          std::move(stop),
+                          Deadline::after(k_observe_timeout)};
+    return find_action_code(call.uses).probe(call, context);
+}
+
+Preview LiveRunner::preview(const StepCall& call, const ClusterFacts& facts) {
+    return find_action_code(call.uses).preview(call, facts, cluster_);
+}
+
+void LiveRunner::start(std::size_t index, StepCall call, const ClusterFacts& facts) {
+    const std::lock_guard lock(mutex_);
+    tasks_.push_back({index, std::move(call), facts});
+    if (idle_workers_ < tasks_.size() && workers_.size() < k_most_workers) {
+        workers_.emplace_back([this](std::stop_token stop) { work(std::move(stop)); });
+    }
+    wake_.notify_all();
+}
+
+std::optional<StepEvent> LiveRunner::wait(std::chrono::milliseconds at_most) {
+    std::unique_lock lock(mutex_);
+    wake_.wait_for(lock, at_most, [this] { return !events_.empty(); });
+    if (events_.empty()) {
+        return std::nullopt;
+    }
+    StepEvent event = std::move(events_.front());
+    events_.pop_front();
+    return event;
+}
+
+void LiveRunner::cancel_all() {
+    const std::lock_guard lock(mutex_);
+    cancel_.request_stop();
+    cancel_ = std::stop_source();  // what is started later (giving back a pause) runs
+}
+
+void LiveRunner::work(std::stop_token stop) {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+        ++idle_workers_;
+        const bool has_task = wake_.wait(lock, stop, [this] { return !tasks_.empty(); });
+        --idle_workers_;
+        if (!has_task) {
+            return;
+        }
+        Task task = std::move(tasks_.front());
+        tasks_.pop_front();
+        lock.unlock();
+        StepResult result = perform(task);
+        lock.lock();
+        events_.push_back({task.index, std::move(result)});
+        wake_.notify_all();
+    }
+}
+
+/// The body of a worker: here, and nowhere deeper, exceptions become results.
+StepResult LiveRunner::perform(Task& task) {
+    const bool changes = find_action(action_catalog(), task.call.uses)->changes;
+    std::stop_token stop;
+    {
+        const std::lock_guard lock(mutex_);
+        stop = cancel_.get_token();
+    }
+    try {
+        const auto timeout =
+            task.call.timeout.count() > 0 ? task.call.timeout : k_default_step_timeout;
+        ActionContext context{links_,
+                              observer_,
+                              clock_,
+                              cluster_,
+                              std::move(task.facts),
+                              std::move(stop),
+                              Deadline::after(timeout)};
+        return find_action_code(task.call.uses).run(task.call, context);
+    } catch (const TransportError& error) {
+        return judge(error, changes);
+    } catch (const SqlError& error) {
+        return {.outcome = StepOutcome::failed,
+                .message = std::string("PostgreSQL says: ") + error.what()};
+    } catch (const Error& error) {
+        return {.outcome = StepOutcome::failed, .message = error.what(), .hint = error.hint()};
+    } catch (const std::exception& error) {
+        // A bug of ours: what was sent, and what came of it, is not known.
+        return {.outcome = changes ? StepOutcome::in_doubt : StepOutcome::failed,
+                .message = std::string("internal error: ") + error.what()};
+    }
+}
+
+void LiveRunner::start_write_probe(const ProbeSettings& settings, const ClusterFacts& facts) {
+    write_probe_ = std::make_unique<WriteProbe>(settings, facts, links_);
+}
+
+std::optional<ProbeReport> LiveRunner::write_probe() {
+    return write_probe_ ? std::optional(write_probe_->report()) : std::nullopt;
+}
+
+void LiveRunner::stop_write_probe() {
+    if (write_probe_) {
+        write_probe_->stop();
+    }
+}
+
+}  // namespace lockstep

@@ -1,0 +1,72 @@
+#pragma once
+
+#include "base/clock.hpp"
+#include "engine/step_runner.hpp"
+#include "steps/links.hpp"
+#include "steps/observer.hpp"
+#include "steps/write_probe.hpp"
+
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace lockstep {
+
+/// The StepRunner of real runs: actions on worker threads, one thread a running step, connections
+/// kept from step to step.
+class LiveRunner final : public StepRunner {
+  public:
+    LiveRunner(const Cluster& cluster, LinkFactory factory, Clock& clock);
+    LiveRunner(const LiveRunner&) = delete;
+    LiveRunner& operator=(const LiveRunner&) = delete;
+    /// Cancels what still runs and waits for it.
+    ~LiveRunner() override;
+
+    [[nodiscard]] ClusterFacts observe(bool full, std::stop_token stop) override;
+    [[nodiscard]] std::vector<Finding> diagnose(ClusterFacts& facts,
+                                                std::stop_token stop) override;
+    [[nodiscard]] nlohmann::json probe(const StepCall& call,
+                                       const ClusterFacts& facts,
+                                       std::stop_token stop) override;
+    [[nodiscard]] Preview preview(const StepCall& call, const ClusterFacts& facts) override;
+
+    void start(std::size_t index, StepCall call, const ClusterFacts& facts) override;
+    [[nodiscard]] std::optional<StepEvent> wait(std::chrono::milliseconds at_most) override;
+    /// Safe to call from another thread.
+    void cancel_all() override;
+
+    void start_write_probe(const ProbeSettings& settings, const ClusterFacts& facts) override;
+    [[nodiscard]] std::optional<ProbeReport> write_probe() override;
+    void stop_write_probe() override;
+
+  private:
+    struct Task {
+        std::size_t index;
+        StepCall call;
+        ClusterFacts facts;
+    };
+
+    void work(std::stop_token stop);
+    [[nodiscard]] StepResult perform(Task& task);
+
+    const Cluster& cluster_;
+    Clock& clock_;
+    Links links_;
+    Observer observer_;
+    std::optional<ClusterFacts> earlier_;  ///< the sample before, for slots that do not move
+    std::unique_ptr<WriteProbe> write_probe_;
+
+    std::mutex mutex_;  // guards what follows
+    std::condition_variable_any wake_;
+    std::deque<Task> tasks_;
+    std::deque<StepEvent> events_;
+    std::size_t idle_workers_ = 0;
+    std::stop_source cancel_;
+
+    std::vector<std::jthread> workers_;  // last: they stop before what they use is gone
+};
+
+}  // namespace lockstep

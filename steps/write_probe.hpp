@@ -1,0 +1,47 @@
+#pragma once
+
+#include "engine/step_runner.hpp"
+#include "steps/links.hpp"
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+namespace lockstep {
+
+/// A client that commits a tiny transaction again and again, to see what users of the database see.
+/// It leaves nothing behind: pg_logical_emit_message (PostgreSQL 9.6+) writes WAL without a table.
+/// Has a connection of its own; times are the server's, so a slow network is no gap.
+class WriteProbe {
+  public:
+    /// Starts at once, on the leader of `facts`.
+    WriteProbe(const ProbeSettings& settings, const ClusterFacts& facts, Links& links);
+    WriteProbe(const WriteProbe&) = delete;
+    WriteProbe& operator=(const WriteProbe&) = delete;
+    ~WriteProbe();
+
+    [[nodiscard]] ProbeReport report() const;
+    void stop();
+
+  private:
+    void run_over_ssh(std::stop_token stop);
+    void run_from_here(std::stop_token stop);
+    void take_output(std::string_view text);
+    void wrote(double at);
+    void failed(const std::string& why);
+
+    ProbeSettings settings_;
+    MemberFacts leader_;
+    Links& links_;
+    std::string psql_;  ///< how psql is started on the member
+
+    mutable std::mutex mutex_;  // guards what follows
+    ProbeReport report_;
+    double last_write_ = 0;  ///< seconds since the epoch, the server's clock
+    std::string line_;       ///< an incomplete line of output
+
+    std::jthread thread_;
+};
+
+}  // namespace lockstep
