@@ -11,6 +11,13 @@
 /// cited with its source where it is used.
 namespace lockstep {
 
+/// The slot that Patroni keeps for a member: lower case, `-` and `.` as `_`, any other character as
+/// its code point, cut to 63.
+[[nodiscard]] std::string slot_name_of(std::string_view member);
+
+/// Says of every slot whom it serves: by the members' names and the `slots` of the configuration.
+void classify_slots(ClusterFacts& facts);
+
 /// Slots that may be stuck: inactive, and holding at least one WAL segment. A healthy 4.x cluster
 /// has none for long, although each of its replicas has inactive slots: those advance.
 [[nodiscard]] bool has_suspicious_slots(const ClusterFacts& facts);
@@ -26,15 +33,24 @@ bool mark_stuck_slots(ClusterFacts& later, const ClusterFacts& earlier);
 /// Every finding, worst first, then by member. `expected` names what the inventory says must exist.
 [[nodiscard]] std::vector<Finding> diagnose(const ClusterFacts& facts, const Cluster& expected);
 
-/// Why a Patroni of these two versions must not run side by side with this one as leader; nullopt
-/// for a good pair. Upstream versions.
+/// Why a Patroni of one version must not be a replica's while one of another is the leader's.
 struct BadPair {
     std::string symptom;
     std::string remedy;
     std::string source;
 };
 
+/// nullopt for a good pair. Upstream versions. `permanent_physical_slots` says whether the
+/// configuration has such slots: some pairs are bad only then.
 [[nodiscard]] std::optional<BadPair> known_bad_pair(std::string_view leader,
-                                                    std::string_view replica);
+                                                    std::string_view replica,
+                                                    bool permanent_physical_slots = false);
+
+/// Whether the dynamic configuration has a permanent physical slot that is no member's.
+[[nodiscard]] bool has_permanent_physical_slots(const ClusterFacts& facts);
+
+/// Whether Patroni keeps slots for members on replicas at all: `use_slots` is not off, and
+/// `member_slots_ttl` (Patroni 4.0+) not 0.
+[[nodiscard]] bool keeps_member_slots(const ClusterFacts& facts);
 
 }  // namespace lockstep

@@ -98,7 +98,7 @@ struct PostgresFacts {
     std::string running;     ///< `17.12`
     std::string installed;   ///< version of the server package
     std::string package;     ///< its name: postgresql-17
-    std::string started_at;  ///< postmaster start time, as Patroni reports it
+    std::string started_at;  ///< of the postmaster, in UTC: equal texts are the same start
     std::string data_directory;
 };
 

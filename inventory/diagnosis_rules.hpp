@@ -1,0 +1,26 @@
+#pragma once
+
+#include "inventory/diagnosis.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// The groups of rules that diagnose() is made of. Each adds its findings to the list.
+namespace lockstep::rules {
+
+using Findings = std::vector<Finding>;
+
+/// Patroni's and PostgreSQL's versions: running, installed, side by side.
+void versions(const ClusterFacts& facts, Findings& found);
+/// Slots, WAL and disk of every member.
+void storage(const ClusterFacts& facts, Findings& found);
+
+/// `4.0.7` of `4.0.7-3~deb13u1`, `1:4.0.7+ds-1` and `4.0.7-1PGDG.rhel9`; empty when it is no
+/// version.
+[[nodiscard]] std::string plain_upstream(std::string_view version);
+
+/// `n1`, `n1 and n2`, `n1, n2 and n3`.
+[[nodiscard]] std::string join_names(const std::vector<std::string>& names);
+
+}  // namespace lockstep::rules

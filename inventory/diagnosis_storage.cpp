@@ -1,0 +1,202 @@
+#include "base/units.hpp"
+#include "inventory/diagnosis_rules.hpp"
+
+#include <algorithm>
+
+namespace lockstep::rules {
+
+namespace {
+
+/// The member that a slot is named after.
+const MemberFacts* served_member(const ClusterFacts& facts, const SlotFacts& slot) {
+    const auto found = std::ranges::find_if(facts.members, [&](const MemberFacts& member) {
+        return slot_name_of(member.name) == slot.name;
+    });
+    return found == facts.members.end() ? nullptr : &*found;
+}
+
+std::string served_text(const ClusterFacts& facts, const SlotFacts& slot) {
+    switch (slot.serves) {
+        case SlotServes::member: {
+            const MemberFacts* served = served_member(facts, slot);
+            return "serves the member " + (served == nullptr ? slot.name : served->name);
+        }
+        case SlotServes::permanent:
+            return "is a permanent slot of the configuration";
+        case SlotServes::consumer:
+            return "serves a logical consumer";
+        case SlotServes::orphan:
+            break;
+    }
+    return "serves nobody that is known";
+}
+
+std::string remedy_of_member_slot(const ClusterFacts& facts,
+                                  const MemberFacts& member,
+                                  const SlotFacts& slot) {
+    const MemberFacts* leader = facts.leader_member();
+    if (leader == &member) {
+        const MemberFacts* served = served_member(facts, slot);
+        const std::string name = served == nullptr ? slot.name : served->name;
+        return "Let " + name + " stream again. If it is gone for good, remove it from the cluster.";
+    }
+    // Slots on a replica are moved by its own Patroni, once in a loop.
+    if (!member.api.ok() && member.api.asked) {
+        return "Start Patroni on " + member.name + ": its daemon is what advances the slots there.";
+    }
+    if (leader != nullptr &&
+        known_bad_pair(leader->patroni.running.empty() ? std::string_view("0")
+                                                       : std::string_view(leader->patroni.running),
+                       member.patroni.running.empty() ? std::string_view("0")
+                                                      : std::string_view(member.patroni.running))) {
+        return "Bring the leader to Patroni 4 with `lockstep run patroni-upgrade`; PostgreSQL "
+               "keeps "
+               "running.";
+    }
+    return "Bring every member to one Patroni of 4.0.4 or later with `lockstep run "
+           "patroni-upgrade`.";
+}
+
+std::string remedy_of_stuck(const ClusterFacts& facts,
+                            const MemberFacts& member,
+                            const SlotFacts& slot) {
+    switch (slot.serves) {
+        case SlotServes::member:
+            return remedy_of_member_slot(facts, member, slot);
+        case SlotServes::permanent:
+            return "Connect its consumer again, or take it out of `slots` in the dynamic "
+                   "configuration (patronictl edit-config).";
+        case SlotServes::consumer:
+            return "Connect its consumer again, or drop the slot when nobody needs it any more.";
+        case SlotServes::orphan:
+            break;
+    }
+    return "No version change cures it. If nobody needs it, name it in the input drop_slots of "
+           "`lockstep run patroni-upgrade`, or drop it on " +
+           member.name + " with pg_drop_replication_slot.";
+}
+
+void stuck_slot(const ClusterFacts& facts,
+                const MemberFacts& member,
+                const SlotFacts& slot,
+                Findings& found) {
+    const std::string held = format_bytes(slot.retained_bytes.value_or(0));
+    found.push_back({"slot.stuck",
+                     Severity::critical,
+                     member.name,
+                     slot.name,
+                     "the replication slot " + slot.name + " on " + member.name +
+                         " does not advance and holds " + held + " of WAL; it " +
+                         served_text(facts, slot) +
+                         ", nothing is connected to it, and it stood at " +
+                         format_lsn(slot.restart_lsn.value_or(0)) + " in two samples at least " +
+                         format_duration(stuck_interval(facts)) + " apart",
+                     remedy_of_stuck(facts, member, slot),
+                     slot.serves == SlotServes::member ? "patroni#3184" : ""});
+}
+
+// PostgreSQL 13 to 18: an invalidated slot never becomes valid again. Patroni before 4.0.10
+// and 4.1.4 does not replace it (#3641, #3659), and 3.2.0 to 4.0.6 stop managing any slot on that
+// member (#3388).
+void lost_slot(const MemberFacts& member, const SlotFacts& slot, Findings& found) {
+    const bool orphan = slot.serves == SlotServes::orphan;
+    found.push_back({"slot.lost",
+                     orphan ? Severity::warning : Severity::critical,
+                     member.name,
+                     slot.name,
+                     "the replication slot " + slot.name + " on " + member.name +
+                         " is lost: the WAL that it stood for was removed",
+                     "Drop it with pg_drop_replication_slot; Patroni creates its own slots anew. "
+                     "Whoever read from it must be set up again.",
+                     "patroni#3641"});
+}
+
+// WAL that readers are still busy with is no excess: behind the slots that something reads from.
+std::int64_t read_backlog(const MemberFacts& member) {
+    std::int64_t backlog = 0;
+    for (const SlotFacts& slot : *member.slots) {
+        if (slot.active && slot.restart_lsn && *slot.restart_lsn < *member.wal->redo) {
+            backlog =
+                std::max(backlog, static_cast<std::int64_t>(*member.wal->redo - *slot.restart_lsn));
+        }
+    }
+    return backlog;
+}
+
+// The slack of one max_wal_size is what a cluster may write between two checkpoints: slots that
+// trail by some loops stay within it.
+void oversize(const MemberFacts& member, Findings& found) {
+    if (!member.wal || !member.slots) {
+        return;
+    }
+    const WalFacts& wal = *member.wal;
+    const auto held = wal.held_bytes();
+    if (!held || *held <= wal.keep_size + read_backlog(member) + wal.max_wal_size) {
+        return;
+    }
+    const auto oldest = std::ranges::min_element(*member.slots, {}, [](const SlotFacts& slot) {
+        return slot.restart_lsn.value_or(~Lsn{0});
+    });
+    const bool by_slot = oldest != member.slots->end() && oldest->restart_lsn &&
+                         *oldest->restart_lsn <= *wal.oldest + static_cast<Lsn>(wal.segment_bytes);
+    found.push_back(
+        {"wal.oversize",
+         Severity::warning,
+         member.name,
+         "",
+         "pg_wal of " + member.name + " has " + format_bytes(wal.bytes) + ", of which " +
+             format_bytes(*held) + " are older than the last checkpoint needs, with max_wal_size " +
+             format_bytes(wal.max_wal_size) +
+             (by_slot ? "; the slot " + oldest->name + " holds them" : ""),
+         by_slot
+             ? "Cure what holds the slot " + oldest->name +
+                   " back; the WAL goes with the next checkpoint after that."
+             : "Look for a failing archive_command (pg_stat_archiver); WAL that nothing holds any "
+               "more goes with the next checkpoint.",
+         "patroni#3184"});
+}
+
+void disk(const MemberFacts& member, Findings& found) {
+    constexpr double k_warning = 0.20;
+    constexpr double k_critical = 0.10;
+    if (!member.disk || member.disk->total_bytes <= 0) {
+        return;
+    }
+    const double free = static_cast<double>(member.disk->free_bytes) /
+                        static_cast<double>(member.disk->total_bytes);
+    if (free >= k_warning) {
+        return;
+    }
+    found.push_back({"disk.low",
+                     free < k_critical ? Severity::critical : Severity::warning,
+                     member.name,
+                     member.disk->mount,
+                     "the file system " + member.disk->mount + " of " + member.name +
+                         ", where pg_wal is, has " + format_bytes(member.disk->free_bytes) +
+                         " of " + format_bytes(member.disk->total_bytes) + " free (" +
+                         std::to_string(static_cast<int>(free * 100)) + "%)",
+                     "Free or add space before anything else: PostgreSQL stops when pg_wal has no "
+                     "room.",
+                     ""});
+}
+
+}  // namespace
+
+void storage(const ClusterFacts& facts, Findings& found) {
+    for (const MemberFacts& member : facts.members) {
+        if (member.slots) {
+            for (const SlotFacts& slot : *member.slots) {
+                if (slot.stuck) {
+                    stuck_slot(facts, member, slot, found);
+                }
+                if (slot.wal_status == "lost") {
+                    lost_slot(member, slot, found);
+                }
+            }
+        }
+        oversize(member, found);
+        disk(member, found);
+    }
+}
+
+}  // namespace lockstep::rules

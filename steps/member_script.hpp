@@ -1,0 +1,32 @@
+#pragma once
+
+#include "inventory/facts.hpp"
+#include "transport/command.hpp"
+
+#include <cstdint>
+#include <string>
+
+/// Everything that an observation asks a host, in one POSIX shell script and one SSH round trip.
+/// The script changes nothing and writes no file. Its output is in sections, set apart by a marker
+/// that nobody else can write, and each tells how it ended.
+namespace lockstep {
+
+struct MemberScript {
+    std::string nonce;    ///< random; part of every marker
+    std::string unit;     ///< of the Patroni daemon
+    std::string package;  ///< of Patroni
+    std::string os_user;  ///< who may connect by the socket; empty: SQL is asked in another way
+    std::uint16_t port = 5432;
+};
+
+/// A fresh 128 bit nonce in hex.
+[[nodiscard]] std::string make_nonce();
+
+[[nodiscard]] std::string render(const MemberScript& script);
+
+/// Reads the output into `member`: boot id, unit, packages, disk, and by SQL wal and slots. What
+/// could not be had is in `member.sql` and `member.unknown`; `member.ssh` fails when the script did
+/// not run at all.
+void read_output(const MemberScript& script, const CommandResult& result, MemberFacts& member);
+
+}  // namespace lockstep
