@@ -11,6 +11,8 @@ SUBNET=198.18.0
 OPERATOR=$SUBNET.1
 NS_OP=lockstep-$LAB_NAME-op
 
+[[ $LAB_NAME =~ ^[a-z][a-z0-9]{0,15}$ ]] || { echo "lab: LOCKSTEP_LAB is '$LAB_NAME'; it takes lower-case letters and digits" >&2; exit 2; }
+
 say() { printf '%s\n' "$*" >&2; }
 
 # die WHAT [HINT]: ends the command with what is wrong, and what to do about it.

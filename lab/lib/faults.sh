@@ -104,7 +104,7 @@ restore_host_key() {
 }
 
 break_power_off() {
-  in_member "$1" systemctl --no-block poweroff
+  in_member "$1" systemctl --no-block poweroff 2>/dev/null || true
   wait_for 60 is_off "$1" || die "$1 does not power off within 60 s"
 }
 is_off() { [[ ! -e $(dir_of "$1")/nspawn.pid ]]; }
@@ -112,7 +112,13 @@ mend_power_off() {
   init_of "$1" >/dev/null || boot_member "$1"
   wait_for 20 has_booted "$1" || die "$1 does not boot within 20 s" "its console is $(dir_of "$1")/console.log"
 }
-break_reboot() { in_member "$1" systemctl --no-block reboot; }
+break_reboot() {
+  local init
+  init=$(init_of "$1") || die "$1 is not running"
+  # systemctl may lose its connection to a systemd that is quicker than it.
+  in_member "$1" systemctl --no-block reboot 2>/dev/null || true
+  wait_for 60 process_gone "$init" || die "$1 does not go down for its reboot within 60 s"
+}
 mend_reboot() { wait_for 60 has_booted "$1" || die "$1 is not back within 60 s"; }
 
 # ---- network and disk ------------------------------------------------------------------------
@@ -150,13 +156,17 @@ break_fill_disk() {
 }
 mend_fill_disk() { rm -f "$(dir_of "$1")/postgres/lab-filler"; }
 
-# A routing rule refuses what goes to a PostgreSQL port elsewhere; what is open is ended on the member itself.
+# A routing rule refuses what goes to a PostgreSQL port elsewhere. The rule also keeps the end of the open connection from
+# the other side, so both ends are ended.
 break_stop_replication() {
   unblock_replication "$1"
   ip -n "$(netns_of "$1")" rule add priority 100 to "$SUBNET.0/24" ipproto tcp dport 5432 prohibit
-  local receiver
+  local receiver other
   receiver=$(sql "$1" "select pid from pg_stat_wal_receiver") || true
   [[ -z $receiver ]] || in_member "$1" kill -TERM "$receiver"
+  for other in $(members); do
+    sql "$other" "select pg_terminate_backend(pid) from pg_stat_replication where application_name = '$1'" >/dev/null || true
+  done
 }
 mend_stop_replication() { unblock_replication "$1"; }
 unblock_replication() {
@@ -166,10 +176,10 @@ unblock_replication() {
 # ---- the cluster -----------------------------------------------------------------------------
 
 break_pause() {
-  rest PATCH "$1" /config '{"pause": true}' >/dev/null
-  wait_for 10 paused_everywhere || die "not every member has seen the pause within 10 s"
+  wait_for 10 patch_configuration "$1" '{"pause": true}' || die "the pause cannot be written through $1"
+  wait_for 10 paused_everywhere || say "lab: the pause is written, but not every member has seen it within 10 s"
 }
-mend_pause() { rest PATCH "$1" /config '{"pause": null}' >/dev/null; }
+mend_pause() { wait_for 10 patch_configuration "$1" '{"pause": null}' || die "the pause cannot be taken back through $1"; }
 
 break_no_leader() {
   holds_lock "$1" || die "$1 is not the leader" "the leader is: $(leader || echo nobody)"
@@ -192,8 +202,17 @@ break_orphan_slot() {
   # Each round fills one WAL segment of 16 MB.
   sql "$lead" "do \$\$ begin for round in 1..greatest(1, ceil($megabytes / 16.0)::int) loop
       perform pg_logical_emit_message(false, 'lab', 'orphan-slot'); perform pg_switch_wal(); end loop; end \$\$"
-  checkpoint_everywhere
-  for member in $(members); do echo "$member: pg_wal $(sql "$member" "select sum(size) / 1048576 from pg_ls_waldir()") MB"; done
+  # The other replicas let go of their WAL only after Patroni has moved their own slots, one loop later.
+  # Each keeps up to 100 MB anyway, for its checkpoints and for reuse.
+  wait_for 30 holds_more_wal_than_its_peers "$member" $((megabytes - 100)) || say "lab: $member does not hold that much more WAL than its peers"
+  for member in $(members); do echo "$member: pg_wal $(wal_size "$member") MB"; done
+}
+wal_size() { sql "$1" "select sum(size) / 1048576 from pg_ls_waldir()" | cut -d. -f1; }
+holds_more_wal_than_its_peers() {
+  local own peer
+  checkpoint_everywhere || return 1
+  own=$(wal_size "$1")
+  for peer in $(members); do [[ $peer = "$1" || $(($(wal_size "$peer") + $2)) -le $own ]] || return 1; done
 }
 mend_orphan_slot() {
   sql "$1" "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = 'legacy'" >/dev/null

@@ -111,6 +111,9 @@ restore_dynamic_configuration() {
   [[ $now = "$(<"$RUN/dynamic.json")" ]] || REST_TIMEOUT=5 rest PUT n1 /config "$(<"$RUN/dynamic.json")"
 }
 
+# Patroni answers 409 when something else has just changed the configuration; repeat it then.
+patch_configuration() { REST_TIMEOUT=5 rest PATCH "$1" /config "$2"; }
+
 cancel_scheduled() {
   local cluster member
   cluster=$(rest_view n1 /cluster) || return 0
@@ -138,12 +141,12 @@ change_versions() {
   done
   [[ ${#todo[@]} -gt 0 ]] || return 0
   # In pause the restart of a daemon stops no PostgreSQL and moves no leader, so all members can go at once.
-  rest PATCH n1 /config '{"pause": true}' >/dev/null || return 1
+  within patch_configuration n1 '{"pause": true}' || return 1
   within paused_everywhere || return 1
   in_parallel install_patroni "${todo[@]}" || return 1
   for member in "${todo[@]}"; do within has_version "${member%%=*}" "${member#*=}" || return 1; done
   within holds_lock n1 || return 1
-  rest PATCH n1 /config '{"pause": null}' >/dev/null
+  within patch_configuration n1 '{"pause": null}'
 }
 
 # has_version M PACKAGE-VERSION: both installed and running.
