@@ -54,6 +54,8 @@ class SqlClient {
 /// How `psql` is started on the member, for a connection through its unix socket.
 struct PsqlSettings {
     std::string become = "runuser -u postgres --";  ///< shell words in front of psql; may be empty
+    std::string psql = "psql";     ///< the program; a path where it is not in the user's PATH
+    std::string socket_directory;  ///< empty: the one psql was built for
     std::uint16_t port = 5432;
 };
 

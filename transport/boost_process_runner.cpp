@@ -1,0 +1,245 @@
+// The one file that includes Boost.Process (10 s of compile time): version 1 of it, from Boost 1.74
+// to 1.87. In 1.88 it has moved to boost/process/v1.hpp.
+#include "base/error.hpp"
+#include "base/unique_fd.hpp"
+#include "transport/exec_trailer.hpp"
+#include "transport/process_runner.hpp"
+
+#include <boost/asio.hpp>
+#include <boost/process.hpp>
+#include <boost/process/extend.hpp>
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <system_error>
+#include <utility>
+
+namespace lockstep {
+
+namespace {
+
+namespace asio = boost::asio;
+namespace bp = boost::process;
+using Kind = TransportError::Kind;
+using std::chrono::milliseconds;
+
+constexpr milliseconds k_term_to_kill{2'000};
+// How often the end of a process is looked for that has closed its output, or left a child that
+// has not. SIGCHLD would be the process's own business: Boost's waiting with a timeout takes the
+// handler away from everybody (boostorg/process #347).
+constexpr milliseconds k_poll{20};
+
+struct CloseFile {
+    void operator()(FILE* file) const noexcept { std::fclose(file); }
+};
+
+using File = std::unique_ptr<FILE, CloseFile>;
+
+/// A file in memory with the child's stdin: a pipe would need somebody to write to it and to
+/// survive its SIGPIPE.
+File make_stdin(const std::string& data) {
+    const int fd = ::memfd_create("stdin", MFD_CLOEXEC);
+    File file(fd < 0 ? nullptr : ::fdopen(fd, "r+"));
+    if (file == nullptr || std::fwrite(data.data(), 1, data.size(), file.get()) != data.size() ||
+        std::fflush(file.get()) != 0) {
+        throw Error("cannot keep a command's stdin: " + std::generic_category().message(errno));
+    }
+    std::rewind(file.get());
+    return file;
+}
+
+/// One output stream of the child, kept up to the limit and read to its end.
+struct Output {
+    Output(asio::io_context& context, std::size_t limit) : pipe(context), kept(limit) {}
+
+    bp::async_pipe pipe;
+    CappedText kept;
+    std::array<char, 16 * 1024> buffer{};
+    bool ended = false;
+};
+
+/// One process from its start to its end, driven by an event loop of its own.
+class Process {
+  public:
+    explicit Process(const LocalCommand& command)
+        : command_(command),
+          timer_(context_),
+          deadline_timer_(context_),
+          out_(context_, command.output_limit),
+          err_(context_, command.output_limit) {}
+
+    CommandResult run(Deadline deadline, const std::stop_token& stop) {
+        const auto begin = Deadline::SteadyClock::now();
+        start();
+        const std::stop_callback on_stop(
+            stop, [this] { asio::post(context_, [this] { give_up(Kind::cancelled); }); });
+        deadline_timer_.expires_at(deadline.at());
+        deadline_timer_.async_wait([this](const boost::system::error_code& error) {
+            if (!error) {
+                give_up(Kind::timeout);
+            }
+        });
+        read(out_);
+        read(err_);
+        poll();
+        context_.run();
+        if (given_up_) {
+            throw TransportError(
+                *given_up_,
+                command_.argv.front() + (*given_up_ == Kind::timeout
+                                             ? ": did not end in time, and was killed"
+                                             : ": cancelled, and was killed"));
+        }
+        CommandResult result;
+        const int status = child_.native_exit_code();
+        result.exit_status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+        result.out_truncated = out_.kept.truncated();
+        result.err_truncated = err_.kept.truncated();
+        result.out = out_.kept.take();
+        result.err = err_.kept.take();
+        result.took =
+            std::chrono::duration_cast<milliseconds>(Deadline::SteadyClock::now() - begin);
+        return result;
+    }
+
+  private:
+    void start() {
+        if (command_.argv.empty()) {
+            throw Error("a command without a program cannot be run");
+        }
+        const std::string& program = command_.argv.front();
+        const boost::filesystem::path path = program.find('/') == std::string::npos
+                                                 ? bp::search_path(program)
+                                                 : boost::filesystem::path(program);
+        std::error_code error = std::make_error_code(std::errc::no_such_file_or_directory);
+        if (!path.empty()) {
+            const File input = make_stdin(command_.stdin_data);
+            bp::environment env = boost::this_process::environment();
+            for (const auto& [name, value] : command_.env) {
+                env[name] = value;
+            }
+            const std::vector<std::string> arguments(command_.argv.begin() + 1,
+                                                     command_.argv.end());
+            child_ = bp::child(bp::exe = path,
+                               bp::args = arguments,
+                               env,
+                               bp::std_in<input.get(), bp::std_out> out_.pipe,
+                               bp::std_err > err_.pipe,
+                               bp::limit_handles,
+                               group_,
+                               error);
+        }
+        if (error) {
+            throw TransportError(Kind::connect,
+                                 program + ": cannot be started: " + error.message(),
+                                 "Check that the program is installed and in the PATH.");
+        }
+    }
+
+    void read(Output& output) {
+        output.pipe.async_read_some(
+            asio::buffer(output.buffer),
+            [this, &output](const boost::system::error_code& error, std::size_t length) {
+                output.kept.append(std::string_view(output.buffer.data(), length));
+                if (!error) {
+                    read(output);
+                    return;
+                }
+                output.ended = true;
+                if (out_.ended && err_.ended) {
+                    look();
+                }
+            });
+    }
+
+    /// Looks for the end of the process now and then.
+    void poll() {
+        timer_.expires_after(k_poll);
+        timer_.async_wait([this](const boost::system::error_code& error) {
+            if (!error && !look()) {
+                poll();
+            }
+        });
+    }
+
+    /// True when the process has ended, and everything else with it.
+    bool look() {
+        std::error_code error;
+        if (done_ || child_.running(error) || group_must_die()) {
+            return done_;
+        }
+        done_ = true;
+        drain(out_);
+        drain(err_);
+        context_.stop();
+        return true;
+    }
+
+    /// Whether somebody of the group is left who was told to end, and SIGKILL has not come yet.
+    [[nodiscard]] bool group_must_die() const {
+        return given_up_ && !killed_ && ::kill(-group_.native_handle(), 0) == 0;
+    }
+
+    /// What is in the pipe by now: a grandchild that keeps it open is not waited for.
+    static void drain(Output& output) {
+        while (!output.ended) {
+            const int fd = output.pipe.native_source();  // non-blocking since the first read
+            const ssize_t count = ::read(fd, output.buffer.data(), output.buffer.size());
+            output.ended = count <= 0;
+            if (count > 0) {
+                output.kept.append(
+                    std::string_view(output.buffer.data(), static_cast<std::size_t>(count)));
+            }
+        }
+    }
+
+    void give_up(Kind kind) {
+        if (given_up_) {
+            return;
+        }
+        given_up_ = kind;
+        ::kill(-group_.native_handle(), SIGTERM);
+        deadline_timer_.expires_after(k_term_to_kill);
+        deadline_timer_.async_wait([this](const boost::system::error_code& error) {
+            if (!error) {
+                killed_ = true;
+                ::kill(-group_.native_handle(), SIGKILL);
+            }
+        });
+    }
+
+    const LocalCommand& command_;
+    asio::io_context context_;
+    asio::steady_timer timer_;
+    asio::steady_timer deadline_timer_;
+    Output out_;
+    Output err_;
+    bp::group group_;
+    bp::child child_;
+    std::optional<Kind> given_up_;
+    bool killed_ = false;
+    bool done_ = false;
+};
+
+class BoostProcessRunner final : public ProcessRunner {
+  public:
+    CommandResult run(const LocalCommand& command,
+                      Deadline deadline,
+                      std::stop_token stop) override {
+        return Process(command).run(deadline, stop);
+    }
+};
+
+}  // namespace
+
+std::unique_ptr<ProcessRunner> make_process_runner() {
+    return std::make_unique<BoostProcessRunner>();
+}
+
+}  // namespace lockstep
