@@ -13,6 +13,8 @@ using namespace std::chrono_literals;
 
 // The slow facts (disk, pg_wal) behind a guard may be this old before a change.
 constexpr auto k_full_facts_age = 10s;
+// A fact that a guard lacks may come back within this time: a daemon takes seconds to start.
+constexpr auto k_guard_patience = 30s;
 
 bool is_good(StepOutcome outcome) {
     return outcome == StepOutcome::succeeded || outcome == StepOutcome::already_done;
@@ -150,16 +152,8 @@ void Executor::begin(std::size_t index, std::stop_token stop) {
         skip(step, StepState::cancelled, "an earlier step on " + step.member + " did not succeed");
         return;
     }
-    if (step.changes) {
-        if (const std::optional<std::string> why = tripped_guard(stop)) {
-            record(RecordKind::guard_tripped, &step, {{"message", *why}});
-            fail({state_.changed_anything() ? 10 : 4,
-                  RunPhase::failed,
-                  *why,
-                  "Nothing was done after it was noticed. Look at the cluster with `lockstep "
-                  "check` before starting again."});
-            return;
-        }
+    if (step.changes && !look_again(stop)) {
+        return;
     }
     RenderedStep rendered = render(step);
     if (rendered.kind == RenderedStep::Kind::skip) {
@@ -187,7 +181,34 @@ void Executor::begin(std::size_t index, std::stop_token stop) {
         skip(step, StepState::already_done, preview.because);
         return;
     }
+    if (step.changes) {
+        if (const std::optional<std::string> why = tripped_guard(stop)) {
+            record(RecordKind::guard_tripped, &step, {{"message", *why}});
+            fail({state_.changed_anything() ? 10 : 4,
+                  RunPhase::failed,
+                  *why,
+                  "Nothing was done after it was noticed. Look at the cluster with `lockstep "
+                  "check` before starting again."});
+            return;
+        }
+    }
     launch(index, std::move(rendered.call), preview);
+}
+
+/// Fresh facts before a change; a cluster that cannot be seen is not changed.
+bool Executor::look_again(std::stop_token stop) {
+    const bool stale = setup_.clock.steady_now() - full_at_ > k_full_facts_age;
+    const auto& guards = setup_.plan.runbook->guards;
+    try {
+        refresh(stale && std::ranges::any_of(guards, needs_full_facts), stop);
+        return true;
+    } catch (const Error& error) {
+        fail({state_.changed_anything() ? 10 : 16,
+              RunPhase::failed,
+              std::string("the cluster can no longer be observed: ") + error.what(),
+              error.hint()});
+        return false;
+    }
 }
 
 void Executor::launch(std::size_t index, StepCall call, const Preview& preview) {
@@ -344,20 +365,29 @@ void Executor::refresh(bool full, std::stop_token stop) {
     facts_.update(seen);
 }
 
+/// A guard that lacks a fact waits for it a while: a daemon that was just restarted is silent for a
+/// moment. What stays unknown is a reason to stop.
 std::optional<std::string> Executor::tripped_guard(std::stop_token stop) {
-    const auto& guards = setup_.plan.runbook->guards;
-    const bool stale = setup_.clock.steady_now() - full_at_ > k_full_facts_age;
-    try {
-        refresh(stale && std::ranges::any_of(guards, needs_full_facts), stop);
-    } catch (const Error& error) {
-        return std::string("the cluster can no longer be observed: ") + error.what();
-    }
-    for (const GuardSpec& guard : guards) {
-        if (std::optional<std::string> why = check_guard(guard, setup_.plan.facts, facts_)) {
-            return "guard " + guard.name + ": " + *why;
+    const auto begun = setup_.clock.steady_now();
+    for (;;) {
+        std::optional<GuardVerdict> worst;
+        for (const GuardSpec& guard : setup_.plan.runbook->guards) {
+            std::optional<GuardVerdict> verdict = check_guard(guard, setup_.plan.facts, facts_);
+            if (verdict && (!worst || worst->unknown)) {
+                worst = std::move(verdict);
+            }
+        }
+        if (!worst) {
+            return std::nullopt;
+        }
+        const bool waited = setup_.clock.steady_now() - begun > k_guard_patience;
+        if (!worst->unknown || waited || !setup_.clock.sleep_for(100ms, stop)) {
+            return worst->why;
+        }
+        if (!look_again(stop)) {
+            return "the cluster can no longer be observed";
         }
     }
-    return std::nullopt;
 }
 
 /// The end is proven, not assumed: the guards once more, and what the runbook heals must be gone.
@@ -376,12 +406,10 @@ void Executor::final_proof(std::stop_token stop) {
               error.hint()});
         return;
     }
-    for (const GuardSpec& guard : setup_.plan.runbook->guards) {
-        if (const auto why = check_guard(guard, setup_.plan.facts, facts_)) {
-            record(RecordKind::guard_tripped, nullptr, {{"message", *why}});
-            fail({10, RunPhase::failed, "guard " + guard.name + ": " + *why, {}});
-            return;
-        }
+    if (const std::optional<std::string> why = tripped_guard(stop)) {
+        record(RecordKind::guard_tripped, nullptr, {{"message", *why}});
+        fail({10, RunPhase::failed, *why, {}});
+        return;
     }
     const auto& heals = setup_.plan.runbook->heals;
     for (const Finding& finding : remaining) {

@@ -32,29 +32,33 @@ std::chrono::milliseconds duration_of(const GuardSpec& guard,
     return value ? parse_duration(value->to_text()).value_or(otherwise) : otherwise;
 }
 
-std::optional<std::string> check_leader(const ClusterFacts& start, const ClusterFacts& now) {
+using Judged = std::optional<GuardVerdict>;
+
+Judged check_leader(const ClusterFacts& start, const ClusterFacts& now) {
     if (now.leader == start.leader) {
         return std::nullopt;
     }
     if (now.leader.empty()) {
-        return "nobody holds the leader lock any more; it was " + start.leader;
+        return GuardVerdict{"nobody holds the leader lock any more; it was " + start.leader};
     }
-    return "the leader changed from " + start.leader + " to " + now.leader;
+    return GuardVerdict{"the leader changed from " + start.leader + " to " + now.leader};
 }
 
-std::optional<std::string> check_postmasters(const ClusterFacts& start, const ClusterFacts& now) {
+Judged check_postmasters(const ClusterFacts& start, const ClusterFacts& now) {
     for (const MemberFacts& before : start.members) {
         const MemberFacts* after = now.find(before.name);
         if (before.postgres.started_at.empty()) {
             continue;  // it was not running when the run began: nothing to protect
         }
         if (after == nullptr || after->postgres.started_at.empty()) {
-            return "it is not known whether PostgreSQL on " + before.name +
-                   " still runs: its Patroni does not say";
+            return GuardVerdict{"it is not known whether PostgreSQL on " + before.name +
+                                    " still runs: its Patroni does not say",
+                                true};
         }
         if (after->postgres.started_at != before.postgres.started_at) {
-            return "PostgreSQL on " + before.name + " was restarted: it runs since " +
-                   after->postgres.started_at + ", before since " + before.postgres.started_at;
+            return GuardVerdict{"PostgreSQL on " + before.name + " was restarted: it runs since " +
+                                after->postgres.started_at + ", before since " +
+                                before.postgres.started_at};
         }
     }
     return std::nullopt;
@@ -69,31 +73,33 @@ std::optional<std::int64_t> free_wanted(const Value& free, const DiskFacts& disk
     return parse_bytes(text);
 }
 
-std::optional<std::string> check_disk(const GuardSpec& guard, const ClusterFacts& now) {
+Judged check_disk(const GuardSpec& guard, const ClusterFacts& now) {
     const Value free = constant(guard, "free").value_or(Value("10%"));
     for (const MemberFacts& member : now.members) {
         if (!member.disk) {
-            return "the free space of " + member.name + " is not known";
+            return GuardVerdict{"the free space of " + member.name + " is not known", true};
         }
         const std::optional<std::int64_t> wanted = free_wanted(free, *member.disk);
         if (!wanted || member.disk->free_bytes < *wanted) {
-            return "only " + format_bytes(member.disk->free_bytes) + " are free on " +
-                   member.disk->mount + " of " + member.name + ", less than " + free.to_text();
+            return GuardVerdict{"only " + format_bytes(member.disk->free_bytes) + " are free on " +
+                                member.disk->mount + " of " + member.name + ", less than " +
+                                free.to_text()};
         }
     }
     return std::nullopt;
 }
 
-std::optional<std::string> check_pg_wal(const GuardSpec& guard, const ClusterFacts& now) {
+Judged check_pg_wal(const GuardSpec& guard, const ClusterFacts& now) {
     const std::optional<std::int64_t> limit =
         parse_bytes(constant(guard, "size").value_or(Value("")).to_text());
     for (const MemberFacts& member : now.members) {
         if (!member.wal) {
-            return "the size of pg_wal on " + member.name + " is not known";
+            return GuardVerdict{"the size of pg_wal on " + member.name + " is not known", true};
         }
         if (!limit || member.wal->bytes > *limit) {
-            return "pg_wal of " + member.name + " holds " + format_bytes(member.wal->bytes) +
-                   ", more than " + format_bytes(limit.value_or(0));
+            return GuardVerdict{"pg_wal of " + member.name + " holds " +
+                                format_bytes(member.wal->bytes) + ", more than " +
+                                format_bytes(limit.value_or(0))};
         }
     }
     return std::nullopt;
@@ -147,22 +153,23 @@ const ActionCatalog& guard_catalog() {
     return k_guards;
 }
 
-std::optional<std::string> check_guard(const GuardSpec& guard,
-                                       const ClusterFacts& start,
-                                       const ClusterFacts& now) {
+std::optional<GuardVerdict> check_guard(const GuardSpec& guard,
+                                        const ClusterFacts& start,
+                                        const ClusterFacts& now) {
+    Judged judged;  // write_probe is judged by its own report
     if (guard.name == "leader_unchanged") {
-        return check_leader(start, now);
+        judged = check_leader(start, now);
+    } else if (guard.name == "postgres_not_restarted") {
+        judged = check_postmasters(start, now);
+    } else if (guard.name == "disk_above") {
+        judged = check_disk(guard, now);
+    } else if (guard.name == "pg_wal_below") {
+        judged = check_pg_wal(guard, now);
     }
-    if (guard.name == "postgres_not_restarted") {
-        return check_postmasters(start, now);
+    if (judged) {
+        judged->why = "guard " + guard.name + ": " + judged->why;
     }
-    if (guard.name == "disk_above") {
-        return check_disk(guard, now);
-    }
-    if (guard.name == "pg_wal_below") {
-        return check_pg_wal(guard, now);
-    }
-    return std::nullopt;  // write_probe is judged by its own report
+    return judged;
 }
 
 bool needs_full_facts(const GuardSpec& guard) {

@@ -12,11 +12,16 @@ namespace lockstep {
 /// The guards there are, in the form of actions, for the loader.
 [[nodiscard]] const ActionCatalog& guard_catalog();
 
-/// Why the run must stop, or nullopt. `start` is what was observed when the plan was made. A fact
-/// that a guard needs and that is not known is a reason to stop.
-[[nodiscard]] std::optional<std::string> check_guard(const GuardSpec& guard,
-                                                     const ClusterFacts& start,
-                                                     const ClusterFacts& now);
+/// Why the run must stop.
+struct GuardVerdict {
+    std::string why;
+    bool unknown = false;  ///< a fact is missing: it may come back, but it never counts as good
+};
+
+/// nullopt: it holds. `start` is what was observed when the plan was made.
+[[nodiscard]] std::optional<GuardVerdict> check_guard(const GuardSpec& guard,
+                                                      const ClusterFacts& start,
+                                                      const ClusterFacts& now);
 
 /// Whether it needs more than quick facts.
 [[nodiscard]] bool needs_full_facts(const GuardSpec& guard);

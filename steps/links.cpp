@@ -135,16 +135,9 @@ MemberLink& Links::of(const MemberFacts& at) {
     made->ssh = factory_.ssh(std::move(ssh));
     made->http = factory_.http(http_settings());
     if (cluster_.postgres.via == PostgresSettings::Via::direct) {
-        PqEndpoint direct;
-        direct.conninfo = cluster_.postgres.dsn;
-        direct.host = at.pg_host;
-        direct.port = at.pg_port;
-        made->sql = factory_.pq(std::move(direct));
+        made->sql = extra_sql(at);
     } else {
-        PsqlSettings psql;
-        psql.become = psql_become(made->ssh_settings, cluster_.postgres.os_user);
-        psql.port = at.pg_port;
-        made->sql = make_psql_client(*made->ssh, std::move(psql));
+        made->sql = make_psql_client(*made->ssh, psql_settings(at));
     }
     link = std::move(made);
     return *link;
@@ -166,6 +159,22 @@ std::unique_ptr<HttpClient> Links::extra_http() {
 std::unique_ptr<SshSession> Links::extra_session(const MemberFacts& at) {
     const std::lock_guard lock(mutex_);
     return factory_.ssh(endpoint(at));
+}
+
+std::unique_ptr<SqlClient> Links::extra_sql(const MemberFacts& at) {
+    PqEndpoint direct;
+    direct.conninfo = cluster_.postgres.dsn;
+    direct.host = at.pg_host;
+    direct.port = at.pg_port;
+    return factory_.pq(std::move(direct));
+}
+
+PsqlSettings Links::psql_settings(const MemberFacts& at) {
+    SshSettings settings = cluster_.ssh_of(at.name);
+    if (settings.user.empty()) {
+        settings.user = own_account().name;
+    }
+    return {.become = psql_become(settings, cluster_.postgres.os_user), .port = at.pg_port};
 }
 
 }  // namespace lockstep

@@ -54,6 +54,11 @@ class Links {
     /// One more session to a member, owned by the caller: for work beside the run's own.
     [[nodiscard]] std::unique_ptr<SshSession> extra_session(const MemberFacts& at);
 
+    /// One more libpq connection to a member, from here, owned by the caller.
+    [[nodiscard]] std::unique_ptr<SqlClient> extra_sql(const MemberFacts& at);
+    /// How psql is started in a session of ours on the member.
+    [[nodiscard]] PsqlSettings psql_settings(const MemberFacts& at);
+
     [[nodiscard]] ProcessRunner& process() { return *process_; }
 
     [[nodiscard]] const Cluster& cluster() const { return cluster_; }

@@ -35,7 +35,9 @@ StepResult judge(const TransportError& error, bool changes) {
 }  // namespace
 
 LiveRunner::LiveRunner(const Cluster& cluster, LinkFactory factory, Clock& clock)
-    : cluster_(cluster), clock_(clock), links_(cluster, std::move(factory)),
+    : cluster_(cluster),
+      clock_(clock),
+      links_(cluster, std::move(factory)),
       observer_(links_, clock) {}
 
 LiveRunner::~LiveRunner() {

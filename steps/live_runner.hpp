@@ -26,8 +26,7 @@ class LiveRunner final : public StepRunner {
     ~LiveRunner() override;
 
     [[nodiscard]] ClusterFacts observe(bool full, std::stop_token stop) override;
-    [[nodiscard]] std::vector<Finding> diagnose(ClusterFacts& facts,
-                                                std::stop_token stop) override;
+    [[nodiscard]] std::vector<Finding> diagnose(ClusterFacts& facts, std::stop_token stop) override;
     [[nodiscard]] nlohmann::json probe(const StepCall& call,
                                        const ClusterFacts& facts,
                                        std::stop_token stop) override;

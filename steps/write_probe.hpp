@@ -34,12 +34,11 @@ class WriteProbe {
     ProbeSettings settings_;
     MemberFacts leader_;
     Links& links_;
-    std::string psql_;  ///< how psql is started on the member
-
     mutable std::mutex mutex_;  // guards what follows
     ProbeReport report_;
     double last_write_ = 0;  ///< seconds since the epoch, the server's clock
-    std::string line_;       ///< an incomplete line of output
+    std::chrono::steady_clock::time_point last_arrival_;  ///< when we heard of it
+    std::string line_;                                    ///< an incomplete line of output
 
     std::jthread thread_;
 };

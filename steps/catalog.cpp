@@ -1,0 +1,212 @@
+#include "steps/catalog.hpp"
+
+#include "engine/guards.hpp"
+#include "inventory/finding.hpp"
+
+#include <array>
+#include <stdexcept>
+
+namespace lockstep {
+
+namespace {
+
+using Make = std::unique_ptr<Action> (*)();
+
+struct Row {
+    ActionSchema schema;
+    Make make;
+};
+
+// What several actions take.
+const ParamSchema k_that{.name = "that",
+                         .kind = ParamKind::expression,
+                         .required = true,
+                         .description = "What must be true, over `cluster`, `member`, `members`"};
+const ParamSchema k_message{.name = "message", .description = "What to say when it is not true"};
+const ParamSchema k_argv{.name = "argv",
+                         .kind = ParamKind::list,
+                         .description = "The command and its arguments; no shell is involved"};
+const ParamSchema k_env{
+    .name = "env", .kind = ParamKind::map, .description = "Variables of its environment"};
+const ParamSchema k_stdin{.name = "stdin", .description = "What it reads; the way for secrets"};
+const ParamSchema k_read_only{
+    .name = "read_only", .kind = ParamKind::boolean, .description = "It changes nothing"};
+const ParamSchema k_ok_exit{.name = "ok_exit",
+                            .kind = ParamKind::list,
+                            .description = "Exit statuses that mean success; [0] unless given"};
+
+/// The one table of actions: a new one is a file, a line in catalog.hpp and a row here.
+const std::vector<Row>& rows() {
+    static const std::vector<Row> k_rows{
+        {{.name = "check",
+          .summary = "Diagnoses the cluster and refuses on what it finds",
+          .scope = ActionScope::cluster,
+          .params = {{.name = "refuse_on",
+                      .required = true,
+                      .description = "The mildest finding that refuses",
+                      .values = {"critical", "warning"}},
+                     {.name = "ignore",
+                      .kind = ParamKind::map,
+                      .description = "Findings that do not refuse: id and reason"}}},
+         make_check},
+        {{.name = "assert",
+          .summary = "Stops unless something is true",
+          .params = {k_that, k_message}},
+         make_assert},
+        {{.name = "wait_for",
+          .summary = "Waits until something is true",
+          .params = {k_that,
+                     k_message,
+                     {.name = "every",
+                      .kind = ParamKind::duration,
+                      .description = "Time between two looks; 200ms unless given"}}},
+         make_wait_for},
+        {{.name = "sleep",
+          .summary = "Waits a length of time",
+          .params = {{.name = "for",
+                      .kind = ParamKind::duration,
+                      .required = true,
+                      .description = "How long"}}},
+         make_sleep},
+        {{.name = "ssh.run",
+          .summary = "Runs a command on the member, as root",
+          .scope = ActionScope::member,
+          .changes = true,
+          .repeatable = false,
+          .one_of = {"argv", "shell"},
+          .params = {k_argv,
+                     {.name = "shell",
+                      .kind = ParamKind::shell,
+                      .description = "A text for sh; values are quoted when they are put in"},
+                     k_env,
+                     k_stdin,
+                     k_read_only,
+                     k_ok_exit}},
+         make_ssh_run},
+        {{.name = "local.run",
+          .summary = "Runs a command on this machine",
+          .changes = true,
+          .repeatable = false,
+          .params = {{.name = "argv",
+                      .kind = ParamKind::list,
+                      .required = true,
+                      .description = "The command and its arguments; no shell is involved"},
+                     k_env,
+                     k_stdin,
+                     k_read_only,
+                     k_ok_exit}},
+         make_local_run},
+        {{.name = "http.request",
+          .summary = "Sends an HTTP request",
+          .changes = true,
+          .repeatable = false,
+          .params = {{.name = "url", .required = true, .description = "Where to"},
+                     {.name = "method",
+                      .description = "GET unless given",
+                      .values = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}},
+                     {.name = "headers", .kind = ParamKind::map, .description = "Header fields"},
+                     {.name = "json", .kind = ParamKind::any, .description = "The body"},
+                     {.name = "expect_status",
+                      .kind = ParamKind::integer,
+                      .description = "The status that means success; any 2xx unless given"},
+                     k_read_only}},
+         make_http_request},
+        {{.name = "sql.query",
+          .summary = "Runs one SQL statement, on the member or on the leader",
+          .changes = true,
+          .repeatable = false,
+          .params = {{.name = "query", .required = true, .description = "Parameters are $1, $2, …"},
+                     {.name = "params", .kind = ParamKind::list, .description = "Their values"},
+                     {.name = "database", .description = "postgres unless given"},
+                     {.name = "read_only",
+                      .kind = ParamKind::boolean,
+                      .description = "In a read-only transaction; true unless given"}}},
+         make_sql_query},
+        {{.name = "patroni.pause",
+          .summary = "Pauses the cluster, and proves that every member knows",
+          .scope = ActionScope::cluster,
+          .changes = true,
+          .temporary = true,
+          .measured_as = "paused_ms"},
+         make_patroni_pause},
+        {{.name = "patroni.resume",
+          .summary = "Ends this run's pause, once that is safe",
+          .scope = ActionScope::cluster,
+          .changes = true,
+          .ends = "patroni.pause"},
+         make_patroni_resume},
+        {{.name = "package.install",
+          .summary = "Installs exactly this version, up or down",
+          .scope = ActionScope::member,
+          .changes = true,
+          .params = {{.name = "package", .required = true, .description = "Its name"},
+                     {.name = "version",
+                      .kind = ParamKind::version,
+                      .required = true,
+                      .description = "In full, or an upstream version that names one package"}}},
+         make_package_install},
+        {{.name = "service.restart",
+          .summary = "Restarts a systemd unit; Patroni's only where it runs something outdated",
+          .scope = ActionScope::member,
+          .changes = true,
+          .params = {{.name = "service", .required = true, .description = "The unit"},
+                     {.name = "always",
+                      .kind = ParamKind::boolean,
+                      .description = "Also a Patroni that runs what is installed"}}},
+         make_service_restart},
+        {{.name = "slots.verify",
+          .summary = "Proves that no replication slot stands still",
+          .scope = ActionScope::cluster},
+         make_slots_verify},
+        {{.name = "slots.drop",
+          .summary = "Drops a replication slot that serves nobody, wherever it is",
+          .changes = true,
+          .params = {{.name = "slot", .required = true, .description = "Its name"}}},
+         make_slots_drop},
+        {{.name = "wal.verify",
+          .summary = "Proves that pg_wal is back at its floor on every member",
+          .scope = ActionScope::cluster,
+          .params = {{.name = "timeout",
+                      .kind = ParamKind::duration,
+                      .description = "How long it may take; 2m unless given"},
+                     {.name = "checkpoint",
+                      .description = "`request` one, or `wait` for the server's own",
+                      .values = {"request", "wait"}}}},
+         make_wal_verify},
+    };
+    return k_rows;
+}
+
+}  // namespace
+
+const ActionCatalog& action_catalog() {
+    static const ActionCatalog k_catalog = [] {
+        ActionCatalog catalog;
+        for (const Row& row : rows()) {
+            catalog.push_back(row.schema);
+        }
+        return catalog;
+    }();
+    return k_catalog;
+}
+
+const Action& find_action_code(std::string_view name) {
+    static const std::map<std::string, std::unique_ptr<Action>, std::less<>> k_code = [] {
+        std::map<std::string, std::unique_ptr<Action>, std::less<>> code;
+        for (const Row& row : rows()) {
+            code.emplace(row.schema.name, row.make());
+        }
+        return code;
+    }();
+    const auto found = k_code.find(name);
+    if (found == k_code.end()) {
+        throw std::logic_error("no action " + std::string(name));
+    }
+    return *found->second;
+}
+
+RunbookVocabulary runbook_vocabulary() {
+    return {action_catalog(), guard_catalog(), finding_ids()};
+}
+
+}  // namespace lockstep

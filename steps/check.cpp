@@ -1,0 +1,92 @@
+#include "base/error.hpp"
+#include "inventory/diagnosis.hpp"
+#include "steps/catalog.hpp"
+
+#include <algorithm>
+
+namespace lockstep {
+
+namespace {
+
+/// `ignore` is a list of finding ids, or of maps { id: reason }.
+std::vector<std::string> ignored_ids(const StepCall& call) {
+    std::vector<std::string> ids;
+    const auto ignore = call.with.find("ignore");
+    if (ignore == call.with.end()) {
+        return ids;
+    }
+    for (const auto& [id, reason] : ignore->second.as_map()) {
+        ids.push_back(id);
+    }
+    return ids;
+}
+
+/// What must not be there when a run starts: everything as bad as `refuse_on`, but what the runbook
+/// is there to heal and what it ignores for a reason.
+std::vector<Finding> refusals(const std::vector<Finding>& findings, const StepCall& call) {
+    const Severity limit =
+        text_arg(call, "refuse_on") == "warning" ? Severity::warning : Severity::critical;
+    const std::vector<std::string> ignored = ignored_ids(call);
+    std::vector<Finding> refused;
+    for (const Finding& finding : findings) {
+        const auto named = [&](const std::vector<std::string>& ids) {
+            return std::ranges::find(ids, finding.id) != ids.end();
+        };
+        if (finding.severity >= limit && !named(call.heals) && !named(ignored)) {
+            refused.push_back(finding);
+        }
+    }
+    return refused;
+}
+
+class Check final : public Action {
+  public:
+    Preview preview(const StepCall& call,
+                    const ClusterFacts& facts,
+                    const Cluster& cluster) const override {
+        Preview preview;
+        const std::vector<Finding> findings = diagnose(facts, cluster);
+        preview.blocked_by = refusals(findings, call);
+        preview.because = "refuses on " + text_arg(call, "refuse_on") + " findings";
+        if (!findings.empty()) {
+            const std::size_t healed = findings.size() - preview.blocked_by.size();
+            preview.because += ": " + std::to_string(findings.size()) + " now, " +
+                               std::to_string(healed) + " of them no obstacle to this runbook";
+        }
+        return preview;
+    }
+
+    StepResult run(const StepCall& call, ActionContext& context) const override {
+        const ClusterFacts earlier = context.facts;
+        context.refresh(Depth::full);
+        settle_slots(context.facts, &earlier, context.observer, context.clock, context.stop);
+        StepResult result;
+        result.learned = [seen = context.facts](ClusterFacts& facts) { facts = seen; };
+        const std::vector<Finding> findings = diagnose(context.facts, context.cluster);
+        result.findings = refusals(findings, call);
+        result.output = {{"findings", findings.size()}};
+        if (result.findings.empty()) {
+            result.message = findings.empty() ? "no finding"
+                                              : std::to_string(findings.size()) +
+                                                    " findings, none of them an obstacle";
+            return result;
+        }
+        const Finding& first = result.findings.front();
+        result.outcome =
+            first.id == "member.unreachable" ? StepOutcome::unreachable : StepOutcome::failed;
+        result.message = first.id + ": " + first.message;
+        result.hint = first.remedy;
+        for (const Finding& finding : result.findings) {
+            result.last_lines.push_back(finding.id + ": " + finding.message);
+        }
+        return result;
+    }
+};
+
+}  // namespace
+
+std::unique_ptr<Action> make_check() {
+    return std::make_unique<Check>();
+}
+
+}  // namespace lockstep

@@ -1,0 +1,121 @@
+#include "base/error.hpp"
+#include "base/shell_quote.hpp"
+#include "steps/catalog.hpp"
+
+#include <algorithm>
+
+namespace lockstep {
+
+namespace {
+
+std::vector<int> ok_exits(const StepCall& call) {
+    std::vector<int> codes;
+    for (const std::string& code : list_arg(call, "ok_exit")) {
+        codes.push_back(std::stoi(code));
+    }
+    return codes.empty() ? std::vector<int>{0} : codes;
+}
+
+StepResult judge(const CommandResult& result, const StepCall& call) {
+    StepResult step;
+    step.output = {{"stdout", result.out},
+                   {"stderr", result.err},
+                   {"exit", result.exit_status},
+                   {"truncated", result.out_truncated || result.err_truncated}};
+    const std::vector<int> good = ok_exits(call);
+    step.message = "exit status " + std::to_string(result.exit_status);
+    if (std::ranges::find(good, result.exit_status) == good.end()) {
+        step.outcome = StepOutcome::failed;
+        step.last_lines = last_lines(result);
+    }
+    return step;
+}
+
+std::string secret_or_text(const StepCall& call, std::string_view name) {
+    const auto found = call.with.find(name);
+    return found == call.with.end() ? "" : found->second.to_text();
+}
+
+/// The variables of `env`, for a shell; they travel by stdin when one of them is a secret.
+std::string env_prefix(const StepCall& call) {
+    std::string prefix;
+    const auto env = call.with.find("env");
+    if (env == call.with.end()) {
+        return prefix;
+    }
+    for (const auto& [name, value] : env->second.as_map()) {
+        if (value.tainted()) {
+            throw Error(call.id + ": env." + name + " holds a secret",
+                        "Pass it by `stdin`: the environment of a remote command is set on its "
+                        "command line.");
+        }
+        prefix += name + "=" + shell_quote(value.to_text()) + " ";
+    }
+    return prefix;
+}
+
+std::string remote_script(const StepCall& call) {
+    if (call.with.contains("shell")) {
+        const std::string env = env_prefix(call);
+        return (env.empty() ? "" : "export " + env + "; ") + text_arg(call, "shell");
+    }
+    return env_prefix(call) + shell_join(list_arg(call, "argv"));
+}
+
+class SshRun final : public Action {
+  public:
+    Preview preview(const StepCall& call,
+                    const ClusterFacts& facts,
+                    const Cluster& /*cluster*/) const override {
+        Preview preview;
+        preview.read_only = bool_arg(call, "read_only", false);
+        preview.blocked_by =
+            refuse_unless_reachable(facts.find(call.member), call.member, true, false, false);
+        preview.operations.push_back({Operation::Kind::ssh, remote_script(call)});
+        preview.because = preview.read_only ? "it only looks" : "always";
+        return preview;
+    }
+
+    StepResult run(const StepCall& call, ActionContext& context) const override {
+        RemoteCommand command{.script = remote_script(call),
+                              .stdin_data = secret_or_text(call, "stdin")};
+        return judge(context.ssh(context.member(call), command), call);
+    }
+};
+
+class LocalRun final : public Action {
+  public:
+    Preview preview(const StepCall& call,
+                    const ClusterFacts& /*facts*/,
+                    const Cluster& /*cluster*/) const override {
+        Preview preview;
+        preview.read_only = bool_arg(call, "read_only", false);
+        preview.operations.push_back({Operation::Kind::local, shell_join(list_arg(call, "argv"))});
+        preview.because = preview.read_only ? "it only looks" : "always";
+        return preview;
+    }
+
+    StepResult run(const StepCall& call, ActionContext& context) const override {
+        LocalCommand command{.argv = list_arg(call, "argv"),
+                             .stdin_data = secret_or_text(call, "stdin")};
+        const auto env = call.with.find("env");
+        if (env != call.with.end()) {
+            for (const auto& [name, value] : env->second.as_map()) {
+                command.env.emplace(name, value.to_text());
+            }
+        }
+        return judge(context.links.process().run(command, context.deadline, context.stop), call);
+    }
+};
+
+}  // namespace
+
+std::unique_ptr<Action> make_ssh_run() {
+    return std::make_unique<SshRun>();
+}
+
+std::unique_ptr<Action> make_local_run() {
+    return std::make_unique<LocalRun>();
+}
+
+}  // namespace lockstep

@@ -1,0 +1,74 @@
+#include "base/error.hpp"
+#include "steps/catalog.hpp"
+
+namespace lockstep {
+
+namespace {
+
+HttpRequest request_of(const StepCall& call) {
+    HttpRequest request;
+    request.url = text_arg(call, "url");
+    request.method = text_arg(call, "method", "GET");
+    const auto headers = call.with.find("headers");
+    if (headers != call.with.end()) {
+        for (const auto& [name, value] : headers->second.as_map()) {
+            request.headers.emplace_back(name, value.to_text());
+        }
+    }
+    const auto json = call.with.find("json");
+    if (json != call.with.end()) {
+        request.headers.emplace_back("Content-Type", "application/json");
+        request.body = json->second.kind() == Value::Kind::string ? json->second.as_string()
+                                                                  : json->second.to_json().dump();
+    }
+    return request;
+}
+
+bool reads_only(const StepCall& call) {
+    const std::string method = text_arg(call, "method", "GET");
+    return bool_arg(call, "read_only", method == "GET" || method == "HEAD");
+}
+
+class HttpRequestAction final : public Action {
+  public:
+    Preview preview(const StepCall& call,
+                    const ClusterFacts& /*facts*/,
+                    const Cluster& /*cluster*/) const override {
+        const HttpRequest request = request_of(call);
+        Preview preview;
+        preview.read_only = reads_only(call);
+        preview.because = preview.read_only ? "it only looks" : "always";
+        preview.operations.push_back(
+            {Operation::Kind::http,
+             request.method + " " + request.url + (request.body ? " " + *request.body : "")});
+        return preview;
+    }
+
+    StepResult run(const StepCall& call, ActionContext& context) const override {
+        // A client without the cluster's credentials: this may be anybody's server.
+        const std::unique_ptr<HttpClient> client = make_curl_client({});
+        const HttpResponse response =
+            client->send(request_of(call), context.deadline, context.stop);
+        StepResult result;
+        result.message = "HTTP status " + std::to_string(response.status);
+        result.output = {{"status", response.status}, {"body", response.body}};
+        const nlohmann::json parsed = nlohmann::json::parse(response.body, nullptr, false);
+        result.output["json"] = parsed.is_discarded() ? nlohmann::json(nullptr) : parsed;
+        const std::string expected = text_arg(call, "expect_status");
+        const bool good =
+            expected.empty() ? response.ok() : expected == std::to_string(response.status);
+        if (!good) {
+            result.outcome = StepOutcome::failed;
+            result.last_lines = {response.body.substr(0, 300)};
+        }
+        return result;
+    }
+};
+
+}  // namespace
+
+std::unique_ptr<Action> make_http_request() {
+    return std::make_unique<HttpRequestAction>();
+}
+
+}  // namespace lockstep

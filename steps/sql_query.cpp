@@ -1,0 +1,58 @@
+#include "steps/catalog.hpp"
+
+namespace lockstep {
+
+namespace {
+
+SqlStatement statement_of(const StepCall& call) {
+    return {.text = text_arg(call, "query"),
+            .params = list_arg(call, "params"),
+            .database = text_arg(call, "database", "postgres"),
+            .read_only = bool_arg(call, "read_only", true)};
+}
+
+/// Without a member the leader is asked.
+std::string member_of(const StepCall& call, const ClusterFacts& facts) {
+    return call.member.empty() ? facts.leader : call.member;
+}
+
+class SqlQuery final : public Action {
+  public:
+    Preview preview(const StepCall& call,
+                    const ClusterFacts& facts,
+                    const Cluster& /*cluster*/) const override {
+        const SqlStatement statement = statement_of(call);
+        const std::string member = member_of(call, facts);
+        Preview preview;
+        preview.read_only = statement.read_only;
+        preview.because = statement.read_only ? "in a read-only transaction" : "always";
+        preview.blocked_by = refuse_unless_reachable(
+            facts.find(member), member.empty() ? "the leader" : member, false, false, true);
+        preview.operations.push_back({Operation::Kind::sql, statement.text});
+        return preview;
+    }
+
+    StepResult run(const StepCall& call, ActionContext& context) const override {
+        StepCall on_member = call;
+        on_member.member = member_of(call, context.facts);
+        const SqlResult rows = context.sql(context.member(on_member), statement_of(call));
+        nlohmann::json list = nlohmann::json::array();
+        for (const auto& row : rows.rows) {
+            nlohmann::json object = nlohmann::json::object();
+            for (std::size_t i = 0; i < rows.columns.size() && i < row.size(); ++i) {
+                object[rows.columns[i]] =
+                    row[i] ? nlohmann::json(*row[i]) : nlohmann::json(nullptr);
+            }
+            list.push_back(std::move(object));
+        }
+        return {.message = std::to_string(rows.rows.size()) + " rows", .output = {{"rows", list}}};
+    }
+};
+
+}  // namespace
+
+std::unique_ptr<Action> make_sql_query() {
+    return std::make_unique<SqlQuery>();
+}
+
+}  // namespace lockstep

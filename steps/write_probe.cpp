@@ -1,0 +1,139 @@
+#include "steps/write_probe.hpp"
+
+#include "base/clock.hpp"
+#include "base/error.hpp"
+#include "base/shell_quote.hpp"
+
+#include <cmath>
+#include <cstdlib>
+
+namespace lockstep {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// Transactional, so that a commit is waited for like any client's.
+constexpr const char* k_write =
+    "SELECT extract(epoch FROM clock_timestamp()) "
+    "FROM pg_logical_emit_message(true, 'lockstep', 'write probe')";
+
+// A probe never outlives this, whatever happens to us.
+constexpr auto k_longest = 12h;
+
+}  // namespace
+
+WriteProbe::WriteProbe(const ProbeSettings& settings, const ClusterFacts& facts, Links& links)
+    : settings_(settings), links_(links) {
+    if (const MemberFacts* leader = facts.leader_member()) {
+        leader_ = *leader;
+    }
+    thread_ = std::jthread([this](std::stop_token stop) {
+        try {
+            settings_.over_ssh ? run_over_ssh(std::move(stop)) : run_from_here(std::move(stop));
+        } catch (const std::exception& error) {
+            failed(error.what());
+        }
+    });
+}
+
+WriteProbe::~WriteProbe() {
+    stop();
+}
+
+void WriteProbe::stop() {
+    if (!thread_.joinable()) {
+        return;
+    }
+    {
+        // A server that hangs to the end writes no line that would show the gap.
+        const std::lock_guard lock(mutex_);
+        if (report_.writes > 0) {
+            const auto silent = std::chrono::duration_cast<std::chrono::milliseconds>(
+                std::chrono::steady_clock::now() - last_arrival_);
+            report_.longest_gap = std::max(report_.longest_gap, silent);
+        }
+    }
+    thread_.request_stop();
+    thread_.join();
+}
+
+ProbeReport WriteProbe::report() const {
+    const std::lock_guard lock(mutex_);
+    return report_;
+}
+
+void WriteProbe::run_over_ssh(std::stop_token stop) {
+    const std::unique_ptr<SshSession> session = links_.extra_session(leader_);
+    const double pause = static_cast<double>(settings_.every.count()) / 1000.0;
+    const PsqlSettings psql = links_.psql_settings(leader_);
+    // One psql for as long as it lives; a new one when the server ended the connection. When our
+    // side goes away, the pipe breaks and the loops end with it.
+    const std::string script =
+        "export LC_ALL=C PGAPPNAME=lockstep-write-probe PGCONNECT_TIMEOUT=5\n"
+        "while :; do\n"
+        "  while sleep " +
+        std::to_string(pause) + "; do echo " + shell_quote(std::string(k_write) + ";") +
+        " || exit 0; done | \\\n" + "  " + psql.become + " psql -XAtq -d postgres -p " +
+        std::to_string(psql.port) + " 2>&1 | sed -u 's/^[^0-9]/error &/'\n" +
+        "  echo 'error the connection ended' || exit 0\n  sleep 0.1\ndone\n";
+    RemoteCommand command{.script = script};
+    command.on_output = [this](std::string_view text) { take_output(text); };
+    try {
+        session->run(command, Deadline::after(k_longest), stop);
+    } catch (const TransportError& error) {
+        if (!stop.stop_requested()) {
+            throw;
+        }
+    }
+}
+
+void WriteProbe::run_from_here(std::stop_token stop) {
+    SystemClock clock;
+    const std::unique_ptr<SqlClient> client = links_.extra_sql(leader_);
+    const SqlStatement write{.text = k_write, .params = {}, .read_only = false};
+    while (clock.sleep_for(settings_.every, stop)) {
+        try {
+            const SqlResult result = client->query(write, Deadline::after(30s), stop);
+            wrote(std::strtod(result.rows.at(0).at(0).value_or("0").c_str(), nullptr));
+        } catch (const std::exception& error) {
+            if (!stop.stop_requested()) {
+                failed(error.what());
+            }
+        }
+    }
+}
+
+void WriteProbe::take_output(std::string_view text) {
+    for (const char c : text) {
+        if (c != '\n') {
+            line_ += c;
+            continue;
+        }
+        if (line_.starts_with("error ")) {
+            failed(line_.substr(6));
+        } else if (!line_.empty()) {
+            wrote(std::strtod(line_.c_str(), nullptr));
+        }
+        line_.clear();
+    }
+}
+
+void WriteProbe::wrote(double at) {
+    const std::lock_guard lock(mutex_);
+    if (last_write_ > 0) {
+        const std::chrono::milliseconds gap{std::llround((at - last_write_) * 1000.0)};
+        report_.longest_gap = std::max(report_.longest_gap, gap);
+    }
+    last_write_ = at;
+    last_arrival_ = std::chrono::steady_clock::now();
+    ++report_.writes;
+}
+
+void WriteProbe::failed(const std::string& why) {
+    const std::lock_guard lock(mutex_);
+    ++report_.errors;
+    report_.last_error = why;
+}
+
+}  // namespace lockstep
