@@ -1,0 +1,141 @@
+#include "base/units.hpp"
+#include "cli/texts.hpp"
+
+#include <algorithm>
+
+namespace lockstep {
+
+namespace {
+
+std::string or_dash(const std::string& text) {
+    return text.empty() ? "-" : printable(text);
+}
+
+Tone version_tone(const MemberFacts& member, const ClusterFacts& facts) {
+    const MemberFacts* leader = facts.leader_member();
+    const bool differs = leader != nullptr && !member.patroni.running.empty() &&
+                         member.patroni.running != leader->patroni.running;
+    return differs ? Tone::warn : Tone::plain;
+}
+
+std::string disk_text(const MemberFacts& member) {
+    if (!member.disk || member.disk->total_bytes <= 0) {
+        return "-";
+    }
+    const std::int64_t percent = member.disk->free_bytes * 100 / member.disk->total_bytes;
+    return format_bytes(member.disk->free_bytes) + " (" + std::to_string(percent) + "%)";
+}
+
+std::string slots_text(const MemberFacts& member) {
+    if (!member.slots) {
+        return "-";
+    }
+    const auto stuck = std::ranges::count_if(*member.slots, &SlotFacts::stuck);
+    std::string text = std::to_string(member.slots->size());
+    return stuck == 0 ? text : text + ", " + std::to_string(stuck) + " stuck";
+}
+
+std::string members_table(const ClusterFacts& facts, const Terminal& terminal) {
+    Table table({"MEMBER",
+                 "ROLE",
+                 "STATE",
+                 "TL",
+                 "LAG",
+                 "PATRONI",
+                 "INSTALLED",
+                 "POSTGRES",
+                 "PG_WAL",
+                 "SLOTS",
+                 "DISK FREE"});
+    for (const MemberFacts& member : facts.members) {
+        const bool has_stuck =
+            member.slots && std::ranges::any_of(*member.slots, &SlotFacts::stuck);
+        table.add({printable(member.name),
+                   or_dash(member.role),
+                   or_dash(member.state),
+                   member.timeline ? std::to_string(*member.timeline) : "-",
+                   member.lag_bytes ? format_bytes(*member.lag_bytes) : "-",
+                   or_dash(member.patroni.running),
+                   or_dash(member.patroni.installed),
+                   or_dash(member.postgres.running),
+                   member.wal ? format_bytes(member.wal->bytes) : "-",
+                   slots_text(member),
+                   disk_text(member)},
+                  {Tone::strong,
+                   Tone::plain,
+                   member.api.ok() ? Tone::plain : Tone::bad,
+                   Tone::plain,
+                   Tone::plain,
+                   version_tone(member, facts),
+                   Tone::plain,
+                   Tone::plain,
+                   Tone::plain,
+                   has_stuck ? Tone::bad : Tone::plain,
+                   Tone::plain});
+    }
+    return table.text(terminal);
+}
+
+std::string summary_line(const ClusterFacts& facts,
+                         const std::vector<Finding>& findings,
+                         const Terminal& terminal) {
+    const Severity severity = findings.empty() ? Severity::info : worst(findings);
+    const bool good = severity == Severity::info;
+    const std::string status = good                             ? "OK"
+                               : severity == Severity::critical ? "CRITICAL"
+                                                                : "WARNING";
+    std::string line = terminal.paint(status, good ? Tone::good : tone_of(severity)) + " - " +
+                       facts.name + ": ";
+    if (findings.empty()) {
+        line += std::to_string(facts.members.size()) + " members, ";
+    } else {
+        // The worst first: a pager shows no more than the beginning.
+        const Finding& first = findings.front();
+        line += first.id + (first.member.empty() ? "" : " on " + first.member);
+        line += findings.size() > 1
+                    ? " and " + std::to_string(findings.size() - 1) + " more findings, "
+                    : ", ";
+    }
+    line += facts.leader.empty() ? "no leader" : "leader " + facts.leader;
+    if (facts.timeline) {
+        line += ", timeline " + std::to_string(*facts.timeline);
+    }
+    return line + (facts.paused ? ", paused" : "") + "\n";
+}
+
+}  // namespace
+
+std::string findings_text(const std::vector<Finding>& findings, const Terminal& terminal) {
+    std::string text;
+    for (const Finding& finding : findings) {
+        std::string title(to_text(finding.severity));
+        std::ranges::transform(title, title.begin(), [](unsigned char c) {
+            return static_cast<char>(std::toupper(c));
+        });
+        text += "  " + terminal.paint(title, tone_of(finding.severity)) + "  " +
+                terminal.paint(finding.id, Tone::strong) +
+                (finding.member.empty() ? "" : "  " + printable(finding.member)) + "\n";
+        text += "      " + wrap(finding.message, 6) + "\n";
+        if (!finding.remedy.empty()) {
+            text += "      " + terminal.paint("do:", Tone::good) + " " +
+                    wrap(finding.remedy, 10) + "\n";
+        }
+        if (!finding.source.empty()) {
+            text += "      " + terminal.paint("see: " + printable(finding.source), Tone::dim) + "\n";
+        }
+    }
+    return text;
+}
+
+std::string check_text(const ClusterFacts& facts,
+                       const std::vector<Finding>& findings,
+                       const Terminal& terminal) {
+    std::string text = summary_line(facts, findings, terminal) + "\n" +
+                       members_table(facts, terminal);
+    if (!findings.empty()) {
+        text += "\n" + findings_text(findings, terminal);
+    }
+    return text;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,80 @@
+#include "base/error.hpp"
+#include "cli/commands.hpp"
+#include "cli/texts.hpp"
+
+#include <unistd.h>
+
+#include <iostream>
+
+namespace lockstep {
+
+namespace {
+
+RunState replay(JournalStore& journal, const RunHeader& header) {
+    RunState state(header.plan);
+    for (const JournalRecord& record : journal.records(header.id)) {
+        state.apply(record);
+    }
+    return state;
+}
+
+}  // namespace
+
+int command_runs(const Options& options) {
+    const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
+    nlohmann::json list = nlohmann::json::array();
+    Table table({"RUN", "CLUSTER", "RUNBOOK", "STATE", "EXIT", "STARTED", "BY"});
+    for (const RunHeader& header : journal->runs()) {
+        if (!options.cluster.empty() && header.cluster != options.cluster) {
+            continue;
+        }
+        const RunState state = replay(*journal, header);
+        const std::string exit_code = state.exit_code() ? std::to_string(*state.exit_code()) : "-";
+        table.add({header.id,
+                   header.cluster,
+                   header.runbook,
+                   std::string(to_text(state.phase())),
+                   exit_code,
+                   header.started_at,
+                   header.started_by});
+        list.push_back({{"run", header.id},
+                        {"cluster", header.cluster},
+                        {"runbook", header.runbook},
+                        {"state", to_text(state.phase())},
+                        {"started_at", header.started_at},
+                        {"started_by", header.started_by}});
+        list.back()["exit_code"] =
+            state.exit_code() ? nlohmann::json(*state.exit_code()) : nlohmann::json(nullptr);
+    }
+    if (options.output != Output::text) {
+        std::cout << list.dump(2) << "\n";
+    } else if (list.empty()) {
+        std::cout << "no runs on record\n";
+    } else {
+        std::cout << table.text(Terminal::on(STDOUT_FILENO));
+    }
+    return 0;
+}
+
+int command_show(const Options& options) {
+    const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
+    std::optional<RunHeader> header;
+    if (!options.run.empty()) {
+        header = journal->find(options.run);
+    } else if (const std::vector<RunHeader> runs = journal->runs(); !runs.empty()) {
+        header = runs.front();
+    }
+    if (!header) {
+        throw UsageError(options.run.empty() ? "no runs on record" : "no run " + options.run,
+                         "`lockstep runs` lists them; --state says where they are kept.");
+    }
+    const RunState state = replay(*journal, *header);
+    if (options.output == Output::text) {
+        std::cout << show_text(*header, state, Terminal::on(STDOUT_FILENO));
+    } else {
+        std::cout << to_json(*header, state).dump(2) << "\n";
+    }
+    return 0;
+}
+
+}  // namespace lockstep

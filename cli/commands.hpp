@@ -1,0 +1,43 @@
+#pragma once
+
+#include "cli/options.hpp"
+#include "engine/journal.hpp"
+#include "engine/planner.hpp"
+#include "inventory/inventory.hpp"
+#include "steps/live_runner.hpp"
+
+#include <memory>
+#include <stop_token>
+#include <string>
+
+/// One function a command. Each returns the exit code of the contract and throws what it cannot do.
+namespace lockstep {
+
+/// What a command needs to stop in order: see signals.hpp.
+struct Interrupts;
+
+int command_check(const Options& options, Interrupts& interrupts);
+int command_plan(const Options& options, Interrupts& interrupts);
+int command_run(const Options& options, Interrupts& interrupts);
+int command_runs(const Options& options);
+int command_show(const Options& options);
+int command_validate(const Options& options);
+int command_doctor(const Options& options, Interrupts& interrupts);
+
+/// The inventory, its cluster and a runner for it: what most commands begin with.
+struct Workplace {
+    explicit Workplace(const Options& options);
+
+    Inventory inventory;
+    const Cluster& cluster;
+    SystemClock clock;
+    LiveRunner runner;
+};
+
+/// A runbook by path, or by name among the shipped ones. Throws UsageError with the names there are.
+[[nodiscard]] std::shared_ptr<const Runbook> find_runbook(const std::string& wanted);
+
+/// Observes and plans, as `plan` and `run` both do.
+[[nodiscard]] Plan plan_from(const Options& options, Workplace& place, std::stop_token stop);
+
+}  // namespace lockstep

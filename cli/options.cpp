@@ -1,0 +1,135 @@
+#include "cli/options.hpp"
+
+#include "base/error.hpp"
+#include "base/suggest.hpp"
+#include "cli/version.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+namespace lockstep {
+
+namespace {
+
+std::string environment(const char* name) {
+    const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): before any thread
+    return value == nullptr ? "" : value;
+}
+
+void add_global_options(CLI::App& app, Options& options, std::vector<std::string>& assignments) {
+    app.add_option("-i,--inventory", options.inventory, "Inventory file");
+    app.add_option("-c,--cluster", options.cluster, "Cluster of the inventory");
+    app.add_option("--set", assignments, "Input of the runbook: name=value (repeatable)")
+        ->allow_extra_args(false);
+    app.add_option("--state", options.state, "Folder of the journal");
+    app.add_option("--output", options.output, "text, json or jsonl")
+        ->transform(CLI::CheckedTransformer(std::map<std::string, Output>{
+            {"text", Output::text}, {"json", Output::json}, {"jsonl", Output::jsonl}}));
+    app.add_option("--log-level", options.log_level, "trace, debug, info, warning or error")
+        ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
+    app.add_flag("-y,--yes", options.yes, "Do not ask before a run");
+    app.add_option("--reason", options.reason, "Why, for the record");
+}
+
+void add_commands(CLI::App& app, Options& options) {
+    auto* check = app.add_subcommand("check", "Diagnose a cluster: versions, roles, slots, WAL");
+    check->add_option("CLUSTER", options.cluster, "Cluster of the inventory");
+    auto* plan = app.add_subcommand("plan", "Show what a runbook would do; changes nothing");
+    plan->add_option("RUNBOOK", options.runbooks, "A path, or the name of a shipped runbook")
+        ->required()
+        ->expected(1);
+    auto* run = app.add_subcommand("run", "Execute a runbook: prints the plan and asks first");
+    run->add_option("RUNBOOK", options.runbooks, "A path, or the name of a shipped runbook")
+        ->required()
+        ->expected(1);
+    app.add_subcommand("runs", "List the runs on record");
+    auto* show = app.add_subcommand("show", "Show one run: every step, what was measured");
+    show->add_option("RUN", options.run, "Its id, or the start of it; the newest unless given");
+    auto* validate = app.add_subcommand("validate", "Check runbooks; no cluster is needed");
+    validate->add_option("RUNBOOK", options.runbooks, "Paths, or names of shipped runbooks")
+        ->required();
+    auto* doctor = app.add_subcommand("doctor", "Can every member be reached, and if not, why");
+    doctor->add_option("CLUSTER", options.cluster, "Cluster of the inventory");
+}
+
+std::string home() {
+    const std::string folder = environment("HOME");
+    return folder.empty() ? "/root" : folder;
+}
+
+}  // namespace
+
+Parsed parse_options(int argc, char** argv) {
+    Parsed parsed;
+    Options& options = parsed.options;
+    std::vector<std::string> assignments;
+    CLI::App app("Upgrades Patroni-managed PostgreSQL clusters, step by step, with a way back.",
+                 "lockstep");
+    app.set_version_flag("--version", std::string("lockstep ") + k_version);
+    app.require_subcommand(1);
+    app.fallthrough();  // global options may stand behind the command, too
+    add_global_options(app, options, assignments);
+    add_commands(app, options);
+    try {
+        app.parse(argc, argv);
+        for (const std::string& assignment : assignments) {
+            const std::size_t equals = assignment.find('=');
+            if (equals == std::string::npos || equals == 0) {
+                throw UsageError("--set " + assignment + ": not of the form name=value");
+            }
+            const std::string name = assignment.substr(0, equals);
+            if (!options.set.emplace(name, assignment.substr(equals + 1)).second) {
+                throw UsageError("--set " + name + " is given twice");
+            }
+        }
+    } catch (const CLI::ParseError& error) {
+        // CLI11 prints help and version to stdout with code 0, mistakes to stderr.
+        const bool is_check = app.got_subcommand("check");  // 2 would read as CRITICAL there
+        const int mistake = is_check ? 3 : 2;
+        parsed.exit_code = app.exit(error) == 0 ? 0 : mistake;
+        return parsed;
+    }
+    options.command = app.get_subcommands().front()->get_name();
+    return parsed;
+}
+
+std::string inventory_path(const Options& options) {
+    if (!options.inventory.empty()) {
+        return options.inventory;
+    }
+    const std::string given = environment("LOCKSTEP_INVENTORY");
+    if (!given.empty()) {
+        return given;
+    }
+    const std::string config = environment("XDG_CONFIG_HOME");
+    const std::vector<std::string> places{
+        "inventory.yaml",
+        (config.empty() ? home() + "/.config" : config) + "/lockstep/inventory.yaml",
+        "/etc/lockstep/inventory.yaml"};
+    for (const std::string& place : places) {
+        if (std::filesystem::exists(place)) {
+            return place;
+        }
+    }
+    throw UsageError("there is no inventory: none of " + places[0] + ", " + places[1] + ", " +
+                         places[2],
+                     "Write one (inventory/examples/minimal.yaml is a start), or name it with -i.");
+}
+
+std::string state_folder(const Options& options) {
+    std::string folder = options.state.empty() ? environment("LOCKSTEP_STATE") : options.state;
+    if (folder.starts_with("postgresql://") || folder.starts_with("postgres://")) {
+        throw UsageError("a journal in PostgreSQL is not supported by this version of lockstep",
+                         "Give --state a folder on a local disk.");
+    }
+    if (folder.empty()) {
+        const std::string state = environment("XDG_STATE_HOME");
+        folder = (state.empty() ? home() + "/.local/state" : state) + "/lockstep";
+    }
+    return folder;
+}
+
+}  // namespace lockstep

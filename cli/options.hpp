@@ -1,0 +1,45 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lockstep {
+
+enum class Output { text, json, jsonl };
+
+/// The command line, parsed. What is not given is empty; defaults are filled in by the functions below.
+struct Options {
+    std::string command;  ///< check, plan, run, runs, show, validate, doctor
+
+    std::string inventory;
+    std::string cluster;
+    std::map<std::string, std::string> set;  ///< inputs: name=value
+    std::string state;
+    Output output = Output::text;
+    std::string log_level = "warning";
+    bool yes = false;
+    std::string reason;
+
+    std::vector<std::string> runbooks;  ///< one, or several for validate
+    std::string run;                    ///< of show; empty: the newest
+};
+
+/// What parsing came to: options, or an exit code because everything has been said (--help, or a
+/// mistake that was printed to stderr).
+struct Parsed {
+    Options options;
+    std::optional<int> exit_code;
+};
+
+[[nodiscard]] Parsed parse_options(int argc, char** argv);
+
+/// -i, else $LOCKSTEP_INVENTORY, ./inventory.yaml, $XDG_CONFIG_HOME/lockstep/inventory.yaml,
+/// /etc/lockstep/inventory.yaml. Throws UsageError when there is none.
+[[nodiscard]] std::string inventory_path(const Options& options);
+
+/// --state, else $LOCKSTEP_STATE, else $XDG_STATE_HOME/lockstep.
+[[nodiscard]] std::string state_folder(const Options& options);
+
+}  // namespace lockstep

@@ -1,0 +1,132 @@
+#include "base/units.hpp"
+#include "cli/texts.hpp"
+
+#include <algorithm>
+
+namespace lockstep {
+
+namespace {
+
+std::string_view verdict_word(const PlannedStep& step) {
+    if (step.verdict == Verdict::wont) {
+        return "won't";
+    }
+    return to_text(step.verdict);
+}
+
+Tone verdict_tone(const PlannedStep& step) {
+    if (step.verdict == Verdict::wont) {
+        return Tone::dim;
+    }
+    if (!step.changes) {
+        return Tone::plain;
+    }
+    return step.verdict == Verdict::may ? Tone::warn : Tone::good;
+}
+
+std::string pad(std::string text, std::size_t width) {
+    const std::size_t used = columns(text);
+    return used < width ? text + std::string(width - used, ' ') : text;
+}
+
+std::string step_text(const PlannedStep& step, std::size_t width, const Terminal& terminal) {
+    const std::string name =
+        step.member.empty() ? step.id : step.id + " on " + step.member;
+    std::string text = "  " + terminal.paint(pad(std::string(verdict_word(step)), 5),
+                                             verdict_tone(step)) +
+                       "  " + terminal.paint(pad(name, width), Tone::strong) + "  ";
+    text += wrap(step.because, 11 + width) + "\n";
+    const auto line = [&](const char* label, const Operation& operation, Tone tone) {
+        text += "           " +
+                terminal.paint(pad(label, 5) + pad(std::string(to_text(operation.kind)), 5), tone) +
+                " " + wrap(operation.text, 22) + "\n";
+    };
+    for (const Operation& operation : step.operations) {
+        line("", operation, Tone::plain);
+    }
+    for (const Operation& operation : step.undo) {
+        line("undo", operation, Tone::dim);
+    }
+    for (const std::string& note : step.notes) {
+        text += "           " + terminal.paint("note", Tone::warn) + "       " +
+                wrap(note, 22) + "\n";
+    }
+    return text;
+}
+
+std::string inputs_text(const Plan& plan) {
+    std::string text;
+    for (const auto& [name, value] : plan.inputs) {
+        const nlohmann::json json = value.to_json();
+        text += (text.empty() ? "" : ", ") + name + "=" +
+                (json.is_string() ? json.get<std::string>() : json.dump());
+    }
+    return text;
+}
+
+/// Findings that only a person's decision ends, and that no step of this plan acts on.
+std::string decisions_text(const Plan& plan, const Terminal& terminal) {
+    std::string text;
+    for (const Finding& finding : plan.findings) {
+        const bool dropped = std::ranges::any_of(plan.steps, [&](const PlannedStep& step) {
+            return step.verdict != Verdict::wont && !finding.subject.empty() &&
+                   step.uses == "slots.drop" &&
+                   step.id.find("[" + finding.subject + "]") != std::string::npos;
+        });
+        if (finding.needs_decision && !dropped) {
+            text += "  " + terminal.paint("decide", Tone::warn) + "  " +
+                    wrap(finding.message + " It stays as it is unless you say: --set drop_slots=" +
+                             finding.subject,
+                         10) +
+                    "\n";
+        }
+    }
+    return text.empty() ? "" : "\n" + text;
+}
+
+}  // namespace
+
+std::string plan_text(const Plan& plan, const Terminal& terminal) {
+    std::string text = terminal.paint("PLAN", Tone::strong) + "  " + plan.runbook->name + " on " +
+                       plan.cluster + "\n";
+    if (!plan.runbook->summary.empty()) {
+        text += "      " + wrap(plan.runbook->summary, 6) + "\n";
+    }
+    const std::string inputs = inputs_text(plan);
+    if (!inputs.empty()) {
+        text += "      inputs  " + wrap(inputs, 14) + "\n";
+    }
+    text += "      hash    " + plan.hash.substr(0, 16) + "\n\n";
+    std::size_t width = 0;
+    for (const PlannedStep& step : plan.steps) {
+        width = std::max(width,
+                         columns(step.id) +
+                             (step.member.empty() ? 0 : 4 + columns(step.member)));
+    }
+    for (const PlannedStep& step : plan.steps) {
+        text += step_text(step, width, terminal);
+    }
+    text += decisions_text(plan, terminal);
+    if (!plan.findings.empty()) {
+        text += "\n  now on the cluster:\n" + findings_text(plan.findings, terminal);
+    }
+    if (!plan.ready()) {
+        text += "\n" + refusal_text(plan, terminal);
+    } else if (plan.nothing_to_do()) {
+        text += "\n" + terminal.paint("READY", Tone::good) + "  nothing to change\n";
+    } else {
+        const auto changes = std::ranges::count_if(plan.steps, [](const PlannedStep& step) {
+            return step.changes && step.verdict != Verdict::wont;
+        });
+        text += "\n" + terminal.paint("READY", Tone::good) + "  " + std::to_string(changes) +
+                " steps change something\n";
+    }
+    return text;
+}
+
+std::string refusal_text(const Plan& plan, const Terminal& terminal) {
+    return terminal.paint("BLOCKED", Tone::bad) + "  this must not be started:\n" +
+           findings_text(plan.blocked_by, terminal);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,101 @@
+#include "cli/progress.hpp"
+
+#include "base/units.hpp"
+
+#include <iostream>
+
+namespace lockstep {
+
+namespace {
+
+std::string key(const JournalRecord& record) {
+    return record.member.empty() ? record.step : record.step + " on " + record.member;
+}
+
+}  // namespace
+
+void Progress::clear_line() {
+    if (line_open_) {
+        std::cerr << "\r\033[K";
+        line_open_ = false;
+    }
+}
+
+void Progress::print(const JournalRecord& record,
+                     std::string_view word,
+                     Tone tone,
+                     const std::string& text) {
+    clear_line();
+    std::string length;
+    const auto begun = begun_.find(key(record));
+    if (begun != begun_.end()) {
+        length = " (" +
+                 format_duration(std::chrono::duration_cast<std::chrono::milliseconds>(
+                     std::chrono::steady_clock::now() - begun->second)) +
+                 ")";
+        begun_.erase(begun);
+    }
+    // 11 to 19 of 2026-11-23T08:25:01.123Z: the time of day, UTC as everywhere.
+    const std::string time = record.at.size() > 19 ? record.at.substr(11, 8) : record.at;
+    std::string padded(word);
+    padded.resize(9, ' ');
+    std::cerr << terminal_.paint(time, Tone::dim) << "  " << terminal_.paint(padded, tone) << "  "
+              << terminal_.paint(key(record), Tone::strong) << ": " << wrap(text, 21) << length
+              << std::endl;
+}
+
+void Progress::operator()(const JournalRecord& record, const RunState& /*state*/) {
+    const nlohmann::json& payload = record.payload;
+    switch (record.kind) {
+        case RecordKind::step_intent:
+            begun_[key(record)] = std::chrono::steady_clock::now();
+            if (terminal_.live()) {
+                clear_line();
+                std::cerr << terminal_.paint("          running    " + key(record), Tone::dim)
+                          << std::flush;
+                line_open_ = true;
+            }
+            return;
+        case RecordKind::step_result: {
+            const std::string outcome = payload.at("outcome");
+            const bool good = outcome == "succeeded" || outcome == "already_done";
+            std::string text = payload.at("message");
+            if (payload.at("retry").get<bool>()) {
+                text += "; trying again";
+            }
+            print(record, good ? "ok" : outcome, good ? Tone::good : Tone::bad, text);
+            return;
+        }
+        case RecordKind::step_skipped:
+            print(record,
+                  payload.at("state") == "already_done" ? "no need" : payload.at("state"),
+                  Tone::dim,
+                  payload.at("because"));
+            return;
+        case RecordKind::guard_tripped:
+            print(record, "guard", Tone::bad, payload.at("message"));
+            return;
+        case RecordKind::run_started:
+        case RecordKind::note:
+        case RecordKind::run_ended:
+            clear_line();
+            return;
+    }
+}
+
+void print_event(const JournalRecord& record, const RunHeader& header) {
+    nlohmann::json event = record.payload.is_object() ? record.payload : nlohmann::json::object();
+    event["event"] = to_text(record.kind);
+    event["run"] = header.id;
+    event["seq"] = record.seq;
+    event["at"] = record.at;
+    if (!record.step.empty()) {
+        event["step"] = record.step;
+        event["member"] =
+            record.member.empty() ? nlohmann::json(nullptr) : nlohmann::json(record.member);
+    }
+    std::cout << event.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
+              << std::endl;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,31 @@
+#pragma once
+
+#include "cli/terminal.hpp"
+#include "engine/executor.hpp"
+
+#include <chrono>
+#include <map>
+#include <string>
+
+namespace lockstep {
+
+/// A line for each step as it ends, on stderr; on a terminal also one for what runs now.
+class Progress {
+  public:
+    explicit Progress(Terminal terminal) : terminal_(terminal) {}
+
+    void operator()(const JournalRecord& record, const RunState& state);
+
+  private:
+    void clear_line();
+    void print(const JournalRecord& record, std::string_view word, Tone tone, const std::string& text);
+
+    Terminal terminal_;
+    bool line_open_ = false;
+    std::map<std::string, std::chrono::steady_clock::time_point> begun_;
+};
+
+/// The same as JSON lines on stdout: one event a record.
+void print_event(const JournalRecord& record, const RunHeader& header);
+
+}  // namespace lockstep

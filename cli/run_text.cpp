@@ -1,0 +1,166 @@
+#include "base/units.hpp"
+#include "cli/texts.hpp"
+
+#include <algorithm>
+#include <map>
+
+namespace lockstep {
+
+namespace {
+
+struct Ending {
+    RunPhase phase;
+    const char* word;
+    Tone tone;
+};
+
+constexpr Ending k_endings[] = {
+    {RunPhase::running, "RUNNING", Tone::warn},
+    {RunPhase::succeeded, "SUCCEEDED", Tone::good},
+    {RunPhase::failed, "FAILED", Tone::bad},
+    {RunPhase::in_doubt, "IN DOUBT", Tone::bad},
+    {RunPhase::interrupted, "INTERRUPTED", Tone::warn},
+};
+
+std::string headline(const RunHeader& header, const RunState& state, const Terminal& terminal) {
+    std::string text;
+    for (const Ending& ending : k_endings) {
+        if (ending.phase == state.phase()) {
+            text = terminal.paint(ending.word, ending.tone);
+        }
+    }
+    text += "  " + header.runbook + " on " + header.cluster + "  (run " + header.id + ")\n";
+    const bool failed = state.phase() != RunPhase::succeeded && state.phase() != RunPhase::running;
+    if (failed && !state.failure().empty()) {
+        text += "  " + wrap(state.failure(), 2) + "\n";
+    }
+    return text;
+}
+
+std::string row(const char* label, const std::string& text, const Terminal& terminal) {
+    const std::string name(label);
+    return "  " + terminal.paint(name + std::string(12 - name.size(), ' '), Tone::dim) +
+           wrap(text, 14) + "\n";
+}
+
+std::string counts(const RunState& state) {
+    std::map<std::string_view, int> by_state;
+    for (const StepProgress& step : state.steps()) {
+        ++by_state[to_text(step.state)];
+    }
+    std::string text;
+    for (const auto& [name, count] : by_state) {
+        std::string words(name);
+        std::ranges::replace(words, '_', ' ');
+        text += (text.empty() ? "" : ", ") + std::to_string(count) + " " + words;
+    }
+    return text;
+}
+
+std::string measured_text(const nlohmann::json& measured) {
+    std::string text;
+    const auto add = [&](const std::string& part) {
+        text += (text.empty() ? "" : ", ") + part;
+    };
+    if (measured.value("paused_ms", 0) > 0) {
+        add("paused for " +
+            format_duration(std::chrono::milliseconds(measured.at("paused_ms").get<int>())));
+    }
+    if (measured.contains("write_gap_ms") && !measured.at("write_gap_ms").is_null()) {
+        add("longest write gap " +
+            format_duration(std::chrono::milliseconds(measured.at("write_gap_ms").get<int>())));
+        add(std::to_string(measured.value("client_errors", 0)) + " client errors in " +
+            std::to_string(measured.value("writes", 0)) + " writes");
+    }
+    return text;
+}
+
+/// The step that went wrong, with the last words of what it ran.
+std::string failed_steps(const RunState& state, const Terminal& terminal) {
+    std::string text;
+    for (const StepProgress& step : state.steps()) {
+        if (step.state != StepState::failed && step.state != StepState::in_doubt) {
+            continue;
+        }
+        text += row("step",
+                    (step.member.empty() ? step.id : step.id + " on " + step.member) + ": " +
+                        step.message,
+                    terminal);
+        for (const std::string& line : step.last_lines) {
+            text += "              " + terminal.paint("| " + printable(line), Tone::dim) + "\n";
+        }
+        if (!step.hint.empty()) {
+            text += row("hint", step.hint, terminal);
+        }
+    }
+    return text;
+}
+
+}  // namespace
+
+std::string summary_text(const RunHeader& header,
+                         const RunState& state,
+                         const Terminal& terminal) {
+    std::string text = headline(header, state, terminal);
+    text += row("steps", counts(state), terminal);
+    const nlohmann::json& measured = state.measured();
+    if (measured.is_object()) {
+        const std::string figures = measured_text(measured);
+        if (!figures.empty()) {
+            text += row("measured", figures, terminal);
+        }
+        const int restarts = measured.value("postgres_restarts", 0);
+        text += row("PostgreSQL",
+                    restarts == 0 ? "not restarted on any member"
+                                  : "restarted on " + std::to_string(restarts) + " members",
+                    terminal);
+    }
+    text += failed_steps(state, terminal);
+    for (const std::string& note : state.notes()) {
+        text += row("note", note, terminal);
+    }
+    if (!state.changed_anything()) {
+        text += row("changed", "nothing", terminal);
+    }
+    text += row("next", "lockstep show " + header.id, terminal);
+    if (state.phase() != RunPhase::succeeded && state.changed_anything()) {
+        text += row("", "lockstep check " + header.cluster, terminal);
+    }
+    return text;
+}
+
+std::string show_text(const RunHeader& header, const RunState& state, const Terminal& terminal) {
+    std::string text = headline(header, state, terminal);
+    text += row("started", header.started_at + " by " + header.started_by, terminal);
+    if (!state.ended_at().empty()) {
+        text += row("ended", state.ended_at(), terminal);
+    }
+    if (!header.reason.empty()) {
+        text += row("reason", header.reason, terminal);
+    }
+    text += row("plan", header.plan_hash, terminal);
+    text += row("inputs", header.inputs.dump(), terminal) + "\n";
+    Table table({"STEP", "MEMBER", "STATE", "TRIES", "MESSAGE"});
+    for (const StepProgress& step : state.steps()) {
+        std::string words(to_text(step.state));
+        std::ranges::replace(words, '_', ' ');
+        const bool bad = step.state == StepState::failed || step.state == StepState::in_doubt;
+        table.add({step.id,
+                   step.member.empty() ? "-" : step.member,
+                   words,
+                   std::to_string(step.attempts),
+                   printable(step.message)},
+                  {Tone::strong, Tone::plain, bad ? Tone::bad : Tone::plain});
+    }
+    text += table.text(terminal) + "\n";
+    const nlohmann::json& measured = state.measured();
+    if (measured.is_object()) {
+        text += row("measured", measured.dump(), terminal);
+    }
+    for (const std::string& note : state.notes()) {
+        text += row("note", note, terminal);
+    }
+    return text;
+}
+
+}  // namespace lockstep
