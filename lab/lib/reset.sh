@@ -24,7 +24,9 @@ cluster_reset() {
   if reset_in_place "$leader_patroni" "$replica_patroni"; then
     say "lab '$LAB_NAME' is reset after $((SECONDS - started)) s: $(running_versions)"
   else
-    say "lab: $reset_stage did not succeed after $((SECONDS - started)) s ($(why_not_ready | paste -sd';')); building the cluster afresh"
+    say "lab: $reset_stage did not succeed after $((SECONDS - started)) s ($(why_not_ready | paste -sd';'))"
+    [[ -z ${LOCKSTEP_LAB_KEEP:-} ]] || die "the cluster is left as it is (LOCKSTEP_LAB_KEEP is set)"
+    say "building the cluster afresh"
     local up_leader=$UP_LEADER up_replica=$UP_REPLICA
     build_cluster "$MEMBER_COUNT" "$leader_patroni" "$replica_patroni"
     UP_LEADER=$up_leader UP_REPLICA=$up_replica
@@ -34,6 +36,16 @@ cluster_reset() {
 
 # within: runs wait_for with what is left of the time for a reset.
 within() { wait_for $((reset_deadline > SECONDS ? reset_deadline - SECONDS : 1)) "$@"; }
+
+# patiently: like within, but replicas that do not stream after a while are made anew from the leader. A replica whose history
+# has parted from the leader's on the same timeline would wait for ever; Patroni 3.0.2 brings that about when its leader comes
+# back from behind a cut link and takes the lock from its successor.
+patiently() {
+  wait_for 8 "$@" || {
+    reinitialize_stragglers
+    within "$@"
+  }
+}
 
 reset_in_place() {
   local leader_patroni=$1 replica_patroni=$2 file
@@ -52,11 +64,11 @@ reset_in_place() {
   within leader || return 1
   cancel_scheduled
   reset_stage="giving the leadership to n1"
-  holds_lock n1 || within lead_with_n1 || return 1
+  holds_lock n1 || patiently lead_with_n1 || return 1
   reset_stage="changing Patroni versions"
   change_versions "$leader_patroni" "$replica_patroni" || return 1
   reset_stage="waiting until every replica streams"
-  within cluster_ready || return 1
+  patiently cluster_ready || return 1
   reset_stage="dropping foreign slots"
   drop_foreign_slots
 }
@@ -91,7 +103,7 @@ mend_host() {
     [ -z "$(dpkg --audit)" ] || dpkg --configure -a >/dev/null
     units="ssh patroni"
     [ "$(systemctl is-enabled etcd 2>/dev/null)" = masked ] || units="ssh etcd patroni"
-    systemctl is-active --quiet $units || systemctl --no-block start $units
+    systemctl --no-block start $units
     ' || { say "lab: the services of $member cannot be started"; return 1; }
 }
 
@@ -129,6 +141,16 @@ lead_with_n1() {
   rest_view "$current" | jq -e 'any(.replication[]?; .application_name == "n1" and .state == "streaming")' || return 1
   rest POST "$current" /switchover "{\"leader\": \"$current\", \"candidate\": \"n1\"}" || true
   holds_lock n1
+}
+
+reinitialize_stragglers() {
+  local lead member view
+  lead=$(leader) && view=$(rest_view "$lead") || return 0
+  for member in $(members); do
+    [[ $member != "$lead" ]] || continue
+    jq -e --arg member "$member" 'any(.replication[]?; .application_name == $member and .state == "streaming")' <<<"$view" >/dev/null ||
+      rest POST "$member" /reinitialize '{"force": true}' >/dev/null || true
+  done
 }
 
 # ---- versions --------------------------------------------------------------------------------
