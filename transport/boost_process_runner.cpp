@@ -8,11 +8,15 @@
 #include <boost/asio.hpp>
 #include <boost/process.hpp>
 #include <boost/process/extend.hpp>
+#include <boost/process/posix.hpp>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -54,11 +58,40 @@ File make_stdin(const std::string& data) {
     return file;
 }
 
-/// One output stream of the child, kept up to the limit and read to its end.
-struct Output {
-    Output(asio::io_context& context, std::size_t limit) : pipe(context), kept(limit) {}
+/// Between fork and exec: marks everything but the standard streams to be closed. Not by
+/// bp::limit_handles, which in Boost 1.74 also closes the output pipes that it was given, and the
+/// one through which a failed exec is reported. Calls only what is safe after a fork of many
+/// threads.
+void close_others_on_exec() noexcept {
+#ifdef CLOSE_RANGE_CLOEXEC
+    if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0) {
+        return;
+    }
+#endif
+    // Linux before 5.11
+    constexpr long k_highest = 65'536;
+    const long limit = std::min(::sysconf(_SC_OPEN_MAX), k_highest);
+    for (int fd = 3; fd < limit; ++fd) {
+        ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+    }
+}
 
-    bp::async_pipe pipe;
+/// One output stream of the child, kept up to the limit and read to its end. A pipe of our own,
+/// because bp::async_pipe has no O_CLOEXEC: a child that another thread starts at the same time
+/// would hold it open.
+struct Output {
+    Output(asio::io_context& context, std::size_t limit) : source(context), kept(limit) {
+        std::array<int, 2> ends{-1, -1};
+        if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
+            throw Error("cannot create a pipe: " + std::generic_category().message(errno));
+        }
+        source.assign(ends[0]);
+        source.non_blocking(true);
+        sink = UniqueFd(ends[1]);
+    }
+
+    asio::posix::stream_descriptor source;
+    UniqueFd sink;
     CappedText kept;
     std::array<char, 16 * 1024> buffer{};
     bool ended = false;
@@ -119,21 +152,8 @@ class Process {
                                                  : boost::filesystem::path(program);
         std::error_code error = std::make_error_code(std::errc::no_such_file_or_directory);
         if (!path.empty()) {
-            const File input = make_stdin(command_.stdin_data);
-            bp::environment env = boost::this_process::environment();
-            for (const auto& [name, value] : command_.env) {
-                env[name] = value;
-            }
-            const std::vector<std::string> arguments(command_.argv.begin() + 1,
-                                                     command_.argv.end());
-            child_ = bp::child(bp::exe = path,
-                               bp::args = arguments,
-                               env,
-                               bp::std_in<input.get(), bp::std_out> out_.pipe,
-                               bp::std_err > err_.pipe,
-                               bp::limit_handles,
-                               group_,
-                               error);
+            error.clear();
+            spawn(path, error);
         }
         if (error) {
             throw TransportError(Kind::connect,
@@ -142,8 +162,37 @@ class Process {
         }
     }
 
+    void spawn(const boost::filesystem::path& path, std::error_code& error) {
+        const File input = make_stdin(command_.stdin_data);
+        bp::environment env = boost::this_process::environment();
+        for (const auto& [name, value] : command_.env) {
+            env[name] = value;
+        }
+        std::vector<std::string> words = command_.argv;
+        std::vector<char*> argv;
+        for (std::string& word : words) {
+            argv.push_back(word.data());
+        }
+        argv.push_back(nullptr);
+        // Not bp::args: it takes front() of every argument, also of an empty one.
+        const auto prepare = [&argv](auto& executor) {
+            executor.cmd_line = argv.data();
+            close_others_on_exec();
+        };
+        child_ = bp::child(bp::exe = path,
+                           env,
+                           bp::std_in = input.get(),
+                           bp::posix::fd.bind(STDOUT_FILENO, out_.sink.get()),
+                           bp::posix::fd.bind(STDERR_FILENO, err_.sink.get()),
+                           group_,
+                           bp::extend::on_exec_setup(prepare),
+                           error);
+        out_.sink.reset();
+        err_.sink.reset();
+    }
+
     void read(Output& output) {
-        output.pipe.async_read_some(
+        output.source.async_read_some(
             asio::buffer(output.buffer),
             [this, &output](const boost::system::error_code& error, std::size_t length) {
                 output.kept.append(std::string_view(output.buffer.data(), length));
@@ -189,7 +238,7 @@ class Process {
     /// What is in the pipe by now: a grandchild that keeps it open is not waited for.
     static void drain(Output& output) {
         while (!output.ended) {
-            const int fd = output.pipe.native_source();  // non-blocking since the first read
+            const int fd = output.source.native_handle();
             const ssize_t count = ::read(fd, output.buffer.data(), output.buffer.size());
             output.ended = count <= 0;
             if (count > 0) {

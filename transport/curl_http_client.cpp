@@ -88,8 +88,7 @@ bool is_before_request(CURLcode code) {
                                  CURLE_SSL_CACERT_BADFILE,
                                  CURLE_SSL_ISSUER_ERROR,
                                  CURLE_SSL_CIPHER,
-                                 CURLE_URL_MALFORMAT,
-                                 CURLE_UNSUPPORTED_PROTOCOL};
+                                 CURLE_URL_MALFORMAT};
     return std::find(k_codes.begin(), k_codes.end(), code) != k_codes.end();
 }
 
@@ -268,6 +267,20 @@ class Transfer {
         return response;
     }
 
+    [[nodiscard]] Kind kind_of(CURLcode code) const {
+        switch (code) {
+            case CURLE_OPERATION_TIMEDOUT:
+                return sent_anything() ? Kind::timeout : Kind::connect;
+            // Also for an answer that is not HTTP/1 ("Received HTTP/0.9 when not allowed").
+            case CURLE_UNSUPPORTED_PROTOCOL:
+                return sent_anything() ? Kind::protocol : Kind::connect;
+            case CURLE_WEIRD_SERVER_REPLY:
+                return Kind::protocol;
+            default:
+                return is_before_request(code) ? Kind::connect : Kind::lost;
+        }
+    }
+
     [[noreturn]] void fail_for(CURLcode code) const {
         const std::string reason =
             error_.front() == '\0' ? ::curl_easy_strerror(code) : error_.data();
@@ -275,13 +288,7 @@ class Transfer {
             fail(Kind::protocol,
                  "the answer is longer than " + std::to_string(k_longest_body) + " bytes");
         }
-        const bool before =
-            is_before_request(code) || (code == CURLE_OPERATION_TIMEDOUT && !sent_anything());
-        const Kind late = code == CURLE_OPERATION_TIMEDOUT ? Kind::timeout : Kind::lost;
-        const Kind wrong = code == CURLE_WEIRD_SERVER_REPLY || code == CURLE_UNSUPPORTED_PROTOCOL
-                               ? Kind::protocol
-                               : late;
-        fail(before ? Kind::connect : wrong, reason, hint_for(code, reason));
+        fail(kind_of(code), reason, hint_for(code, reason));
     }
 
     [[noreturn]] void fail(Kind kind, const std::string& reason, std::string hint = {}) const {

@@ -4,8 +4,8 @@
 
 #include <cerrno>
 #include <fstream>
-#include <iterator>
 #include <optional>
+#include <sstream>
 #include <system_error>
 
 namespace lockstep {
@@ -71,17 +71,15 @@ IdentityFile inspect_identity(std::string_view text) {
 
 IdentityFile inspect_identity_file(const std::string& path) {
     std::ifstream stream(path, std::ios::binary);
-    std::string text;
-    if (stream) {
-        text.assign(std::istreambuf_iterator<char>(stream), {});
-    }
     if (!stream) {
         IdentityFile file;
         file.state = IdentityFile::State::unreadable;
         file.reason = std::generic_category().message(errno);
         return file;
     }
-    return inspect_identity(text);
+    std::ostringstream text;
+    text << stream.rdbuf();  // a directory opens, and is empty
+    return inspect_identity(text.str());
 }
 
 std::string unusable_key_reason(std::string_view type) {

@@ -14,9 +14,9 @@
 #include <array>
 #include <chrono>
 #include <fstream>
-#include <iterator>
 #include <optional>
 #include <random>
+#include <sstream>
 #include <utility>
 
 namespace lockstep {
@@ -50,7 +50,9 @@ bool closed_early(int rc) {
 
 std::string read_text(const std::string& path) {
     std::ifstream stream(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(stream), {}};
+    std::ostringstream text;
+    text << stream.rdbuf();
+    return text.str();
 }
 
 /// The types of the known keys first: libssh2 and the server agree on the first of ours that the

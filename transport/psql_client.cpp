@@ -13,6 +13,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::size_t k_mark_bytes = 8;
+// Before the server's clock starts there are a login and the start of psql.
+constexpr milliseconds k_start{500};
 constexpr std::size_t k_longest_answer = std::size_t{64} << 20;
 
 class PsqlClient final : public SqlClient {
@@ -26,7 +28,8 @@ class PsqlClient final : public SqlClient {
         const std::string mark = random_hex(k_mark_bytes);
         RemoteCommand command;
         command.script = psql_command(settings_, statement.database);
-        command.stdin_data = psql_stdin(statement, server_timeout(deadline.remaining()), mark);
+        command.stdin_data =
+            psql_stdin(statement, server_timeout(deadline.remaining() - k_start), mark);
         command.output_limit = k_longest_answer;
         const CommandResult result = session_.run(command, deadline, std::move(stop));
         if (result.out_truncated) {

@@ -34,7 +34,7 @@ struct PsqlOutput {
 };
 
 /// Reads the answer. Throws SqlError when the server said no, TransportError connect when it could
-/// not be asked, lost when the answer is not whole.
+/// not be asked, lost when the answer is not whole. Rows without a column are not seen.
 [[nodiscard]] SqlResult parse_psql_output(const PsqlOutput& output, std::string_view mark);
 
 /// `text` as a literal of SQL for any value of standard_conforming_strings. Throws Error for NUL.

@@ -47,6 +47,9 @@ TestSshd::TestSshd(std::string_view config) : port_(free_port()) {
     text += "AuthorizedKeysFile " + dir_.path("authorized_keys") + "\nPidFile none\n";
     text += "UsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\n";
     text += "KbdInteractiveAuthentication no\nLogLevel VERBOSE\n";
+    if (config.find("SetEnv ") == std::string_view::npos) {
+        text += "SetEnv HOME=@DIR@\n";  // bash reads ~/.bashrc for sshd, and that is not ours
+    }
     for (std::size_t at = text.find("@DIR@"); at != std::string::npos; at = text.find("@DIR@")) {
         text.replace(at, 5, dir_.path(""));
     }
