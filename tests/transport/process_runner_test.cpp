@@ -118,7 +118,7 @@ TEST(ProcessRunner, KillsTheWholeGroupAtTheDeadline) {
         {.argv = {"sh", "-c", "sleep 30 & echo $! > " + dir.path("pid") + "; wait"}}, 200ms);
     ASSERT_TRUE(error);
     EXPECT_EQ(error->kind(), Kind::timeout);
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, 1500ms);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 4s);
     const pid_t grandchild = std::atoi(read_file(dir.path("pid")).c_str());
     ASSERT_GT(grandchild, 0);
     // Whoever adopts it may take a moment to reap it.
