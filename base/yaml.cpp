@@ -193,7 +193,9 @@ class Builder : public YAML::EventHandler {
 
     [[noreturn]] void refuse_key(const YAML::Mark& mark) const {
         const std::size_t parent = stack_.back().offset;
-        if (source_.at(parent) == '{' && source_.at(offset_of(mark)) == '{') {
+        if (offset_of(mark) > parent && source_.at(parent) == '{' &&
+            source_.at(offset_of(mark)) == '{' &&
+            source_.only_spaces(parent + 1, offset_of(mark))) {
             throw InputError(source_.where(parent),
                              "{{ }} without quotes is a map in YAML, not a template",
                              "Quote it, or write ${{ }}.");

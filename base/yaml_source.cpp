@@ -146,6 +146,10 @@ SourceLocation Source::where(std::size_t offset) const {
     return {file_, static_cast<int>(line + 1), static_cast<int>(characters + 1)};
 }
 
+bool Source::only_spaces(std::size_t begin, std::size_t end) const {
+    return std::min(text_.find_first_not_of(' ', begin), text_.size()) >= end;
+}
+
 bool Source::indented_with_tab(std::size_t offset) const {
     const std::size_t begin = lines_[line_of(offset)];
     const std::size_t end = text_.find_first_not_of(" \t", begin);

@@ -27,6 +27,9 @@ class Source {
 
     /// Line and column of an offset; columns count characters, not bytes.
     [[nodiscard]] SourceLocation where(std::size_t offset) const;
+    /// Whether nothing else stands between two offsets.
+    [[nodiscard]] bool only_spaces(std::size_t begin, std::size_t end) const;
+    /// Whether the line of the offset is indented with tabs.
     [[nodiscard]] bool indented_with_tab(std::size_t offset) const;
     /// Where the text of the block scalar begins whose `|` or `>` stands at the offset.
     [[nodiscard]] SourceLocation block_text(std::size_t offset) const;

@@ -1,0 +1,42 @@
+#include "engine/runbook.hpp"
+#include "tests/engine/runbook_vocabulary.hpp"
+#include "tests/golden/invalid_file.hpp"
+
+#include <gtest/gtest.h>
+
+namespace lockstep {
+namespace {
+
+class InvalidRunbook : public testing::TestWithParam<golden::InvalidFile> {};
+
+std::vector<InputError> errors_of(const std::string& text) {
+    try {
+        static_cast<void>(parse_runbook(text, "f", testing_vocabulary::vocabulary()));
+    } catch (const InputErrors& errors) {
+        return errors.errors();
+    }
+    return {};
+}
+
+TEST_P(InvalidRunbook, IsRefusedWithTheExpectedMessages) {
+    const golden::InvalidFile& file = GetParam();
+    ASSERT_FALSE(file.expected.empty()) << "the file does not say what is expected";
+    const std::vector<InputError> errors = errors_of(file.text);
+    for (std::size_t i = 0; i < std::max(errors.size(), file.expected.size()); ++i) {
+        ASSERT_LT(i, errors.size()) << "missing: " << file.expected[i].message;
+        ASSERT_LT(i, file.expected.size()) << "unexpected: " << errors[i].what();
+        EXPECT_EQ(errors[i].what(), "f:" + file.expected[i].message);
+        if (!file.expected[i].hint.empty()) {
+            EXPECT_EQ(errors[i].hint(), file.expected[i].hint);
+        }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Files,
+                         InvalidRunbook,
+                         testing::ValuesIn(golden::invalid_files(LOCKSTEP_SOURCE_DIR
+                                                                 "/tests/golden/invalid/runbook")),
+                         [](const auto& tested) { return tested.param.name(); });
+
+}  // namespace
+}  // namespace lockstep

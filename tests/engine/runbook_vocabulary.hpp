@@ -1,0 +1,57 @@
+#pragma once
+
+#include "engine/runbook.hpp"
+
+/// A vocabulary with one action for every rule of the loader. The real one is in steps/catalog.cpp.
+namespace lockstep::testing_vocabulary {
+
+inline const ActionCatalog& actions() {
+    using enum ParamKind;
+    static const ActionCatalog catalog{
+        {.name = "check",
+         .scope = ActionScope::cluster,
+         .params = {{.name = "refuse_on",
+                     .kind = string,
+                     .required = true,
+                     .description = "critical or warning",
+                     .values = {"critical", "warning"}},
+                    {.name = "ignore", .kind = map}}},
+        {.name = "wait_for",
+         .params = {{.name = "that", .kind = expression, .required = true},
+                    {.name = "message", .kind = string},
+                    {.name = "every", .kind = duration}}},
+        {.name = "ssh.run",
+         .scope = ActionScope::member,
+         .one_of = {"argv", "shell"},
+         .params = {{.name = "argv", .kind = list, .required = true},
+                    {.name = "shell", .kind = shell, .required = true},
+                    {.name = "become", .kind = string, .values = {"none", "sudo"}},
+                    {.name = "env", .kind = map},
+                    {.name = "read_only", .kind = boolean},
+                    {.name = "ok_exit", .kind = any}}},
+        {.name = "http.request",
+         .params = {{.name = "url", .kind = string, .required = true},
+                    {.name = "json", .kind = any},
+                    {.name = "expect_status", .kind = integer}}},
+        {.name = "package.install",
+         .scope = ActionScope::member,
+         .params = {{.name = "package", .kind = string, .required = true},
+                    {.name = "version", .kind = version, .required = true}}},
+        {.name = "wal.verify", .params = {{.name = "below", .kind = bytes}}},
+        {.name = "patroni.pause", .scope = ActionScope::cluster},
+        {.name = "patroni.resume", .scope = ActionScope::cluster},
+    };
+    return catalog;
+}
+
+inline const RunbookVocabulary& vocabulary() {
+    static const RunbookVocabulary all{
+        actions(),
+        {{.name = "leader_unchanged"},
+         {.name = "disk_above",
+          .params = {{.name = "free", .kind = ParamKind::string, .required = true}}}},
+        {"patroni.mixed_versions", "slot.stuck", "wal.growing"}};
+    return all;
+}
+
+}  // namespace lockstep::testing_vocabulary
