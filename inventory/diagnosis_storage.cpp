@@ -35,26 +35,26 @@ std::string remedy_of_member_slot(const ClusterFacts& facts,
                                   const MemberFacts& member,
                                   const SlotFacts& slot) {
     const MemberFacts* leader = facts.leader_member();
+    const MemberFacts* served = served_member(facts, slot);
     if (leader == &member) {
-        const MemberFacts* served = served_member(facts, slot);
         const std::string name = served == nullptr ? slot.name : served->name;
         return "Let " + name + " stream again. If it is gone for good, remove it from the cluster.";
     }
-    // Slots on a replica are moved by its own Patroni, once in a loop.
-    if (!member.api.ok() && member.api.asked) {
-        return "Start Patroni on " + member.name + ": its daemon is what advances the slots there.";
+    // A replica's slots are moved by its own Patroni, once in a loop, to where the leader says that
+    // the member is; under a leader before 4.0.0 the served member's Patroni says it.
+    for (const MemberFacts* silent : {&member, served}) {
+        if (silent != nullptr && silent->api.failed()) {
+            return "Start Patroni on " + silent->name +
+                   ": without its daemon nobody advances this slot.";
+        }
     }
-    if (leader != nullptr &&
-        known_bad_pair(leader->patroni.running.empty() ? std::string_view("0")
-                                                       : std::string_view(leader->patroni.running),
-                       member.patroni.running.empty() ? std::string_view("0")
-                                                      : std::string_view(member.patroni.running))) {
-        return "Bring the leader to Patroni 4 with `lockstep run patroni-upgrade`; PostgreSQL "
-               "keeps "
-               "running.";
+    if (leader != nullptr && leader->patroni.running == member.patroni.running) {
+        return "Look at Patroni's log on " + member.name +
+               ": its daemon should advance this slot in every loop.";
     }
     return "Bring every member to one Patroni of 4.0.4 or later with `lockstep run "
-           "patroni-upgrade`.";
+           "patroni-upgrade`; "
+           "PostgreSQL keeps running.";
 }
 
 std::string remedy_of_stuck(const ClusterFacts& facts,
@@ -148,11 +148,10 @@ void oversize(const MemberFacts& member, Findings& found) {
              format_bytes(*held) + " are older than the last checkpoint needs, with max_wal_size " +
              format_bytes(wal.max_wal_size) +
              (by_slot ? "; the slot " + oldest->name + " holds them" : ""),
-         by_slot
-             ? "Cure what holds the slot " + oldest->name +
-                   " back; the WAL goes with the next checkpoint after that."
-             : "Look for a failing archive_command (pg_stat_archiver); WAL that nothing holds any "
-               "more goes with the next checkpoint.",
+         by_slot ? "Cure what holds the slot " + oldest->name +
+                       " back; the WAL goes with the next checkpoint after that."
+                 : "No slot holds it: it goes with the next checkpoint. If it does not, look for a "
+                   "failing archive_command (pg_stat_archiver).",
          "patroni#3184"});
 }
 

@@ -20,6 +20,10 @@ using Json = nlohmann::json;
 // How long one endpoint may be silent before the next one is asked as well.
 constexpr std::chrono::milliseconds k_head_start{250};
 
+// What /config gets after /cluster failed: served from memory it is there at once, and with the DCS
+// down it hangs like /cluster.
+constexpr std::chrono::milliseconds k_config_patience{1000};
+
 struct Answer {
     std::optional<Json> cluster;
     std::optional<Json> config;
@@ -44,9 +48,9 @@ Fetched fetch(HttpClient& http, const std::string& url, Deadline deadline, std::
         fetched.alive = true;
         Json body = Json::parse(response.body, nullptr, false);
         if (!response.ok()) {
-            fetched.error = "HTTP status " + std::to_string(response.status);
+            fetched.error = "GET " + url + ": HTTP status " + std::to_string(response.status);
         } else if (!body.is_object()) {
-            fetched.error = "the answer is no JSON object";
+            fetched.error = "GET " + url + ": the answer is no JSON object";
             fetched.hint = "Check that the endpoint is Patroni's REST API (restapi.listen).";
         } else {
             fetched.body = std::move(body);
@@ -109,11 +113,12 @@ class Race {
             answer.cluster = std::move(cluster.body);
             return;
         }
-        answer.error = cluster.error.empty() ? "the answer lists no members" : cluster.error;
+        answer.error = cluster.error.empty() ? url + "/cluster lists no members" : cluster.error;
         answer.hint = cluster.hint;
         if (cluster.alive && !stop.stop_requested()) {
             answer.status = fetch(http, url + "/patroni", deadline_, stop).body;
-            answer.config = fetch(http, url + "/config", deadline_, stop).body;
+            const Deadline soon = deadline_.within(k_config_patience);
+            answer.config = fetch(http, url + "/config", soon, stop).body;
         }
     }
 
@@ -142,7 +147,7 @@ class Race {
     std::string text = "no endpoint of the cluster answers";
     std::string hint;
     for (std::size_t n = 0; n < endpoints.size(); ++n) {
-        text += (n == 0 ? ": " : "; ") + endpoints[n] + ": " + answers[n].error;
+        text += (n == 0 ? ": " : "; ") + answers[n].error;
         if (hint.empty()) {
             hint = answers[n].hint;
         }
@@ -181,7 +186,7 @@ Discovery discover(Links& links, Deadline deadline, std::stop_token stop) {
         const Json& patroni = json_fields::at(*answers[n].status, "patroni");
         const std::string name = json_fields::text(patroni, "name");
         found.names_of_urls[patroni_api::base_url(endpoints[n])] = name;
-        found.cluster_error = endpoints[n] + ": " + answers[n].error;
+        found.cluster_error = answers[n].error;
         if (!found.config) {
             found.config = std::move(answers[n].config);
         }

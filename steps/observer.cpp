@@ -240,6 +240,9 @@ ClusterFacts Observer::observe(Depth depth,
     refuse_cancelled(stop);
     patroni_api::combine(facts, statuses);
     classify_slots(facts);
+    if (facts.config.is_null()) {
+        facts.paused = facts.paused || std::ranges::any_of(facts.members, &MemberFacts::paused);
+    }
     return facts;
 }
 

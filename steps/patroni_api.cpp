@@ -50,6 +50,13 @@ bool somebody_streams_to(const std::string& member, const std::vector<Json>& sta
 }
 
 void settle_role(MemberFacts& member, const Json& status, bool cluster_known) {
+    // PostgreSQL's own word counts where Patroni's daemon is dead: the old primary that goes on
+    // without it is what makes two of them.
+    if (member.sql.ok() && !member.in_recovery && !member.is_leader()) {
+        member.role = "primary";
+        member.state = "running";
+        return;
+    }
     if (status.is_null()) {
         return;
     }
