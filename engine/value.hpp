@@ -43,6 +43,7 @@ class Value {
     [[nodiscard]] static Value unknown(std::string because);
     /// A string that must not be shown; whatever is made from it is tainted too.
     [[nodiscard]] static Value secret(std::string value);
+    /// Throws Error for what is nested more than 128 levels deep.
     [[nodiscard]] static Value from_json(const nlohmann::json& json);
 
     [[nodiscard]] Kind kind() const;
