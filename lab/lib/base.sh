@@ -15,13 +15,18 @@ recipe_hash() {
 # Leaves the path of a complete base in BASE; builds it if the recipe has changed or nothing is cached.
 ensure_base() {
   BASE=$CACHE/base-$(recipe_hash)
-  [[ ! -d $BASE ]] || return 0
+  if [[ -d $BASE ]]; then touch "$BASE"; return; fi
   (
     take_lock build 900
     [[ ! -d $BASE ]] || exit 0
     started=$SECONDS
     say "building the base image (once; about a minute)"
-    (build_base) || die "the base image could not be built" "the lines above say why; the whole log is $CACHE/build.log"
+    # Not `build_base || die`: that would let it go on after an error.
+    set +e
+    (set -e; build_base)
+    status=$?
+    set -e
+    [[ $status = 0 ]] || die "the base image could not be built" "the lines above say why; the whole log is $CACHE/build.log"
     say "base image ready after $((SECONDS - started)) s: $BASE"
   )
 }
@@ -52,8 +57,10 @@ build_base() {
   in_root "$root" apt-get update >>"$log" 2>&1 || { tail -n 20 "$log" >&2; return 1; }
   make_layers "$work" || return 1
 
-  for old in "$CACHE"/base-*; do [[ ! -e $old ]] || base_in_use "$old" || remove_base "$old"; done
   mv "$work" "$BASE"
+  touch "$BASE"
+  # Each use touches a base. One that nobody has used for a day belongs to an older recipe.
+  find "$CACHE" -mindepth 1 -maxdepth 1 -name 'base-*' -mmin +1440 | while read -r old; do base_in_use "$old" || remove_base "$old"; done
 }
 
 # recipe_list NAME: the lines of a recipe file without comments.

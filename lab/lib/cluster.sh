@@ -134,7 +134,7 @@ running_versions() {
 # ---- down ------------------------------------------------------------------------------------
 
 cluster_down() {
-  [[ $(id -u) = 0 ]] || die "the lab must be run as root" "run it with sudo"
+  require_root
   take_lock "lab-$LAB_NAME" 300
   remove_lab
   local ns left=()

@@ -54,6 +54,7 @@ in_parallel() {
 
 # Sets MEMBER_COUNT, BASE, UP_LEADER, UP_REPLICA (upstream Patroni versions asked for by `up`).
 load_settings() {
+  require_root
   [[ -f $RUN/settings ]] || die "no lab '$LAB_NAME' is up" "start one with: lab/lab up"
   # shellcheck source=/dev/null
   source "$RUN/settings"
@@ -135,9 +136,13 @@ take_lock() {
 
 new_password() { head -c 24 /dev/urandom | base64 | tr -d '+/=\n'; }
 
+require_root() {
+  [[ $(id -u) = 0 ]] || die "the lab must be run as root: it makes network namespaces, mounts and containers" "run it with sudo"
+}
+
 check_host() {
   local tool missing=()
-  [[ $(id -u) = 0 ]] || die "the lab must be run as root: it makes network namespaces, mounts and containers" "run it with sudo"
+  require_root
   for tool in mmdebstrap systemd-nspawn ip dpkg-scanpackages ssh ssh-keygen curl jq psql python3 nsenter flock setsid pgrep; do
     command -v "$tool" >/dev/null || missing+=("$tool")
   done
