@@ -186,7 +186,7 @@ class Builder : public YAML::EventHandler {
             if (node.is(Node::Kind::null)) {
                 node.where = map.key->where;  // yaml-cpp gives the token after it, wherever that is
             }
-            map.node.entries.emplace_back(std::move(*map.key), std::move(node));
+            map.node.entries.push_back({std::move(*map.key), std::move(node)});
             map.key.reset();
         }
     }

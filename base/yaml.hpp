@@ -4,7 +4,6 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 /// YAML as the project accepts it: one document of maps, lists and scalars. Everything that makes
@@ -12,8 +11,7 @@
 /// keys, tags, second documents. Scalars stay text; who reads one says what it should be.
 namespace lockstep::yaml {
 
-struct Node;
-using Entry = std::pair<Node, Node>;  ///< key (always a scalar) and value
+struct Entry;
 
 /// One node, with where it stands.
 struct Node {
@@ -35,6 +33,12 @@ struct Node {
     [[nodiscard]] const Node* find(std::string_view key) const;
     /// What it is, for messages: "a list", "the text 'abc'".
     [[nodiscard]] std::string describe() const;
+};
+
+/// Of a map: its key (always a scalar) and value.
+struct Entry {
+    Node first;
+    Node second;
 };
 
 /// The whole of a file. Throws InputError where it cannot be read, or is larger than parse() takes.

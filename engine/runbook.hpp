@@ -15,7 +15,17 @@
 /// A runbook as it was written: parsed, checked, immutable. It knows no cluster.
 namespace lockstep {
 
-enum class InputType { string, integer, boolean, version, duration, bytes, enumeration, list, secret };
+enum class InputType {
+    string,
+    integer,
+    boolean,
+    version,
+    duration,
+    bytes,
+    enumeration,
+    list,
+    secret
+};
 
 struct InputSpec {
     std::string name;
@@ -30,12 +40,19 @@ struct InputSpec {
 
 /// A `with:` value: a text with expressions in it, a bare expression, or a list or map of such.
 struct Argument {
+    struct Entry;
     using List = std::vector<Argument>;
-    using Map = std::vector<std::pair<std::string, Argument>>;
+    using Map = std::vector<Entry>;
 
     /// Value: a scalar that needs no evaluation (a plain YAML number, bool or null).
     std::variant<Value, Template, Expression, List, Map> content;
     SourceLocation where;
+};
+
+/// Of a map: not a pair, which clang 14 cannot build of a type that is not complete yet.
+struct Argument::Entry {
+    std::string first;
+    Argument second;
 };
 
 using Arguments = std::map<std::string, Argument, std::less<>>;
@@ -49,9 +66,9 @@ struct Strategy {
     };
 
     std::vector<Batch> batch{{1, false, false}};  ///< the last one repeats
-    std::string order = "name";  ///< name | lag_asc | lag_desc | leader_last
-    int max_failed = 0;          ///< more than this many failed members stop the run
-    int max_unreachable = 0;     ///< likewise, of members that could not be reached
+    std::string order = "name";                   ///< name | lag_asc | lag_desc | leader_last
+    int max_failed = 0;       ///< more than this many failed members stop the run
+    int max_unreachable = 0;  ///< likewise, of members that could not be reached
 };
 
 struct Retry {
@@ -69,8 +86,8 @@ struct StepSpec {
     std::string uses;  ///< empty: a block
     Arguments with;
     std::vector<StepSpec> steps;
-    std::optional<std::string> on;     ///< leader | replicas | sync | members | a member's name
-    std::optional<Expression> on_that; ///< or an expression over `member`
+    std::optional<std::string> on;      ///< leader | replicas | sync | members | a member's name
+    std::optional<Expression> on_that;  ///< or an expression over `member`
     Strategy strategy;
     std::optional<Expression> when;
     std::optional<Expression> for_each;  ///< a list; the element is `item`

@@ -160,7 +160,7 @@ std::optional<Argument> read_map(Reading& reading, const Given& given) {
     for (const auto& [key, value] : given.node.entries) {
         check_key(reading, key);
         if (auto element = read_element(reading, given, value)) {
-            map.emplace_back(key.text, std::move(*element));
+            map.push_back({key.text, std::move(*element)});
         }
     }
     return Argument{std::move(map), given.node.where};
@@ -306,7 +306,7 @@ std::optional<Argument> read_any(Reading& reading, const Node& node, Visible vis
     for (const auto& [key, value] : node.entries) {
         check_key(reading, key);
         if (auto element = read_any(reading, value, visible)) {
-            map.emplace_back(key.text, std::move(*element));
+            map.push_back({key.text, std::move(*element)});
         }
     }
     return Argument{std::move(map), node.where};
