@@ -9,14 +9,16 @@
 #include <string_view>
 #include <variant>
 
-/// The expression language of runbooks: the syntax and semantics of CEL (github.com/google/cel-spec)
-/// for a documented subset, with three outcomes: a value, unknown until the run, or an error.
-/// Of `&&`, `||`, all() and any(), an operand that decides outweighs unknown ones, and those outweigh
-/// errors; elsewhere errors outweigh unknown operands. Stricter than CEL: `==` across kinds is an
-/// error, except against null and among numbers. tests/engine/cel_conformance_test.cpp says the rest.
+/// The expression language of runbooks: the syntax and semantics of CEL
+/// (github.com/google/cel-spec) for a documented subset, with three outcomes: a value, unknown
+/// until the run, or an error. Of `&&`, `||`, all() and any(), an operand that decides outweighs
+/// unknown ones, and those outweigh errors; elsewhere errors outweigh unknown operands. Stricter
+/// than CEL: `==` across kinds is an error, except against null and among numbers.
+/// tests/engine/cel_conformance_test.cpp says the rest.
 namespace lockstep {
 
-/// The names that an expression can see: `cluster`, `member`, `members`, `inputs`, `vars`, `item`, …
+/// The names that an expression can see: `cluster`, `member`, `members`, `inputs`, `vars`, `item`,
+/// …
 using Scope = Value::Map;
 
 /// It cannot be evaluated: undefined name, wrong type, division by zero, overflow.
@@ -35,8 +37,8 @@ class Expression {
     /// Throws InputError. At most 4096 characters and 64 levels.
     [[nodiscard]] static Expression parse(std::string_view text, const SourceLocation& where);
 
-    /// Lists and maps of the scope are passed on with the unknown values inside of them. Whatever the
-    /// expression, it ends within a million steps and 64 MB, or in an error.
+    /// Lists and maps of the scope are passed on with the unknown values inside of them. Whatever
+    /// the expression, it ends within a million steps and 64 MB, or in an error.
     [[nodiscard]] Evaluation evaluate(const Scope& scope) const;
 
     [[nodiscard]] const std::string& text() const;
@@ -57,15 +59,16 @@ class Expression {
 
 /// How a value is put into the text around it.
 enum class Quoting {
-    none,   ///< as it is
-    /// As one quoted word, whatever it holds, and a list as so many words; `${{ x | raw }}` opts out.
-    /// Inside of quotes, comments and here-documents of the shell it is an error: no quoting is safe.
+    none,  ///< as it is
+    /// As one quoted word, whatever it holds, and a list as so many words; `${{ x | raw }}` opts
+    /// out. Inside of quotes, comments and here-documents of the shell it is an error: no quoting
+    /// is safe.
     shell,
 };
 
 /// A text with `${{ expression }}` in it. A text that is one expression alone, without a blank
-/// around it, keeps its type, unless it is quoted for the shell. What is unknown inside of a list or
-/// map makes the text unknown, what is secret taints it; null has no text.
+/// around it, keeps its type, unless it is quoted for the shell. What is unknown inside of a list
+/// or map makes the text unknown, what is secret taints it; null has no text.
 class Template {
   public:
     /// Throws InputError, also for an unclosed `${{`.
@@ -74,8 +77,11 @@ class Template {
     [[nodiscard]] Evaluation render(const Scope& scope, Quoting quoting = Quoting::none) const;
 
     [[nodiscard]] bool is_constant() const;
+
     [[nodiscard]] const std::string& text() const { return text_; }
+
     [[nodiscard]] const SourceLocation& where() const { return where_; }
+
     [[nodiscard]] std::set<std::string> reads() const;
 
   private:

@@ -3,12 +3,46 @@
 #include "engine/expression_operators.hpp"
 #include "engine/expression_tree.hpp"
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace lockstep {
+
+/// The value of an outcome that has one, else nullptr.
+[[nodiscard]] inline const Value* value_of(const Evaluation& outcome) {
+    return std::get_if<Value>(&outcome);
+}
+
+/// The outcome of an operation that needs all of its operands, if one of them has no value.
+/// Errors take precedence over unknown values (cel-spec, eval.proto, ExprValue.unknown).
+class Spoiled {
+  public:
+    /// Whether the operand has a value.
+    [[nodiscard]] bool take(const Evaluation& operand) {
+        if (value_of(operand) != nullptr) {
+            return true;
+        }
+        if (!result_ || (is_error(operand) && !by_error())) {
+            result_ = operand;
+        }
+        return false;
+    }
+
+    [[nodiscard]] bool by_error() const { return result_ && is_error(*result_); }
+
+    [[nodiscard]] const std::optional<Evaluation>& result() const { return result_; }
+
+  private:
+    [[nodiscard]] static bool is_error(const Evaluation& outcome) {
+        return std::holds_alternative<EvaluationError>(outcome);
+    }
+
+    std::optional<Evaluation> result_;
+};
 
 /// One evaluation of one expression: holds its budget and the variables of its comprehensions.
 class ExpressionEvaluator {

@@ -15,7 +15,8 @@
 namespace lockstep {
 
 /// What an expression works on. Strictly typed: nothing is coerced. A value may be *unknown until
-/// the run* (what a step will print, a fact nobody could observe); whatever depends on it is unknown.
+/// the run* (what a step will print, a fact nobody could observe); whatever depends on it is
+/// unknown.
 class Value {
   public:
     using List = std::vector<Value>;
@@ -31,10 +32,14 @@ class Value {
     Value() = default;  ///< null
     Value(bool value);
     Value(std::int64_t value);
+
     Value(int value) : Value(static_cast<std::int64_t>(value)) {}
+
     Value(double value);
     Value(std::string value);
+
     Value(const char* value) : Value(std::string(value)) {}
+
     Value(List value);
     Value(Map value);
     Value(PackageVersion value);
@@ -48,8 +53,11 @@ class Value {
 
     [[nodiscard]] Kind kind() const;
     [[nodiscard]] std::string_view kind_name() const;  ///< "string", "list", … for messages
+
     [[nodiscard]] bool is_unknown() const { return kind() == Kind::unknown; }
+
     [[nodiscard]] bool tainted() const { return tainted_; }
+
     [[nodiscard]] Value with_taint() const;
 
     // Each requires the kind; anything else is a bug (std::bad_variant_access).
