@@ -139,20 +139,29 @@ void oversize(const MemberFacts& member, Findings& found) {
     });
     const bool by_slot = oldest != member.slots->end() && oldest->restart_lsn &&
                          *oldest->restart_lsn <= *wal.oldest + static_cast<Lsn>(wal.segment_bytes);
-    found.push_back(
-        {"wal.oversize",
-         Severity::warning,
-         member.name,
-         "",
-         "pg_wal of " + member.name + " has " + format_bytes(wal.bytes) + ", of which " +
-             format_bytes(*held) + " are older than the last checkpoint needs, with max_wal_size " +
-             format_bytes(wal.max_wal_size) +
-             (by_slot ? "; the slot " + oldest->name + " holds them" : ""),
-         by_slot ? "Cure what holds the slot " + oldest->name +
-                       " back; the WAL goes with the next checkpoint after that."
-                 : "No slot holds it: it goes with the next checkpoint. If it does not, look for a "
-                   "failing archive_command (pg_stat_archiver).",
-         "patroni#3184"});
+    std::string holder;
+    std::string remedy;
+    if (by_slot) {
+        holder = "the slot " + oldest->name + " holds them";
+        remedy = "Cure what holds the slot " + oldest->name +
+                 " back; the WAL goes with the next checkpoint after that.";
+    } else if (wal.archiving_fails) {
+        holder = "they wait for archiving, which fails";
+        remedy = "Look at archive_command and at PostgreSQL's log on " + member.name + ".";
+    } else {
+        holder = "nothing holds them any more";
+        remedy = "They go with the next checkpoint; an idle cluster makes none by itself.";
+    }
+    found.push_back({"wal.oversize",
+                     by_slot || wal.archiving_fails ? Severity::warning : Severity::info,
+                     member.name,
+                     "",
+                     "pg_wal of " + member.name + " has " + format_bytes(wal.bytes) +
+                         ", of which " + format_bytes(*held) +
+                         " are older than the last checkpoint needs, with max_wal_size " +
+                         format_bytes(wal.max_wal_size) + "; " + holder,
+                     remedy,
+                     "patroni#3184"});
 }
 
 void disk(const MemberFacts& member, Findings& found) {

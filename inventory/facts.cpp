@@ -65,6 +65,7 @@ Json to_json(const WalFacts& wal) {
         {"min_wal_size", wal.min_wal_size},
         {"keep_size", wal.keep_size},
         {"max_slot_wal_keep_size", wal.max_slot_wal_keep_size},
+        {"archiving_fails", wal.archiving_fails},
     };
 }
 

@@ -66,6 +66,8 @@ struct WalFacts {
     std::int64_t min_wal_size = 0;
     std::int64_t keep_size = 0;  ///< wal_keep_size, or wal_keep_segments before PostgreSQL 13
     std::int64_t max_slot_wal_keep_size = -1;  ///< PostgreSQL 13+; -1: without limit
+    bool archiving_fails =
+        false;  ///< the archiver's last attempt failed: it holds what it has not got away
 
     /// Bytes that are kept although a restart would not need them: what slots, keep_size and a
     /// failing archiver hold. Recycled files for the future do not count.

@@ -80,6 +80,7 @@ WalFacts read_wal(const Json& document) {
     wal.max_wal_size = setting(settings, "max_wal_size").value_or(0);
     wal.min_wal_size = setting(settings, "min_wal_size").value_or(0);
     wal.max_slot_wal_keep_size = setting(settings, "max_slot_wal_keep_size").value_or(-1);
+    wal.archiving_fails = flag(document, "archiving_fails");
     if (const auto segments = setting(settings, "wal_keep_segments")) {
         wal.keep_size = *segments * wal.segment_bytes;
     } else {
@@ -133,6 +134,9 @@ const std::string& observation_query() {
   'wal', (SELECT jsonb_build_object('files', count(*), 'bytes', coalesce(sum(size), 0),
                                     'oldest', min(substr(name, 9, 16)))
             FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'),
+  'archiving_fails', (SELECT current_setting('archive_mode') <> 'off' AND last_failed_time IS NOT NULL
+                             AND last_failed_time > coalesce(last_archived_time, '-infinity')
+                        FROM pg_stat_archiver),
   'slots', (SELECT coalesce(jsonb_agg(to_jsonb(s)), '[]'::jsonb)
               FROM pg_replication_slots s WHERE NOT s.temporary),
   'settings', (SELECT jsonb_object_agg(name, jsonb_build_array(setting, unit)) FROM pg_settings

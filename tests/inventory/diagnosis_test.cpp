@@ -233,6 +233,20 @@ TEST(OversizeWal, IsMoreThanSettingsAndReadersExplain) {
     EXPECT_EQ(ids_of(facts), Names{});
 }
 
+TEST(OversizeWal, NamesWhatHoldsIt) {
+    ClusterFacts facts = healthy_cluster("3.0.2");
+    WalFacts& wal = *facts.find("n2")->wal;
+    wal.oldest = 0x10000000;
+    EXPECT_EQ(findings_of(facts)[0].severity, Severity::info);
+    EXPECT_NE(findings_of(facts)[0].message.find("nothing holds them"), std::string::npos);
+    wal.archiving_fails = true;
+    EXPECT_EQ(findings_of(facts)[0].severity, Severity::warning);
+    EXPECT_NE(findings_of(facts)[0].message.find("archiving"), std::string::npos);
+    facts.find("n2")->slots->push_back(sample_slot("legacy", false, 0x10000000));
+    EXPECT_EQ(findings_of(facts)[0].severity, Severity::warning);
+    EXPECT_NE(findings_of(facts)[0].message.find("the slot legacy holds them"), std::string::npos);
+}
+
 TEST(LowDisk, WarnsBelowAFifthAndAlarmsBelowATenth) {
     ClusterFacts facts = healthy_cluster("3.0.2");
     DiskFacts& disk = *facts.find("n3")->disk;
