@@ -84,8 +84,8 @@ std::string summary_line(const ClusterFacts& facts,
     const std::string status = good                             ? "OK"
                                : severity == Severity::critical ? "CRITICAL"
                                                                 : "WARNING";
-    std::string line = terminal.paint(status, good ? Tone::good : tone_of(severity)) + " - " +
-                       facts.name + ": ";
+    std::string line =
+        terminal.paint(status, good ? Tone::good : tone_of(severity)) + " - " + facts.name + ": ";
     if (findings.empty()) {
         line += std::to_string(facts.members.size()) + " members, ";
     } else {
@@ -117,11 +117,12 @@ std::string findings_text(const std::vector<Finding>& findings, const Terminal& 
                 (finding.member.empty() ? "" : "  " + printable(finding.member)) + "\n";
         text += "      " + wrap(finding.message, 6) + "\n";
         if (!finding.remedy.empty()) {
-            text += "      " + terminal.paint("do:", Tone::good) + " " +
-                    wrap(finding.remedy, 10) + "\n";
+            text += "      " + terminal.paint("do:", Tone::good) + " " + wrap(finding.remedy, 10) +
+                    "\n";
         }
         if (!finding.source.empty()) {
-            text += "      " + terminal.paint("see: " + printable(finding.source), Tone::dim) + "\n";
+            text +=
+                "      " + terminal.paint("see: " + printable(finding.source), Tone::dim) + "\n";
         }
     }
     return text;
@@ -130,8 +131,8 @@ std::string findings_text(const std::vector<Finding>& findings, const Terminal& 
 std::string check_text(const ClusterFacts& facts,
                        const std::vector<Finding>& findings,
                        const Terminal& terminal) {
-    std::string text = summary_line(facts, findings, terminal) + "\n" +
-                       members_table(facts, terminal);
+    std::string text =
+        summary_line(facts, findings, terminal) + "\n" + members_table(facts, terminal);
     if (!findings.empty()) {
         text += "\n" + findings_text(findings, terminal);
     }

@@ -53,8 +53,9 @@ int command_doctor(const Options& options, Interrupts& interrupts) {
         write.error = "refused";
     }
     if (!write.error.empty()) {
-        write.hint = "Check `patroni.username` and `patroni.password` of the inventory, and "
-                     "`restapi.allowlist` of Patroni.";
+        write.hint =
+            "Check `patroni.username` and `patroni.password` of the inventory, and "
+            "`restapi.allowlist` of Patroni.";
     }
     std::vector<Row> rows;
     for (const MemberFacts& member : facts.members) {

@@ -1,8 +1,8 @@
+#include "base/suggest.hpp"
 #include "cli/commands.hpp"
 #include "cli/shipped_runbooks.hpp"
 #include "cli/signals.hpp"
 #include "cli/texts.hpp"
-#include "base/suggest.hpp"
 #include "steps/catalog.hpp"
 
 #include <unistd.h>
@@ -14,7 +14,8 @@ namespace lockstep {
 
 Workplace::Workplace(const Options& options)
     : inventory(load_inventory(inventory_path(options))),
-      cluster(inventory.cluster(options.cluster)), runner(cluster, LinkFactory{}, clock) {}
+      cluster(inventory.cluster(options.cluster)),
+      runner(cluster, LinkFactory{}, clock) {}
 
 std::shared_ptr<const Runbook> find_runbook(const std::string& wanted) {
     if (wanted.find('/') != std::string::npos || wanted.ends_with(".yaml") ||
@@ -30,8 +31,8 @@ std::shared_ptr<const Runbook> find_runbook(const std::string& wanted) {
         names.emplace_back(shipped.name);
     }
     throw UsageError("there is no shipped runbook \"" + wanted + "\"",
-                     did_you_mean(wanted, names) +
-                         " A runbook of your own is given as a path: ./" + wanted + ".yaml");
+                     did_you_mean(wanted, names) + " A runbook of your own is given as a path: ./" +
+                         wanted + ".yaml");
 }
 
 Plan plan_from(const Options& options, Workplace& place, std::stop_token stop) {

@@ -111,14 +111,9 @@ int command_run(const Options& options, Interrupts& interrupts) {
         }
     };
     interrupts.on_second([&place] { place.runner.cancel_all(); });
-    Executor executor({plan,
-                       place.cluster,
-                       action_catalog(),
-                       place.runner,
-                       *journal,
-                       place.clock,
-                       listener},
-                      header);
+    Executor executor(
+        {plan, place.cluster, action_catalog(), place.runner, *journal, place.clock, listener},
+        header);
     const RunEnd end = executor.run(interrupts.token());
     interrupts.on_second({});
     if (options.output == Output::text) {

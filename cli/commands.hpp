@@ -34,7 +34,8 @@ struct Workplace {
     LiveRunner runner;
 };
 
-/// A runbook by path, or by name among the shipped ones. Throws UsageError with the names there are.
+/// A runbook by path, or by name among the shipped ones. Throws UsageError with the names there
+/// are.
 [[nodiscard]] std::shared_ptr<const Runbook> find_runbook(const std::string& wanted);
 
 /// Observes and plans, as `plan` and `run` both do.

@@ -114,9 +114,9 @@ std::string inventory_path(const Options& options) {
             return place;
         }
     }
-    throw UsageError("there is no inventory: none of " + places[0] + ", " + places[1] + ", " +
-                         places[2],
-                     "Write one (inventory/examples/minimal.yaml is a start), or name it with -i.");
+    throw UsageError(
+        "there is no inventory: none of " + places[0] + ", " + places[1] + ", " + places[2],
+        "Write one (inventory/examples/minimal.yaml is a start), or name it with -i.");
 }
 
 std::string state_folder(const Options& options) {

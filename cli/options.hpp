@@ -9,7 +9,8 @@ namespace lockstep {
 
 enum class Output { text, json, jsonl };
 
-/// The command line, parsed. What is not given is empty; defaults are filled in by the functions below.
+/// The command line, parsed. What is not given is empty; defaults are filled in by the functions
+/// below.
 struct Options {
     std::string command;  ///< check, plan, run, runs, show, validate, doctor
 

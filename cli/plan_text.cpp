@@ -30,10 +30,9 @@ std::string pad(std::string text, std::size_t width) {
 }
 
 std::string step_text(const PlannedStep& step, std::size_t width, const Terminal& terminal) {
-    const std::string name =
-        step.member.empty() ? step.id : step.id + " on " + step.member;
-    std::string text = "  " + terminal.paint(pad(std::string(verdict_word(step)), 5),
-                                             verdict_tone(step)) +
+    const std::string name = step.member.empty() ? step.id : step.id + " on " + step.member;
+    std::string text = "  " +
+                       terminal.paint(pad(std::string(verdict_word(step)), 5), verdict_tone(step)) +
                        "  " + terminal.paint(pad(name, width), Tone::strong) + "  ";
     text += wrap(step.because, 11 + width) + "\n";
     const auto line = [&](const char* label, const Operation& operation, Tone tone) {
@@ -48,8 +47,8 @@ std::string step_text(const PlannedStep& step, std::size_t width, const Terminal
         line("undo", operation, Tone::dim);
     }
     for (const std::string& note : step.notes) {
-        text += "           " + terminal.paint("note", Tone::warn) + "       " +
-                wrap(note, 22) + "\n";
+        text +=
+            "           " + terminal.paint("note", Tone::warn) + "       " + wrap(note, 22) + "\n";
     }
     return text;
 }
@@ -100,8 +99,7 @@ std::string plan_text(const Plan& plan, const Terminal& terminal) {
     std::size_t width = 0;
     for (const PlannedStep& step : plan.steps) {
         width = std::max(width,
-                         columns(step.id) +
-                             (step.member.empty() ? 0 : 4 + columns(step.member)));
+                         columns(step.id) + (step.member.empty() ? 0 : 4 + columns(step.member)));
     }
     for (const PlannedStep& step : plan.steps) {
         text += step_text(step, width, terminal);

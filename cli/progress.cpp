@@ -68,7 +68,8 @@ void Progress::operator()(const JournalRecord& record, const RunState& /*state*/
         }
         case RecordKind::step_skipped:
             print(record,
-                  payload.at("state") == "already_done" ? "no need" : payload.at("state"),
+                  payload.at("state") == "already_done" ? "no need"
+                                                        : payload.at("state").get<std::string>(),
                   Tone::dim,
                   payload.at("because"));
             return;
@@ -94,8 +95,7 @@ void print_event(const JournalRecord& record, const RunHeader& header) {
         event["member"] =
             record.member.empty() ? nlohmann::json(nullptr) : nlohmann::json(record.member);
     }
-    std::cout << event.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
-              << std::endl;
+    std::cout << event.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
 }
 
 }  // namespace lockstep

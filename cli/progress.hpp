@@ -18,7 +18,10 @@ class Progress {
 
   private:
     void clear_line();
-    void print(const JournalRecord& record, std::string_view word, Tone tone, const std::string& text);
+    void print(const JournalRecord& record,
+               std::string_view word,
+               Tone tone,
+               const std::string& text);
 
     Terminal terminal_;
     bool line_open_ = false;

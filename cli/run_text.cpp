@@ -59,9 +59,7 @@ std::string counts(const RunState& state) {
 
 std::string measured_text(const nlohmann::json& measured) {
     std::string text;
-    const auto add = [&](const std::string& part) {
-        text += (text.empty() ? "" : ", ") + part;
-    };
+    const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
     if (measured.value("paused_ms", 0) > 0) {
         add("paused for " +
             format_duration(std::chrono::milliseconds(measured.at("paused_ms").get<int>())));
@@ -82,10 +80,10 @@ std::string failed_steps(const RunState& state, const Terminal& terminal) {
         if (step.state != StepState::failed && step.state != StepState::in_doubt) {
             continue;
         }
-        text += row("step",
-                    (step.member.empty() ? step.id : step.id + " on " + step.member) + ": " +
-                        step.message,
-                    terminal);
+        text += row(
+            "step",
+            (step.member.empty() ? step.id : step.id + " on " + step.member) + ": " + step.message,
+            terminal);
         for (const std::string& line : step.last_lines) {
             text += "              " + terminal.paint("| " + printable(line), Tone::dim) + "\n";
         }
@@ -98,9 +96,7 @@ std::string failed_steps(const RunState& state, const Terminal& terminal) {
 
 }  // namespace
 
-std::string summary_text(const RunHeader& header,
-                         const RunState& state,
-                         const Terminal& terminal) {
+std::string summary_text(const RunHeader& header, const RunState& state, const Terminal& terminal) {
     std::string text = headline(header, state, terminal);
     text += row("steps", counts(state), terminal);
     const nlohmann::json& measured = state.measured();

@@ -92,7 +92,7 @@ std::string Table::text(const Terminal& terminal) const {
         const Row& row = rows_[r];
         std::string line;
         for (std::size_t i = 0; i < row.cells.size(); ++i) {
-            const Tone tone = r == 0                  ? Tone::dim
+            const Tone tone = r == 0                 ? Tone::dim
                               : i < row.tones.size() ? row.tones[i]
                                                      : Tone::plain;
             line += terminal.paint(row.cells[i], tone);

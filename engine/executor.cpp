@@ -127,13 +127,12 @@ bool Executor::chain_broken(const PlannedStep& step) const {
 }
 
 RenderedStep Executor::render(const PlannedStep& step) const {
-    const Scope scope = make_scope(setup_.plan.inputs,
-                                   setup_.plan.vars,
-                                   registered_,
-                                   facts_,
-                                   setup_.cluster,
-                                   step.member,
-                                   step.item);
+    const Scope scope = make_scope({.plan = setup_.plan,
+                                    .facts = facts_,
+                                    .cluster = setup_.cluster,
+                                    .registered = &registered_,
+                                    .member = step.member,
+                                    .item = &step.item});
     RenderedStep rendered = render_step(step, schema_of(step), scope);
     rendered.call.heals = setup_.plan.runbook->heals;
     for (const auto& [name, since] : open_) {

@@ -192,13 +192,11 @@ class Expansion {
     }
 
     [[nodiscard]] Scope scope_of(const Surroundings& around) const {
-        return make_scope(plan_.inputs,
-                          plan_.vars,
-                          {},
-                          plan_.facts,
-                          *request_.cluster,
-                          around.member,
-                          around.item);
+        return make_scope({.plan = plan_,
+                           .facts = plan_.facts,
+                           .cluster = *request_.cluster,
+                           .member = around.member,
+                           .item = &around.item});
     }
 
     void refuse(const StepSpec& spec, std::string why) {

@@ -76,22 +76,20 @@ Rendered render(const Argument& argument, const Scope& scope, Quoting quoting) {
 }
 
 /// `vars`, each of which may use those before it.
-Value::Map evaluate_vars(const PlanRequest& request, const ClusterFacts& facts) {
-    Value::Map vars;
+void evaluate_vars(const PlanRequest& request, Plan& plan) {
     for (const auto& [name, argument] : request.runbook->vars) {
         const Scope scope =
-            make_scope(request.inputs, vars, {}, facts, *request.cluster, {}, std::nullopt);
+            make_scope({.plan = plan, .facts = plan.facts, .cluster = *request.cluster});
         Rendered rendered = render(argument, scope, Quoting::none);
         if (const auto* error = std::get_if<EvaluationError>(&rendered)) {
             throw InputError(argument.where, "vars." + name + ": " + error->message, error->hint);
         }
         if (auto* unknown = std::get_if<Value::Unknown>(&rendered)) {
-            vars.insert_or_assign(name, Value::unknown(std::move(unknown->because)));
+            plan.vars.insert_or_assign(name, Value::unknown(std::move(unknown->because)));
         } else {
-            vars.insert_or_assign(name, std::get<Value>(std::move(rendered)));
+            plan.vars.insert_or_assign(name, std::get<Value>(std::move(rendered)));
         }
     }
-    return vars;
 }
 
 Finding expression_finding(const PlannedStep& step, const RenderedStep& rendered) {
@@ -125,13 +123,12 @@ class Forecast {
     void judge(PlannedStep& step) {
         const ActionSchema& schema = *find_action(*request_.actions, step.uses);
         step.changes = schema.changes;
-        const Scope scope = make_scope(plan_.inputs,
-                                       plan_.vars,
-                                       registered_,
-                                       projected_,
-                                       *request_.cluster,
-                                       step.member,
-                                       step.item);
+        const Scope scope = make_scope({.plan = plan_,
+                                        .facts = projected_,
+                                        .cluster = *request_.cluster,
+                                        .registered = &registered_,
+                                        .member = step.member,
+                                        .item = &step.item});
         if (!step.spec->register_as.empty()) {
             registered_.insert_or_assign(step.spec->register_as,
                                          Value::unknown("step " + step.id + " has not run"));
@@ -243,33 +240,45 @@ class Forecast {
 
 }  // namespace
 
-Scope make_scope(const Value::Map& inputs,
-                 const Value::Map& vars,
-                 const Value::Map& registered,
-                 const ClusterFacts& facts,
-                 const Cluster& cluster,
-                 std::string_view member,
-                 const std::optional<Value>& item) {
-    nlohmann::json seen = facts.to_json();
-    seen["patroni_package"] = cluster.patroni_package;
-    seen["patroni_service"] = cluster.patroni_service;
-    if (facts.leader.empty()) {
+namespace {
+
+/// What an expression may compare with: the cluster as it was when the plan was made.
+Value at_start(const ClusterFacts& facts) {
+    const MemberFacts* leader = facts.leader_member();
+    const bool known = leader != nullptr && leader->position;
+    return Value(Value::Map{
+        {"leader", Value(facts.leader)},
+        {"timeline", facts.timeline ? Value(*facts.timeline) : Value::unknown("no timeline")},
+        {"lsn",
+         known ? Value(static_cast<std::int64_t>(*leader->position))
+               : Value::unknown("the leader's position was not known")},
+    });
+}
+
+}  // namespace
+
+Scope make_scope(const ScopeSource& source) {
+    nlohmann::json seen = source.facts.to_json();
+    seen["patroni_package"] = source.cluster.patroni_package;
+    seen["patroni_service"] = source.cluster.patroni_service;
+    if (source.facts.leader.empty()) {
         seen["leader"] = "";
     }
     Value observed = fact_value(seen, "cluster");
     Scope scope;
     scope.emplace("members", observed.as_map().at("members"));
     for (const Value& candidate : observed.as_map().at("members").as_list()) {
-        if (candidate.as_map().at("name").as_string() == member) {
+        if (candidate.as_map().at("name").as_string() == source.member) {
             scope.emplace("member", candidate);
         }
     }
     scope.emplace("cluster", std::move(observed));
-    scope.emplace("inputs", Value(inputs));
-    scope.emplace("vars", Value(vars));
-    scope.emplace("steps", Value(registered));
-    if (item) {
-        scope.emplace("item", *item);
+    scope.emplace("inputs", Value(source.plan.inputs));
+    scope.emplace("vars", Value(source.plan.vars));
+    scope.emplace("run", at_start(source.plan.facts));
+    scope.emplace("steps", Value(source.registered == nullptr ? Value::Map{} : *source.registered));
+    if (source.item != nullptr && *source.item) {
+        scope.emplace("item", **source.item);
     }
     return scope;
 }
@@ -359,7 +368,7 @@ Plan make_plan(const PlanRequest& request, StepRunner& runner, std::stop_token s
     plan.inputs = request.inputs;
     plan.facts = runner.observe(true, stop);
     plan.findings = runner.diagnose(plan.facts, stop);
-    plan.vars = evaluate_vars(request, plan.facts);
+    evaluate_vars(request, plan);
     plan.steps = expand_steps(request, plan);
     Forecast(request, plan, runner, stop).run();
     nlohmann::json bound = plan.to_json();

@@ -17,14 +17,18 @@ struct PlanRequest {
 /// serves `plan` and `run`: what was printed is what is executed.
 [[nodiscard]] Plan make_plan(const PlanRequest& request, StepRunner& runner, std::stop_token stop);
 
-/// The scope that expressions of a step see.
-[[nodiscard]] Scope make_scope(const Value::Map& inputs,
-                               const Value::Map& vars,
-                               const Value::Map& registered,
-                               const ClusterFacts& facts,
-                               const Cluster& cluster,
-                               std::string_view member,
-                               const std::optional<Value>& item);
+/// Where an expression of a step is evaluated.
+struct ScopeSource {
+    const Plan& plan;           ///< `inputs`, `vars`, and `run`: what was so at its start
+    const ClusterFacts& facts;  ///< `cluster`, `members`
+    const Cluster& cluster;
+    const Value::Map* registered = nullptr;  ///< `steps`
+    std::string_view member = {};            ///< `member`
+    const std::optional<Value>* item = nullptr;
+};
+
+/// The names that expressions see. A fact that is not known is unknown there, too.
+[[nodiscard]] Scope make_scope(const ScopeSource& source);
 
 /// A step ready to be previewed or run: `when` answered, arguments rendered.
 struct RenderedStep {

@@ -51,8 +51,10 @@ Condition evaluate_condition(const Expression& that,
                              const StepCall& call,
                              const ClusterFacts& facts,
                              const Cluster& cluster) {
-    Scope scope = make_scope({}, {}, {}, facts, cluster, call.member, std::nullopt);
-    for (const char* name : {"inputs", "vars", "steps", "item"}) {
+    Scope scope =
+        make_scope({.plan = Plan(), .facts = facts, .cluster = cluster, .member = call.member});
+    // What does not change while a condition is waited for is taken from the step.
+    for (const char* name : {"inputs", "vars", "run", "steps", "item"}) {
         const auto given = call.scope.find(name);
         if (given != call.scope.end()) {
             scope.insert_or_assign(name, given->second);
