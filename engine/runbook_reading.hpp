@@ -37,7 +37,7 @@ class Problems {
 };
 
 /// Which of the names that depend on the place an expression may use there. `cluster`, `members`,
-/// `inputs` and `vars` are visible everywhere.
+/// `inputs`, `vars` and `run` are visible everywhere.
 struct Visible {
     bool member = false;
     bool item = false;

@@ -280,6 +280,11 @@ TEST(RunbookLoader, KnowsThePlaceOfAnErrorInsideAnExpression) {
     EXPECT_EQ(where("  - {id: s, uses: http.request, with: {url: \"a${{ nope }}\"}}\n"), "f:3:51");
 }
 
+TEST(RunbookLoader, LetsExpressionsSeeWhatWasSoAtTheStart) {
+    const StepSpec spec = step("uses: wal.verify, when: \"members.all(m, m.position >= run.lsn)\"");
+    EXPECT_TRUE(spec.when->reads().contains("run.lsn"));
+}
+
 TEST(RunbookLoader, CannotBeBroughtDownByDepth) {
     std::string steps;
     for (int i = 0; i < 30; ++i) {
