@@ -1,0 +1,298 @@
+#include "steps/member_script.hpp"
+
+#include "base/error.hpp"
+#include "steps/member_query.hpp"
+#include "steps/observed_time.hpp"
+#include "tests/steps/recorded_text.hpp"
+
+#include <gtest/gtest.h>
+
+namespace lockstep {
+namespace {
+
+MemberScript script() {
+    return {.nonce = k_recorded_nonce,
+            .unit = "patroni",
+            .package = "patroni",
+            .os_user = "postgres",
+            .port = 5432};
+}
+
+MemberFacts read(const std::string& out, const std::string& err = {}, int status = 0) {
+    MemberFacts member;
+    member.name = "n2";
+    CommandResult result;
+    result.out = out;
+    result.err = err;
+    result.exit_status = status;
+    read_output(script(), result, member);
+    return member;
+}
+
+std::string debian() {
+    return recorded_text("member_debian.txt");
+}
+
+TEST(MemberScript, QuotesWhatComesFromTheInventory) {
+    MemberScript hostile = script();
+    hostile.unit = "patroni@16-main; reboot";
+    hostile.os_user = "it's";
+    const std::string text = render(hostile);
+    EXPECT_NE(text.find("unit='patroni@16-main; reboot'\n"), std::string::npos);
+    EXPECT_NE(text.find("os_user='it'\\''s'\n"), std::string::npos);
+}
+
+TEST(MemberScript, AsksNoSqlWithoutAnOsUser) {
+    MemberScript direct = script();
+    direct.os_user.clear();
+    EXPECT_EQ(render(direct).find("psql"), std::string::npos);
+    MemberFacts member;
+    CommandResult result;
+    result.out = debian();
+    read_output(direct, result, member);
+    EXPECT_FALSE(member.sql.asked);
+    EXPECT_TRUE(member.ssh.ok());
+}
+
+TEST(MemberScript, HasANonceOfItsOwnEveryTime) {
+    EXPECT_EQ(make_nonce().size(), 32U);
+    EXPECT_NE(make_nonce(), make_nonce());
+}
+
+TEST(MemberOutput, IsReadWhole) {
+    const MemberFacts member = read(debian());
+    EXPECT_TRUE(member.ssh.ok());
+    EXPECT_TRUE(member.sql.ok());
+    EXPECT_TRUE(member.unknown.empty());
+    EXPECT_EQ(member.boot_id, "ab24e507-daa1-44be-9d06-4e1d106c4422");
+    ASSERT_TRUE(member.unit);
+    EXPECT_EQ(member.unit->active_state, "active");
+    EXPECT_EQ(member.unit->sub_state, "running");
+    EXPECT_EQ(member.unit->main_pid, 69);
+    EXPECT_EQ(member.unit->started_at, 1795425018);
+    EXPECT_EQ(member.unit->package_changed_at, 1795423662);
+    EXPECT_EQ(member.patroni.installed, "4.0.7-3~deb13u1");
+    EXPECT_EQ(member.patroni.available,
+              (std::vector<std::string>{"4.1.5-2", "4.0.7-3~deb13u1", "3.0.2-1"}));
+    EXPECT_EQ(member.postgres.installed, "17.11-0+deb13u1");
+    EXPECT_EQ(member.postgres.package, "postgresql-17");
+    EXPECT_EQ(member.postgres.data_directory, "/var/lib/postgresql/17/main");
+    ASSERT_TRUE(member.disk);
+    EXPECT_EQ(member.disk->mount, "/var/lib/postgresql");
+    EXPECT_EQ(member.disk->total_bytes, 3221225472);
+    EXPECT_EQ(member.disk->free_bytes, 3089281024);
+}
+
+TEST(MemberOutput, HoldsWalAndSlots) {
+    const MemberFacts member = read(debian());
+    ASSERT_TRUE(member.wal);
+    EXPECT_EQ(member.wal->files, 6);
+    EXPECT_EQ(member.wal->bytes, 100663296);
+    EXPECT_EQ(member.wal->segment_bytes, 16777216);
+    EXPECT_EQ(member.wal->oldest, 0x3000000U);
+    EXPECT_EQ(member.wal->redo, 0x5000530U);
+    EXPECT_EQ(member.wal->held_bytes(), 2 * 16777216);
+    EXPECT_EQ(member.wal->max_wal_size, 64 << 20);
+    EXPECT_EQ(member.wal->keep_size, 32 << 20);
+    EXPECT_EQ(member.wal->max_slot_wal_keep_size, -1);
+    ASSERT_TRUE(member.slots);
+    ASSERT_EQ(member.slots->size(), 2U);
+    EXPECT_EQ(member.slots->at(0).name, "n1");
+    EXPECT_EQ(member.slots->at(0).restart_lsn, 0x5000600U);
+    EXPECT_EQ(member.slots->at(0).retained_bytes, 0);
+    EXPECT_FALSE(member.slots->at(0).active);
+    EXPECT_TRUE(member.in_recovery);
+    EXPECT_EQ(member.position, 0x5000600U);
+    EXPECT_EQ(member.timeline, 4);
+    EXPECT_EQ(member.postgres.running, "17.11");
+    EXPECT_EQ(member.postgres.started_at, "2026-11-23T09:11:44.846Z");
+}
+
+TEST(MemberOutput, LeavesAloneWhatTheRestApiToldBetter) {
+    MemberFacts member;
+    member.position = 7;
+    member.timeline = 9;
+    member.postgres.started_at = "earlier";
+    CommandResult result;
+    result.out = debian();
+    read_output(script(), result, member);
+    EXPECT_EQ(member.position, 7U);
+    EXPECT_EQ(member.timeline, 9);
+    EXPECT_EQ(member.postgres.started_at, "earlier");
+}
+
+TEST(MemberOutput, SurvivesNoiseInEverySection) {
+    std::string noisy =
+        replaced(debian(), " begin sql\n", " begin sql\nperl: warning: Setting locale failed.\n");
+    noisy = replaced(noisy, " begin disk\n", " begin disk\ndf: /mnt: Stale file handle\n");
+    noisy =
+        replaced(noisy, " begin available\n", " begin available\nN: Unable to locate something\n");
+    const MemberFacts member = read("Welcome to n2!\n" + noisy + "bye\n");
+    EXPECT_TRUE(member.sql.ok());
+    EXPECT_TRUE(member.slots);
+    EXPECT_TRUE(member.disk);
+    EXPECT_EQ(member.patroni.available.size(), 3U);
+}
+
+TEST(MemberOutput, TellsAMissingPsqlFromTheRest) {
+    const MemberFacts member = read(with_section(
+        debian(), "sql", "runuser: failed to execute psql: No such file or directory", 127));
+    EXPECT_TRUE(member.ssh.ok());
+    EXPECT_TRUE(member.sql.failed());
+    EXPECT_NE(member.sql.error.find("failed to execute psql"), std::string::npos);
+    EXPECT_NE(member.sql.hint.find("client"), std::string::npos);
+    EXPECT_FALSE(member.slots);
+    EXPECT_FALSE(member.wal);
+    EXPECT_TRUE(member.disk);
+}
+
+TEST(MemberOutput, TellsAServerThatRefuses) {
+    const MemberFacts member = read(
+        with_section(debian(),
+                     "sql",
+                     "psql: error: connection to server on socket \"/tmp/.s.PGSQL.5432\" failed",
+                     2));
+    EXPECT_TRUE(member.sql.failed());
+    EXPECT_TRUE(member.sql.error.starts_with("psql: error: connection to server"));
+}
+
+TEST(MemberOutput, TellsALoginThatIsNotRoot) {
+    const MemberFacts member =
+        read(with_section(debian(), "sql", "runuser: may not be used by non-root users", 1));
+    EXPECT_TRUE(member.sql.refused);
+    EXPECT_NE(member.sql.hint.find("sudo"), std::string::npos);
+}
+
+TEST(MemberOutput, TakesNoOtherJsonForTheDocument) {
+    const MemberFacts member = read(with_section(debian(), "sql", "{\"slots\": 1}", 0));
+    EXPECT_TRUE(member.sql.failed());
+    EXPECT_FALSE(member.slots);
+}
+
+// A name in the database that looks like a marker is within the JSON and begins no line.
+TEST(MemberOutput, CannotBeForgedWithoutTheNonce) {
+    const MemberFacts member = read(replaced(
+        debian(), " begin sql\n", " begin sql\n@ffffffffffffffffffffffffffffffff end 0\n"));
+    EXPECT_TRUE(member.sql.ok());
+}
+
+TEST(MemberOutput, CutOffAnywhereIsNeverTakenForWhole) {
+    const std::string whole = debian();
+    for (std::size_t length = 0; length + 2 < whole.size(); length += 7) {
+        const MemberFacts member = read(whole.substr(0, length));
+        EXPECT_TRUE(member.ssh.failed()) << length;
+    }
+}
+
+TEST(MemberOutput, WithoutAnySectionIsAScriptThatDidNotRun) {
+    const MemberFacts member = read("", "sudo: a password is required\n", 1);
+    EXPECT_TRUE(member.ssh.failed());
+    EXPECT_TRUE(member.ssh.refused);
+    EXPECT_NE(member.ssh.error.find("a password is required"), std::string::npos);
+    EXPECT_FALSE(member.ssh.hint.empty());
+}
+
+TEST(MemberOutput, KeepsTheReasonOfWhatIsUnknown) {
+    std::string text = with_section(
+        debian(), "patroni_package", "dpkg-query: no packages found matching patroni", 1);
+    text = with_section(text, "unit", "LoadState=not-found\nActiveState=inactive", 0);
+    text = with_section(text, "disk", "the data directory is unknown", 1);
+    const MemberFacts member = read(text);
+    EXPECT_EQ(member.unknown.at("patroni_package"),
+              "dpkg-query: no packages found matching patroni");
+    EXPECT_EQ(member.unknown.at("unit"), "systemd has no unit patroni");
+    EXPECT_EQ(member.unknown.at("disk"), "the data directory is unknown");
+    EXPECT_TRUE(member.patroni.installed.empty());
+    EXPECT_FALSE(member.unit);
+}
+
+TEST(MemberOutput, TakesAHalfInstalledPackageForNone) {
+    const MemberFacts member =
+        read(with_section(debian(),
+                          "patroni_package",
+                          "package=patroni half-configured 4.0.7-3\nchanged=1795423662",
+                          0));
+    EXPECT_TRUE(member.patroni.installed.empty());
+    EXPECT_EQ(member.unknown.at("patroni_package"), "the package patroni is half-configured");
+}
+
+TEST(MemberOutput, ReadsRpmAndDnf) {
+    std::string text =
+        with_section(debian(),
+                     "patroni_package",
+                     "package=patroni installed 4.0.7-1PGDG.rhel9\nchanged=1795423662",
+                     0);
+    text = with_section(text,
+                        "available",
+                        "Available Packages\npatroni.noarch    4.0.6-1PGDG.rhel9    pgdg-common\n"
+                        "patroni.noarch    4.0.7-1PGDG.rhel9    pgdg-common",
+                        0);
+    const MemberFacts member = read(text);
+    EXPECT_EQ(member.patroni.installed, "4.0.7-1PGDG.rhel9");
+    EXPECT_EQ(member.patroni.available,
+              (std::vector<std::string>{"4.0.6-1PGDG.rhel9", "4.0.7-1PGDG.rhel9"}));
+}
+
+TEST(MemberOutput, AStoppedDaemonHasNoStartTime) {
+    const MemberFacts member = read(with_section(
+        debian(),
+        "unit",
+        "MainPID=0\nExecMainStartTimestamp=Mon 2026-11-23 09:10:18 UTC\nLoadState=loaded\n"
+        "ActiveState=failed\nSubState=failed",
+        0));
+    ASSERT_TRUE(member.unit);
+    EXPECT_EQ(member.unit->active_state, "failed");
+    EXPECT_EQ(member.unit->started_at, 0);
+}
+
+// PostgreSQL 12: no wal_status, no safe_wal_size, wal_keep_segments for wal_keep_size.
+TEST(Observation, OfAnOldServerLacksColumnsAndCountsSegments) {
+    MemberFacts member;
+    read_observation(
+        R"({"in_recovery": false, "position": "1/10", "redo": "0/FF000028", "timeline": 1,
+        "wal": {"bytes": 33554432, "files": 2, "oldest": "00000000000000FE"},
+        "slots": [{"slot_name": "old", "slot_type": "physical", "active": false, "restart_lsn": null}],
+        "settings": {"wal_segment_size": ["16777216", "B"], "max_wal_size": ["1024", "MB"],
+                     "min_wal_size": ["80", "MB"], "wal_keep_segments": ["8", null]},
+        "server_version": 120022})",
+        member);
+    EXPECT_EQ(member.wal->keep_size, 8 * 16777216);
+    EXPECT_EQ(member.wal->oldest, 0xFE000000U);
+    EXPECT_EQ(member.wal->held_bytes(), 16777216);
+    EXPECT_EQ(member.postgres.running, "12.22");
+    EXPECT_TRUE(member.slots->at(0).wal_status.empty());
+    EXPECT_EQ(member.slots->at(0).retained_bytes, std::nullopt);
+}
+
+TEST(Observation, CountsSegmentsOfAnySize) {
+    MemberFacts member;
+    read_observation(
+        R"({"in_recovery": false, "position": "1/10", "redo": "2/80000028", "slots": [],
+        "wal": {"oldest": "0000000200000001"}, "settings": {"wal_segment_size": ["1073741824", "B"]}})",
+        member);
+    EXPECT_EQ(member.wal->oldest, (Lsn{2} << 32U) + 0x40000000U);
+    EXPECT_EQ(member.wal->held_bytes(), 1073741824);
+}
+
+TEST(ObservedTime, IsTheSameMomentInEveryRendering) {
+    for (const char* text : {"2026-11-23 09:11:42.825040+00:00",
+                             "2026-11-23 10:11:42.825+01",
+                             "2026-11-23T04:41:42.825999-04:30",
+                             "2026-11-23 14:56:42.825+0545",
+                             "2026-11-23 09:11:42.825Z"}) {
+        EXPECT_EQ(to_utc(text), "2026-11-23T09:11:42.825Z") << text;
+    }
+    EXPECT_EQ(to_utc("2026-11-23 09:11:42+00:00"), "2026-11-23T09:11:42.000Z");
+    EXPECT_EQ(to_utc("yesterday"), "yesterday");
+    EXPECT_EQ(to_utc("2026-11-23 09:11:42 CEST"), "2026-11-23 09:11:42 CEST");
+}
+
+TEST(ObservedTime, OfSystemdIsReadInUtcAlone) {
+    EXPECT_EQ(systemd_time("Mon 2026-11-23 09:10:18 UTC"), 1795425018);
+    EXPECT_EQ(systemd_time("Mon 2026-11-23 10:10:18 CET"), std::nullopt);
+    EXPECT_EQ(systemd_time(""), std::nullopt);
+    EXPECT_EQ(systemd_time("n/a"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace lockstep
