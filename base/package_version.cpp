@@ -54,7 +54,7 @@ std::strong_ordering compare_parts(std::string_view a, std::string_view b) {
     std::size_t j = 0;
     while (i < a.size() || j < b.size()) {
         while ((i < a.size() && !is_digit(a[i])) || (j < b.size() && !is_digit(b[j]))) {
-            if (const auto by_order = order(a, i) <=> order(b, j); by_order != 0) {
+            if (const auto by_order = order(a, i) <=> order(b, j); std::is_neq(by_order)) {
                 return by_order;
             }
             ++i;
@@ -62,7 +62,7 @@ std::strong_ordering compare_parts(std::string_view a, std::string_view b) {
         }
         const std::string_view number_a = take_number(a, i);
         const std::string_view number_b = take_number(b, j);
-        if (const auto by_length = number_a.size() <=> number_b.size(); by_length != 0) {
+        if (const auto by_length = number_a.size() <=> number_b.size(); std::is_neq(by_length)) {
             return by_length;
         }
         if (const int by_digits = number_a.compare(number_b); by_digits != 0) {
@@ -136,17 +136,18 @@ int PackageVersion::part(int n) const {
 }
 
 std::strong_ordering operator<=>(const PackageVersion& a, const PackageVersion& b) {
-    if (const auto by_epoch = a.epoch_ <=> b.epoch_; by_epoch != 0) {
+    if (const auto by_epoch = a.epoch_ <=> b.epoch_; std::is_neq(by_epoch)) {
         return by_epoch;
     }
-    if (const auto by_upstream = compare_parts(a.upstream_, b.upstream_); by_upstream != 0) {
+    if (const auto by_upstream = compare_parts(a.upstream_, b.upstream_);
+        std::is_neq(by_upstream)) {
         return by_upstream;
     }
     return compare_parts(a.revision_, b.revision_);
 }
 
 bool operator==(const PackageVersion& a, const PackageVersion& b) {
-    return (a <=> b) == 0;
+    return std::is_eq(a <=> b);
 }
 
 }  // namespace lockstep

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <limits>
 
 namespace lockstep {
@@ -149,7 +150,7 @@ std::string format_duration(std::chrono::milliseconds length) {
         return two_parts(seconds / 60, "min", seconds % 60, "s");
     }
     const std::int64_t minutes = seconds / 60;
-    if (minutes < 24 * 60) {
+    if (minutes < k_day / k_minute) {
         return two_parts(minutes / 60, "h", minutes % 60, "min");
     }
     const std::int64_t hours = minutes / 60;
@@ -169,8 +170,8 @@ std::string format_bytes(std::int64_t bytes) {
         ++unit;
     }
     const bool with_fraction = unit > 0 && amount < 9.95;
-    const std::int64_t tenths = with_fraction ? static_cast<std::int64_t>(amount * 10 + 0.5)
-                                              : static_cast<std::int64_t>(amount + 0.5) * 10;
+    const std::int64_t tenths =
+        with_fraction ? std::llround(amount * 10) : std::llround(amount) * 10;
     return with_tenth(tenths).append(" ").append(k_names[unit]);
 }
 

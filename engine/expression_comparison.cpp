@@ -83,7 +83,11 @@ std::partial_ordering compare_numbers(const Value& left, const Value& right) {
     if (right.kind() == Kind::real) {
         return left.as_real() <=> right.as_real();
     }
-    return 0 <=> compare_exactly(right.as_integer(), left.as_real());
+    const auto reversed = compare_exactly(right.as_integer(), left.as_real());
+    if (std::is_lt(reversed)) {
+        return std::partial_ordering::greater;
+    }
+    return std::is_gt(reversed) ? std::partial_ordering::less : reversed;
 }
 
 // nullopt: values of these kinds have no order.
@@ -162,13 +166,13 @@ Evaluation in_order(BinaryOperator op, const Value& left, const Value& right, Bu
     }
     switch (op) {
         case BinaryOperator::less:
-            return Value(*order < 0);
+            return Value(std::is_lt(*order));
         case BinaryOperator::less_equal:
-            return Value(*order <= 0);
+            return Value(std::is_lteq(*order));
         case BinaryOperator::greater:
-            return Value(*order > 0);
+            return Value(std::is_gt(*order));
         default:
-            return Value(*order >= 0);
+            return Value(std::is_gteq(*order));
     }
 }
 
@@ -178,7 +182,7 @@ Evaluation equal(const Value& left, const Value& right, Budget& budget) {
         return Value::Unknown{left.is_unknown() ? left.unknown_because() : right.unknown_because()};
     }
     if (is_number(left) && is_number(right)) {
-        return Value(compare_numbers(left, right) == 0);
+        return Value(std::is_eq(compare_numbers(left, right)));
     }
     if (left.kind() == Kind::null || right.kind() == Kind::null) {
         return Value(left.kind() == right.kind());

@@ -6,7 +6,7 @@
 namespace lockstep {
 
 Evaluation ExpressionEvaluator::visit(const ComprehensionNode& comprehension) {
-    const Evaluation outcome = evaluate(*comprehension.range);
+    Evaluation outcome = evaluate(*comprehension.range);
     const Value* const value = value_of(outcome);
     if (value == nullptr) {
         return outcome;

@@ -24,7 +24,9 @@ class PatternCache {
     PatternCache();
     ~PatternCache();
     PatternCache(const PatternCache&) = delete;
+    PatternCache(PatternCache&&) = delete;
     PatternCache& operator=(const PatternCache&) = delete;
+    PatternCache& operator=(PatternCache&&) = delete;
 
     /// Whether `pattern` occurs anywhere in `text`. `shown`: the pattern may stand in messages.
     [[nodiscard]] Evaluation matches(const std::string& text,

@@ -56,7 +56,9 @@ class ExpressionParser::Level {
     ~Level() { --parser_.level_; }
 
     Level(const Level&) = delete;
+    Level(Level&&) = delete;
     Level& operator=(const Level&) = delete;
+    Level& operator=(Level&&) = delete;
 
   private:
     ExpressionParser& parser_;

@@ -11,7 +11,7 @@ namespace {
 constexpr std::size_t k_longest_pattern = 1024;
 // For the program and the automaton of one pattern. RE2 allots a quarter to the program, which
 // bounds it to some 4000 instructions, so that `((a{100}){100}){100}` is refused.
-constexpr std::int64_t k_pattern_memory = 256 * 1024;
+constexpr std::int64_t k_pattern_memory = std::int64_t{256} * 1024;
 constexpr std::size_t k_compile_steps = 5000;
 // When the automaton outgrows its memory, RE2 simulates it: every instruction for every byte.
 constexpr std::size_t k_simulated_per_step = 512;

@@ -15,43 +15,50 @@ void ShellContext::read(std::string_view text) {
     for (const char c : text) {
         const bool was_escaped = escaped_;
         escaped_ = false;
-        switch (state_) {
-            case State::single_quotes:
-                state_ = c == '\'' ? State::plain : state_;
-                break;
-            case State::double_quotes:
-            case State::backquotes:
-                if (was_escaped) {
-                    break;
-                }
-                escaped_ = c == '\\';
-                if (c == (state_ == State::double_quotes ? '"' : '`')) {
-                    state_ = State::plain;
-                }
-                break;
-            case State::comment:
-                if (c == '\n') {
-                    read_line_end();
-                }
-                break;
-            case State::delimiter:
-                read_delimiter(c);
-                break;
-            case State::here_document:
-                if (c == '\n') {
-                    read_line_end();
-                } else {
-                    line_ += c;
-                }
-                break;
-            case State::plain:
-                if (!was_escaped) {
-                    read_plain(c);
-                }
-                break;
+        if (!was_escaped) {
+            read_character(c);
         }
         before_that_ = before_;
         before_ = was_escaped ? '\\' : c;
+    }
+}
+
+void ShellContext::read_character(char c) {
+    switch (state_) {
+        case State::single_quotes:
+            state_ = c == '\'' ? State::plain : state_;
+            break;
+        case State::double_quotes:
+            read_quoted(c, '"');
+            break;
+        case State::backquotes:
+            read_quoted(c, '`');
+            break;
+        case State::comment:
+        case State::here_document:
+            read_comment_or_document(c);
+            break;
+        case State::delimiter:
+            read_delimiter(c);
+            break;
+        case State::plain:
+            read_plain(c);
+            break;
+    }
+}
+
+void ShellContext::read_quoted(char c, char closing) {
+    escaped_ = c == '\\';
+    if (c == closing) {
+        state_ = State::plain;
+    }
+}
+
+void ShellContext::read_comment_or_document(char c) {
+    if (c == '\n') {
+        read_line_end();
+    } else if (state_ == State::here_document) {
+        line_ += c;
     }
 }
 

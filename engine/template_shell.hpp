@@ -30,7 +30,10 @@ class ShellContext {
         here_document,
     };
 
+    void read_character(char c);
     void read_plain(char c);
+    void read_quoted(char c, char closing);
+    void read_comment_or_document(char c);
     void read_delimiter(char c);
     void read_line_end();
 
