@@ -222,7 +222,10 @@ class Transfer {
             add_header("Content-Type: application/json");
         }
         for (const auto& [name, value] : request.headers) {
-            add_header(name + ": " + value);
+            std::string line = name;
+            line += ": ";
+            line += value;
+            add_header(line);
         }
         set(easy, CURLOPT_HTTPHEADER, headers_.get());
     }

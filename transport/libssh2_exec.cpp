@@ -15,7 +15,8 @@ namespace {
 using Kind = TransportError::Kind;
 
 constexpr std::size_t k_nonce_bytes = 8;
-constexpr std::size_t k_read_size = 32 * 1024;  // one packet: LIBSSH2_CHANNEL_PACKET_DEFAULT
+constexpr std::size_t k_read_size = std::size_t{32}
+                                    << 10;  // one packet: LIBSSH2_CHANNEL_PACKET_DEFAULT
 
 /// The first line of a text, short and printable, for a message.
 std::string first_line(const std::string& text) {

@@ -180,6 +180,11 @@ Connection PqClient::start(const std::string& database, const Terms& terms) cons
     values["dbname"] = database;
     values["application_name"] = "lockstep";
     values["client_encoding"] = "UTF8";
+    // A silent host is dead within a minute, as for SSH; unless the conninfo knows better.
+    values.emplace("keepalives_idle", "15");
+    values.emplace("keepalives_interval", "10");
+    values.emplace("keepalives_count", "4");
+    values.emplace("tcp_user_timeout", "55000");
     // By ourselves, because the lookup of libpq blocks without a limit. The name stays for TLS.
     if (!endpoint_.host.starts_with('/')) {
         values["hostaddr"] = resolve_host(endpoint_.host, terms.first, terms.second).front();

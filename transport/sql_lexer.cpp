@@ -2,9 +2,7 @@
 #include "transport/psql_script.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
-#include <cstdio>
 
 namespace lockstep {
 
@@ -154,9 +152,10 @@ std::string sql_literal(std::string_view text) {
             body += "\\\\";
             escaped = true;
         } else if (byte < 0x20 || byte == 0x7f) {
-            std::array<char, 5> octal{};
-            std::snprintf(octal.data(), octal.size(), "\\%03o", static_cast<unsigned int>(byte));
-            body += octal.data();
+            body += {'\\',
+                     static_cast<char>('0' + byte / 64),
+                     static_cast<char>('0' + byte / 8 % 8),
+                     static_cast<char>('0' + byte % 8)};
             escaped = true;
         } else {
             body += c;

@@ -8,8 +8,8 @@ namespace lockstep {
 
 enum class WaitResult { ready, deadline, cancelled };
 
-/// Waits for poll() `events` on `fd` until the deadline or a stop request. The one place in
-/// transport/ where a thread sleeps. A stop request wakes it at once.
+/// Waits for poll() `events` on `fd` until the deadline or a stop request. A stop request wakes it
+/// at once. The one place in transport/ where a thread sleeps, but for what curl and Boost.Asio do.
 [[nodiscard]] WaitResult wait_fd(int fd, short events, Deadline deadline, std::stop_token stop);
 
 }  // namespace lockstep

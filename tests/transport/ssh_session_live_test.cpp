@@ -1,6 +1,7 @@
 #include "base/error.hpp"
 #include "test_sshd.hpp"
 #include "transport/ssh_session.hpp"
+#include "transport/tcp_connect.hpp"
 
 #include <gtest/gtest.h>
 
@@ -230,10 +231,13 @@ TEST_F(SshSessionLive, RefusesAScriptThatIsTooLong) {
 }
 
 TEST_F(SshSessionLive, RunsManyCommandsOnOneLogin) {
+    const auto login = std::chrono::steady_clock::now();
     ASSERT_EQ(run("true").exit_status, 0);
     const std::string before = sshd_->log();
     constexpr int k_commands = 100;
     const auto begin = std::chrono::steady_clock::now();
+    RecordProperty("microseconds_to_log_in",
+                   std::to_string((begin - login) / std::chrono::microseconds(1)));
     for (int index = 0; index < k_commands; ++index) {
         ASSERT_EQ(run("true").exit_status, 0);
     }
@@ -286,6 +290,24 @@ TEST(SshServerLive, IsTriedAgainWhileItRefusesConnections) {
         sshd.start();
     });
     EXPECT_EQ(session->run({.script = "exit 3"}, Deadline::after(10s), {}).exit_status, 3);
+}
+
+// OpenSSH 9.2, sshd_config(5), MaxStartups: above it, new connections are closed at once.
+TEST(SshServerLive, IsTriedAgainWhileItHasTooManyLogins) {
+    if (!TestSshd::installed()) {
+        GTEST_SKIP() << "no /usr/sbin/sshd";
+    }
+    const TestSshd sshd("MaxStartups 1:100:1\n");
+    TcpAttempt first =
+        tcp_connect("127.0.0.1", static_cast<std::uint16_t>(sshd.port()), Deadline::after(5s), {});
+    ASSERT_TRUE(first.socket);
+    const std::jthread closer([&first] {
+        std::this_thread::sleep_for(150ms);
+        first.socket.reset();
+    });
+    const auto session = make_libssh2_session(sshd.endpoint());
+    EXPECT_EQ(session->run({.script = "exit 3"}, Deadline::after(10s), {}).exit_status, 3);
+    EXPECT_NE(sshd.log().find("MaxStartups"), std::string::npos) << sshd.log();
 }
 
 TEST(SshServerLive, SaysConnectWhenNobodyListens) {
