@@ -40,7 +40,9 @@ constexpr milliseconds k_term_to_kill{2'000};
 constexpr milliseconds k_poll{20};
 
 struct CloseFile {
-    void operator()(FILE* file) const noexcept { std::fclose(file); }
+    void operator()(FILE* file) const noexcept {
+        [[maybe_unused]] const int rc = std::fclose(file);
+    }
 };
 
 using File = std::unique_ptr<FILE, CloseFile>;
@@ -93,7 +95,7 @@ struct Output {
     asio::posix::stream_descriptor source;
     UniqueFd sink;
     CappedText kept;
-    std::array<char, 16 * 1024> buffer{};
+    std::array<char, 16'384> buffer{};
     bool ended = false;
 };
 
@@ -170,6 +172,7 @@ class Process {
         }
         std::vector<std::string> words = command_.argv;
         std::vector<char*> argv;
+        argv.reserve(words.size() + 1);
         for (std::string& word : words) {
             argv.push_back(word.data());
         }

@@ -145,6 +145,8 @@ class Transfer {
 
     Transfer(const Transfer&) = delete;
     Transfer& operator=(const Transfer&) = delete;
+    Transfer(Transfer&&) = delete;
+    Transfer& operator=(Transfer&&) = delete;
 
     HttpResponse run(Deadline deadline, const std::stop_token& stop) {
         // curl's own timeouts bound the connecting; ours is the loop below.

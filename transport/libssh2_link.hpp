@@ -31,6 +31,8 @@ class Libssh2Link {
     ~Libssh2Link();
     Libssh2Link(const Libssh2Link&) = delete;
     Libssh2Link& operator=(const Libssh2Link&) = delete;
+    Libssh2Link(Libssh2Link&&) = delete;
+    Libssh2Link& operator=(Libssh2Link&&) = delete;
 
     [[nodiscard]] LIBSSH2_SESSION* session() const { return session_.get(); }
 
