@@ -156,11 +156,13 @@ void reachability(const ClusterFacts& facts, const Cluster& expected, Findings& 
                         found);
         }
         for (const auto& [what, why] : member.unknown) {
+            std::string message = "the " + what + " of " + member.name;
+            message += " is unknown: " + why;
             found.push_back({"member.unreachable",
                              Severity::warning,
                              member.name,
                              what,
-                             "the " + what + " of " + member.name + " is unknown: " + why,
+                             message,
                              "Check patroni_service and patroni_package in the inventory, and what "
                              "the login may see.",
                              ""});

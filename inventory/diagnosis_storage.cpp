@@ -111,6 +111,20 @@ void lost_slot(const MemberFacts& member, const SlotFacts& slot, Findings& found
                      "patroni#3641"});
 }
 
+void slots(const ClusterFacts& facts, const MemberFacts& member, Findings& found) {
+    if (!member.slots) {
+        return;
+    }
+    for (const SlotFacts& slot : *member.slots) {
+        if (slot.stuck) {
+            stuck_slot(facts, member, slot, found);
+        }
+        if (slot.wal_status == "lost") {
+            lost_slot(member, slot, found);
+        }
+    }
+}
+
 // WAL that readers are still busy with is no excess: behind the slots that something reads from.
 std::int64_t read_backlog(const MemberFacts& member) {
     std::int64_t backlog = 0;
@@ -192,16 +206,7 @@ void disk(const MemberFacts& member, Findings& found) {
 
 void storage(const ClusterFacts& facts, Findings& found) {
     for (const MemberFacts& member : facts.members) {
-        if (member.slots) {
-            for (const SlotFacts& slot : *member.slots) {
-                if (slot.stuck) {
-                    stuck_slot(facts, member, slot, found);
-                }
-                if (slot.wal_status == "lost") {
-                    lost_slot(member, slot, found);
-                }
-            }
-        }
+        slots(facts, member, found);
         oversize(member, found);
         disk(member, found);
     }

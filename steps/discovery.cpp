@@ -55,11 +55,12 @@ Fetched fetch(HttpClient& http, const std::string& url, Deadline deadline, std::
         } else {
             fetched.body = std::move(body);
         }
-    } catch (const TransportError& error) {
+    } catch (const Error& error) {
         fetched.error = error.what();
         fetched.hint = error.hint();
         // A request that was sent reached something: a member whose DCS is down hangs in /cluster.
-        fetched.alive = !error.nothing_sent();
+        const auto* transport = dynamic_cast<const TransportError*>(&error);
+        fetched.alive = transport != nullptr && !transport->nothing_sent();
     }
     return fetched;
 }
@@ -78,17 +79,17 @@ class Race {
         }
         // The caller's stop request stops the race as well.
         const std::stop_callback stop_all(stop_, [this] { decided_.request_stop(); });
-        {
-            std::vector<std::jthread> threads;
-            for (std::size_t n = 0; n < endpoints.size(); ++n) {
-                threads.emplace_back([&, n] {
+        std::vector<std::jthread> threads;
+        for (std::size_t n = 0; n < endpoints.size(); ++n) {
+            threads.emplace_back(
+                [this, &client = *clients[n], &endpoint = endpoints[n], &answer = answers[n], n] {
                     if (wait_for_turn(n)) {
-                        ask(*clients[n], patroni_api::base_url(endpoints[n]), answers[n]);
+                        ask(client, patroni_api::base_url(endpoint), answer);
                     }
-                    ended(answers[n]);
+                    ended(answer);
                 });
-            }
         }
+        threads.clear();  // joins them
         const auto winner = std::ranges::find_if(
             answers, [](const Answer& answer) { return answer.cluster.has_value(); });
         return winner != answers.end() ? *winner : answers.front();

@@ -15,7 +15,8 @@ namespace {
 // times in UTC on every version (its --timestamp=unix is of systemd 251). stderr joins stdout, so
 // that a section that fails carries its reason; the readers skip lines that they do not know.
 constexpr const char* k_prelude = R"sh(exec 2>&1
-export LC_ALL=C TZ=UTC PGCONNECT_TIMEOUT=5 PGAPPNAME=lockstep
+export LC_ALL=C TZ=UTC PGCONNECT_TIMEOUT=5 PGAPPNAME=lockstep PGCLIENTENCODING=UTF8
+PATH=$PATH:/usr/sbin:/sbin
 unset PGOPTIONS PGSERVICE PGHOST PGHOSTADDR PGUSER PGDATABASE PGPASSWORD
 cd /
 begin() { printf '\n%s begin %s\n' "$marker" "$1"; }

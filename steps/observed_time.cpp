@@ -79,7 +79,7 @@ std::optional<std::int64_t> read_offset(const std::string& text) {
 }  // namespace
 
 std::string to_utc(std::string_view text) {
-    const std::string whole(text);
+    std::string whole(text);
     DateTime at;
     std::size_t length = read_date_time(whole, at);
     if (length == 0) {

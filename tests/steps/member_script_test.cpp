@@ -156,6 +156,15 @@ TEST(MemberOutput, TellsAServerThatRefuses) {
     EXPECT_TRUE(member.sql.error.starts_with("psql: error: connection to server"));
 }
 
+// A server may answer in the encoding of its own locale, before it knows ours.
+TEST(MemberOutput, IsMadeFitForJson) {
+    const MemberFacts member = read(with_section(
+        debian(), "sql", "psql: FATAL:  Passwort-Authentifizierung f\xFCr postgres", 2));
+    EXPECT_TRUE(member.sql.failed());
+    EXPECT_NO_THROW((void)member.to_json().dump());
+    EXPECT_NO_THROW((void)read("", "sudo: \xFF\n", 1).to_json().dump());
+}
+
 TEST(MemberOutput, TellsALoginThatIsNotRoot) {
     const MemberFacts member =
         read(with_section(debian(), "sql", "runuser: may not be used by non-root users", 1));
