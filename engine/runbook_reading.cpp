@@ -134,7 +134,7 @@ std::optional<std::string> read_one_of(Reading& reading,
                                        const std::string& what,
                                        const std::vector<std::string>& names) {
     if (!node.is(Node::Kind::scalar)) {
-        reading.problems.add(node.where, "expected a " + what + ", not " + node.describe());
+        reading.problems.add(node.where, "the " + what + " must be a text, not " + node.describe());
         return std::nullopt;
     }
     if (std::find(names.begin(), names.end(), node.text) == names.end()) {

@@ -92,7 +92,7 @@ struct Inventory {
     [[nodiscard]] const Cluster& cluster(std::string_view name) const;
 };
 
-/// Throws InputError with `file:line:column`.
+/// Throws InputError with `file:line:column`. Relative paths in it count from the file's folder.
 [[nodiscard]] Inventory load_inventory(const std::string& path);
 [[nodiscard]] Inventory parse_inventory(const std::string& text, const std::string& file_name);
 
