@@ -98,7 +98,7 @@ nlohmann::json Plan::to_json() const {
     return {
         {"plan_hash", hash},
         {"runbook", runbook->name},
-        {"runbook_hash", sha256(runbook->text)},
+        {"runbook_hash", sha256_hex(runbook->text)},
         {"cluster", cluster},
         {"inventory_hash", inventory_hash},
         {"inputs", Value(inputs).to_json()},
@@ -110,7 +110,7 @@ nlohmann::json Plan::to_json() const {
     };
 }
 
-std::string sha256(std::string_view text) {
+std::string sha256_hex(std::string_view text) {
     std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
     unsigned int length = 0;
     if (EVP_Digest(text.data(), text.size(), digest.data(), &length, EVP_sha256(), nullptr) != 1) {

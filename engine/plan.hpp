@@ -63,6 +63,6 @@ struct Plan {
 [[nodiscard]] nlohmann::json to_json(const std::vector<Finding>& findings);
 
 /// SHA-256 in hex.
-[[nodiscard]] std::string sha256(std::string_view text);
+[[nodiscard]] std::string sha256_hex(std::string_view text);
 
 }  // namespace lockstep

@@ -364,7 +364,7 @@ Plan make_plan(const PlanRequest& request, StepRunner& runner, std::stop_token s
     plan.runbook = request.runbook;
     plan.cluster = request.cluster->name;
     plan.inventory_path = request.inventory->path;
-    plan.inventory_hash = sha256(request.inventory->text);
+    plan.inventory_hash = sha256_hex(request.inventory->text);
     plan.inputs = request.inputs;
     plan.facts = runner.observe(true, stop);
     plan.findings = runner.diagnose(plan.facts, stop);
@@ -375,7 +375,7 @@ Plan make_plan(const PlanRequest& request, StepRunner& runner, std::stop_token s
     bound.erase("plan_hash");
     bound.erase("facts");  // lag and LSNs move all the time; what steps rely on is in the steps
     bound.erase("findings");
-    plan.hash = sha256(bound.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    plan.hash = sha256_hex(bound.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
     return plan;
 }
 

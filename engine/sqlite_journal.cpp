@@ -128,12 +128,12 @@ std::string chain(const std::string& previous,
                                  record.step,
                                  record.member,
                                  payload};
-    return sha256(dump(link));
+    return sha256_hex(dump(link));
 }
 
 /// The first link of a run's chain: what it is about.
 std::string chain_root(const RunHeader& run) {
-    return sha256(dump({run.id,
+    return sha256_hex(dump({run.id,
                         run.cluster,
                         run.runbook,
                         run.plan_hash,
@@ -141,8 +141,8 @@ std::string chain_root(const RunHeader& run) {
                         run.started_by,
                         run.reason,
                         run.engine_version,
-                        sha256(run.runbook_text),
-                        sha256(run.inventory_text),
+                        sha256_hex(run.runbook_text),
+                        sha256_hex(run.inventory_text),
                         dump(run.inputs),
                         dump(run.plan)}));
 }

@@ -1,0 +1,117 @@
+#pragma once
+
+#include "engine/step_runner.hpp"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace lockstep {
+
+/// A world in which steps are functions: the facts are what the test says, a step's result is what
+/// the test says. Everything that is asked is kept in `asked`. A call of an action that nobody
+/// described is a test failure.
+class FakeRunner final : public StepRunner {
+  public:
+    using Previewer = std::function<Preview(const StepCall&, const ClusterFacts&)>;
+    using Worker = std::function<StepResult(const StepCall&, ClusterFacts&)>;
+
+    ClusterFacts facts;                ///< what the next observation sees
+    std::vector<Finding> findings;     ///< what the next diagnosis says
+    std::vector<std::string> asked;    ///< "observe", "preview x on n1", "start x on n1", …
+    std::map<std::string, Previewer> previews;  ///< by action
+    std::map<std::string, Worker> workers;      ///< by action
+    std::optional<ProbeReport> probe_report;
+    std::function<void()> before_observe;  ///< may throw, or change the facts
+
+    /// An action that is always done and always succeeds.
+    void describe(const std::string& action) {
+        previews[action] = [](const StepCall&, const ClusterFacts&) { return Preview{}; };
+        workers[action] = [](const StepCall&, ClusterFacts&) { return StepResult{}; };
+    }
+
+    [[nodiscard]] ClusterFacts observe(bool /*full*/, std::stop_token /*stop*/) override {
+        asked.emplace_back("observe");
+        if (before_observe) {
+            before_observe();
+        }
+        return facts;
+    }
+
+    [[nodiscard]] std::vector<Finding> diagnose(ClusterFacts& /*facts*/,
+                                                std::stop_token /*stop*/) override {
+        asked.emplace_back("diagnose");
+        return findings;
+    }
+
+    [[nodiscard]] nlohmann::json probe(const StepCall& call,
+                                       const ClusterFacts& /*facts*/,
+                                       std::stop_token /*stop*/) override {
+        asked.push_back("probe " + name(call));
+        return nullptr;
+    }
+
+    [[nodiscard]] Preview preview(const StepCall& call, const ClusterFacts& seen) override {
+        asked.push_back("preview " + name(call));
+        const auto found = previews.find(call.uses);
+        if (found == previews.end()) {
+            ADD_FAILURE() << "nobody said what " << call.uses << " would do";
+            return {};
+        }
+        return found->second(call, seen);
+    }
+
+    void start(std::size_t index, StepCall call, const ClusterFacts& /*seen*/) override {
+        asked.push_back("start " + name(call));
+        const auto found = workers.find(call.uses);
+        if (found == workers.end()) {
+            ADD_FAILURE() << "nobody said what comes of " << call.uses;
+            throw std::logic_error("no worker for " + call.uses);
+        }
+        events_.push_back({index, found->second(call, facts)});
+    }
+
+    [[nodiscard]] std::optional<StepEvent> wait(std::chrono::milliseconds /*at_most*/) override {
+        if (events_.empty()) {
+            if (on_idle_wait) {
+                on_idle_wait();
+            }
+            return std::nullopt;
+        }
+        StepEvent event = std::move(events_.front());
+        events_.pop_front();
+        return event;
+    }
+
+    void cancel_all() override { asked.emplace_back("cancel"); }
+
+    void start_write_probe(const ProbeSettings& /*settings*/,
+                           const ClusterFacts& /*seen*/) override {
+        asked.emplace_back("start write probe");
+    }
+
+    [[nodiscard]] std::optional<ProbeReport> write_probe() override { return probe_report; }
+
+    void stop_write_probe() override {}
+
+    /// How often something was asked.
+    [[nodiscard]] int count(const std::string& what) const {
+        return static_cast<int>(std::count(asked.begin(), asked.end(), what));
+    }
+
+    std::function<void()> on_idle_wait;  ///< lets a fake clock go on while nothing runs
+
+  private:
+    static std::string name(const StepCall& call) {
+        return call.member.empty() ? call.id : call.id + " on " + call.member;
+    }
+
+    std::deque<StepEvent> events_;
+};
+
+}  // namespace lockstep

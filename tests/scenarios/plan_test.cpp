@@ -1,0 +1,130 @@
+#include "scenarios/story.hpp"
+
+namespace lockstep {
+namespace {
+
+class Planning : public Story {};
+
+TEST_F(Planning, LooksAtTheClusterAndStartsNothing) {
+    const Plan planned = plan("- {id: a, uses: change}\n");
+    EXPECT_TRUE(planned.ready());
+    EXPECT_TRUE(started().empty());
+}
+
+TEST_F(Planning, SpreadsABlockOverMembersInTheOrderOfTheirLag) {
+    const Plan planned = plan(R"(
+- id: replicas
+  on: replicas
+  strategy: {order: lag_desc}
+  steps:
+    - {id: a, uses: change}
+    - {id: b, uses: look}
+)");
+    Names order;
+    for (const PlannedStep& step : planned.steps) {
+        order.push_back(step.id + " " + step.member);
+    }
+    EXPECT_EQ(order,
+              (Names{"replicas.a n3", "replicas.b n3", "replicas.a n2", "replicas.b n2"}));
+}
+
+TEST_F(Planning, JudgesLaterStepsByWhatEarlierOnesWillHaveDone) {
+    runner.previews["change"] = [](const StepCall&, const ClusterFacts&) {
+        Preview preview;
+        preview.effect = [](ClusterFacts& facts) { facts.paused = true; };
+        return preview;
+    };
+    const Plan planned = plan(R"(
+- {id: a, uses: change}
+- {id: b, uses: look, when: cluster.paused}
+- {id: c, uses: look, when: not cluster.paused}
+)");
+    EXPECT_EQ(verdict(planned, "b"), "will");
+    EXPECT_EQ(verdict(planned, "c"), "wont");
+}
+
+TEST_F(Planning, SaysMayForWhatIsNotKnownUntilTheRun) {
+    const Plan planned = plan(R"(
+- {id: a, uses: look, register: seen}
+- {id: b, uses: look, with: {text: "${{ steps.seen.text }}"}}
+- {id: c, uses: look, when: steps.seen.text == 'x'}
+)");
+    EXPECT_EQ(verdict(planned, "b"), "may");
+    EXPECT_EQ(verdict(planned, "c"), "may");
+}
+
+TEST_F(Planning, LeavesATemporaryChangeOutThatCoversNothing) {
+    runner.previews["change"] = [](const StepCall&, const ClusterFacts&) {
+        return Preview{.verdict = Verdict::wont, .because = "done"};
+    };
+    const Plan planned = plan(R"(
+- {id: hold, uses: hold}
+- {id: a, uses: change}
+- {id: release, uses: release}
+)");
+    EXPECT_EQ(verdict(planned, "hold"), "wont");
+    EXPECT_EQ(verdict(planned, "release"), "wont");
+    EXPECT_TRUE(planned.nothing_to_do());
+}
+
+TEST_F(Planning, KeepsATemporaryChangeThatCoversOneThatMayHappen) {
+    const Plan planned = plan(R"(
+- {id: look, uses: look, register: seen}
+- {id: hold, uses: hold}
+- {id: a, uses: change, when: steps.seen.x}
+- {id: release, uses: release}
+)");
+    EXPECT_EQ(verdict(planned, "hold"), "will");
+    EXPECT_EQ(verdict(planned, "release"), "will");
+}
+
+TEST_F(Planning, IsBlockedByAnyRefusal) {
+    runner.previews["change"] = [](const StepCall& call, const ClusterFacts&) {
+        Preview preview;
+        preview.blocked_by.push_back({.id = "member.unreachable", .member = call.member});
+        return preview;
+    };
+    const Plan planned = plan("- {id: a, on: members, uses: change}\n");
+    EXPECT_FALSE(planned.ready());
+    EXPECT_EQ(planned.blocked_by.size(), 3U);
+    EXPECT_EQ(planned.refusal_code(), 16);
+}
+
+TEST_F(Planning, IsBlockedByAnExpressionThatFails) {
+    const Plan planned = plan("- {id: a, uses: look, when: cluster.pausd}\n");
+    ASSERT_FALSE(planned.ready());
+    EXPECT_EQ(planned.refusal_code(), 4);
+    EXPECT_NE(planned.blocked_by.front().message.find("story.yaml:"), std::string::npos);
+}
+
+TEST_F(Planning, IsBlockedWhenThereIsNoLeaderToWorkOn) {
+    runner.facts.leader.clear();
+    runner.facts.members[0].role = "replica";
+    EXPECT_FALSE(plan("- {id: a, on: leader, uses: change}\n").ready());
+}
+
+TEST_F(Planning, RepeatsAStepForEachItem) {
+    const Plan planned =
+        plan("- {id: drop, for_each: \"['x', 'y']\", uses: change, with: {text: \"${{ item }}\"}}\n");
+    ASSERT_EQ(planned.steps.size(), 2U);
+    EXPECT_EQ(planned.steps[0].id, "drop[x]");
+    EXPECT_EQ(planned.steps[1].id, "drop[y]");
+}
+
+TEST_F(Planning, TreatsAFactNobodyKnowsAsUnknown) {
+    runner.facts.members[1].lag_bytes.reset();
+    const Plan planned = plan("- {id: a, on: members, uses: look, when: member.lag_bytes < 10}\n");
+    EXPECT_EQ(verdict(planned, "a", "n2"), "may");
+    EXPECT_EQ(verdict(planned, "a", "n3"), "will");
+}
+
+TEST_F(Planning, HashesWhatItWillDoAndNotTheLag) {
+    const std::string steps = "- {id: a, on: members, uses: change}\n";
+    const std::string before = plan(steps).hash;
+    runner.facts.members[1].lag_bytes = 4711;
+    EXPECT_EQ(plan(steps).hash, before);
+    EXPECT_NE(plan("- {id: b, on: members, uses: change}\n").hash, before);
+}
+
+}  // namespace
+}  // namespace lockstep

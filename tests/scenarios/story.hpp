@@ -1,0 +1,149 @@
+#pragma once
+
+#include "engine/executor.hpp"
+#include "engine/guards.hpp"
+#include "engine/planner.hpp"
+#include "fakes/fake_clock.hpp"
+#include "fakes/fake_journal.hpp"
+#include "fakes/fake_runner.hpp"
+
+#include <memory>
+#include <string>
+
+namespace lockstep {
+
+/// A whole run on fakes: three members, a runbook, and actions that do what the story says.
+/// Actions: `look` (changes nothing), `change` and `fragile` (change; fragile is not repeatable),
+/// `hold` and `release` (a temporary change and its end).
+class Story : public testing::Test {
+  protected:
+    Story() {
+        for (const char* action : {"look", "change", "fragile", "hold", "release"}) {
+            runner.describe(action);
+        }
+        for (const char* name : {"n1", "n2", "n3"}) {
+            MemberFacts member;
+            member.name = name;
+            member.role = std::string(name) == "n1" ? "leader" : "replica";
+            member.state = member.role == "leader" ? "running" : "streaming";
+            member.in_recovery = member.role != "leader";
+            member.timeline = 1;
+            member.lag_bytes = member.role == "leader" ? 0 : name[1] - '0';
+            member.postgres.started_at = "then";
+            member.api.asked = member.ssh.asked = member.sql.asked = true;
+            runner.facts.members.push_back(member);
+        }
+        runner.facts.name = "orders";
+        runner.facts.leader = "n1";
+        runner.facts.timeline = 1;
+        cluster.name = "orders";
+        inventory.clusters.push_back(cluster);
+    }
+
+    static const ActionCatalog& actions() {
+        static const ActionCatalog k_actions{
+            {.name = "look", .summary = "", .params = {{.name = "text"}}},
+            {.name = "change",
+             .summary = "",
+             .scope = ActionScope::either,
+             .changes = true,
+             .params = {{.name = "text"}}},
+            {.name = "fragile", .summary = "", .changes = true, .repeatable = false},
+            {.name = "hold",
+             .summary = "",
+             .scope = ActionScope::cluster,
+             .changes = true,
+             .temporary = true,
+             .measured_as = "paused_ms"},
+            {.name = "release",
+             .summary = "",
+             .scope = ActionScope::cluster,
+             .changes = true,
+             .ends = "hold"},
+        };
+        return k_actions;
+    }
+
+    Plan plan(const std::string& steps, const std::string& head = "") {
+        const std::string text = "runbook: story\n" + head + "steps:\n" + steps;
+        runbook = std::make_shared<const Runbook>(
+            parse_runbook(text, "story.yaml", {actions(), guard_catalog(), {"slot.stuck"}}));
+        PlanRequest request;
+        request.runbook = runbook;
+        request.inventory = &inventory;
+        request.cluster = &cluster;
+        request.actions = &actions();
+        return make_plan(request, runner, {});
+    }
+
+    RunEnd run(const Plan& planned, std::stop_token stop = {}) {
+        RunHeader header;
+        header.id = "run";
+        header.cluster = planned.cluster;
+        header.plan = planned.to_json();
+        runner.on_idle_wait = [this] { clock.advance(std::chrono::milliseconds{200}); };
+        Executor executor(
+            {planned, cluster, actions(), runner, journal, clock, listener}, header);
+        const RunEnd end = executor.run(std::move(stop));
+        // What the journal says is what the executor knew: replaying is the recovery.
+        RunState replayed(header.plan);
+        for (const JournalRecord& record : journal.records("run")) {
+            replayed.apply(record);
+        }
+        EXPECT_EQ(to_json(header, replayed), to_json(header, executor.state()));
+        state = std::make_unique<RunState>(replayed);
+        return end;
+    }
+
+    /// The verdict or state of a step, as text.
+    static std::string verdict(const Plan& planned,
+                               const std::string& id,
+                               const std::string& member = "") {
+        for (const PlannedStep& step : planned.steps) {
+            if (step.id == id && step.member == member) {
+                return std::string(to_text(step.verdict));
+            }
+        }
+        return "no such step";
+    }
+
+    std::string state_of(const std::string& id, const std::string& member = "") {
+        const StepProgress* step = state->find(id, member);
+        return step == nullptr ? "no such step" : std::string(to_text(step->state));
+    }
+
+    /// What was started, in order: `id` or `id on member`.
+    std::vector<std::string> started() {
+        std::vector<std::string> names;
+        for (const std::string& what : runner.asked) {
+            if (what.starts_with("start ") && what != "start write probe") {
+                names.push_back(what.substr(6));
+            }
+        }
+        return names;
+    }
+
+    void make_fail(const std::string& action, StepOutcome outcome, const std::string& member = "") {
+        runner.workers[action] = [=](const StepCall& call, ClusterFacts&) {
+            StepResult result;
+            if (member.empty() || call.member == member) {
+                result.outcome = outcome;
+                result.message = "went wrong";
+            }
+            return result;
+        };
+    }
+
+    FakeRunner runner;
+    FakeJournal journal;
+    FakeClock clock;
+    Cluster cluster;
+    Inventory inventory;
+    std::shared_ptr<const Runbook> runbook;
+    RecordListener listener;
+    std::unique_ptr<RunState> state;
+};
+
+using Names = std::vector<std::string>;
+
+}  // namespace lockstep
