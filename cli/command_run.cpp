@@ -88,6 +88,7 @@ int refuse(const Options& options, const Plan& plan) {
 
 int command_run(const Options& options, Interrupts& interrupts) {
     Workplace place(options);
+    const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
     const Plan plan = plan_from(options, place, interrupts.token());
     print_plan(options, plan);
     if (!plan.ready()) {
@@ -100,7 +101,6 @@ int command_run(const Options& options, Interrupts& interrupts) {
     if (interrupts.token().stop_requested()) {
         return 130;
     }
-    const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
     const RunHeader header = header_for(options, place, plan);
     Progress progress(Terminal::on(STDERR_FILENO));
     const auto listener = [&](const JournalRecord& record, const RunState& state) {

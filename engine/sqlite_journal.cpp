@@ -300,12 +300,9 @@ class SqliteJournal final : public JournalStore {
     void prepare(const std::string& path) {
         sqlite3_busy_timeout(db_, 5000);
         execute("PRAGMA foreign_keys = ON");
-        Statement which(db_, "PRAGMA application_id");
-        which.step();
-        const std::int64_t application = which.integer(0);
-        Statement version(db_, "PRAGMA user_version");
-        version.step();
-        if (application == 0 && version.integer(0) == 0 && is_empty()) {
+        const std::int64_t application = number("PRAGMA application_id");
+        const std::int64_t version = number("PRAGMA user_version");
+        if (application == 0 && version == 0 && is_empty()) {
             // FULL: an acknowledged record survives a power loss; about 0.2 ms a commit.
             execute("PRAGMA journal_mode = WAL");
             execute("BEGIN IMMEDIATE");
@@ -318,18 +315,20 @@ class SqliteJournal final : public JournalStore {
         } else if (application != k_application_id) {
             throw JournalError(path + " is a database of another program",
                                "Choose another state folder with --state.");
-        } else if (version.integer(0) != k_schema_version) {
+        } else if (version != k_schema_version) {
             throw JournalError(path + " was written by another version of lockstep",
                                "Use that version, or choose another state folder with --state.");
         }
         execute("PRAGMA synchronous = FULL");
     }
 
-    [[nodiscard]] bool is_empty() {
-        Statement count(db_, "SELECT count(*) FROM sqlite_master");
-        count.step();
-        return count.integer(0) == 0;
+    [[nodiscard]] std::int64_t number(const char* query) {
+        Statement select(db_, query);
+        select.step();
+        return select.integer(0);
     }
+
+    [[nodiscard]] bool is_empty() { return number("SELECT count(*) FROM sqlite_master") == 0; }
 
     void execute(const std::string& sql) {
         char* message = nullptr;
