@@ -50,19 +50,19 @@ CodePoint decode(std::string_view text, std::size_t offset) {
         }
         value = (value << 6U) | (byte_at(text, offset + i) & 0x3FU);
     }
-    constexpr std::array<char32_t, 5> smallest{0, 0, 0x80, 0x800, 0x10000};
+    constexpr std::array<char32_t, 5> k_smallest{0, 0, 0x80, 0x800, 0x10000};
     const bool surrogate = value >= 0xD800 && value <= 0xDFFF;
-    if (value < smallest.at(length) || value > 0x10FFFF || surrogate) {
+    if (value < k_smallest.at(length) || value > 0x10FFFF || surrogate) {
         return {};
     }
     return {value, length};
 }
 
 std::string hex(char32_t value) {
-    constexpr std::string_view digits = "0123456789ABCDEF";
+    constexpr std::string_view k_digits = "0123456789ABCDEF";
     std::string text;
     for (unsigned shift = value > 0xFFFF ? 20 : 12;; shift -= 4) {
-        text += digits[(value >> shift) & 0xFU];
+        text += k_digits[(value >> shift) & 0xFU];
         if (shift == 0) {
             return "U+" + text;
         }
@@ -88,9 +88,9 @@ std::optional<std::string> objection(char32_t c) {
 }
 
 std::string uniform(std::string_view text) {
-    constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
-    if (text.starts_with(byte_order_mark)) {
-        text.remove_prefix(byte_order_mark.size());
+    constexpr std::string_view k_byte_order_mark = "\xEF\xBB\xBF";
+    if (text.starts_with(k_byte_order_mark)) {
+        text.remove_prefix(k_byte_order_mark.size());
     }
     std::string result;
     result.reserve(text.size());

@@ -117,7 +117,8 @@ void check_names(const Runbook& runbook,
     for (const auto& [name, text] : given) {
         if (std::find(names.begin(), names.end(), name) == names.end()) {
             const std::string hint = names.empty() ? "it takes none" : did_you_mean(name, names);
-            problems.push_back("runbook " + runbook.name + " has no input " + name + "; " + hint);
+            std::string problem = "runbook " + runbook.name;
+            problems.push_back(problem.append(" has no input " + name).append("; " + hint));
         }
     }
 }

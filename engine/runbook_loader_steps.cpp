@@ -92,8 +92,8 @@ void read_on(Reading& reading, const Node& node, bool item, StepSpec& step) {
 /// Reads one list of steps after the other, the blocks' own inside.
 class StepReader {
   public:
-    StepReader(Reading& reading, Defaults defaults)
-        : reading_(reading), defaults_(std::move(defaults)) {}
+    StepReader(Reading& reading, const Defaults& defaults)
+        : reading_(reading), defaults_(defaults) {}
 
     std::vector<StepSpec> read(const Node& node, const Around& around) {
         std::vector<StepSpec> steps;
@@ -310,7 +310,7 @@ std::vector<StepSpec> read_steps(Reading& reading, const Node& node, const Node*
     if (defaults != nullptr) {
         given = read_defaults(reading, *defaults);
     }
-    return StepReader(reading, std::move(given)).read(node, {});
+    return StepReader(reading, given).read(node, {});
 }
 
 }  // namespace lockstep::runbook_reading

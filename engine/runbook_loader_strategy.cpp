@@ -102,12 +102,12 @@ Strategy read_strategy(Reading& reading, const Node& node) {
             read_one_of(reading, *order, "order", {"name", "lag_asc", "lag_desc", "leader_last"})
                 .value_or(strategy.order);
     }
-    constexpr IntegerRange counts{0, 100'000};
+    constexpr IntegerRange k_counts{0, 100'000};
     if (const Node* most = node.find("max_failed")) {
-        strategy.max_failed = read_integer(reading, *most, "max_failed", counts, 0);
+        strategy.max_failed = read_integer(reading, *most, "max_failed", k_counts, 0);
     }
     if (const Node* most = node.find("max_unreachable")) {
-        strategy.max_unreachable = read_integer(reading, *most, "max_unreachable", counts, 0);
+        strategy.max_unreachable = read_integer(reading, *most, "max_unreachable", k_counts, 0);
     }
     return strategy;
 }

@@ -216,7 +216,10 @@ void check_reads(Reading& reading,
         const auto [root, field] = split(path);
         const std::vector<std::string>* fields = declared(reading, root);
         const bool with_field = fields != nullptr && !field.empty();
-        const std::string name = with_field ? root + "." + field : root;
+        std::string name = root;
+        if (with_field) {
+            name.append(".").append(field);
+        }
         if (!seen.insert(name).second) {
             continue;
         }

@@ -40,7 +40,7 @@ struct Account {
 };
 
 std::optional<Account> account() {
-    std::array<char, 16 * 1024> buffer{};
+    std::array<char, std::size_t{16} * 1024> buffer{};
     passwd entry{};
     passwd* found = nullptr;
     if (getpwuid_r(geteuid(), &entry, buffer.data(), buffer.size(), &found) != 0 || !found) {
@@ -50,7 +50,7 @@ std::optional<Account> account() {
 }
 
 std::string expand(const Node& node, std::string_view what, const PathBase& base) {
-    const std::string text = yaml::as_string(node, what);
+    std::string text = yaml::as_string(node, what);
     if (text.empty()) {
         fail(node, std::string(what) + " must not be empty", "Name a file, or remove the key.");
     }
@@ -139,35 +139,38 @@ void check_port(const Node& node, const std::string& port) {
     }
 }
 
+std::size_t skip_spaces(std::string_view text, std::size_t i) {
+    while (i < text.size() && is_space(text[i])) {
+        ++i;
+    }
+    return i;
+}
+
+/// After the value of a conninfo that begins at `i`: quoted or not, a backslash takes what follows.
+std::size_t skip_value(std::string_view text, std::size_t i) {
+    const bool quoted = i < text.size() && text[i] == '\'';
+    i += quoted ? 1U : 0U;
+    while (i < text.size() && (quoted ? text[i] != '\'' : !is_space(text[i]))) {
+        i += text[i] == '\\' ? 2U : 1U;
+    }
+    return std::min(i + (quoted ? 1U : 0U), text.size());
+}
+
 /// The keywords of a conninfo of `key = value` pairs, as libpq 15 splits them (conninfo_parse).
 std::vector<std::string> keywords_of(std::string_view text) {
     std::vector<std::string> keywords;
-    std::size_t i = 0;
-    const auto skip_spaces = [&] {
-        while (i < text.size() && is_space(text[i])) {
-            ++i;
-        }
-    };
-    while (true) {
-        skip_spaces();
+    for (std::size_t i = skip_spaces(text, 0); i < text.size(); i = skip_spaces(text, i)) {
         const std::size_t begin = i;
         while (i < text.size() && text[i] != '=' && !is_space(text[i])) {
             ++i;
         }
-        if (i == begin && i >= text.size()) {
-            return keywords;
-        }
         keywords.emplace_back(text.substr(begin, i - begin));
-        skip_spaces();
-        i += i < text.size() && text[i] == '=' ? 1U : 0U;
-        skip_spaces();
-        const bool quoted = i < text.size() && text[i] == '\'';
-        i += quoted ? 1U : 0U;
-        while (i < text.size() && (quoted ? text[i] != '\'' : !is_space(text[i]))) {
-            i += text[i] == '\\' ? 2U : 1U;
+        i = skip_spaces(text, i);
+        if (i < text.size() && text[i] == '=') {
+            i = skip_value(text, skip_spaces(text, i + 1));
         }
-        i = std::min(i + (quoted ? 1U : 0U), text.size());
     }
+    return keywords;
 }
 
 bool is_url(std::string_view dsn) {

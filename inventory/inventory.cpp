@@ -10,6 +10,7 @@ namespace {
 
 std::vector<std::string> names_of(const std::vector<Cluster>& clusters) {
     std::vector<std::string> names;
+    names.reserve(clusters.size());
     for (const Cluster& cluster : clusters) {
         names.push_back(cluster.name);
     }
