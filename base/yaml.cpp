@@ -4,7 +4,7 @@
 
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
-#include <yaml-cpp/node/node.h>  // only for clang-tidy, which takes our Node for the one parser.h declares
+#include <yaml-cpp/node/node.h>  // for clang-tidy: else it takes our Node for parser.h's
 #include <yaml-cpp/parser.h>
 
 #include <array>
