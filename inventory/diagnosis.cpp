@@ -109,8 +109,9 @@ void maintenance(const ClusterFacts& facts, Findings& found) {
     }
 }
 
-std::string reason(const Access& access) {
-    return access.error + (access.hint.empty() ? "" : " (" + access.hint + ")");
+/// What the connection itself says to do, else what usually helps.
+std::string remedy_for(const Access& access, const std::string& otherwise) {
+    return access.hint.empty() ? otherwise : access.hint;
 }
 
 void unreachable(const MemberFacts& member,
@@ -128,8 +129,9 @@ void reachability(const ClusterFacts& facts, const Cluster& expected, Findings& 
             unreachable(
                 member,
                 "api",
-                "Patroni's REST API on " + member.name + " cannot be used: " + reason(member.api),
-                "Check that Patroni runs there and that this host may connect to it.",
+                "Patroni's REST API on " + member.name + " cannot be used: " + member.api.error,
+                remedy_for(member.api,
+                           "Check that Patroni runs there and that this host may connect to it."),
                 found);
         } else if (!member.listed && facts.cluster_error.empty()) {
             unreachable(member,
@@ -141,8 +143,10 @@ void reachability(const ClusterFacts& facts, const Cluster& expected, Findings& 
         if (member.ssh.failed()) {
             unreachable(member,
                         "ssh",
-                        member.name + " cannot be reached by SSH: " + reason(member.ssh),
-                        "Try `lockstep doctor`: it shows what works with this member and what not.",
+                        member.name + " cannot be reached by SSH: " + member.ssh.error,
+                        remedy_for(member.ssh,
+                                   "Try `lockstep doctor`: it shows what works with this member "
+                                   "and what not."),
                         found);
         }
         const bool follows =
@@ -151,8 +155,8 @@ void reachability(const ClusterFacts& facts, const Cluster& expected, Findings& 
             unreachable(member,
                         "sql",
                         "PostgreSQL on " + member.name +
-                            " cannot be asked about slots and WAL: " + reason(member.sql),
-                        "Check that PostgreSQL runs there and lets us in.",
+                            " cannot be asked about slots and WAL: " + member.sql.error,
+                        remedy_for(member.sql, "Check that PostgreSQL runs there and lets us in."),
                         found);
         }
         for (const auto& [what, why] : member.unknown) {

@@ -92,7 +92,9 @@ void stuck_slot(const ClusterFacts& facts,
                          format_lsn(slot.restart_lsn.value_or(0)) + " in two samples at least " +
                          format_duration(stuck_interval(facts)) + " apart",
                      remedy_of_stuck(facts, member, slot),
-                     slot.serves == SlotServes::member ? "patroni#3184" : ""});
+                     slot.serves == SlotServes::member ? "patroni#3184" : "",
+                     // A member's slot moves again once the versions agree; the others are somebody's.
+                     slot.serves != SlotServes::member});
 }
 
 // PostgreSQL 13 to 18: an invalidated slot never becomes valid again. Patroni before 4.0.10
@@ -175,7 +177,8 @@ void oversize(const MemberFacts& member, Findings& found) {
                          " are older than the last checkpoint needs, with max_wal_size " +
                          format_bytes(wal.max_wal_size) + "; " + holder,
                      remedy,
-                     "patroni#3184"});
+                     "patroni#3184",
+                     by_slot && oldest->stuck && oldest->serves != SlotServes::member});
 }
 
 void disk(const MemberFacts& member, Findings& found) {

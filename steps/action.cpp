@@ -77,14 +77,15 @@ std::vector<Finding> refuse_unless_reachable(const MemberFacts* member,
         refuse("member", "is not part of the cluster", "Look at it with `lockstep check`.");
         return findings;
     }
-    if (needs_ssh && member->ssh.failed()) {
+    // SQL that goes through SSH fails with it: the cause is enough.
+    const bool ssh_counts = needs_ssh || (needs_sql && member->sql.failed());
+    if (ssh_counts && member->ssh.failed()) {
         refuse("ssh", member->ssh.error, member->ssh.hint);
+    } else if (needs_sql && member->sql.failed()) {
+        refuse("sql", member->sql.error, member->sql.hint);
     }
     if (needs_api && member->api.failed()) {
         refuse("api", member->api.error, member->api.hint);
-    }
-    if (needs_sql && member->sql.failed()) {
-        refuse("sql", member->sql.error, member->sql.hint);
     }
     return findings;
 }

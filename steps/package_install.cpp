@@ -164,6 +164,22 @@ std::vector<std::string> side_effects(const std::vector<std::string>& simulation
     return found;
 }
 
+/// What the release notes want known about this way up or down; empty: nothing.
+std::string version_note(const std::string& from, const std::string& to) {
+    const std::string old_upstream = upstream_of(from);
+    const std::string new_upstream = upstream_of(to);
+    if (old_upstream.empty() || new_upstream.empty()) {
+        return {};
+    }
+    // Patroni 4.0.0 release notes.
+    if (PackageVersion(old_upstream) < PackageVersion("3.1.0") &&
+        PackageVersion(new_upstream) >= PackageVersion("4.0.0")) {
+        return "Patroni's release notes ask for 3.1.0 before 4.x, because of a failover in between; "
+               "there is none while paused";
+    }
+    return {};
+}
+
 class PackageInstall final : public Action {
   public:
     nlohmann::json probe(const StepCall& call, ActionContext& context) const override {
@@ -220,6 +236,10 @@ class PackageInstall final : public Action {
         preview.operations.push_back({Operation::Kind::ssh, install_command(package, version)});
         if (!installed.empty()) {
             preview.undo.push_back({Operation::Kind::ssh, install_command(package, installed)});
+        }
+        const std::string note = is_patroni ? version_note(installed, version) : "";
+        if (!note.empty()) {
+            preview.notes.push_back(note);
         }
         preview.effect = [name = call.member, version, is_patroni](ClusterFacts& later) {
             MemberFacts* changed = later.find(name);

@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 
 constexpr auto k_poll = 50ms;
 constexpr auto k_default_wait = 60s;
+constexpr int k_conflict_attempts = 10;
 
 bool ours(const StepCall& call) {
     return std::ranges::find(call.open_temporaries, "patroni.pause") != call.open_temporaries.end();
@@ -76,7 +77,13 @@ void send(ActionContext& context, bool paused) {
     if (leader == nullptr) {
         throw TransportError(TransportError::Kind::connect, "nobody holds the leader lock");
     }
-    const HttpResponse response = context.rest(*leader, set_pause(paused));
+    HttpResponse response = context.rest(*leader, set_pause(paused));
+    // 409: somebody else wrote the configuration at the same moment, which a healthy cluster does by
+    // itself now and then (seen with 4.1.5). Nothing was written: once more is safe.
+    for (int attempt = 1; response.status == 409 && attempt < k_conflict_attempts; ++attempt) {
+        context.clock.sleep_for(k_poll, context.stop);
+        response = context.rest(*leader, set_pause(paused));
+    }
     if (!response.ok()) {
         throw Error("PATCH /config on " + leader->name + " was refused with status " +
                         std::to_string(response.status) + ": " + response.body.substr(0, 200),
