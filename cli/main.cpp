@@ -3,7 +3,7 @@
 #include "cli/options.hpp"
 #include "cli/signals.hpp"
 #include "cli/terminal.hpp"
-#include "engine/runbook.hpp"
+#include "engine/runbook/runbook.hpp"
 
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/runbook.hpp"
+#include "engine/runbook/runbook.hpp"
 #include "engine/step_runner.hpp"
 
 #include <optional>

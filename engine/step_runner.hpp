@@ -1,7 +1,7 @@
 #pragma once
 
-#include "engine/action_schema.hpp"
-#include "engine/expression.hpp"
+#include "engine/expression/expression.hpp"
+#include "engine/runbook/action_schema.hpp"
 #include "inventory/facts.hpp"
 #include "inventory/finding.hpp"
 
@@ -30,14 +30,14 @@ struct Operation {
 
 /// A step with everything put in: one action on one member, or on the cluster.
 struct StepCall {
-    std::string id;      ///< `replicas.install`
+    std::string id;  ///< `replicas.install`
     std::string uses;
     std::string member;  ///< empty: the cluster
     Value::Map with;     ///< rendered; defaults of the schema are the action's business
     std::map<std::string, Expression, std::less<>> expressions;  ///< params of kind expression
     Scope scope;  ///< `inputs`, `vars`, `steps`, `item`; the action adds `cluster` and `member`
-    nlohmann::json probed;  ///< what probe() found when the plan was made
-    std::vector<std::string> heals;  ///< findings that this run is there to cure
+    nlohmann::json probed;                      ///< what probe() found when the plan was made
+    std::vector<std::string> heals;             ///< findings that this run is there to cure
     std::vector<std::string> open_temporaries;  ///< `patroni.pause` while this run has paused
     std::chrono::milliseconds timeout{0};
     int attempt = 1;
@@ -56,7 +56,8 @@ struct Preview {
     std::vector<Operation> undo;
     std::vector<Finding> blocked_by;  ///< why this must not be started; empty: it may
     std::vector<std::string> notes;   ///< what a person should know: what it costs, what stays
-    /// The facts as they will be when it is done, so that later steps are judged by them; may be empty.
+    /// The facts as they will be when it is done, so that later steps are judged by them; may be
+    /// empty.
     std::function<void(ClusterFacts&)> effect;
 };
 
@@ -73,11 +74,11 @@ enum class StepOutcome {
 
 struct StepResult {
     StepOutcome outcome = StepOutcome::succeeded;
-    std::string message;                 ///< one line: what happened, or why not
-    std::string hint;                    ///< what to do, when it failed
-    std::vector<std::string> last_lines; ///< the end of its output, when it failed
-    nlohmann::json output;               ///< for `register`; null: nothing
-    std::vector<Finding> findings;       ///< what a gate refused on
+    std::string message;                  ///< one line: what happened, or why not
+    std::string hint;                     ///< what to do, when it failed
+    std::vector<std::string> last_lines;  ///< the end of its output, when it failed
+    nlohmann::json output;                ///< for `register`; null: nothing
+    std::vector<Finding> findings;        ///< what a gate refused on
     /// What the step learned about the cluster, for the facts of later steps; may be empty.
     std::function<void(ClusterFacts&)> learned;
 };

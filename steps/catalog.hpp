@@ -1,8 +1,8 @@
 #pragma once
 
-#include "engine/action_schema.hpp"
-#include "engine/runbook.hpp"
-#include "steps/action.hpp"
+#include "engine/runbook/action_schema.hpp"
+#include "engine/runbook/runbook.hpp"
+#include "steps/actions/action.hpp"
 
 namespace lockstep {
 

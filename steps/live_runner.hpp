@@ -2,8 +2,8 @@
 
 #include "base/clock.hpp"
 #include "engine/step_runner.hpp"
-#include "steps/links.hpp"
-#include "steps/observer.hpp"
+#include "steps/observation/links.hpp"
+#include "steps/observation/observer.hpp"
 #include "steps/write_probe.hpp"
 
 #include <condition_variable>

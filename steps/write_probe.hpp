@@ -1,7 +1,7 @@
 #pragma once
 
 #include "engine/step_runner.hpp"
-#include "steps/links.hpp"
+#include "steps/observation/links.hpp"
 
 #include <atomic>
 #include <memory>

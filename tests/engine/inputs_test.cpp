@@ -1,4 +1,4 @@
-#include "engine/runbook.hpp"
+#include "engine/runbook/runbook.hpp"
 #include "tests/engine/runbook_vocabulary.hpp"
 
 #include <gtest/gtest.h>

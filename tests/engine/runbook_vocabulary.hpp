@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/runbook.hpp"
+#include "engine/runbook/runbook.hpp"
 
 /// A vocabulary with one action for every rule of the loader. The real one is in steps/catalog.cpp.
 namespace lockstep::testing_vocabulary {

@@ -1,4 +1,4 @@
-#include "engine/value.hpp"
+#include "engine/expression/value.hpp"
 
 #include "base/error.hpp"
 

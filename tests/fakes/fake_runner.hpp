@@ -21,9 +21,9 @@ class FakeRunner final : public StepRunner {
     using Previewer = std::function<Preview(const StepCall&, const ClusterFacts&)>;
     using Worker = std::function<StepResult(const StepCall&, ClusterFacts&)>;
 
-    ClusterFacts facts;                ///< what the next observation sees
-    std::vector<Finding> findings;     ///< what the next diagnosis says
-    std::vector<std::string> asked;    ///< "observe", "preview x on n1", "start x on n1", …
+    ClusterFacts facts;              ///< what the next observation sees
+    std::vector<Finding> findings;   ///< what the next diagnosis says
+    std::vector<std::string> asked;  ///< "observe", "preview x on n1", "start x on n1", …
     std::map<std::string, Previewer> previews;  ///< by action
     std::map<std::string, Worker> workers;      ///< by action
     std::optional<ProbeReport> probe_report;

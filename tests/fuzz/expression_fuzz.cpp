@@ -1,4 +1,4 @@
-#include "engine/expression.hpp"
+#include "engine/expression/expression.hpp"
 
 #include <nlohmann/json.hpp>
 

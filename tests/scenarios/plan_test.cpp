@@ -1,4 +1,4 @@
-#include "scenarios/story.hpp"
+#include "tests/scenarios/story.hpp"
 
 namespace lockstep {
 namespace {
@@ -24,8 +24,7 @@ TEST_F(Planning, SpreadsABlockOverMembersInTheOrderOfTheirLag) {
     for (const PlannedStep& step : planned.steps) {
         order.push_back(step.id + " " + step.member);
     }
-    EXPECT_EQ(order,
-              (Names{"replicas.a n3", "replicas.b n3", "replicas.a n2", "replicas.b n2"}));
+    EXPECT_EQ(order, (Names{"replicas.a n3", "replicas.b n3", "replicas.a n2", "replicas.b n2"}));
 }
 
 TEST_F(Planning, JudgesLaterStepsByWhatEarlierOnesWillHaveDone) {
@@ -104,8 +103,8 @@ TEST_F(Planning, IsBlockedWhenThereIsNoLeaderToWorkOn) {
 }
 
 TEST_F(Planning, RepeatsAStepForEachItem) {
-    const Plan planned =
-        plan("- {id: drop, for_each: \"['x', 'y']\", uses: change, with: {text: \"${{ item }}\"}}\n");
+    const Plan planned = plan(
+        "- {id: drop, for_each: \"['x', 'y']\", uses: change, with: {text: \"${{ item }}\"}}\n");
     ASSERT_EQ(planned.steps.size(), 2U);
     EXPECT_EQ(planned.steps[0].id, "drop[x]");
     EXPECT_EQ(planned.steps[1].id, "drop[y]");

@@ -1,4 +1,4 @@
-#include "scenarios/story.hpp"
+#include "tests/scenarios/story.hpp"
 
 namespace lockstep {
 namespace {
@@ -14,8 +14,7 @@ constexpr const char* k_covered = R"(
 TEST_F(Running, DoesEveryStepInOrderAndEndsWithZero) {
     const RunEnd end = run(plan(k_covered));
     EXPECT_EQ(end.exit_code, 0);
-    EXPECT_EQ(started(),
-              (Names{"hold", "work on n1", "work on n2", "work on n3", "release"}));
+    EXPECT_EQ(started(), (Names{"hold", "work on n1", "work on n2", "work on n3", "release"}));
     EXPECT_EQ(state->phase(), RunPhase::succeeded);
     EXPECT_TRUE(state->measured().contains("paused_ms"));
 }
@@ -28,8 +27,14 @@ TEST_F(Running, RecordsTheIntentBeforeItStarts) {
     };
     run(plan("- {id: a, uses: change}\n"));
     EXPECT_EQ(order,
-              (Names{"run_started", "asked 0", "step_intent", "asked 0", "step_result", "asked 1",
-                     "run_ended", "asked 1"}));
+              (Names{"run_started",
+                     "asked 0",
+                     "step_intent",
+                     "asked 0",
+                     "step_result",
+                     "asked 1",
+                     "run_ended",
+                     "asked 1"}));
 }
 
 TEST_F(Running, StartsNothingThatIsNotOnRecord) {
@@ -148,8 +153,8 @@ TEST_F(Running, StopsOnOneFailedMemberMoreThanTheStrategySays) {
 }
 
 TEST_F(Running, LooksAgainBeforeEachChangeAndStopsWhenTheLeaderMoved) {
-    const Plan planned = plan("- {id: a, on: members, uses: change}\n",
-                              "guards: [leader_unchanged]\n");
+    const Plan planned =
+        plan("- {id: a, on: members, uses: change}\n", "guards: [leader_unchanged]\n");
     runner.workers["change"] = [this](const StepCall&, ClusterFacts&) {
         runner.facts.leader = "n2";
         return StepResult{};
@@ -161,8 +166,8 @@ TEST_F(Running, LooksAgainBeforeEachChangeAndStopsWhenTheLeaderMoved) {
 }
 
 TEST_F(Running, StopsWhenPostgresWasRestartedUnderIt) {
-    const Plan planned = plan("- {id: a, on: members, uses: change}\n",
-                              "guards: [postgres_not_restarted]\n");
+    const Plan planned =
+        plan("- {id: a, on: members, uses: change}\n", "guards: [postgres_not_restarted]\n");
     runner.workers["change"] = [this](const StepCall&, ClusterFacts&) {
         runner.facts.members[2].postgres.started_at = "now";
         return StepResult{};
@@ -173,8 +178,8 @@ TEST_F(Running, StopsWhenPostgresWasRestartedUnderIt) {
 }
 
 TEST_F(Running, WaitsForAGuardThatIsBlindForAMomentButNotForEver) {
-    const Plan planned = plan("- {id: a, on: members, uses: change}\n",
-                              "guards: [postgres_not_restarted]\n");
+    const Plan planned =
+        plan("- {id: a, on: members, uses: change}\n", "guards: [postgres_not_restarted]\n");
     int looks = 0;
     runner.before_observe = [&] {
         // Silent for three looks after the first change, as a daemon that is starting.
@@ -235,8 +240,13 @@ TEST_F(Running, FinishesWhatRunsWhenItIsStoppedAndGivesThePauseBack) {
 }
 
 TEST_F(Running, FailsWhenWhatItHealsIsStillThere) {
-    runner.findings = {{.id = "slot.stuck", .severity = Severity::critical, .member = "n2",
-                        .subject = "n1", .message = "stuck", .remedy = {}, .source = {}}};
+    runner.findings = {{.id = "slot.stuck",
+                        .severity = Severity::critical,
+                        .member = "n2",
+                        .subject = "n1",
+                        .message = "stuck",
+                        .remedy = {},
+                        .source = {}}};
     const Plan planned = plan("- {id: a, uses: change}\n", "heals: [slot.stuck]\n");
     EXPECT_EQ(run(planned).exit_code, 10);
     journal.kept.clear();
@@ -245,8 +255,13 @@ TEST_F(Running, FailsWhenWhatItHealsIsStillThere) {
 }
 
 TEST_F(Running, LeavesToAPersonWhatOnlyAPersonCanDecide) {
-    runner.findings = {{.id = "slot.stuck", .severity = Severity::critical, .member = "n2",
-                        .subject = "legacy", .message = "orphan", .remedy = {}, .source = {},
+    runner.findings = {{.id = "slot.stuck",
+                        .severity = Severity::critical,
+                        .member = "n2",
+                        .subject = "legacy",
+                        .message = "orphan",
+                        .remedy = {},
+                        .source = {},
                         .needs_decision = true}};
     EXPECT_EQ(run(plan("- {id: a, uses: change}\n", "heals: [slot.stuck]\n")).exit_code, 0);
     ASSERT_FALSE(state->notes().empty());
@@ -270,10 +285,10 @@ TEST_F(Running, HandsOutputsToLaterSteps) {
 }
 
 TEST_F(Running, FailsByWhatTheWriteProbeSaw) {
-    runner.probe_report = ProbeReport{.writes = 10, .errors = 0,
-                                      .longest_gap = std::chrono::milliseconds{1500}};
-    const RunEnd end = run(plan("- {id: a, uses: change}\n",
-                                "guards: [{write_probe: {max_gap: 1s}}]\n"));
+    runner.probe_report =
+        ProbeReport{.writes = 10, .errors = 0, .longest_gap = std::chrono::milliseconds{1500}};
+    const RunEnd end =
+        run(plan("- {id: a, uses: change}\n", "guards: [{write_probe: {max_gap: 1s}}]\n"));
     EXPECT_EQ(end.exit_code, 10);
     EXPECT_EQ(runner.count("start write probe"), 1);
     EXPECT_EQ(state->measured().at("write_gap_ms"), 1500);

@@ -3,9 +3,9 @@
 #include "engine/executor.hpp"
 #include "engine/guards.hpp"
 #include "engine/planner.hpp"
-#include "fakes/fake_clock.hpp"
-#include "fakes/fake_journal.hpp"
-#include "fakes/fake_runner.hpp"
+#include "tests/fakes/fake_clock.hpp"
+#include "tests/fakes/fake_journal.hpp"
+#include "tests/fakes/fake_runner.hpp"
 
 #include <memory>
 #include <string>
@@ -82,8 +82,7 @@ class Story : public testing::Test {
         header.cluster = planned.cluster;
         header.plan = planned.to_json();
         runner.on_idle_wait = [this] { clock.advance(std::chrono::milliseconds{200}); };
-        Executor executor(
-            {planned, cluster, actions(), runner, journal, clock, listener}, header);
+        Executor executor({planned, cluster, actions(), runner, journal, clock, listener}, header);
         const RunEnd end = executor.run(std::move(stop));
         // What the journal says is what the executor knew: replaying is the recovery.
         RunState replayed(header.plan);

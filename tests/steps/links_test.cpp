@@ -1,4 +1,4 @@
-#include "steps/links.hpp"
+#include "steps/observation/links.hpp"
 
 #include "tests/fakes/fake_http.hpp"
 #include "tests/fakes/fake_processes.hpp"

@@ -1,8 +1,8 @@
-#include "steps/member_script.hpp"
+#include "steps/observation/member_script.hpp"
 
 #include "base/error.hpp"
-#include "steps/member_query.hpp"
-#include "steps/observed_time.hpp"
+#include "steps/observation/member_query.hpp"
+#include "steps/observation/observed_time.hpp"
 #include "tests/steps/recorded_text.hpp"
 
 #include <gtest/gtest.h>

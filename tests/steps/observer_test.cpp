@@ -1,8 +1,8 @@
-#include "steps/observer.hpp"
+#include "steps/observation/observer.hpp"
 
 #include "base/error.hpp"
 #include "inventory/diagnosis.hpp"
-#include "steps/patroni_api.hpp"
+#include "steps/observation/patroni_api.hpp"
 #include "tests/fakes/fake_clock.hpp"
 #include "tests/fakes/fake_http.hpp"
 #include "tests/fakes/fake_processes.hpp"

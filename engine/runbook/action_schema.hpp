@@ -1,0 +1,75 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// What the engine knows of an action: data, not code. The rows are in steps/catalog.cpp.
+namespace lockstep {
+
+enum class ParamKind {
+    string,
+    shell,  ///< a text for a shell: values are quoted when they are put in
+    integer,
+    boolean,
+    duration,
+    bytes,
+    version,
+    list,        ///< of strings
+    map,         ///< of strings
+    any,         ///< any YAML, kept as it is: a JSON body, a patch
+    expression,  ///< a bare expression, evaluated by the action again and again
+};
+
+struct ParamSchema {
+    std::string name;
+    ParamKind kind = ParamKind::string;
+    bool required = false;
+    std::string description;
+    std::vector<std::string> values;  ///< what a string may be; empty: anything
+};
+
+/// Where an action may stand.
+enum class ActionScope {
+    member,   ///< needs a member: under `on`, or on each member when it stands alone
+    cluster,  ///< acts once for the cluster
+    either,   ///< once per member under `on`, else once
+};
+
+struct ActionSchema {
+    std::string name;
+    std::string summary;
+    ActionScope scope = ActionScope::either;
+    bool changes = false;    ///< may change something; false: it only looks, also in a preview
+    bool repeatable = true;  ///< running it twice ends as running it once
+    bool temporary = false;  ///< its change is meant to be taken back before the run ends
+    std::string ends;        ///< the temporary action that this one takes back: `patroni.pause`
+    std::string
+        measured_as;  ///< of a temporary one: the field of `measured` with how long it lasted
+    /// The params of which at most one may be given, and exactly one where any of them is required.
+    std::vector<std::string> one_of;
+    std::vector<ParamSchema> params;
+
+    [[nodiscard]] const ParamSchema* param(std::string_view wanted) const {
+        for (const ParamSchema& candidate : params) {
+            if (candidate.name == wanted) {
+                return &candidate;
+            }
+        }
+        return nullptr;
+    }
+};
+
+using ActionCatalog = std::vector<ActionSchema>;
+
+[[nodiscard]] inline const ActionSchema* find_action(const ActionCatalog& catalog,
+                                                     std::string_view name) {
+    for (const ActionSchema& schema : catalog) {
+        if (schema.name == name) {
+            return &schema;
+        }
+    }
+    return nullptr;
+}
+
+}  // namespace lockstep

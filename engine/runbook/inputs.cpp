@@ -1,0 +1,219 @@
+#include "base/package_version.hpp"
+#include "base/suggest.hpp"
+#include "base/units.hpp"
+#include "base/yaml.hpp"
+#include "engine/expression/expression_functions.hpp"
+#include "engine/runbook/runbook_reading.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+
+namespace lockstep {
+
+namespace {
+
+using runbook_reading::UnfitValue;
+using yaml::Node;
+
+[[nodiscard]] Value read_version(const std::string& text) {
+    try {
+        static_cast<void>(PackageVersion(text));
+    } catch (const Error& error) {
+        throw UnfitValue("must be a version: " + std::string(error.what()), error.hint());
+    }
+    return Value(text);  // a text in expressions: version(inputs.target) makes it comparable
+}
+
+[[nodiscard]] Value read_list(const std::string& text) {
+    Value::List list;
+    const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+    if (text.starts_with('[')) {
+        if (!json.is_array() || !std::all_of(json.begin(), json.end(), [](const auto& element) {
+                return element.is_string();
+            })) {
+            throw UnfitValue("must be a list of texts",
+                             "Separate them by commas, or write JSON: [\"a\", \"b\"].");
+        }
+        for (const auto& element : json) {
+            list.emplace_back(element.get<std::string>());
+        }
+        return Value(std::move(list));
+    }
+    for (std::size_t begin = 0; !text.empty() && begin <= text.size();) {
+        const std::size_t end = std::min(text.find(',', begin), text.size());
+        const std::size_t first = std::min(text.find_first_not_of(' ', begin), end);
+        const std::size_t last = text.find_last_not_of(' ', end == 0 ? 0 : end - 1);
+        if (first == end) {
+            throw UnfitValue("has an empty element", "Separate the elements by single commas.");
+        }
+        list.emplace_back(text.substr(first, last - first + 1));
+        begin = end + 1;
+    }
+    return Value(std::move(list));
+}
+
+[[nodiscard]] Value integer_of(const std::string& text) {
+    Node node;
+    node.kind = Node::Kind::scalar;
+    node.text = text;
+    try {
+        return Value(std::int64_t{yaml::as_integer(node, "")});
+    } catch (const InputError& error) {
+        throw UnfitValue("must be an integer, not \"" + text + "\"", error.hint());
+    }
+}
+
+/// The value behind `env:NAME` or `file:PATH`. No message shows what the text is, in case somebody
+/// gave the secret itself.
+[[nodiscard]] Value read_secret(const std::string& text) {
+    if (text.starts_with("env:")) {
+        // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread starts; nothing here sets it
+        const char* const value = std::getenv(text.c_str() + 4);
+        if (value == nullptr) {
+            throw UnfitValue("comes from the environment variable " + text.substr(4) +
+                             ", which is not set");
+        }
+        return Value::secret(value);
+    }
+    if (text.starts_with("file:")) {
+        std::ifstream file(text.substr(5));
+        std::string line;
+        if (!std::getline(file, line)) {
+            throw UnfitValue("comes from the first line of " + text.substr(5) +
+                             ", which cannot be read");
+        }
+        return Value::secret(line.ends_with('\r') ? line.substr(0, line.size() - 1) : line);
+    }
+    throw UnfitValue("is a secret: it must not stand on the command line",
+                     "Say where it comes from: env:NAME or file:PATH.");
+}
+
+[[nodiscard]] Value read_enumeration(const InputSpec& input, const std::string& text) {
+    if (std::find(input.values.begin(), input.values.end(), text) == input.values.end()) {
+        throw UnfitValue("cannot be \"" + text + "\"", did_you_mean(text, input.values));
+    }
+    return Value(text);
+}
+
+/// One line for one input: what is wrong, what it is for, and what to do.
+std::string line_of(const InputSpec& input, const std::string& problem, const std::string& hint) {
+    std::string line = "input " + input.name + " " + problem;
+    if (!input.description.empty()) {
+        line += " (" + input.description + ")";
+    }
+    return hint.empty() ? line : line + "; " + hint;
+}
+
+void check_names(const Runbook& runbook,
+                 const std::map<std::string, std::string>& given,
+                 std::vector<std::string>& problems) {
+    std::vector<std::string> names;
+    for (const InputSpec& input : runbook.inputs) {
+        names.push_back(input.name);
+    }
+    for (const auto& [name, text] : given) {
+        if (std::find(names.begin(), names.end(), name) == names.end()) {
+            const std::string hint = names.empty() ? "it takes none" : did_you_mean(name, names);
+            std::string problem = "runbook " + runbook.name;
+            problems.push_back(problem.append(" has no input " + name).append("; " + hint));
+        }
+    }
+}
+
+}  // namespace
+
+namespace runbook_reading {
+
+void check_input_pattern(const InputSpec& input, const std::string& text) {
+    if (input.pattern.empty()) {
+        return;
+    }
+    Budget budget;
+    PatternCache patterns;
+    const Evaluation matched =
+        patterns.matches(text, "\\A(?:" + input.pattern + ")\\z", true, budget);
+    const auto* value = std::get_if<Value>(&matched);
+    if (value == nullptr || !value->as_bool()) {
+        throw UnfitValue("must match " + input.pattern + ": \"" + text + "\" does not");
+    }
+}
+
+Value read_input_value(const InputSpec& input, const std::string& text) {
+    switch (input.type) {
+        case InputType::string:
+            check_input_pattern(input, text);
+            return Value(text);
+        case InputType::integer:
+            return integer_of(text);
+        case InputType::boolean:
+            if (text != "true" && text != "false") {
+                throw UnfitValue("must be true or false, not \"" + text + "\"");
+            }
+            return Value(text == "true");
+        case InputType::version:
+            check_input_pattern(input, text);
+            return read_version(text);
+        case InputType::duration:
+            if (const auto length = parse_duration(text)) {
+                return Value(*length);
+            }
+            throw UnfitValue("must be a length of time, not \"" + text + "\"",
+                             "Write it with a unit: 90s, 2m, 1h30m, 500ms.");
+        case InputType::bytes:
+            if (const auto bytes = parse_bytes(text)) {
+                return Value(*bytes);
+            }
+            throw UnfitValue("must be a size, not \"" + text + "\"",
+                             "Write it as 512MB, 16GB or a number of bytes.");
+        case InputType::enumeration:
+            return read_enumeration(input, text);
+        case InputType::list: {
+            Value list = read_list(text);
+            for (const Value& element : list.as_list()) {
+                check_input_pattern(input, element.as_string());
+            }
+            return list;
+        }
+        case InputType::secret:
+            return read_secret(text);
+    }
+    throw UnfitValue("has no type");
+}
+
+}  // namespace runbook_reading
+
+Value::Map read_inputs(const Runbook& runbook, const std::map<std::string, std::string>& given) {
+    Value::Map values;
+    std::vector<std::string> problems;
+    check_names(runbook, given, problems);
+    for (const InputSpec& input : runbook.inputs) {
+        const auto text = given.find(input.name);
+        if (text == given.end()) {
+            if (input.required) {
+                problems.push_back(
+                    line_of(input, "is required", "give it as --set " + input.name + "=…"));
+            }
+            values.insert_or_assign(input.name, input.default_value.value_or(Value()));
+            continue;
+        }
+        try {
+            values.insert_or_assign(input.name,
+                                    runbook_reading::read_input_value(input, text->second));
+        } catch (const UnfitValue& error) {
+            problems.push_back(line_of(input, error.what(), error.hint()));
+        }
+    }
+    if (problems.empty()) {
+        return values;
+    }
+    std::string message;
+    for (const std::string& problem : problems) {
+        message += (message.empty() ? "" : "\n") + problem;
+    }
+    throw UsageError(message);
+}
+
+}  // namespace lockstep

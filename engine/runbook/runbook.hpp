@@ -1,0 +1,149 @@
+#pragma once
+
+#include "base/error.hpp"
+#include "engine/expression/expression.hpp"
+#include "engine/runbook/action_schema.hpp"
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+/// A runbook as it was written: parsed, checked, immutable. It knows no cluster.
+namespace lockstep {
+
+enum class InputType {
+    string,
+    integer,
+    boolean,
+    version,
+    duration,
+    bytes,
+    enumeration,
+    list,
+    secret
+};
+
+struct InputSpec {
+    std::string name;
+    InputType type = InputType::string;
+    bool required = false;
+    std::optional<Value> default_value;
+    std::string description;
+    std::string pattern;              ///< a regular expression for the whole text; empty: none
+    std::vector<std::string> values;  ///< of an enumeration
+    SourceLocation where;
+};
+
+/// A `with:` value: a text with expressions in it, a bare expression, or a list or map of such.
+struct Argument {
+    struct Entry;
+    using List = std::vector<Argument>;
+    using Map = std::vector<Entry>;
+
+    /// Value: a scalar that needs no evaluation (a plain YAML number, bool or null).
+    std::variant<Value, Template, Expression, List, Map> content;
+    SourceLocation where;
+};
+
+/// Of a map: not a pair, which clang 14 cannot build of a type that is not complete yet.
+struct Argument::Entry {
+    std::string first;
+    Argument second;
+};
+
+using Arguments = std::map<std::string, Argument, std::less<>>;
+
+/// How a step or block is spread over the members it runs on.
+struct Strategy {
+    struct Batch {
+        int count = 1;
+        bool percent = false;  ///< of all members of the step, rounded up
+        bool all = false;
+    };
+
+    std::vector<Batch> batch{{1, false, false}};  ///< the last one repeats
+    std::string order = "name";                   ///< name | lag_asc | lag_desc | leader_last
+    int max_failed = 0;       ///< more than this many failed members stop the run
+    int max_unreachable = 0;  ///< likewise, of members that could not be reached
+};
+
+struct Retry {
+    int attempts = 1;
+    std::chrono::milliseconds delay{1000};
+    double backoff = 1.0;  ///< each delay is the one before times this
+};
+
+enum class OnFailure { stop, carry_on };
+
+/// One entry of `steps`: an action (`uses`) or a block of steps.
+struct StepSpec {
+    std::string id;    ///< unique among its siblings; `block.step` in plans and records
+    std::string name;  ///< a label; empty: the id
+    std::string uses;  ///< empty: a block
+    Arguments with;
+    std::vector<StepSpec> steps;
+    std::optional<std::string> on;      ///< leader | replicas | sync | members | a member's name
+    std::optional<Expression> on_that;  ///< or an expression over `member`
+    Strategy strategy;
+    std::optional<Expression> when;
+    std::optional<Expression> for_each;  ///< a list; the element is `item`
+    Retry retry;
+    std::optional<std::chrono::milliseconds> timeout;
+    std::string register_as;  ///< `steps.NAME` for later expressions; empty: none
+    OnFailure on_failure = OnFailure::stop;
+    SourceLocation where;
+};
+
+/// An invariant watched for the whole run.
+struct GuardSpec {
+    std::string name;  ///< leader_unchanged, postgres_not_restarted, disk_above, …
+    Arguments with;
+    SourceLocation where;
+};
+
+struct Runbook {
+    std::string name;
+    std::string summary;
+    std::vector<InputSpec> inputs;
+    std::vector<std::pair<std::string, Argument>> vars;  ///< each may use those before it
+    std::vector<std::string> heals;                      ///< finding ids
+    std::vector<GuardSpec> guards;
+    std::vector<StepSpec> steps;
+    std::string path;
+    std::string text;  ///< as read, for the hash that a run pins
+};
+
+/// What the loader checks names against: the actions there are, the guards and the finding ids.
+struct RunbookVocabulary {
+    ActionCatalog actions;
+    ActionCatalog guards;  ///< described the same way as actions
+    std::vector<std::string> finding_ids;
+};
+
+/// Every error of the text in one InputErrors, not only the first.
+class InputErrors : public Error {
+  public:
+    explicit InputErrors(std::vector<InputError> errors);
+
+    [[nodiscard]] const std::vector<InputError>& errors() const noexcept { return errors_; }
+
+  private:
+    std::vector<InputError> errors_;
+};
+
+/// Throws InputErrors.
+[[nodiscard]] Runbook load_runbook(const std::string& path, const RunbookVocabulary& vocabulary);
+[[nodiscard]] Runbook parse_runbook(const std::string& text,
+                                    const std::string& file_name,
+                                    const RunbookVocabulary& vocabulary);
+
+/// The values of the inputs, given `--set name=value` texts. Throws UsageError naming each input
+/// that is missing, unknown or of the wrong type, with the runbook's own description as hint.
+[[nodiscard]] Value::Map read_inputs(const Runbook& runbook,
+                                     const std::map<std::string, std::string>& given);
+
+}  // namespace lockstep

@@ -1,0 +1,239 @@
+#include "base/suggest.hpp"
+#include "engine/runbook/runbook_reading.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+namespace lockstep {
+
+namespace runbook_reading {
+
+namespace {
+
+using yaml::Node;
+
+std::vector<std::string> names_of(const ActionCatalog& catalog) {
+    std::vector<std::string> names;
+    for (const ActionSchema& schema : catalog) {
+        names.push_back(schema.name);
+    }
+    return names;
+}
+
+/// The items of a list; a problem and none where it is no list.
+const std::vector<Node>& items_of(Reading& reading, const Node& node, const std::string& what) {
+    static const std::vector<Node> none;
+    if (!node.is(Node::Kind::list)) {
+        reading.problems.add(node.where, what + " must be a list, not " + node.describe());
+        return none;
+    }
+    return node.items;
+}
+
+std::vector<std::string> read_heals(Reading& reading, const Node& node) {
+    std::vector<std::string> heals;
+    for (const Node& item : items_of(reading, node, "heals")) {
+        const auto id = read_one_of(reading, item, "finding", reading.vocabulary.finding_ids);
+        if (id && std::find(heals.begin(), heals.end(), *id) != heals.end()) {
+            reading.problems.add(item.where, "finding \"" + *id + "\" is listed twice");
+        } else if (id) {
+            heals.push_back(*id);
+        }
+    }
+    return heals;
+}
+
+/// `name` or `name: {param: value}`.
+std::optional<GuardSpec> read_guard(Reading& reading, const Node& node) {
+    const bool with_params = node.is(Node::Kind::map);
+    if (with_params && node.entries.size() != 1) {
+        reading.problems.add(node.where,
+                             "a guard is a name, or a map of one name to its parameters",
+                             "Write each as an item of its own: disk_above: {free: 10%}.");
+        return std::nullopt;
+    }
+    const Node& key = with_params ? node.entries.front().first : node;
+    const Node* with = with_params ? &node.entries.front().second : nullptr;
+    const auto name = read_one_of(reading, key, "guard", names_of(reading.vocabulary.guards));
+    if (!name) {
+        return std::nullopt;
+    }
+    const ActionSchema& schema = *find_action(reading.vocabulary.guards, *name);
+    const Owner owner{"guard " + *name, key.where, true};
+    return GuardSpec{*name, read_arguments(reading, schema, with, owner, {}), key.where};
+}
+
+std::vector<GuardSpec> read_guards(Reading& reading, const Node& node) {
+    std::vector<GuardSpec> guards;
+    for (const Node& item : items_of(reading, node, "guards")) {
+        auto guard = read_guard(reading, item);
+        if (!guard) {
+            continue;
+        }
+        const bool again = std::any_of(
+            guards.begin(), guards.end(), [&](const auto& g) { return g.name == guard->name; });
+        if (again) {
+            reading.problems.add(guard->where, "guard \"" + guard->name + "\" is listed twice");
+        } else {
+            guards.push_back(std::move(*guard));
+        }
+    }
+    return guards;
+}
+
+std::vector<std::pair<std::string, Argument>> read_vars(Reading& reading, const Node& node) {
+    std::vector<std::pair<std::string, Argument>> vars;
+    if (!require_map(reading, node, "vars")) {
+        return vars;
+    }
+    for (const auto& [key, value] : node.entries) {
+        if (!is_name(key.text, false)) {
+            reading.problems.add(key.where,
+                                 "\"" + key.text + "\" is no name for a variable",
+                                 "Lower case letters, digits and _, a letter first.");
+        }
+        if (auto argument = read_any(reading, value, {})) {
+            vars.emplace_back(key.text, std::move(*argument));
+        }
+        reading.vars.push_back(key.text);  // only now: a variable may use those before it
+    }
+    return vars;
+}
+
+void read_name(Reading& reading, const Node& root, Runbook& runbook) {
+    const Node* name = root.find("runbook");
+    if (name == nullptr) {
+        reading.problems.add(
+            root.where, "`runbook` is missing", "Give it a name: runbook: patroni-upgrade.");
+        return;
+    }
+    reading.problems.attempt([&] { runbook.name = yaml::as_string(*name, "runbook"); });
+    if (name->is(Node::Kind::scalar) && !is_name(runbook.name, true)) {
+        reading.problems.add(name->where,
+                             "\"" + runbook.name + "\" is no name for a runbook",
+                             "Lower case letters, digits, _ and -, a letter first.");
+    }
+}
+
+void read_root(Reading& reading, const Node& root, Runbook& runbook) {
+    if (root.is(Node::Kind::null)) {
+        reading.problems.add(root.where,
+                             "the runbook is empty",
+                             "It needs at least `runbook:` with a name and `steps:`.");
+        return;
+    }
+    if (!check_keys(reading,
+                    root,
+                    {"runbook",
+                     "summary",
+                     "inputs",
+                     "vars",
+                     "defaults",
+                     "heals",
+                     "guards",
+                     "steps",
+                     "on_failure"},
+                    {"window", "always", "notify"},
+                    "the runbook")) {
+        return;
+    }
+    read_name(reading, root, runbook);
+    if (const Node* summary = root.find("summary")) {
+        reading.problems.attempt([&] { runbook.summary = yaml::as_string(*summary, "summary"); });
+    }
+    // Inputs before vars before steps, wherever they stand: each may use what comes before it.
+    if (const Node* inputs = root.find("inputs")) {
+        runbook.inputs = read_input_specs(reading, *inputs);
+    }
+    if (const Node* vars = root.find("vars")) {
+        runbook.vars = read_vars(reading, *vars);
+    }
+    if (const Node* heals = root.find("heals")) {
+        runbook.heals = read_heals(reading, *heals);
+    }
+    if (const Node* guards = root.find("guards")) {
+        runbook.guards = read_guards(reading, *guards);
+    }
+    if (const Node* on_failure = root.find("on_failure")) {
+        static_cast<void>(read_on_failure(reading, *on_failure, {"stop"}));
+    }
+    if (const Node* steps = root.find("steps")) {
+        runbook.steps = read_steps(reading, *steps, root.find("defaults"));
+    } else {
+        reading.problems.add(root.where, "`steps` is missing", "A runbook has at least one step.");
+    }
+}
+
+}  // namespace
+
+void Problems::throw_if_any() {
+    if (errors_.empty()) {
+        return;
+    }
+    std::stable_sort(errors_.begin(), errors_.end(), [](const auto& a, const auto& b) {
+        return std::tie(a.where().line, a.where().column) <
+               std::tie(b.where().line, b.where().column);
+    });
+    throw InputErrors(std::move(errors_));
+}
+
+OnFailure read_on_failure(Reading& reading,
+                          const Node& node,
+                          const std::vector<std::string>& allowed) {
+    if (node.text == "rollback" || (node.text == "continue" && allowed.size() == 1)) {
+        reading.problems.add(node.where,
+                             "on_failure: " + node.text +
+                                 " is not supported here by this version "
+                                 "of lockstep",
+                             node.text == "rollback"
+                                 ? "After a failure, `lockstep rollback` takes a run back."
+                                 : "Give it to the steps whose failure does not matter.");
+        return OnFailure::stop;
+    }
+    const auto choice = read_one_of(reading, node, "answer to a failure", allowed);
+    return choice == "continue" ? OnFailure::carry_on : OnFailure::stop;
+}
+
+}  // namespace runbook_reading
+
+namespace {
+
+std::string joined(const std::vector<InputError>& errors) {
+    std::string text;
+    for (const InputError& error : errors) {
+        text += text.empty() ? "" : "\n";
+        text += error.what();
+        if (!error.hint().empty()) {
+            text += "\n    hint: " + error.hint();
+        }
+    }
+    return text;
+}
+
+}  // namespace
+
+InputErrors::InputErrors(std::vector<InputError> errors)
+    : Error(joined(errors)), errors_(std::move(errors)) {}
+
+Runbook parse_runbook(const std::string& text,
+                      const std::string& file_name,
+                      const RunbookVocabulary& vocabulary) {
+    using namespace runbook_reading;
+    Reading reading{vocabulary, {}, {}, {}, {}};
+    Runbook runbook;
+    reading.problems.attempt([&] { read_root(reading, yaml::parse(text, file_name), runbook); });
+    reading.problems.throw_if_any();
+    runbook.path = file_name;
+    runbook.text = text;
+    return runbook;
+}
+
+Runbook load_runbook(const std::string& path, const RunbookVocabulary& vocabulary) {
+    std::string text;
+    runbook_reading::Problems problems;
+    problems.attempt([&] { text = yaml::read_text(path); });
+    problems.throw_if_any();
+    return parse_runbook(text, path, vocabulary);
+}
+
+}  // namespace lockstep

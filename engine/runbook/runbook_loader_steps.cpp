@@ -1,0 +1,316 @@
+#include "base/suggest.hpp"
+#include "engine/runbook/runbook_reading.hpp"
+
+#include <algorithm>
+
+namespace lockstep::runbook_reading {
+
+namespace {
+
+using yaml::Node;
+
+/// What holds for the steps in one list.
+struct Around {
+    bool member = false;  ///< a block around them has `on`
+    bool item = false;    ///< or `for_each`
+};
+
+/// `defaults` of the runbook, for the steps that do not say otherwise.
+struct Defaults {
+    std::optional<std::chrono::milliseconds> timeout;
+    Retry retry;
+};
+
+std::vector<std::string> names_of(const ActionCatalog& catalog) {
+    std::vector<std::string> names;
+    for (const ActionSchema& schema : catalog) {
+        names.push_back(schema.name);
+    }
+    return names;
+}
+
+Defaults read_defaults(Reading& reading, const Node& node) {
+    Defaults defaults;
+    if (!check_keys(reading, node, {"timeout", "retry"}, {}, "defaults")) {
+        return defaults;
+    }
+    if (const Node* timeout = node.find("timeout")) {
+        defaults.timeout = read_duration(reading, *timeout, "timeout");
+    }
+    if (const Node* retry = node.find("retry")) {
+        defaults.retry = read_retry(reading, *retry, {});
+    }
+    return defaults;
+}
+
+/// What people write for the four words; a member of that name can be asked for by expression.
+std::string meant_word(const std::string& text) {
+    for (const auto& [meant, wrong] :
+         std::initializer_list<std::pair<const char*, std::vector<std::string>>>{
+             {"leader", {"primary", "master", "leaders"}},
+             {"replicas", {"replica", "standby", "standbys", "secondary", "secondaries"}},
+             {"sync", {"sync_standby", "synchronous"}},
+             {"members", {"member", "all", "nodes", "hosts"}}}) {
+        if (std::find(wrong.begin(), wrong.end(), text) != wrong.end()) {
+            return meant;
+        }
+    }
+    return {};
+}
+
+bool is_member_name(const std::string& text) {
+    const auto fits = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '_' || c == '-';
+    };
+    return !text.empty() && std::all_of(text.begin(), text.end(), fits);
+}
+
+void read_on(Reading& reading, const Node& node, bool item, StepSpec& step) {
+    if (!node.is(Node::Kind::scalar) || node.text.empty()) {
+        reading.problems.add(node.where,
+                             "on must be a text, not " + node.describe(),
+                             "leader, replicas, sync, members, a name, or an expression such as "
+                             "member.name in ['n1', 'n2'].");
+        return;
+    }
+    if (!is_member_name(node.text)) {
+        step.on_that = read_expression(reading, node, "`on`", {.member = true, .item = item});
+        return;
+    }
+    if (const std::string meant = meant_word(node.text); !meant.empty()) {
+        reading.problems.add(node.where,
+                             "\"" + node.text + "\" is not a word of `on`",
+                             "did you mean \"" + meant +
+                                 "\"? A member of that name is "
+                                 "member.name == '" +
+                                 node.text + "'.");
+    }
+    step.on = node.text;
+}
+
+/// Reads one list of steps after the other, the blocks' own inside.
+class StepReader {
+  public:
+    StepReader(Reading& reading, const Defaults& defaults)
+        : reading_(reading), defaults_(defaults) {}
+
+    std::vector<StepSpec> read(const Node& node, const Around& around) {
+        std::vector<StepSpec> steps;
+        if (!node.is(Node::Kind::list) || node.items.empty()) {
+            reading_.problems.add(
+                node.where,
+                "steps must be a list of at least one step, not " +
+                    (node.is(Node::Kind::list) ? "an empty one" : node.describe()));
+            return steps;
+        }
+        for (const Node& item : node.items) {
+            if (auto step = read_step(item, around)) {
+                steps.push_back(std::move(*step));
+            }
+        }
+        check_siblings(steps);
+        return steps;
+    }
+
+  private:
+    std::optional<StepSpec> read_step(const Node& node, const Around& around) {
+        if (!check_keys(reading_,
+                        node,
+                        {"id",
+                         "name",
+                         "uses",
+                         "with",
+                         "steps",
+                         "on",
+                         "strategy",
+                         "when",
+                         "for_each",
+                         "retry",
+                         "timeout",
+                         "register",
+                         "on_failure"},
+                        {"approval",
+                         "window",
+                         "always",
+                         "notify",
+                         "needs",
+                         "undo",
+                         "verify",
+                         "in_doubt",
+                         "point_of_no_return",
+                         "until"},
+                        "a step")) {
+            return std::nullopt;
+        }
+        StepSpec step;
+        step.where = node.where;
+        read_id(node, step);
+        const ActionSchema* schema = read_uses(node, step);
+        const Around inside = read_selection(node, around, schema, step);
+        const Visible visible{inside.member, inside.item, true};
+        if (const Node* when = node.find("when")) {
+            step.when = read_expression(reading_, *when, "`when`", visible);
+        }
+        if (const Node* on_failure = node.find("on_failure")) {
+            step.on_failure = read_on_failure(reading_, *on_failure, {"stop", "continue"});
+        }
+        if (const Node* steps = node.find("steps")) {
+            read_block(node, *steps, inside, step);
+        } else {
+            read_action(node, schema, visible, step);
+        }
+        return step;
+    }
+
+    void read_id(const Node& node, StepSpec& step) {
+        if (const Node* name = node.find("name")) {
+            reading_.problems.attempt([&] { step.name = yaml::as_string(*name, "name"); });
+        }
+        const Node* id = node.find("id");
+        if (id == nullptr) {
+            reading_.problems.add(node.where,
+                                  "this step has no id",
+                                  "It is what plans, records and a resume know the step by.");
+            return;
+        }
+        reading_.problems.attempt([&] { step.id = yaml::as_string(*id, "id"); });
+        if (id->is(Node::Kind::scalar) && !is_name(step.id, true)) {
+            reading_.problems.add(id->where,
+                                  "\"" + step.id + "\" is no id for a step",
+                                  "Lower case letters, digits, _ and -, a letter first.");
+        }
+        step.where = id->where;
+    }
+
+    const ActionSchema* read_uses(const Node& node, StepSpec& step) {
+        const Node* uses = node.find("uses");
+        const Node* steps = node.find("steps");
+        if ((uses == nullptr) == (steps == nullptr)) {
+            reading_.problems.add(node.where,
+                                  label(step) + (uses == nullptr ? " has neither `uses` nor `steps`"
+                                                                 : " has both `uses` and `steps`"),
+                                  "A step is one action, or a block of steps.");
+        }
+        if (uses == nullptr) {
+            return nullptr;
+        }
+        const auto name =
+            read_one_of(reading_, *uses, "action", names_of(reading_.vocabulary.actions));
+        step.uses = name.value_or("");
+        return find_action(reading_.vocabulary.actions, step.uses);
+    }
+
+    /// `for_each`, `on` and `strategy`, in the order in which they are worked out; and what they
+    /// make visible inside.
+    Around read_selection(const Node& node,
+                          const Around& around,
+                          const ActionSchema* schema,
+                          StepSpec& step) {
+        Around inside = around;
+        if (const Node* for_each = node.find("for_each")) {
+            step.for_each = read_expression(
+                reading_, *for_each, "`for_each`", {.member = around.member, .item = around.item});
+            inside.item = true;
+        }
+        const Node* on = node.find("on");
+        const Node* strategy = node.find("strategy");
+        const bool member_action = schema != nullptr && schema->scope == ActionScope::member;
+        if (on != nullptr) {
+            read_on(reading_, *on, inside.item, step);
+        }
+        if (strategy != nullptr) {
+            step.strategy = read_strategy(reading_, *strategy);
+        }
+        const Node* spread = on != nullptr ? on : strategy;
+        if (spread != nullptr && around.member) {
+            reading_.problems.add(spread->where,
+                                  "the block around " + label(step) + " has `on` already",
+                                  "Each of its steps runs on the member that the block is at.");
+        } else if (on == nullptr && strategy != nullptr && !member_action) {
+            reading_.problems.add(strategy->where,
+                                  label(step) + " has a strategy but no `on`",
+                                  "Say on which members it runs.");
+        }
+        inside.member = around.member || on != nullptr || member_action;
+        if (schema != nullptr && schema->scope == ActionScope::cluster && inside.member) {
+            reading_.problems.add(node.find("uses")->where,
+                                  step.uses + " acts once for the cluster, not on each member",
+                                  "Move " + label(step) + " out of `on`.");
+        }
+        return inside;
+    }
+
+    /// The keys that mean nothing for a block are refused: they would be without effect.
+    void read_block(const Node& node, const Node& steps, const Around& inside, StepSpec& step) {
+        for (const auto& [key, value] : node.entries) {
+            const std::string& text = key.text;
+            if (text == "with" || text == "retry" || text == "timeout" || text == "register" ||
+                text == "on_failure") {
+                reading_.problems.add(
+                    key.where,
+                    label(step) + " is a block: `" + text + "` has no effect on it",
+                    "Give it to the steps of the block.");
+            }
+        }
+        step.steps = read(steps, inside);
+    }
+
+    void read_action(const Node& node,
+                     const ActionSchema* schema,
+                     const Visible& visible,
+                     StepSpec& step) {
+        if (schema != nullptr) {
+            const Owner owner{label(step), node.find("uses")->where};
+            step.with = read_arguments(reading_, *schema, node.find("with"), owner, visible);
+        }
+        const Node* retry = node.find("retry");
+        step.retry =
+            retry != nullptr ? read_retry(reading_, *retry, defaults_.retry) : defaults_.retry;
+        const Node* timeout = node.find("timeout");
+        step.timeout =
+            timeout != nullptr ? read_duration(reading_, *timeout, "timeout") : defaults_.timeout;
+        if (const Node* name = node.find("register")) {
+            reading_.problems.attempt(
+                [&] { step.register_as = yaml::as_string(*name, "register"); });
+            if (name->is(Node::Kind::scalar) && !is_name(step.register_as, false)) {
+                reading_.problems.add(name->where,
+                                      "\"" + step.register_as + "\" is no name to register",
+                                      "Lower case letters, digits and _, a letter first.");
+            }
+            reading_.registered.push_back(step.register_as);  // only steps after it may read it
+        }
+    }
+
+    void check_siblings(const std::vector<StepSpec>& steps) {
+        for (auto step = steps.begin(); step != steps.end(); ++step) {
+            const auto first = std::find_if(
+                steps.begin(), step, [&](const auto& other) { return other.id == step->id; });
+            if (first != step && !step->id.empty()) {
+                reading_.problems.add(
+                    step->where,
+                    "duplicate id \"" + step->id + "\"",
+                    "The first one is on line " + std::to_string(first->where.line) + ".");
+            }
+        }
+    }
+
+    [[nodiscard]] static std::string label(const StepSpec& step) {
+        return step.id.empty() ? "this step" : "step \"" + step.id + "\"";
+    }
+
+    Reading& reading_;
+    Defaults defaults_;
+};
+
+}  // namespace
+
+std::vector<StepSpec> read_steps(Reading& reading, const Node& node, const Node* defaults) {
+    Defaults given;
+    if (defaults != nullptr) {
+        given = read_defaults(reading, *defaults);
+    }
+    return StepReader(reading, given).read(node, {});
+}
+
+}  // namespace lockstep::runbook_reading

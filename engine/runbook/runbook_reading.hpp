@@ -1,0 +1,149 @@
+#pragma once
+
+#include "base/yaml.hpp"
+#include "engine/runbook/runbook.hpp"
+
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// The parts of the runbook loader. Errors are collected, so that one look at the message shows
+/// everything there is to mend; what could not be read is left at its default.
+namespace lockstep::runbook_reading {
+
+class Problems {
+  public:
+    void add(const SourceLocation& where, const std::string& message, std::string hint = {}) {
+        errors_.emplace_back(where, message, std::move(hint));
+    }
+
+    /// Runs `act`, and keeps the InputError that it may throw.
+    template <class Act>
+    void attempt(Act act) {
+        try {
+            act();
+        } catch (const InputError& error) {
+            errors_.push_back(error);
+        }
+    }
+
+    /// Throws InputErrors where there are any.
+    void throw_if_any();
+
+  private:
+    std::vector<InputError> errors_;
+};
+
+/// Which of the names that depend on the place an expression may use there. `cluster`, `members`,
+/// `inputs`, `vars` and `run` are visible everywhere.
+struct Visible {
+    bool member = false;
+    bool item = false;
+    bool steps = false;
+};
+
+/// What is known while a runbook is read, from top to bottom.
+struct Reading {
+    const RunbookVocabulary& vocabulary;
+    Problems problems;
+    std::vector<std::string> inputs;  ///< names declared so far
+    std::vector<std::string> vars;
+    std::vector<std::string> registered;  ///< by the steps so far
+};
+
+/// `[a-z]` and then letters, digits and _, with `dashes` also -.
+[[nodiscard]] bool is_name(std::string_view text, bool dashes);
+
+/// False, and a problem, when the node is no map.
+bool require_map(Reading& reading, const yaml::Node& node, const std::string& what);
+
+/// Adds a problem for each key that is not in `known`, and for those known to the contract but not
+/// to this version (`later`). False when the node is no map: then the problem is that.
+bool check_keys(Reading& reading,
+                const yaml::Node& node,
+                const std::vector<std::string_view>& known,
+                const std::vector<std::string_view>& later,
+                const std::string& what);
+
+/// A text that is one of `names`; else a problem that calls it `what`, and nullopt.
+[[nodiscard]] std::optional<std::string> read_one_of(Reading& reading,
+                                                     const yaml::Node& node,
+                                                     const std::string& what,
+                                                     const std::vector<std::string>& names);
+
+/// A length of time, longer than nothing unless `zero_allowed`.
+[[nodiscard]] std::optional<std::chrono::milliseconds> read_duration(Reading& reading,
+                                                                     const yaml::Node& node,
+                                                                     const std::string& what,
+                                                                     bool zero_allowed = false);
+
+/// An integer in a range, else a problem and `otherwise`.
+struct IntegerRange {
+    long long least = 0;
+    long long most = 0;
+};
+
+[[nodiscard]] int read_integer(Reading& reading,
+                               const yaml::Node& node,
+                               const std::string& what,
+                               IntegerRange range,
+                               int otherwise);
+
+/// A bare expression, without `${{ }}`.
+[[nodiscard]] std::optional<Expression> read_expression(Reading& reading,
+                                                        const yaml::Node& node,
+                                                        const std::string& what,
+                                                        Visible visible);
+
+/// Adds a problem for each name that an expression with these reads() may not use at this place.
+void check_reads(Reading& reading,
+                 const std::set<std::string>& reads,
+                 const std::string& text,
+                 const SourceLocation& where,
+                 Visible visible);
+
+/// Where `with:` belongs, for messages and for what is missing in it.
+struct Owner {
+    std::string what;  ///< `step "drain"`, `guard disk_above`
+    SourceLocation where;
+    bool constants_only = false;
+};
+
+/// `with` may be null: nothing was given. Checks names, kinds, required ones and one_of.
+[[nodiscard]] Arguments read_arguments(Reading& reading,
+                                       const ActionSchema& schema,
+                                       const yaml::Node* with,
+                                       const Owner& owner,
+                                       Visible visible);
+
+/// Any YAML, with expressions in its texts.
+[[nodiscard]] std::optional<Argument> read_any(Reading& reading,
+                                               const yaml::Node& node,
+                                               Visible visible);
+
+[[nodiscard]] std::vector<StepSpec> read_steps(Reading& reading,
+                                               const yaml::Node& node,
+                                               const yaml::Node* defaults);
+[[nodiscard]] Strategy read_strategy(Reading& reading, const yaml::Node& node);
+/// What the map does not say stays as in `retry`.
+[[nodiscard]] Retry read_retry(Reading& reading, const yaml::Node& node, Retry retry);
+/// `stop` or what else is in `allowed`; `rollback` is a known word, but not to this version.
+[[nodiscard]] OnFailure read_on_failure(Reading& reading,
+                                        const yaml::Node& node,
+                                        const std::vector<std::string>& allowed);
+
+/// A value that an input does not take: `what()` completes "input target ".
+class UnfitValue : public Error {
+    using Error::Error;
+};
+
+/// The value of an input from a text. Throws UnfitValue.
+[[nodiscard]] Value read_input_value(const InputSpec& input, const std::string& text);
+/// Throws UnfitValue unless the input's pattern, if any, matches the whole text.
+void check_input_pattern(const InputSpec& input, const std::string& text);
+
+[[nodiscard]] std::vector<InputSpec> read_input_specs(Reading& reading, const yaml::Node& node);
+
+}  // namespace lockstep::runbook_reading

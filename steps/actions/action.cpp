@@ -1,0 +1,168 @@
+#include "steps/actions/action.hpp"
+
+#include "base/error.hpp"
+#include "base/units.hpp"
+
+#include <algorithm>
+#include <sstream>
+
+namespace lockstep {
+
+const MemberFacts& ActionContext::member(const StepCall& call) const {
+    const MemberFacts* found = facts.find(call.member);
+    if (found == nullptr) {
+        throw TransportError(TransportError::Kind::connect,
+                             "member " + call.member + " is no longer part of the cluster",
+                             "Look at it with `lockstep check`.");
+    }
+    return *found;
+}
+
+CommandResult ActionContext::ssh(const MemberFacts& member, const std::string& script) {
+    return ssh(member, RemoteCommand{.script = script});
+}
+
+CommandResult ActionContext::ssh(const MemberFacts& member, const RemoteCommand& command) {
+    MemberLink& link = links.of(member);
+    RemoteCommand as_root = command;
+    as_root.script = link.as_root(command.script);
+    const std::lock_guard lock(link.ssh_use);
+    return link.ssh->run(as_root, deadline, stop);
+}
+
+HttpResponse ActionContext::rest(const MemberFacts& member, const HttpRequest& request) {
+    MemberLink& link = links.of(member);
+    HttpRequest full = request;
+    full.url = member.api_url + request.url;
+    const std::lock_guard lock(link.http_use);
+    return link.http->send(full, deadline.within(std::chrono::seconds{10}), stop);
+}
+
+SqlResult ActionContext::sql(const MemberFacts& member, const SqlStatement& statement) {
+    MemberLink& link = links.of(member);
+    const std::lock_guard lock(link.ssh_use);
+    return link.sql->query(statement, deadline, stop);
+}
+
+void ActionContext::refresh(Depth depth) {
+    const auto timeout = std::min(deadline.remaining(), std::chrono::milliseconds{10000});
+    const ClusterFacts now = observer.observe(depth, timeout, stop);
+    if (depth == Depth::full) {
+        facts = now;
+    } else {
+        facts.update(now);
+    }
+}
+
+nlohmann::json Action::probe(const StepCall& /*call*/, ActionContext& /*context*/) const {
+    return nullptr;
+}
+
+std::vector<Finding> refuse_unless_reachable(const MemberFacts* member,
+                                             const std::string& name,
+                                             bool needs_ssh,
+                                             bool needs_api,
+                                             bool needs_sql) {
+    std::vector<Finding> findings;
+    const auto refuse = [&](const char* subject, const std::string& why, const std::string& hint) {
+        findings.push_back({.id = "member.unreachable",
+                            .severity = Severity::critical,
+                            .member = name,
+                            .subject = subject,
+                            .message = name + ": " + why,
+                            .remedy = hint,
+                            .source = {}});
+    };
+    if (member == nullptr) {
+        refuse("member", "is not part of the cluster", "Look at it with `lockstep check`.");
+        return findings;
+    }
+    // SQL that goes through SSH fails with it: the cause is enough.
+    const bool ssh_counts = needs_ssh || (needs_sql && member->sql.failed());
+    if (ssh_counts && member->ssh.failed()) {
+        refuse("ssh", member->ssh.error, member->ssh.hint);
+    } else if (needs_sql && member->sql.failed()) {
+        refuse("sql", member->sql.error, member->sql.hint);
+    }
+    if (needs_api && member->api.failed()) {
+        refuse("api", member->api.error, member->api.hint);
+    }
+    return findings;
+}
+
+std::vector<std::string> last_lines(const CommandResult& result, std::size_t count) {
+    const std::string& text = result.err.empty() ? result.out : result.err;
+    std::istringstream stream(text);
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(stream, line);) {
+        if (!line.empty()) {
+            lines.push_back(line);
+        }
+    }
+    if (lines.size() > count) {
+        lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(count));
+    }
+    return lines;
+}
+
+std::string text_arg(const StepCall& call, std::string_view name, std::string otherwise) {
+    const auto found = call.with.find(name);
+    if (found == call.with.end()) {
+        return otherwise;
+    }
+    if (found->second.tainted()) {
+        throw Error(call.id + ": " + std::string(name) + " holds a secret",
+                    "Pass secrets by `env` or `stdin`: a command line is public on its host.");
+    }
+    return found->second.to_text();
+}
+
+bool bool_arg(const StepCall& call, std::string_view name, bool otherwise) {
+    const auto found = call.with.find(name);
+    if (found == call.with.end()) {
+        return otherwise;
+    }
+    if (found->second.kind() != Value::Kind::boolean) {
+        throw Error(call.id + ": " + std::string(name) + " is " +
+                    std::string(found->second.kind_name()) + ", not true or false");
+    }
+    return found->second.as_bool();
+}
+
+std::chrono::milliseconds duration_arg(const StepCall& call,
+                                       std::string_view name,
+                                       std::chrono::milliseconds otherwise) {
+    const auto found = call.with.find(name);
+    if (found == call.with.end()) {
+        return otherwise;
+    }
+    if (found->second.kind() == Value::Kind::duration) {
+        return found->second.as_duration();
+    }
+    if (const auto parsed = parse_duration(found->second.to_text())) {
+        return *parsed;
+    }
+    throw Error(call.id + ": " + std::string(name) + " is not a length of time such as `30s`");
+}
+
+std::vector<std::string> list_arg(const StepCall& call, std::string_view name) {
+    std::vector<std::string> list;
+    const auto found = call.with.find(name);
+    if (found == call.with.end()) {
+        return list;
+    }
+    if (found->second.kind() != Value::Kind::list) {
+        throw Error(call.id + ": " + std::string(name) + " is " +
+                    std::string(found->second.kind_name()) + ", not a list");
+    }
+    for (const Value& element : found->second.as_list()) {
+        if (element.tainted()) {
+            throw Error(call.id + ": " + std::string(name) + " holds a secret",
+                        "Pass secrets by `env` or `stdin`: a command line is public on its host.");
+        }
+        list.push_back(element.to_text());
+    }
+    return list;
+}
+
+}  // namespace lockstep

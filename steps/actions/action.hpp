@@ -1,0 +1,82 @@
+#pragma once
+
+#include "base/clock.hpp"
+#include "base/deadline.hpp"
+#include "engine/step_runner.hpp"
+#include "inventory/facts.hpp"
+#include "inventory/inventory.hpp"
+#include "steps/observation/links.hpp"
+#include "steps/observation/observer.hpp"
+
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+namespace lockstep {
+
+/// What an action has at hand while it looks or acts. One per running step.
+struct ActionContext {
+    Links& links;
+    Observer& observer;
+    Clock& clock;
+    const Cluster& cluster;
+    ClusterFacts facts;  ///< as known when the step started; the action may refresh them
+    std::stop_token stop;
+    Deadline deadline;
+
+    [[nodiscard]] const MemberFacts& member(const StepCall& call) const;
+
+    /// A script as root on the member. A status other than 0 is a result, not an exception.
+    CommandResult ssh(const MemberFacts& member, const std::string& script);
+    CommandResult ssh(const MemberFacts& member, const RemoteCommand& command);
+    /// A request to the member's own REST API.
+    HttpResponse rest(const MemberFacts& member, const HttpRequest& request);
+    SqlResult sql(const MemberFacts& member, const SqlStatement& statement);
+
+    /// Reads the cluster again: quick facts, or all.
+    void refresh(Depth depth);
+};
+
+/// What a step does. Stateless: one object serves every step that uses it, from any thread.
+/// preview() and run() render commands by the same functions: the preview is the run.
+class Action {
+  public:
+    virtual ~Action() = default;
+
+    /// Looks at what the facts do not hold; changes nothing.
+    [[nodiscard]] virtual nlohmann::json probe(const StepCall& call, ActionContext& context) const;
+
+    [[nodiscard]] virtual Preview preview(const StepCall& call,
+                                          const ClusterFacts& facts,
+                                          const Cluster& cluster) const = 0;
+
+    /// Acts, and says what came of it. A TransportError that leaves it is judged by the caller:
+    /// unreachable when nothing was sent, else in doubt if the action changes something.
+    [[nodiscard]] virtual StepResult run(const StepCall& call, ActionContext& context) const = 0;
+};
+
+/// The findings with which a preview refuses when the member cannot be worked on over SSH, over its
+/// REST API, or by SQL.
+[[nodiscard]] std::vector<Finding> refuse_unless_reachable(const MemberFacts* member,
+                                                           const std::string& name,
+                                                           bool needs_ssh,
+                                                           bool needs_api,
+                                                           bool needs_sql);
+
+/// The last lines of a command's output, for the summary: stderr, or stdout when that is empty.
+[[nodiscard]] std::vector<std::string> last_lines(const CommandResult& result,
+                                                  std::size_t count = 8);
+
+/// Typed access to `with:`, with the schema's defaults applied by the caller.
+[[nodiscard]] std::string text_arg(const StepCall& call,
+                                   std::string_view name,
+                                   std::string otherwise = {});
+[[nodiscard]] bool bool_arg(const StepCall& call, std::string_view name, bool otherwise);
+[[nodiscard]] std::chrono::milliseconds duration_arg(const StepCall& call,
+                                                     std::string_view name,
+                                                     std::chrono::milliseconds otherwise);
+[[nodiscard]] std::vector<std::string> list_arg(const StepCall& call, std::string_view name);
+
+}  // namespace lockstep

@@ -1,0 +1,56 @@
+#include "steps/actions/daemon.hpp"
+
+#include "base/error.hpp"
+#include "base/package_version.hpp"
+#include "base/shell_quote.hpp"
+
+namespace lockstep {
+
+std::string upstream_of(const std::string& package_version) {
+    try {
+        return PackageVersion(package_version).upstream();
+    } catch (const Error&) {
+        return {};
+    }
+}
+
+DaemonState daemon_state(const MemberFacts& member) {
+    const std::string installed = upstream_of(member.patroni.installed);
+    const std::string& running = member.patroni.running;
+    if (!running.empty() && !installed.empty() && running != installed) {
+        return DaemonState::outdated;
+    }
+    if (!member.unit) {
+        return DaemonState::unknown;
+    }
+    if (member.unit->active_state != "active") {
+        return DaemonState::outdated;
+    }
+    if (member.unit->started_at == 0 || member.unit->package_changed_at == 0) {
+        return running.empty() || installed.empty() ? DaemonState::unknown : DaemonState::current;
+    }
+    return member.unit->started_at < member.unit->package_changed_at ? DaemonState::outdated
+                                                                     : DaemonState::current;
+}
+
+std::vector<Finding> refuse_unless_paused(const MemberFacts& member) {
+    if (member.paused) {
+        return {};
+    }
+    return {{.id = "patroni.not_paused",
+             .severity = Severity::critical,
+             .member = member.name,
+             .subject = "patroni.pause",
+             .message = member.name + " is not paused: stopping its Patroni would stop PostgreSQL",
+             .remedy = "Put `uses: patroni.pause` in front of this step.",
+             .source = {}}};
+}
+
+std::string unit_report(const std::string& unit) {
+    const std::string show = "systemctl show -- " + shell_quote(unit);
+    return "show() { LC_ALL=C TZ=UTC " + show + " | sed -n \"s/^$1=//p\"; }\n" +
+           "printf 'state=%s\\npid=%s\\n' \"$(show ActiveState)\" \"$(show MainPID)\"\n"
+           "printf 'started=%s\\n' \"$(date -d \"$(show ExecMainStartTimestamp)\" +%s)\"\n";
+}
+
+}  // namespace lockstep

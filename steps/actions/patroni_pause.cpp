@@ -1,0 +1,317 @@
+#include "base/error.hpp"
+#include "base/units.hpp"
+#include "steps/actions/patroni_requests.hpp"
+#include "steps/catalog.hpp"
+
+#include <algorithm>
+
+namespace lockstep {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto k_poll = 50ms;
+constexpr auto k_default_wait = 60s;
+constexpr int k_conflict_attempts = 10;
+
+bool ours(const StepCall& call) {
+    return std::ranges::find(call.open_temporaries, "patroni.pause") != call.open_temporaries.end();
+}
+
+HttpRequest set_pause(bool paused) {
+    return {.method = "PATCH",
+            .url = "/config",
+            .headers = {{"Content-Type", "application/json"}},
+            .body = paused ? R"({"pause": true})" : R"({"pause": null})"};
+}
+
+Operation as_operation(const ClusterFacts& facts, bool paused) {
+    const HttpRequest request = set_pause(paused);
+    const MemberFacts* leader = facts.leader_member();
+    return {
+        Operation::Kind::http,
+        "PATCH " + (leader == nullptr ? "" : leader->api_url) + request.url + " " + *request.body};
+}
+
+Finding finding(std::string id, std::string message, std::string remedy) {
+    return {.id = std::move(id),
+            .severity = Severity::critical,
+            .member = {},
+            .subject = "patroni.pause",
+            .message = std::move(message),
+            .remedy = std::move(remedy),
+            .source = {}};
+}
+
+std::vector<Finding> write_refusals(const ClusterFacts& facts) {
+    std::vector<Finding> refused;
+    for (const MemberFacts& member : facts.members) {
+        const auto found = refuse_unless_reachable(&member, member.name, false, true, false);
+        refused.insert(refused.end(), found.begin(), found.end());
+    }
+    if (facts.patroni_write_refused) {
+        refused.push_back(
+            finding("patroni.write_refused",
+                    "the REST API does not accept changes from us: " + facts.patroni_write_error,
+                    "Check `patroni.username` and `patroni.password` of the "
+                    "inventory, and `restapi.allowlist` of Patroni."));
+    }
+    if (facts.leader.empty()) {
+        refused.push_back(finding("cluster.no_leader",
+                                  "nobody holds the leader lock",
+                                  "Find out why with `lockstep check` first."));
+    }
+    return refused;
+}
+
+/// What each member says of itself, asked of `/patroni` alone: since Patroni 3.0.3 a `GET /cluster`
+/// refreshes the very cache that `pause` is read from (#2628), and would make a member say "paused"
+/// before its HA loop has seen it.
+std::vector<MemberStatus> statuses(ActionContext& context) {
+    return ask_members(context);
+}
+
+void send(ActionContext& context, bool paused) {
+    const MemberFacts* leader = context.facts.leader_member();
+    if (leader == nullptr) {
+        throw TransportError(TransportError::Kind::connect, "nobody holds the leader lock");
+    }
+    HttpResponse response = context.rest(*leader, set_pause(paused));
+    // 409: somebody else wrote the configuration at the same moment, which a healthy cluster does
+    // by itself now and then (seen with 4.1.5). Nothing was written: once more is safe.
+    for (int attempt = 1; response.status == 409 && attempt < k_conflict_attempts; ++attempt) {
+        context.clock.sleep_for(k_poll, context.stop);
+        response = context.rest(*leader, set_pause(paused));
+    }
+    if (!response.ok()) {
+        throw Error("PATCH /config on " + leader->name + " was refused with status " +
+                        std::to_string(response.status) + ": " + response.body.substr(0, 200),
+                    response.status == 401 || response.status == 403
+                        ? "Check `patroni.username` and `patroni.password` of the inventory, and "
+                          "`restapi.allowlist` of Patroni."
+                        : "");
+    }
+}
+
+std::chrono::milliseconds patience(const StepCall& call) {
+    return call.timeout.count() > 0 ? call.timeout : k_default_wait;
+}
+
+class PatroniPause final : public Action {
+  public:
+    Preview preview(const StepCall& call,
+                    const ClusterFacts& facts,
+                    const Cluster& /*cluster*/) const override {
+        Preview preview;
+        if (facts.paused && ours(call)) {
+            preview.verdict = Verdict::wont;
+            preview.because = "it is paused by this run";
+            return preview;
+        }
+        preview.blocked_by = write_refusals(facts);
+        if (facts.paused) {
+            preview.blocked_by.push_back(
+                finding("cluster.paused",
+                        "the cluster is already paused, by somebody else",
+                        "Find out who paused it and why. If nobody needs it any more: "
+                        "`patronictl resume`."));
+        }
+        preview.because = "PostgreSQL must keep running while Patroni is restarted";
+        preview.operations.push_back(as_operation(facts, true));
+        preview.undo.push_back(as_operation(facts, false));
+        preview.notes.emplace_back("no automatic failover while paused");
+        preview.effect = [](ClusterFacts& later) {
+            later.paused = true;
+            for (MemberFacts& member : later.members) {
+                member.paused = true;
+            }
+        };
+        return preview;
+    }
+
+    StepResult run(const StepCall& call, ActionContext& context) const override {
+        // A member that answered "not paused" just before and "paused" after the request has read
+        // the new configuration in between. That is what counts: the answer to the PATCH only says
+        // that it is written (#349), and `patronictl pause --wait` does not see a dead member.
+        for (const MemberStatus& status : statuses(context)) {
+            if (!status.error.empty()) {
+                return {.outcome = StepOutcome::failed,
+                        .message = status.member + " does not answer: " + status.error,
+                        .hint = "Nothing was changed: it is not paused."};
+            }
+            if (status.paused) {
+                return {.outcome = StepOutcome::failed,
+                        .message = status.member + " says that it is paused already",
+                        .hint = "Somebody else paused the cluster a moment ago."};
+            }
+        }
+        const auto begun = context.clock.steady_now();
+        send(context, true);
+        std::string missing;
+        while (context.clock.steady_now() - begun < patience(call)) {
+            missing.clear();
+            for (const MemberStatus& status : statuses(context)) {
+                if (!status.paused) {
+                    missing += (missing.empty() ? "" : ", ") + status.member;
+                }
+            }
+            if (missing.empty()) {
+                StepResult result;
+                result.message =
+                    "every member says so, after " +
+                    format_duration(std::chrono::duration_cast<std::chrono::milliseconds>(
+                        context.clock.steady_now() - begun));
+                result.learned = [](ClusterFacts& facts) { facts.paused = true; };
+                return result;
+            }
+            if (!context.clock.sleep_for(k_poll, context.stop)) {
+                break;
+            }
+        }
+        return {.outcome = StepOutcome::failed,
+                .message = "the pause did not reach " + missing,
+                .hint =
+                    "The HA loop of that member may hang: look at its log. Its daemon must "
+                    "not be restarted before it is paused."};
+    }
+};
+
+class PatroniResume final : public Action {
+  public:
+    Preview preview(const StepCall& call,
+                    const ClusterFacts& facts,
+                    const Cluster& /*cluster*/) const override {
+        Preview preview;
+        if (!facts.paused) {
+            preview.verdict = Verdict::wont;
+            preview.because = "it is not paused";
+            return preview;
+        }
+        if (!ours(call)) {
+            preview.blocked_by.push_back(
+                finding("cluster.paused",
+                        "the cluster was paused by somebody else: it is not ours to resume",
+                        "Find out who paused it and why, then `patronictl resume`."));
+        }
+        preview.because = "when every daemon is up, the lock is held and there is one primary";
+        preview.operations.push_back(as_operation(facts, false));
+        preview.undo.push_back(as_operation(facts, true));
+        preview.effect = [](ClusterFacts& later) {
+            later.paused = false;
+            for (MemberFacts& member : later.members) {
+                member.paused = false;
+            }
+        };
+        return preview;
+    }
+
+    StepResult run(const StepCall& call, ActionContext& context) const override {
+        const auto begun = context.clock.steady_now();
+        std::string unsafe = "nothing was observed yet";
+        while (!unsafe.empty()) {
+            unsafe = look(context);
+            if (!unsafe.empty() && (context.clock.steady_now() - begun >= patience(call) ||
+                                    !context.clock.sleep_for(k_poll, context.stop))) {
+                return {.outcome = StepOutcome::failed,
+                        .message = "left paused, because resuming is not safe: " + unsafe,
+                        .hint =
+                            "PostgreSQL keeps running, but nothing fails over. Bring the "
+                            "Patroni daemon back first: resuming without the lock holder's "
+                            "daemon promotes a replica beside the old primary, and its "
+                            "commits are lost. Then `patronictl resume`."};
+            }
+        }
+        if (!context.facts.paused) {
+            return {.outcome = StepOutcome::already_done, .message = "it is not paused any more"};
+        }
+        send(context, false);
+        return confirm(call, context);
+    }
+
+  private:
+    /// Why it is not safe to resume; empty: it is.
+    static std::string look(ActionContext& context) {
+        try {
+            context.refresh(Depth::quick);
+        } catch (const TransportError& error) {
+            if (error.kind() == TransportError::Kind::cancelled) {
+                throw;
+            }
+            return error.what();
+        }
+        return unsafe_to_resume(context.facts);
+    }
+
+    static StepResult confirm(const StepCall& call, ActionContext& context) {
+        const auto begun = context.clock.steady_now();
+        std::string missing;
+        while (context.clock.steady_now() - begun < patience(call)) {
+            missing.clear();
+            for (const MemberStatus& status : statuses(context)) {
+                if (status.paused || !status.error.empty()) {
+                    missing += (missing.empty() ? "" : ", ") + status.member;
+                }
+            }
+            if (missing.empty()) {
+                StepResult result;
+                result.message = "every member says so";
+                result.learned = [](ClusterFacts& facts) {
+                    facts.paused = false;
+                    for (MemberFacts& member : facts.members) {
+                        member.paused = false;
+                    }
+                };
+                return result;
+            }
+            if (!context.clock.sleep_for(k_poll, context.stop)) {
+                break;
+            }
+        }
+        return {.outcome = StepOutcome::in_doubt,
+                .message = "resumed, but not confirmed by " + missing,
+                .hint = "Look at it with `lockstep check`."};
+    }
+};
+
+}  // namespace
+
+std::string unsafe_to_resume(const ClusterFacts& facts) {
+    if (facts.leader.empty()) {
+        return "nobody holds the leader lock";
+    }
+    int primaries = 0;
+    for (const MemberFacts& member : facts.members) {
+        if (!member.api.ok()) {
+            return "the Patroni of " + member.name + " does not answer";
+        }
+        if (member.state != "running" && member.state != "streaming" &&
+            member.state != "in archive recovery") {
+            return "PostgreSQL on " + member.name + " is " +
+                   (member.state.empty() ? "in an unknown state" : member.state);
+        }
+        if (member.cluster_unlocked) {
+            return member.name + " sees no leader lock";
+        }
+        primaries += member.in_recovery ? 0 : 1;
+    }
+    const MemberFacts* leader = facts.leader_member();
+    if (leader == nullptr) {
+        return facts.leader + " holds the leader lock and is not among the members";
+    }
+    const bool standby_cluster = leader->role == "standby_leader";
+    if (primaries != (standby_cluster ? 0 : 1)) {
+        return std::to_string(primaries) + " members run as primary";
+    }
+    return {};
+}
+
+std::unique_ptr<Action> make_patroni_pause() {
+    return std::make_unique<PatroniPause>();
+}
+
+std::unique_ptr<Action> make_patroni_resume() {
+    return std::make_unique<PatroniResume>();
+}
+
+}  // namespace lockstep

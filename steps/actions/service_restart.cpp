@@ -1,0 +1,122 @@
+#include "base/shell_quote.hpp"
+#include "steps/actions/daemon.hpp"
+#include "steps/actions/patroni_requests.hpp"
+#include "steps/actions/report_lines.hpp"
+#include "steps/catalog.hpp"
+
+namespace lockstep {
+
+namespace {
+
+std::string restart_command(const std::string& service) {
+    return "systemctl restart -- " + shell_quote(service);
+}
+
+bool is_patroni(const StepCall& call, const Cluster& cluster) {
+    return text_arg(call, "service") == cluster.patroni_service;
+}
+
+class ServiceRestart final : public Action {
+  public:
+    Preview preview(const StepCall& call,
+                    const ClusterFacts& facts,
+                    const Cluster& cluster) const override {
+        Preview preview;
+        const MemberFacts* member = facts.find(call.member);
+        preview.blocked_by = refuse_unless_reachable(member, call.member, true, false, false);
+        if (!preview.blocked_by.empty()) {
+            preview.verdict = Verdict::may;
+            preview.because = "the member could not be asked";
+            return preview;
+        }
+        preview.because = "always";
+        if (is_patroni(call, cluster) && !bool_arg(call, "always", false)) {
+            judge_daemon(*member, preview);
+            if (preview.verdict == Verdict::wont) {
+                return preview;
+            }
+        }
+        if (is_patroni(call, cluster)) {
+            preview.blocked_by = refuse_unless_paused(*member);
+        }
+        preview.operations.push_back(
+            {Operation::Kind::ssh, restart_command(text_arg(call, "service"))});
+        preview.effect = [name = call.member](ClusterFacts& later) {
+            if (MemberFacts* changed = later.find(name)) {
+                changed->patroni.running = upstream_of(changed->patroni.installed);
+            }
+        };
+        return preview;
+    }
+
+    StepResult run(const StepCall& call, ActionContext& context) const override {
+        const MemberFacts& member = context.member(call);
+        const std::string service = text_arg(call, "service");
+        if (is_patroni(call, context.cluster)) {
+            // Once more, at the last moment: somebody may have resumed the cluster meanwhile. A
+            // daemon that does not answer cannot stop a PostgreSQL either: that one is restarted.
+            const MemberStatus status = ask_member(context, member);
+            if (status.error.empty() && !status.paused) {
+                return {.outcome = StepOutcome::failed,
+                        .message = member.name +
+                                   " is not paused any more: its Patroni was not "
+                                   "restarted, for that would stop PostgreSQL",
+                        .hint = "Somebody resumed the cluster meanwhile."};
+            }
+        }
+        const CommandResult done = context.ssh(
+            member,
+            restart_command(service) + " </dev/null\nstatus=$?\n" + unit_report(service) +
+                "[ \"$status\" -eq 0 ] || journalctl -q --no-pager -n 8 -o cat -u " +
+                shell_quote(service) + " >&2\nexit \"$status\"\n");
+        const ReportLines lines(done.out);
+        StepResult result;
+        if (is_patroni(call, context.cluster)) {
+            result.learned = [name = call.member, lines](ClusterFacts& facts) {
+                MemberFacts* changed = facts.find(name);
+                if (changed != nullptr && changed->unit) {
+                    changed->unit->active_state = lines.last("state");
+                    changed->unit->main_pid = lines.number("pid");
+                    changed->unit->started_at = lines.number("started");
+                }
+            };
+        }
+        if (!done.ok() || lines.last("state") != "active") {
+            result.outcome = StepOutcome::failed;
+            result.message = service + " is " + lines.last("state") + " after the restart";
+            result.hint = "See `journalctl -u " + service + "` on the member.";
+            result.last_lines = last_lines(done);
+            return result;
+        }
+        result.message = "runs as pid " + lines.last("pid");
+        return result;
+    }
+
+  private:
+    static void judge_daemon(const MemberFacts& member, Preview& preview) {
+        switch (daemon_state(member)) {
+            case DaemonState::current:
+                preview.verdict = Verdict::wont;
+                preview.because = "it runs what is installed";
+                return;
+            case DaemonState::outdated:
+                preview.because = "it runs " +
+                                  (member.patroni.running.empty() ? std::string("something older")
+                                                                  : member.patroni.running) +
+                                  ", " + member.patroni.installed + " is installed";
+                return;
+            case DaemonState::unknown:
+                preview.verdict = Verdict::may;
+                preview.because = "only if its package does not restart it by itself";
+                return;
+        }
+    }
+};
+
+}  // namespace
+
+std::unique_ptr<Action> make_service_restart() {
+    return std::make_unique<ServiceRestart>();
+}
+
+}  // namespace lockstep

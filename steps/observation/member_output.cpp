@@ -1,0 +1,272 @@
+#include "base/error.hpp"
+#include "steps/observation/member_query.hpp"
+#include "steps/observation/member_script.hpp"
+#include "steps/observation/observed_time.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <sstream>
+#include <string_view>
+
+namespace lockstep {
+
+namespace {
+
+/// One section of the script's output.
+struct Section {
+    std::vector<std::string> lines;
+    std::optional<int> status;  ///< nullopt: the output ended within it
+
+    [[nodiscard]] bool ok() const { return status == 0; }
+};
+
+using Sections = std::map<std::string, Section>;
+
+template <typename Number>
+std::optional<Number> parse_number(std::string_view text) {
+    Number value{};
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc{} || end != text.data() + text.size()) {
+        return std::nullopt;
+    }
+    return value;
+}
+
+std::vector<std::string> words(const std::string& line) {
+    std::istringstream stream(line);
+    std::vector<std::string> found;
+    for (std::string word; stream >> word;) {
+        found.push_back(word);
+    }
+    return found;
+}
+
+// Everything outside of sections (banners of a shell, warnings of sudo) is dropped.
+Sections split(const std::string& output, const std::string& nonce) {
+    const std::string begin = "@" + nonce + " begin ";
+    const std::string end = "@" + nonce + " end ";
+    Sections sections;
+    Section* current = nullptr;
+    std::istringstream stream(output);
+    for (std::string line; std::getline(stream, line);) {
+        if (line.starts_with(begin)) {
+            current = &sections[line.substr(begin.size())];
+        } else if (line.starts_with(end)) {
+            if (current != nullptr) {
+                current->status = parse_number<int>(line.substr(end.size()));
+            }
+            current = nullptr;
+        } else if (current != nullptr && !line.empty()) {
+            current->lines.push_back(line);
+        }
+    }
+    return sections;
+}
+
+// The value behind `key=` on the last line that starts so.
+std::string value_of(const Section& section, std::string_view key) {
+    for (auto line = section.lines.rbegin(); line != section.lines.rend(); ++line) {
+        if (line->starts_with(key) && line->size() > key.size() && (*line)[key.size()] == '=') {
+            return line->substr(key.size() + 1);
+        }
+    }
+    return {};
+}
+
+// Why a section has no result, in one line.
+std::string reason(const Section& section) {
+    if (!section.status) {
+        return "the output ended before its end";
+    }
+    for (const std::string& line : section.lines) {
+        if (!line.starts_with("package=") && !line.starts_with("changed=")) {
+            return line;
+        }
+    }
+    return "it ended with exit status " + std::to_string(*section.status);
+}
+
+void read_unit(const Section& section, const std::string& unit, MemberFacts& member) {
+    const std::string loaded = value_of(section, "LoadState");
+    if (!section.ok() || loaded.empty()) {
+        member.unknown["unit"] = reason(section);
+        return;
+    }
+    if (loaded == "not-found") {
+        member.unknown["unit"] = "systemd has no unit " + unit;
+        return;
+    }
+    UnitFacts facts;
+    facts.active_state = value_of(section, "ActiveState");
+    facts.sub_state = value_of(section, "SubState");
+    facts.main_pid = parse_number<std::int64_t>(value_of(section, "MainPID")).value_or(0);
+    if (facts.main_pid > 0) {
+        facts.started_at = systemd_time(value_of(section, "ExecMainStartTimestamp")).value_or(0);
+    }
+    member.unit = facts;
+}
+
+/// `package=NAME STATUS VERSION`, as the script prints it for dpkg and rpm alike.
+struct Package {
+    std::string name;
+    std::string version;
+    std::string problem;
+};
+
+Package read_package(const Section& section) {
+    std::vector<Package> installed;
+    std::string problem;
+    for (const std::string& line : section.lines) {
+        if (!line.starts_with("package=")) {
+            continue;
+        }
+        const std::vector<std::string> parts = words(line.substr(8));
+        if (parts.size() == 3 && parts[1] == "installed") {
+            installed.push_back({parts[0], parts[2], {}});
+        } else if (parts.size() >= 2 && parts[1] != "config-files" && parts[1] != "not-installed") {
+            problem = "the package " + parts[0] + " is " + parts[1];
+        }
+    }
+    if (installed.size() == 1) {
+        return installed.front();
+    }
+    if (installed.size() > 1) {
+        return {{}, {}, "several packages could be it, and no server runs that tells which"};
+    }
+    return {{}, {}, problem.empty() ? reason(section) : problem};
+}
+
+void read_patroni_package(const Section& section, MemberFacts& member) {
+    const Package package = read_package(section);
+    member.patroni.installed = package.version;
+    if (package.version.empty()) {
+        member.unknown["patroni_package"] = package.problem;
+    }
+    if (member.unit) {
+        member.unit->package_changed_at =
+            parse_number<std::int64_t>(value_of(section, "changed")).value_or(0);
+    }
+}
+
+void read_postgres_package(const Section& section, MemberFacts& member) {
+    const Package package = read_package(section);
+    member.postgres.installed = package.version;
+    member.postgres.package = package.name;
+    if (package.version.empty()) {
+        member.unknown["postgres_package"] = package.problem;
+    }
+}
+
+// ` patroni | 4.0.7-3 | http://… Packages` of apt-cache madison, `patroni.noarch 4.0.7-1 repo` of
+// dnf and yum. Newest first in the one, oldest first in the other: who needs an order compares.
+void read_available(const Section& section, const std::string& package, MemberFacts& member) {
+    std::vector<std::string>& versions = member.patroni.available;
+    for (const std::string& line : section.lines) {
+        const std::vector<std::string> parts = words(line);
+        std::string version;
+        if (parts.size() >= 4 && parts[0] == package && parts[1] == "|" && parts[3] == "|") {
+            version = parts[2];
+        } else if (parts.size() == 3 && parts[0].starts_with(package + ".")) {
+            version = parts[1];
+        }
+        if (!version.empty() && std::ranges::find(versions, version) == versions.end()) {
+            versions.push_back(version);
+        }
+    }
+}
+
+// df -P: file system, size, used, available, capacity, mount point, which may hold spaces.
+void read_disk(const Section& section, MemberFacts& member) {
+    for (const std::string& line : section.lines) {
+        const std::vector<std::string> parts = words(line);
+        if (parts.size() < 6 || !parts[4].ends_with('%')) {
+            continue;
+        }
+        const auto total = parse_number<std::int64_t>(parts[1]);
+        const auto available = parse_number<std::int64_t>(parts[3]);
+        if (total && available) {
+            const std::size_t mount = line.find(parts[5], line.find(parts[4]) + parts[4].size());
+            member.disk = DiskFacts{line.substr(mount), *available, *total};
+            return;
+        }
+    }
+    member.unknown["disk"] = reason(section);
+}
+
+void read_sql(const Section& section, MemberFacts& member) {
+    member.sql.asked = true;
+    const auto document = std::ranges::find_if(
+        section.lines, [](const std::string& line) { return line.starts_with("{\""); });
+    if (section.ok() && document != section.lines.end()) {
+        try {
+            read_observation(*document, member);
+            return;
+        } catch (const Error& error) {
+            member.sql.error = error.what();
+        }
+    } else {
+        member.sql.error = section.ok() ? "psql printed no result" : reason(section);
+    }
+    if (member.sql.error.find("may not be used by non-root") != std::string::npos) {
+        member.sql.hint = "Log in as root, set become: sudo, or log in as PostgreSQL's own user.";
+        member.sql.refused = true;
+    } else if (section.status == 127) {
+        member.sql.hint =
+            "Install the PostgreSQL client on the member, or set postgres.via: direct.";
+    }
+}
+
+// What others print may be in any encoding; facts end in JSON, which is UTF-8.
+std::string as_utf8(const std::string& text) {
+    using Json = nlohmann::json;
+    const std::string json = Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
+    return Json::parse(json).get<std::string>();
+}
+
+void explain_no_output(const CommandResult& result, MemberFacts& member) {
+    const std::string line = as_utf8(result.err.substr(0, result.err.find('\n')));
+    member.ssh.error = "the script did not run: " +
+                       (line.empty() ? "exit status " + std::to_string(result.exit_status) : line);
+    if (line.find("sudo") != std::string::npos) {
+        member.ssh.refused = true;
+        member.ssh.hint = "Allow the login to run sudo without a password, or log in as root.";
+    }
+}
+
+}  // namespace
+
+void read_output(const MemberScript& script, const CommandResult& result, MemberFacts& member) {
+    const Sections sections = split(as_utf8(result.out), script.nonce);
+    const auto section = [&](const char* name) -> const Section& {
+        static const Section k_missing;
+        const auto found = sections.find(name);
+        return found == sections.end() ? k_missing : found->second;
+    };
+    member.ssh = Access{};
+    member.ssh.asked = true;
+    if (sections.empty()) {
+        explain_no_output(result, member);
+        return;
+    }
+    const Section& boot = section("boot");
+    if (boot.ok() && !boot.lines.empty()) {
+        member.boot_id = boot.lines.back();
+    }
+    read_unit(section("unit"), script.unit, member);
+    read_patroni_package(section("patroni_package"), member);
+    read_available(section("available"), script.package, member);
+    read_postgres_package(section("postgres_package"), member);
+    read_disk(section("disk"), member);
+    if (!script.os_user.empty()) {
+        read_sql(section("sql"), member);
+    }
+    if (member.postgres.data_directory.empty()) {
+        member.postgres.data_directory = value_of(section("postmaster"), "data");
+    }
+    if (!section("done").ok()) {
+        member.ssh.error = "the output of the observing script was cut off";
+    }
+}
+
+}  // namespace lockstep

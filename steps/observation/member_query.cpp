@@ -1,0 +1,180 @@
+#include "steps/observation/member_query.hpp"
+
+#include "base/error.hpp"
+#include "steps/observation/json_fields.hpp"
+#include "steps/observation/observed_time.hpp"
+#include "steps/observation/patroni_api.hpp"
+
+#include <algorithm>
+
+namespace lockstep {
+
+namespace {
+
+using Json = nlohmann::json;
+using json_fields::at;
+using json_fields::flag;
+using json_fields::integer;
+using json_fields::text;
+
+std::optional<Lsn> lsn_at(const Json& object, const char* key) {
+    return parse_lsn(text(object, key));
+}
+
+// A setting as pg_settings has it: the number, and the unit that it counts.
+std::optional<std::int64_t> setting(const Json& settings, const char* name) {
+    const Json& row = at(settings, name);
+    if (!row.is_array() || row.size() != 2 || !row[0].is_string()) {
+        return std::nullopt;
+    }
+    const std::string unit = row[1].is_string() ? row[1].get<std::string>() : std::string();
+    std::int64_t number = 0;
+    try {
+        number = std::stoll(row[0].get<std::string>());
+    } catch (const std::exception&) {
+        return std::nullopt;
+    }
+    constexpr std::int64_t k_kib = 1024;
+    if (number < 0) {
+        return number;  // -1 is "no limit" whatever the unit
+    }
+    if (unit == "kB") {
+        return number * k_kib;
+    }
+    if (unit == "8kB") {
+        return number * 8 * k_kib;
+    }
+    if (unit == "16MB") {  // the segment, as max_wal_size was counted before PostgreSQL 11
+        return number * 16 * k_kib * k_kib;
+    }
+    if (unit == "MB") {
+        return number * k_kib * k_kib;
+    }
+    return number;
+}
+
+// `00000000000000A3`, the last 16 digits of a segment's name, is its log and its number in that log
+// (PostgreSQL 11 to 18, XLogFromFileName); a log is 4 GiB.
+std::optional<Lsn> segment_start(const std::string& digits, std::int64_t segment_bytes) {
+    if (digits.size() != 16 || segment_bytes <= 0) {
+        return std::nullopt;
+    }
+    const auto as_lsn = parse_lsn(digits.substr(0, 8) + "/" + digits.substr(8));
+    if (!as_lsn) {
+        return std::nullopt;
+    }
+    const Lsn log = *as_lsn >> 32U;
+    const Lsn segment = *as_lsn & 0xFFFFFFFFU;
+    return (log << 32U) + segment * static_cast<Lsn>(segment_bytes);
+}
+
+WalFacts read_wal(const Json& document) {
+    const Json& settings = at(document, "settings");
+    const Json& files = at(document, "wal");
+    WalFacts wal;
+    wal.segment_bytes = setting(settings, "wal_segment_size").value_or(0);
+    wal.bytes = integer(files, "bytes").value_or(0);
+    wal.files = integer(files, "files").value_or(0);
+    wal.oldest = segment_start(text(files, "oldest"), wal.segment_bytes);
+    wal.redo = lsn_at(document, "redo");
+    wal.max_wal_size = setting(settings, "max_wal_size").value_or(0);
+    wal.min_wal_size = setting(settings, "min_wal_size").value_or(0);
+    wal.max_slot_wal_keep_size = setting(settings, "max_slot_wal_keep_size").value_or(-1);
+    wal.archiving_fails = flag(document, "archiving_fails");
+    if (const auto segments = setting(settings, "wal_keep_segments")) {
+        wal.keep_size = *segments * wal.segment_bytes;
+    } else {
+        wal.keep_size = setting(settings, "wal_keep_size").value_or(0);
+    }
+    return wal;
+}
+
+SlotFacts read_slot(const Json& row, std::optional<Lsn> position) {
+    SlotFacts slot;
+    slot.name = text(row, "slot_name");
+    slot.type = text(row, "slot_type");
+    slot.active = flag(row, "active");
+    slot.restart_lsn = lsn_at(row, "restart_lsn");
+    slot.wal_status = text(row, "wal_status");
+    if (slot.restart_lsn && position) {
+        slot.retained_bytes =
+            static_cast<std::int64_t>(*position) - static_cast<std::int64_t>(*slot.restart_lsn);
+    }
+    return slot;
+}
+
+std::vector<SlotFacts> read_slots(const Json& document, std::optional<Lsn> position) {
+    std::vector<SlotFacts> slots;
+    for (const Json& row : at(document, "slots")) {
+        slots.push_back(read_slot(row, position));
+    }
+    std::ranges::sort(slots, {}, &SlotFacts::name);
+    return slots;
+}
+
+}  // namespace
+
+// to_jsonb() of the whole row, because pg_replication_slots has grown columns in 13, 14, 16, 17 and
+// 18. The oldest segment is the smallest by its position alone: after a promotion, recycled files
+// of the old timeline sort before everything else by name, and files recycled for the future are
+// greater by position. The timeline of a standby is its WAL receiver's; pg_control's is that of the
+// last restartpoint.
+const std::string& observation_query() {
+    static const std::string k_query = R"sql(SELECT pg_catalog.jsonb_build_object(
+  'in_recovery', pg_is_in_recovery(),
+  'position', CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,
+  'timeline', CASE WHEN pg_is_in_recovery()
+                   THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver), c.timeline_id)
+                   ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
+  'redo', c.redo_lsn,
+  'system_identifier', (SELECT system_identifier::text FROM pg_control_system()),
+  'server_version', current_setting('server_version_num')::int,
+  'started_at', to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"Z"'),
+  'data_directory', (SELECT setting FROM pg_settings WHERE name = 'data_directory'),
+  'wal', (SELECT jsonb_build_object('files', count(*), 'bytes', coalesce(sum(size), 0),
+                                    'oldest', min(substr(name, 9, 16)))
+            FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'),
+  'archiving_fails', (SELECT current_setting('archive_mode') <> 'off' AND last_failed_time IS NOT NULL
+                             AND last_failed_time > coalesce(last_archived_time, '-infinity')
+                        FROM pg_stat_archiver),
+  'slots', (SELECT coalesce(jsonb_agg(to_jsonb(s)), '[]'::jsonb)
+              FROM pg_replication_slots s WHERE NOT s.temporary),
+  'settings', (SELECT jsonb_object_agg(name, jsonb_build_array(setting, unit)) FROM pg_settings
+                WHERE name IN ('wal_segment_size', 'max_wal_size', 'min_wal_size', 'wal_keep_size',
+                               'wal_keep_segments', 'max_slot_wal_keep_size')))
+FROM pg_control_checkpoint() c)sql";
+    return k_query;
+}
+
+void read_observation(std::string_view document, MemberFacts& member) {
+    const Json body = Json::parse(document, nullptr, false);
+    if (!at(body, "in_recovery").is_boolean() || !at(body, "slots").is_array()) {
+        throw Error("the answer to the observation's query is not its JSON document");
+    }
+    const auto position = lsn_at(body, "position");
+    member.in_recovery = flag(body, "in_recovery");
+    member.wal = read_wal(body);
+    member.slots = read_slots(body, position);
+    member.postgres.data_directory = text(body, "data_directory");
+    // Positions of the REST API were taken at one time on all members: they are better for lags.
+    if (!member.position) {
+        member.position = position;
+    }
+    if (!member.timeline) {
+        if (const auto timeline = integer(body, "timeline")) {
+            member.timeline = static_cast<int>(*timeline);
+        }
+    }
+    if (member.system_identifier.empty()) {
+        member.system_identifier = text(body, "system_identifier");
+    }
+    if (member.postgres.started_at.empty()) {
+        member.postgres.started_at = to_utc(text(body, "started_at"));
+    }
+    if (const auto version = integer(body, "server_version");
+        version && member.postgres.running.empty()) {
+        member.postgres.running = patroni_api::server_version_text(*version);
+    }
+}
+
+}  // namespace lockstep

@@ -1,0 +1,158 @@
+#include "steps/observation/member_script.hpp"
+
+#include "base/shell_quote.hpp"
+#include "steps/observation/member_query.hpp"
+
+#include <array>
+#include <cstdio>
+#include <random>
+
+namespace lockstep {
+
+namespace {
+
+// LC_ALL and TZ make the output of every program the same everywhere; under TZ=UTC systemctl prints
+// times in UTC on every version (its --timestamp=unix is of systemd 251). stderr joins stdout, so
+// that a section that fails carries its reason; the readers skip lines that they do not know.
+constexpr const char* k_prelude = R"sh(exec 2>&1
+export LC_ALL=C TZ=UTC PGCONNECT_TIMEOUT=5 PGAPPNAME=lockstep PGCLIENTENCODING=UTF8
+PATH=$PATH:/usr/sbin:/sbin
+unset PGOPTIONS PGSERVICE PGHOST PGHOSTADDR PGUSER PGDATABASE PGPASSWORD
+cd /
+begin() { printf '\n%s begin %s\n' "$marker" "$1"; }
+end() { printf '\n%s end %s\n' "$marker" "$?"; }
+bounded() { if command -v timeout >/dev/null; then timeout "$@"; else shift; "$@"; fi; }
+)sh";
+
+constexpr const char* k_host = R"sh(
+begin boot
+cat /proc/sys/kernel/random/boot_id
+end
+begin unit
+systemctl show -p LoadState -p ActiveState -p SubState -p MainPID -p ExecMainStartTimestamp -- "$unit"
+end
+)sh";
+
+// A postmaster is the process whose working directory is a data directory with its own pid in
+// postmaster.pid; line 4 of that is the port, line 5 the socket's directory (PostgreSQL 11 to 18,
+// utils/pidfile.h). Builtins only: a busy host has hundreds of backends.
+constexpr const char* k_postmaster = R"sh(
+begin postmaster
+found= socket= data= binary=
+for proc in /proc/[0-9]*; do
+  read -r comm <"$proc/comm" || continue
+  case $comm in postgres|postmaster) ;; *) continue ;; esac
+  [ -r "$proc/cwd/postmaster.pid" ] || continue
+  { read -r its_pid; read -r its_data; read -r its_start; read -r its_port; read -r socket; } \
+    <"$proc/cwd/postmaster.pid"
+  if [ "$its_pid" = "${proc#/proc/}" ] && [ "$its_port" = "$port" ]; then found=$proc; break; fi
+done 2>/dev/null
+if [ -n "$found" ]; then
+  data=$(readlink "$found/cwd") binary=$(readlink "$found/exe")
+  binary=${binary%" (deleted)"}
+  printf 'data=%s\n' "$data"
+else
+  socket=
+  echo "no postmaster that listens on port $port was found"; false
+fi
+end
+)sh";
+
+// dpkg's list of a package's files is rewritten when the package is unpacked. Status and version
+// are from the package database alone: neither needs the network.
+constexpr const char* k_packages = R"sh(
+begin patroni_package
+if command -v dpkg-query >/dev/null; then
+  dpkg-query -W -f 'package=${Package} ${db:Status-Status} ${Version}\n' "$package"
+  result=$?
+  for list in "/var/lib/dpkg/info/$package.list" "/var/lib/dpkg/info/$package":*.list; do
+    [ -e "$list" ] && printf 'changed=%s\n' "$(stat -c %Y "$list")"
+  done
+  (exit "$result")
+elif command -v rpm >/dev/null; then
+  rpm -q --qf 'package=%{NAME} installed %|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\nchanged=%{INSTALLTIME}\n' "$package"
+else
+  echo 'neither dpkg-query nor rpm is there'; false
+fi
+end
+begin available
+if command -v apt-cache >/dev/null; then
+  bounded 20 apt-cache madison "$package"
+elif command -v dnf >/dev/null; then
+  bounded 30 dnf -q -C --showduplicates list "$package"
+elif command -v yum >/dev/null; then
+  bounded 30 yum -q -C --showduplicates list "$package"
+fi
+end
+begin postgres_package
+if command -v dpkg-query >/dev/null; then
+  owner=
+  case $binary in
+    /usr/lib/postgresql/*/bin/postgres)
+      owner=${binary#/usr/lib/postgresql/}; owner=postgresql-${owner%%/*} ;;
+    ?*) owner=$(dpkg-query -S "$binary"); owner=${owner%%:*} ;;
+  esac
+  dpkg-query -W -f 'package=${Package} ${db:Status-Status} ${Version}\n' "${owner:-postgresql-[1-9][0-9]}"
+elif command -v rpm >/dev/null && [ -n "$binary" ]; then
+  rpm -qf --qf 'package=%{NAME} installed %|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\n' "$binary"
+else
+  false
+fi
+end
+begin disk
+if [ -n "$data" ]; then
+  wal=$(readlink -f "$data/pg_wal") && bounded 10 df -PB1 -- "$wal"
+else
+  echo 'the data directory is unknown, because no postmaster was found'; false
+fi
+end
+)sh";
+
+// The psql beside the server: it is there on every packaging, in PATH or not, and it is no wrapper.
+constexpr const char* k_sql = R"sh(
+begin sql
+psql=${binary%/*}/psql
+[ -n "$binary" ] && [ -x "$psql" ] || psql=psql
+if [ "$(id -un)" = "$os_user" ]; then set --; else set -- runuser -u "$os_user" --; fi
+bounded 30 "$@" "$psql" -XAtq -v ON_ERROR_STOP=1 ${socket:+-h "$socket"} -p "$port" -d postgres \
+)sh";
+
+std::string assignment(const char* name, const std::string& value) {
+    return std::string(name) + "=" + shell_quote(value) + "\n";
+}
+
+std::string sql_section(const MemberScript& script) {
+    const std::string end_of_input = "end-" + script.nonce;
+    return std::string(k_sql) + "  <<'" + end_of_input + "'\n" +
+           "BEGIN TRANSACTION READ ONLY;\nSET LOCAL statement_timeout = '10s';\n"
+           "SET LOCAL lock_timeout = '2s';\nSET LOCAL search_path = pg_catalog;\n" +
+           observation_query() + ";\nCOMMIT;\n" + end_of_input + "\nend\n";
+}
+
+}  // namespace
+
+std::string make_nonce() {
+    std::random_device device;
+    std::string nonce;
+    for (int word = 0; word < 4; ++word) {
+        std::array<char, 9> hex{};
+        const int length = std::snprintf(hex.data(), hex.size(), "%08x", device());
+        nonce.append(hex.data(), length > 0 ? 8 : 0);
+    }
+    return nonce;
+}
+
+std::string render(const MemberScript& script) {
+    std::string text = assignment("marker", "@" + script.nonce) + assignment("unit", script.unit) +
+                       assignment("package", script.package) +
+                       assignment("os_user", script.os_user) +
+                       assignment("port", std::to_string(script.port)) + k_prelude + k_host +
+                       k_postmaster + k_packages;
+    if (!script.os_user.empty()) {
+        text += sql_section(script);
+    }
+    // The status of the whole is of no interest: every section has its own.
+    return text + "begin done\nend\nexit 0\n";
+}
+
+}  // namespace lockstep

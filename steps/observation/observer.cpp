@@ -1,0 +1,314 @@
+#include "steps/observation/observer.hpp"
+
+#include "base/error.hpp"
+#include "inventory/diagnosis.hpp"
+#include "steps/observation/discovery.hpp"
+#include "steps/observation/json_fields.hpp"
+#include "steps/observation/member_query.hpp"
+#include "steps/observation/member_script.hpp"
+#include "steps/observation/patroni_api.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
+namespace lockstep {
+
+namespace {
+
+using Json = nlohmann::json;
+
+// Beyond this nobody waits for a REST answer: /patroni is served from memory and one query.
+constexpr std::chrono::seconds k_api_patience{5};
+constexpr std::size_t k_most_threads = 32;
+
+/// Runs `work(0)` to `work(count - 1)` on a bounded number of threads and waits for all.
+template <typename Work>
+void in_parallel(std::size_t count, const Work& work) {
+    std::atomic<std::size_t> next{0};
+    std::vector<std::jthread> threads;
+    for (std::size_t n = 0; n < std::min(count, k_most_threads); ++n) {
+        threads.emplace_back([&] {
+            for (std::size_t task = next++; task < count; task = next++) {
+                work(task);
+            }
+        });
+    }
+}
+
+void note(Access& access, const std::exception& problem) {
+    access.asked = true;
+    access.error = problem.what();
+    if (const auto* error = dynamic_cast<const Error*>(&problem)) {
+        access.hint = error->hint();
+    }
+    if (const auto* error = dynamic_cast<const TransportError*>(&problem)) {
+        access.refused = error->kind() == TransportError::Kind::auth ||
+                         error->kind() == TransportError::Kind::host_key;
+    }
+}
+
+/// Where the REST API of a member is that Patroni does not list: the endpoint on its host.
+std::string guess_api_url(const Cluster& cluster, const std::string& ssh_host) {
+    for (const std::string& endpoint : cluster.patroni.endpoints) {
+        if (!ssh_host.empty() && patroni_api::host_of(endpoint) == ssh_host) {
+            return patroni_api::base_url(endpoint);
+        }
+    }
+    return {};
+}
+
+void add_member(ClusterFacts& facts, const std::string& name, const std::string& api_url) {
+    if (facts.find(name) != nullptr) {
+        return;
+    }
+    MemberFacts member;
+    member.name = name;
+    member.api_url = api_url;
+    member.host = patroni_api::host_of(api_url);
+    member.pg_host = member.host;
+    facts.members.push_back(std::move(member));
+}
+
+/// The members that there are by anybody's word: Patroni's, the inventory's, and those that
+/// answered themselves.
+void collect_members(const Discovery& found, const Cluster& cluster, ClusterFacts& facts) {
+    if (found.cluster) {
+        patroni_api::read_cluster(*found.cluster, facts);
+    }
+    facts.cluster_error = found.cluster_error;
+    if (found.config) {
+        patroni_api::read_config(*found.config, facts);
+    }
+    for (const auto& [url, name] : found.names_of_urls) {
+        // Before Patroni 3.2 a member does not tell its name: an inventory that gives SSH hosts
+        // does.
+        if (!name.empty()) {
+            add_member(facts, name, url);
+        }
+    }
+    for (const MemberSettings& expected : cluster.members) {
+        add_member(facts, expected.name, guess_api_url(cluster, expected.ssh.host));
+    }
+    for (MemberFacts& member : facts.members) {
+        const std::string ssh_host = cluster.ssh_of(member.name).host;
+        if (!ssh_host.empty()) {
+            member.host = ssh_host;
+        }
+        if (member.pg_host.empty()) {
+            member.pg_host = member.host;
+        }
+    }
+    std::ranges::sort(facts.members, {}, &MemberFacts::name);
+}
+
+/// One member's worth of an observation, done by one thread.
+class MemberVisit {
+  public:
+    MemberVisit(const Cluster& cluster, MemberLink& link, MemberFacts& member, std::stop_token stop)
+        : cluster_(cluster), link_(link), member_(member), stop_(std::move(stop)) {}
+
+    /// The body of GET /patroni, null when there was none.
+    Json ask_api(Deadline deadline) {
+        if (member_.api_url.empty()) {
+            member_.api.asked = true;
+            member_.api.error = "Patroni does not list this member";
+            member_.api.hint =
+                "Check that Patroni runs there, and the name under members: in the inventory.";
+            return nullptr;
+        }
+        try {
+            return ask_api_or_throw(deadline.within(k_api_patience));
+        } catch (const std::exception& problem) {
+            note(member_.api, problem);
+        }
+        return nullptr;
+    }
+
+    void ask_host(Deadline deadline) {
+        const bool direct = cluster_.postgres.via == PostgresSettings::Via::direct;
+        const std::lock_guard lock(link_.ssh_use);
+        try {
+            run_script(deadline, !direct);
+        } catch (const std::exception& problem) {
+            note(member_.ssh, problem);
+        }
+        if (direct) {
+            ask_sql(deadline);
+        } else if (!member_.sql.asked) {
+            member_.sql.asked = true;
+            member_.sql.error = "not asked, because SSH did not work";
+        }
+    }
+
+  private:
+    Json ask_api_or_throw(Deadline deadline) {
+        HttpRequest request;
+        request.url = member_.api_url + "/patroni";
+        HttpResponse response;
+        {
+            const std::lock_guard lock(link_.http_use);
+            response = link_.http->send(request, deadline, stop_);
+        }
+        member_.api.asked = true;
+        Json body = Json::parse(response.body, nullptr, false);
+        if (!body.is_object() || json_fields::text(body, "state").empty()) {
+            throw Error("GET " + request.url + " answered HTTP status " +
+                            std::to_string(response.status) + " without Patroni's JSON",
+                        "Check that this is the address of Patroni's REST API.");
+        }
+        const std::string name = json_fields::text(json_fields::at(body, "patroni"), "name");
+        if (!name.empty() && name != member_.name) {
+            throw Error(member_.api_url + " is the REST API of the member " + name,
+                        "Check the address of " + member_.name + ".");
+        }
+        patroni_api::read_status(body, member_);
+        return body;
+    }
+
+    void run_script(Deadline deadline, bool with_sql) {
+        MemberScript script;
+        script.nonce = make_nonce();
+        script.unit = cluster_.patroni_service;
+        script.package = cluster_.patroni_package;
+        script.os_user = with_sql ? cluster_.postgres.os_user : std::string();
+        script.port = member_.pg_port;
+        if (link_.ssh_settings.host.empty()) {
+            throw Error("the host is not known, because Patroni does not list this member",
+                        "Give ssh: {host: …} under members: in the inventory.");
+        }
+        RemoteCommand command;
+        command.script = link_.as_root(render(script));
+        read_output(script, link_.ssh->run(command, deadline, stop_), member_);
+    }
+
+    void ask_sql(Deadline deadline) {
+        member_.sql.asked = true;
+        try {
+            SqlStatement statement;
+            statement.text = observation_query();
+            const SqlResult result = link_.sql->query(statement, deadline, stop_);
+            if (result.rows.size() != 1 || result.rows[0].size() != 1 || !result.rows[0][0]) {
+                throw Error("the observation's query gave no document");
+            }
+            read_observation(*result.rows[0][0], member_);
+        } catch (const std::exception& problem) {
+            note(member_.sql, problem);
+        }
+    }
+
+    const Cluster& cluster_;
+    MemberLink& link_;
+    MemberFacts& member_;
+    std::stop_token stop_;
+};
+
+void refuse_cancelled(const std::stop_token& stop) {
+    if (stop.stop_requested()) {
+        throw TransportError(TransportError::Kind::cancelled, "the observation was cancelled");
+    }
+}
+
+}  // namespace
+
+ClusterFacts Observer::observe(Depth depth,
+                               std::chrono::milliseconds timeout,
+                               std::stop_token stop) {
+    const Cluster& cluster = links_.cluster();
+    ClusterFacts facts;
+    facts.name = cluster.name;
+    const auto patience = std::min<std::chrono::milliseconds>(timeout, 2 * k_api_patience);
+    collect_members(discover(links_, Deadline::after(patience), stop), cluster, facts);
+
+    // Made here and not in the threads: a secret that cannot be resolved is nobody's network
+    // problem.
+    std::vector<MemberLink*> links;
+    for (const MemberFacts& member : facts.members) {
+        links.push_back(&links_.of(member));
+    }
+    facts.observed_at = clock_.wall_now();
+    facts.sampled_at = clock_.steady_now();
+    std::vector<Json> statuses(facts.members.size());
+    in_parallel(facts.members.size(), [&](std::size_t n) {
+        MemberVisit visit(cluster, *links[n], facts.members[n], stop);
+        const Deadline deadline = Deadline::after(timeout);
+        statuses[n] = visit.ask_api(deadline);
+        if (depth == Depth::full) {
+            visit.ask_host(deadline);
+        }
+    });
+    refuse_cancelled(stop);
+    patroni_api::combine(facts, statuses);
+    classify_slots(facts);
+    if (facts.config.is_null()) {
+        facts.paused = facts.paused || std::ranges::any_of(facts.members, &MemberFacts::paused);
+    }
+    return facts;
+}
+
+// The probe goes to every member that answers: each has its own restapi.authentication and
+// allowlist.
+void Observer::probe_write_access(ClusterFacts& facts, std::stop_token stop) {
+    std::vector<std::string> refusals(facts.members.size());
+    std::vector<std::string> problems(facts.members.size());
+    in_parallel(facts.members.size(), [&](std::size_t n) {
+        const MemberFacts& member = facts.members[n];
+        if (!member.api.ok()) {
+            return;
+        }
+        HttpRequest request;
+        request.method = "PATCH";
+        request.url = member.api_url + "/config";
+        request.headers = {{"Content-Type", "application/json"}};
+        request.body = "{}";
+        try {
+            MemberLink& link = links_.of(member);
+            const std::lock_guard lock(link.http_use);
+            const HttpResponse response =
+                link.http->send(request, Deadline::after(k_api_patience), stop);
+            const std::string said =
+                member.name + " answers HTTP status " + std::to_string(response.status);
+            if (response.status == 401 || response.status == 403) {
+                refusals[n] = said + ": " + response.body.substr(0, response.body.find('\n'));
+            } else if (response.status != 400) {
+                problems[n] = said;
+            }
+        } catch (const Error& error) {
+            problems[n] = member.name + ": " + error.what();
+        }
+    });
+    refuse_cancelled(stop);
+    const auto first = [](const std::vector<std::string>& texts) {
+        const auto found =
+            std::ranges::find_if(texts, [](const auto& text) { return !text.empty(); });
+        return found == texts.end() ? std::string() : *found;
+    };
+    facts.patroni_write_error = first(refusals);
+    facts.patroni_write_refused = !facts.patroni_write_error.empty();
+    if (!facts.patroni_write_refused) {
+        facts.patroni_write_error = first(problems);
+    }
+}
+
+void settle_slots(ClusterFacts& facts,
+                  const ClusterFacts* earlier,
+                  Observer& observer,
+                  Clock& clock,
+                  std::stop_token stop) {
+    if (!has_suspicious_slots(facts) || (earlier != nullptr && mark_stuck_slots(facts, *earlier))) {
+        return;
+    }
+    constexpr std::chrono::seconds k_patience{60};
+    const auto due = facts.sampled_at + stuck_interval(facts);
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(due - clock.steady_now());
+    if (left.count() > 0 && !clock.sleep_for(left, stop)) {
+        throw TransportError(TransportError::Kind::cancelled, "the observation was cancelled");
+    }
+    ClusterFacts later = observer.observe(Depth::full, k_patience, stop);
+    later.patroni_write_refused = facts.patroni_write_refused;
+    later.patroni_write_error = facts.patroni_write_error;
+    mark_stuck_slots(later, facts);
+    facts = std::move(later);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,47 @@
+#pragma once
+
+#include "base/clock.hpp"
+#include "inventory/facts.hpp"
+#include "steps/observation/links.hpp"
+
+#include <stop_token>
+
+/// Looking at a cluster without touching it.
+namespace lockstep {
+
+/// How much is asked.
+enum class Depth {
+    quick,  ///< REST alone: roles, versions that run, pause, positions, postmaster start times
+    full,   ///< and one SSH script a member: packages, unit, disk, WAL and slots (by SQL)
+};
+
+class Observer {
+  public:
+    Observer(Links& links, Clock& clock) : links_(links), clock_(clock) {}
+
+    /// Every member, in parallel, each bounded by `timeout`. Members are those that Patroni lists
+    /// and those that the inventory names. A member that does not answer is in the result with its
+    /// Access errors. Throws TransportError only when no endpoint of the cluster answered at all.
+    [[nodiscard]] ClusterFacts observe(Depth depth,
+                                       std::chrono::milliseconds timeout,
+                                       std::stop_token stop);
+
+    /// Whether the REST API accepts changes from us, asked in a way that can change nothing: a
+    /// PATCH of /config with an empty object is 400 after the access check and 401 or 403 before it
+    /// (patroni/api.py, _read_json_content and check_access, 2.1 to 4.1).
+    void probe_write_access(ClusterFacts& facts, std::stop_token stop);
+
+  private:
+    Links& links_;
+    Clock& clock_;
+};
+
+/// `facts` with slots marked stuck. Takes a second sample, three loops after the first, only when a
+/// slot looks suspicious; `earlier` (may be null) spares the wait when it is old enough.
+void settle_slots(ClusterFacts& facts,
+                  const ClusterFacts* earlier,
+                  Observer& observer,
+                  Clock& clock,
+                  std::stop_token stop);
+
+}  // namespace lockstep

@@ -1,0 +1,142 @@
+#include "base/error.hpp"
+#include "engine/journal.hpp"
+
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+namespace lockstep {
+namespace {
+
+class SqliteJournal : public testing::Test {
+  protected:
+    SqliteJournal() {
+        std::string pattern = testing::TempDir() + "lockstep-journal-XXXXXX";
+        folder = mkdtemp(pattern.data());
+    }
+
+    ~SqliteJournal() override { std::filesystem::remove_all(folder); }
+
+    static RunHeader header(const std::string& id) {
+        RunHeader run;
+        run.id = id;
+        run.cluster = "orders";
+        run.runbook = "patroni-upgrade";
+        run.started_at = "2026-11-23T08:00:00.000Z";
+        run.plan = {{"steps", nlohmann::json::array()}};
+        run.inputs = nlohmann::json::object();
+        return run;
+    }
+
+    static JournalRecord note(std::int64_t seq, const std::string& text) {
+        return {seq, "2026-11-23T08:00:01.000Z", RecordKind::note, "a", "n1", {{"message", text}}};
+    }
+
+    void tamper(const std::string& sql) const {
+        sqlite3* db = nullptr;
+        ASSERT_EQ(sqlite3_open((folder + "/journal.db").c_str(), &db), SQLITE_OK);
+        EXPECT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK);
+        sqlite3_close(db);
+    }
+
+    std::string folder;
+};
+
+TEST_F(SqliteJournal, KeepsWhatWasWrittenAcrossAnEnd) {
+    {
+        const auto journal = open_sqlite_journal(folder);
+        journal->create(header("one"));
+        journal->append("one", note(1, "first"));
+        journal->append("one", note(2, "second"));
+    }
+    const auto journal = open_sqlite_journal(folder);
+    const auto records = journal->records("one");
+    ASSERT_EQ(records.size(), 2U);
+    EXPECT_EQ(records[1].payload.at("message"), "second");
+    EXPECT_EQ(records[1].member, "n1");
+    EXPECT_EQ(journal->runs().front().runbook, "patroni-upgrade");
+}
+
+TEST_F(SqliteJournal, IsForItsOwnerAlone) {
+    open_sqlite_journal(folder + "/state");
+
+    struct stat about {};
+
+    ASSERT_EQ(::stat((folder + "/state/journal.db").c_str(), &about), 0);
+    EXPECT_EQ(about.st_mode & 0777U, 0600U);
+    ASSERT_EQ(::stat((folder + "/state").c_str(), &about), 0);
+    EXPECT_EQ(about.st_mode & 0777U, 0700U);
+}
+
+TEST_F(SqliteJournal, FindsARunByTheStartOfItsIdWhenThatIsUnique) {
+    const auto journal = open_sqlite_journal(folder);
+    journal->create(header("20261123-aaaa"));
+    journal->create(header("20261123-bbbb"));
+    EXPECT_EQ(journal->find("20261123-b")->id, "20261123-bbbb");
+    EXPECT_FALSE(journal->find("nope"));
+    EXPECT_THROW((void)journal->find("2026"), UsageError);
+}
+
+TEST_F(SqliteJournal, RefusesARecordThatWasChangedAfterwards) {
+    const auto journal = open_sqlite_journal(folder);
+    journal->create(header("one"));
+    journal->append("one", note(1, "first"));
+    journal->append("one", note(2, "second"));
+    tamper("UPDATE records SET payload = replace(payload, 'first', 'worst')");
+    EXPECT_THROW((void)journal->records("one"), JournalError);
+}
+
+TEST_F(SqliteJournal, RefusesARunWithAMissingRecord) {
+    const auto journal = open_sqlite_journal(folder);
+    journal->create(header("one"));
+    for (int i = 1; i <= 3; ++i) {
+        journal->append("one", note(i, "x"));
+    }
+    tamper("DELETE FROM records WHERE seq = 2");
+    EXPECT_THROW((void)journal->records("one"), JournalError);
+}
+
+TEST_F(SqliteJournal, RefusesAPlanThatWasChangedAfterwards) {
+    const auto journal = open_sqlite_journal(folder);
+    journal->create(header("one"));
+    journal->append("one", note(1, "x"));
+    tamper("UPDATE runs SET plan = '{\"steps\":[1]}'");
+    EXPECT_THROW((void)journal->records("one"), JournalError);
+}
+
+TEST_F(SqliteJournal, RefusesADatabaseOfAnotherProgram) {
+    tamper("CREATE TABLE theirs (x)");
+    EXPECT_THROW(open_sqlite_journal(folder), JournalError);
+}
+
+TEST_F(SqliteJournal, RefusesAFileThatIsNoDatabase) {
+    std::ofstream(folder + "/journal.db")
+        << "these are not the records you are looking for, at all";
+    EXPECT_THROW(open_sqlite_journal(folder), JournalError);
+}
+
+TEST_F(SqliteJournal, RefusesARecordOfARunThatItDoesNotHave) {
+    const auto journal = open_sqlite_journal(folder);
+    EXPECT_ANY_THROW(journal->append("ghost", note(1, "x")));
+}
+
+TEST_F(SqliteJournal, RefusesTheSameRecordTwice) {
+    const auto journal = open_sqlite_journal(folder);
+    journal->create(header("one"));
+    journal->append("one", note(1, "x"));
+    EXPECT_THROW(journal->append("one", note(1, "y")), JournalError);
+}
+
+TEST_F(SqliteJournal, SaysWhenItsFolderCannotBeMade) {
+    std::ofstream(folder + "/file") << "x";
+    EXPECT_THROW(open_sqlite_journal(folder + "/file/state"), JournalError);
+}
+
+}  // namespace
+}  // namespace lockstep
