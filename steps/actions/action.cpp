@@ -3,6 +3,8 @@
 #include "base/error.hpp"
 #include "base/units.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <sstream>
 
@@ -23,11 +25,16 @@ CommandResult ActionContext::ssh(const MemberFacts& member, const std::string& s
 }
 
 CommandResult ActionContext::ssh(const MemberFacts& member, const RemoteCommand& command) {
-    MemberLink& link = links.of(member);
     RemoteCommand as_root = command;
-    as_root.script = link.as_root(command.script);
+    as_root.script = links.of(member).as_root(command.script);
+    return ssh_as_login(member, as_root);
+}
+
+CommandResult ActionContext::ssh_as_login(const MemberFacts& member, const RemoteCommand& command) {
+    MemberLink& link = links.of(member);
     const std::lock_guard lock(link.ssh_use);
-    return link.ssh->run(as_root, deadline, stop);
+    spdlog::debug("ssh {}: {}", member.name, command.script);
+    return link.ssh->run(command, deadline, stop);
 }
 
 HttpResponse ActionContext::rest(const MemberFacts& member, const HttpRequest& request) {
@@ -35,12 +42,14 @@ HttpResponse ActionContext::rest(const MemberFacts& member, const HttpRequest& r
     HttpRequest full = request;
     full.url = member.api_url + request.url;
     const std::lock_guard lock(link.http_use);
+    spdlog::debug("http {}: {} {}", member.name, full.method, full.url);
     return link.http->send(full, deadline.within(std::chrono::seconds{10}), stop);
 }
 
 SqlResult ActionContext::sql(const MemberFacts& member, const SqlStatement& statement) {
     MemberLink& link = links.of(member);
     const std::lock_guard lock(link.ssh_use);
+    spdlog::debug("sql {}: {}", member.name, statement.text);
     return link.sql->query(statement, deadline, stop);
 }
 

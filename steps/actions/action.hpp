@@ -31,6 +31,8 @@ struct ActionContext {
     /// A script as root on the member. A status other than 0 is a result, not an exception.
     CommandResult ssh(const MemberFacts& member, const std::string& script);
     CommandResult ssh(const MemberFacts& member, const RemoteCommand& command);
+    /// The same as the user who logs in.
+    CommandResult ssh_as_login(const MemberFacts& member, const RemoteCommand& command);
     /// A request to the member's own REST API.
     HttpResponse rest(const MemberFacts& member, const HttpRequest& request);
     SqlResult sql(const MemberFacts& member, const SqlStatement& statement);

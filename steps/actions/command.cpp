@@ -79,7 +79,10 @@ class SshRun final : public Action {
     StepResult run(const StepCall& call, ActionContext& context) const override {
         RemoteCommand command{.script = remote_script(call),
                               .stdin_data = secret_or_text(call, "stdin")};
-        return judge(context.ssh(context.member(call), command), call);
+        const MemberFacts& member = context.member(call);
+        return judge(bool_arg(call, "become", true) ? context.ssh(member, command)
+                                                    : context.ssh_as_login(member, command),
+                     call);
     }
 };
 
