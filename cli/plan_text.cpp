@@ -95,6 +95,13 @@ std::string plan_text(const Plan& plan, const Terminal& terminal) {
     if (!inputs.empty()) {
         text += "      inputs  " + wrap(inputs, 14) + "\n";
     }
+    std::string guards;
+    for (const GuardSpec& guard : plan.runbook->guards) {
+        guards += (guards.empty() ? "" : ", ") + guard.name;
+    }
+    if (!guards.empty()) {
+        text += "      guards  " + wrap(guards, 14) + "\n";
+    }
     text += "      hash    " + plan.hash.substr(0, 16) + "\n\n";
     std::size_t width = 0;
     for (const PlannedStep& step : plan.steps) {

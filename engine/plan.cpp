@@ -95,6 +95,10 @@ nlohmann::json Plan::to_json() const {
             {"point_of_no_return", false},
         });
     }
+    nlohmann::json guards = nlohmann::json::array();
+    for (const GuardSpec& guard : runbook->guards) {
+        guards.push_back(guard.name);
+    }
     return {
         {"plan_hash", hash},
         {"runbook", runbook->name},
@@ -106,6 +110,8 @@ nlohmann::json Plan::to_json() const {
         {"findings", lockstep::to_json(findings)},
         {"verdict", ready() ? "ready" : "blocked"},
         {"blocked_by", lockstep::to_json(blocked_by)},
+        {"heals", runbook->heals},
+        {"guards", guards},
         {"steps", planned},
     };
 }

@@ -160,7 +160,11 @@ StepResult LiveRunner::perform(Task& task) {
 }
 
 void LiveRunner::start_write_probe(const ProbeSettings& settings, const ClusterFacts& facts) {
-    write_probe_ = std::make_unique<WriteProbe>(settings, facts, links_);
+    const MemberFacts* leader = facts.leader_member();
+    if (leader == nullptr || leader->in_recovery) {
+        return;  // a standby cluster takes no writes: there is nothing to measure
+    }
+    write_probe_ = std::make_unique<WriteProbe>(settings, *leader, links_);
 }
 
 std::optional<ProbeReport> LiveRunner::write_probe() {

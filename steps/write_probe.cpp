@@ -23,11 +23,8 @@ constexpr auto k_longest = 12h;
 
 }  // namespace
 
-WriteProbe::WriteProbe(const ProbeSettings& settings, const ClusterFacts& facts, Links& links)
-    : settings_(settings), links_(links) {
-    if (const MemberFacts* leader = facts.leader_member()) {
-        leader_ = *leader;
-    }
+WriteProbe::WriteProbe(const ProbeSettings& settings, const MemberFacts& leader, Links& links)
+    : settings_(settings), leader_(leader), links_(links) {
     thread_ = std::jthread([this](std::stop_token stop) {
         try {
             settings_.over_ssh ? run_over_ssh(std::move(stop)) : run_from_here(std::move(stop));

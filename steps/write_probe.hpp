@@ -15,8 +15,8 @@ namespace lockstep {
 /// Has a connection of its own; times are the server's, so a slow network is no gap.
 class WriteProbe {
   public:
-    /// Starts at once, on the leader of `facts`.
-    WriteProbe(const ProbeSettings& settings, const ClusterFacts& facts, Links& links);
+    /// Starts at once.
+    WriteProbe(const ProbeSettings& settings, const MemberFacts& leader, Links& links);
     WriteProbe(const WriteProbe&) = delete;
     WriteProbe& operator=(const WriteProbe&) = delete;
     ~WriteProbe();
