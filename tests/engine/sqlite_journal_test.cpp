@@ -64,7 +64,7 @@ TEST_F(SqliteJournal, KeepsWhatWasWrittenAcrossAnEnd) {
 }
 
 TEST_F(SqliteJournal, IsForItsOwnerAlone) {
-    open_sqlite_journal(folder + "/state");
+    (void)open_sqlite_journal(folder + "/state");
 
     struct stat about {};
 
@@ -112,13 +112,13 @@ TEST_F(SqliteJournal, RefusesAPlanThatWasChangedAfterwards) {
 
 TEST_F(SqliteJournal, RefusesADatabaseOfAnotherProgram) {
     tamper("CREATE TABLE theirs (x)");
-    EXPECT_THROW(open_sqlite_journal(folder), JournalError);
+    EXPECT_THROW((void)open_sqlite_journal(folder), JournalError);
 }
 
 TEST_F(SqliteJournal, RefusesAFileThatIsNoDatabase) {
     std::ofstream(folder + "/journal.db")
         << "these are not the records you are looking for, at all";
-    EXPECT_THROW(open_sqlite_journal(folder), JournalError);
+    EXPECT_THROW((void)open_sqlite_journal(folder), JournalError);
 }
 
 TEST_F(SqliteJournal, RefusesARecordOfARunThatItDoesNotHave) {
@@ -135,7 +135,7 @@ TEST_F(SqliteJournal, RefusesTheSameRecordTwice) {
 
 TEST_F(SqliteJournal, SaysWhenItsFolderCannotBeMade) {
     std::ofstream(folder + "/file") << "x";
-    EXPECT_THROW(open_sqlite_journal(folder + "/file/state"), JournalError);
+    EXPECT_THROW((void)open_sqlite_journal(folder + "/file/state"), JournalError);
 }
 
 }  // namespace

@@ -61,8 +61,8 @@ def cluster():
     return json.loads(lab("rest", "n1", "GET", "/cluster"))
 
 
-def config():
-    return json.loads(lab("rest", "n1", "GET", "/config"))
+def config(member="n1"):
+    return json.loads(lab("rest", member, "GET", "/config"))
 
 
 def leader():

@@ -28,6 +28,8 @@ class MainJob(LiveTest):
         self.assertEqual(result.json["state"], "succeeded")
         self.assertEqual(result.json["measured"]["postgres_restarts"], 0)
         self.assertGreater(result.json["measured"]["paused_ms"], 0)
+        self.assertEqual(result.json["measured"]["client_errors"], 0, str(result))
+        self.assertLess(result.json["measured"]["write_gap_ms"], 1000, str(result))
         return result
 
     def assert_nothing_to_do(self, version):
