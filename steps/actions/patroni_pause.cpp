@@ -303,6 +303,9 @@ std::string unsafe_to_resume(const ClusterFacts& facts) {
     if (primaries != (standby_cluster ? 0 : 1)) {
         return std::to_string(primaries) + " members run as primary";
     }
+    if (!standby_cluster && leader->in_recovery) {
+        return leader->name + " holds the leader lock and does not run as primary";
+    }
     return {};
 }
 
