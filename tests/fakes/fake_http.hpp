@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -28,6 +29,15 @@ class FakeHttp {
     void fail(const std::string& request, TransportError::Kind kind, const std::string& message) {
         const std::lock_guard lock(mutex_);
         answers_.insert_or_assign(request, TransportError(kind, message));
+    }
+
+    /// An answer that depends on what came before. It may throw a TransportError. It is called one
+    /// at a time, so its state needs no lock; it must not ask this object anything.
+    using Server = std::function<HttpResponse(const HttpRequest&)>;
+
+    void compute(const std::string& request, Server server) {
+        const std::lock_guard lock(mutex_);
+        answers_.insert_or_assign(request, std::move(server));
     }
 
     [[nodiscard]] std::vector<HttpRequest> seen() {
@@ -64,11 +74,14 @@ class FakeHttp {
         if (const auto* error = std::get_if<TransportError>(&found->second)) {
             throw TransportError(*error);
         }
+        if (const auto* server = std::get_if<Server>(&found->second)) {
+            return (*server)(request);
+        }
         return std::get<HttpResponse>(found->second);
     }
 
     std::mutex mutex_;
-    std::map<std::string, std::variant<HttpResponse, TransportError>> answers_;
+    std::map<std::string, std::variant<HttpResponse, TransportError, Server>> answers_;
     std::vector<HttpRequest> seen_;
 };
 
