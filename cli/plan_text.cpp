@@ -72,9 +72,9 @@ std::string decisions_text(const Plan& plan, const Terminal& terminal) {
                    step.uses == "slots.drop" &&
                    step.id.find("[" + finding.subject + "]") != std::string::npos;
         });
-        if (finding.needs_decision && !dropped) {
+        if (finding.needs_decision && !finding.subject.empty() && !dropped) {
             text += "  " + terminal.paint("decide", Tone::warn) + "  " +
-                    wrap(finding.message + " It stays as it is unless you say: --set drop_slots=" +
+                    wrap(finding.message + ". It stays as it is unless you say: --set drop_slots=" +
                              finding.subject,
                          10) +
                     "\n";

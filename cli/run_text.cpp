@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 namespace lockstep {
 
@@ -73,6 +74,40 @@ std::string measured_text(const nlohmann::json& measured) {
     return text;
 }
 
+/// What is certain about a run that succeeded: its guards held, and what it was to heal is gone.
+std::string proven_text(const RunHeader& header, const RunState& state) {
+    std::string text;
+    const auto add = [&](const std::string& part) { text += (text.empty() ? "" : "; ") + part; };
+    if (state.measured().value("postgres_restarts", -1) == 0) {
+        add("PostgreSQL was not restarted on any member");
+    }
+    std::set<std::string> healed;
+    const auto heals = header.plan.value("heals", std::vector<std::string>());
+    for (const nlohmann::json& finding : header.plan.value("findings", nlohmann::json::array())) {
+        const std::string id = finding.value("id", "");
+        if (std::ranges::find(heals, id) != heals.end()) {
+            healed.insert(id);
+        }
+    }
+    std::string guards;
+    for (const std::string& guard : header.plan.value("guards", std::vector<std::string>())) {
+        guards += (guards.empty() ? "" : ", ") + guard;
+    }
+    if (!guards.empty()) {
+        add("held all the way: " + guards);
+    }
+    std::string gone;
+    for (const std::string& id : healed) {
+        const bool open = std::ranges::any_of(
+            state.open_findings(), [&](const std::string& other) { return other == id; });
+        gone += open ? "" : (gone.empty() ? "" : ", ") + id;
+    }
+    if (!gone.empty()) {
+        add("gone: " + gone);
+    }
+    return text;
+}
+
 /// The step that went wrong, with the last words of what it ran.
 std::string failed_steps(const RunState& state, const Terminal& terminal) {
     std::string text;
@@ -106,10 +141,13 @@ std::string summary_text(const RunHeader& header, const RunState& state, const T
             text += row("measured", figures, terminal);
         }
         const int restarts = measured.value("postgres_restarts", 0);
-        text += row("PostgreSQL",
-                    restarts == 0 ? "not restarted on any member"
-                                  : "restarted on " + std::to_string(restarts) + " members",
-                    terminal);
+        if (restarts > 0) {
+            text += row(
+                "PostgreSQL", "restarted on " + std::to_string(restarts) + " members", terminal);
+        }
+    }
+    if (state.phase() == RunPhase::succeeded && state.changed_anything()) {
+        text += row("proven", proven_text(header, state), terminal);
     }
     text += failed_steps(state, terminal);
     for (const std::string& note : state.notes()) {

@@ -152,6 +152,9 @@ void RunState::apply(const JournalRecord& record) {
             return;
         case RecordKind::note:
             notes_.push_back(payload.at("message"));
+            if (payload.contains("finding")) {
+                open_findings_.push_back(payload.at("finding").at("id"));
+            }
             return;
         case RecordKind::run_ended:
             phase_ = parse_phase(payload.at("state").get<std::string>());

@@ -69,6 +69,9 @@ class RunState {
 
     [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
 
+    /// Ids of findings that were still there at the end.
+    [[nodiscard]] const std::vector<std::string>& open_findings() const { return open_findings_; }
+
     [[nodiscard]] const std::string& failure() const { return failure_; }
 
     /// A changing step was started, whatever came of it.
@@ -85,6 +88,7 @@ class RunState {
     std::string ended_at_;
     nlohmann::json measured_;
     std::vector<std::string> notes_;
+    std::vector<std::string> open_findings_;
     std::string failure_;
 };
 

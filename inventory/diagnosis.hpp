@@ -27,7 +27,8 @@ void classify_slots(ClusterFacts& facts);
 [[nodiscard]] std::chrono::milliseconds stuck_interval(const ClusterFacts& facts);
 
 /// Sets `stuck` on the slots of `later` that `earlier` shows unmoved. Needs both samples that far
-/// apart; else it decides nothing and returns false.
+/// apart, or an `earlier` that had decided about every suspicious slot; else it returns false, and
+/// nothing is decided.
 bool mark_stuck_slots(ClusterFacts& later, const ClusterFacts& earlier);
 
 /// Every finding, worst first, then by member. `expected` names what the inventory says must exist.

@@ -152,11 +152,33 @@ std::chrono::milliseconds stuck_interval(const ClusterFacts& facts) {
     return 3 * facts.loop_wait();
 }
 
+namespace {
+
+/// Samples too close to decide by themselves: what the earlier one had decided still holds for a
+/// slot that has not moved since. False: there is a suspicious slot that nobody has decided about.
+bool carry_over(ClusterFacts& later, const ClusterFacts& earlier) {
+    bool decided = true;
+    for (MemberFacts& member : later.members) {
+        if (!member.slots) {
+            continue;
+        }
+        for (SlotFacts& slot : *member.slots) {
+            const SlotFacts* before = find_slot(earlier.find(member.name), slot.name);
+            slot.stuck = is_suspicious(member, slot) && before != nullptr && before->stuck &&
+                         before->restart_lsn == slot.restart_lsn;
+            decided = decided && (slot.stuck || !is_suspicious(member, slot));
+        }
+    }
+    return decided;
+}
+
+}  // namespace
+
 // That replay has moved meanwhile is not asked for: a slot that follows its member would have
 // caught up with a member that stands still, for three loops are enough for that.
 bool mark_stuck_slots(ClusterFacts& later, const ClusterFacts& earlier) {
     if (later.sampled_at - earlier.sampled_at < stuck_interval(later)) {
-        return false;
+        return carry_over(later, earlier);
     }
     for (MemberFacts& member : later.members) {
         if (!member.slots) {

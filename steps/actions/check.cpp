@@ -48,10 +48,9 @@ class Check final : public Action {
         const std::vector<Finding> findings = diagnose(facts, cluster);
         preview.blocked_by = refusals(findings, call);
         preview.because = "refuses on " + text_arg(call, "refuse_on") + " findings";
-        if (!findings.empty()) {
-            const std::size_t healed = findings.size() - preview.blocked_by.size();
-            preview.because += ": " + std::to_string(findings.size()) + " now, " +
-                               std::to_string(healed) + " of them no obstacle to this runbook";
+        if (!findings.empty() && preview.blocked_by.empty()) {
+            preview.because += "; of the " + std::to_string(findings.size()) +
+                               " there are now, none is an obstacle to this runbook";
         }
         return preview;
     }

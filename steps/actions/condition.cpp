@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 namespace lockstep {
 
@@ -83,9 +84,14 @@ Condition evaluate_condition(const Expression& that,
 Depth depth_for(const Expression& that) {
     constexpr std::array<std::string_view, 6> k_full_facts{
         ".installed", ".available", ".unit", ".wal", ".disk", ".slots"};
-    for (const std::string& path : that.reads()) {
-        const bool whole =
-            path == "member" || path == "members" || path == "cluster" || path == "cluster.members";
+    const std::set<std::string>& reads = that.reads();
+    for (const std::string& path : reads) {
+        // Of the range of a comprehension only what its body reads counts: `members[].state`.
+        const auto body = reads.lower_bound(path + "[].");
+        const bool is_range = body != reads.end() && body->starts_with(path + "[].");
+        const bool members = path == "members" || path == "cluster.members";
+        const bool whole = path == "member" || path == "cluster" || (members && !is_range) ||
+                           path == "members[]" || path == "cluster.members[]";
         const bool slow = std::ranges::any_of(k_full_facts, [&](std::string_view field) {
             return path.find(field) != std::string::npos;
         });

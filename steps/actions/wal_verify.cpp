@@ -139,8 +139,9 @@ class WalVerify final : public Action {
         const auto timeout = duration_arg(call, "timeout", k_default_timeout);
         std::vector<WalVerdict> verdicts;
         for (;;) {
+            const ClusterFacts earlier = context.facts;
             context.refresh(Depth::full);
-            settle_slots(context.facts, nullptr, context.observer, context.clock, context.stop);
+            settle_slots(context.facts, &earlier, context.observer, context.clock, context.stop);
             verdicts = judge_all(context.facts);
             if (all_released(verdicts) || context.clock.steady_now() - begun >= timeout) {
                 break;

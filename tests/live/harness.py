@@ -97,7 +97,7 @@ class LiveTest(unittest.TestCase):
         cls.work = tempfile.TemporaryDirectory(prefix="lockstep-live-")
         cls.inventory = pathlib.Path(cls.work.name) / "inventory.yaml"
         cls.inventory.write_text(lab("inventory"))
-        cls.state = pathlib.Path(cls.work.name) / "state"
+        cls.state_folder = pathlib.Path(cls.work.name) / "state"
 
     @classmethod
     def tearDownClass(cls):
@@ -106,7 +106,7 @@ class LiveTest(unittest.TestCase):
     def lockstep(self, *argv, inventory=None, timeout=240):
         begun = time.monotonic()
         done = subprocess.run(
-            [LAB, "exec", "--", LOCKSTEP, *argv, "-i", str(inventory or self.inventory), "--state", str(self.state)],
+            [LAB, "exec", "--", LOCKSTEP, *argv, "-i", str(inventory or self.inventory), "--state", str(self.state_folder)],
             capture_output=True, text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL)
         return Result(done, time.monotonic() - begun)
 

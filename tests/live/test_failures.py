@@ -29,14 +29,14 @@ class Failures(LiveTest):
     def run_story(self, steps):
         return self.lockstep("run", self.runbook(steps), "--yes", "--output", "json")
 
-    def state(self, result, step, member=None):
+    def step(self, result, step, member=None):
         return next(s for s in result.json["steps"] if (s["id"], s["member"]) == (step, member))
 
     def test_a_failed_step_stops_the_run_and_the_pause_is_given_back(self):
         result = self.run_story("  - {id: work, on: n2, uses: ssh.run, with: {argv: [sh, -c, echo no space >&2; exit 3]}}\n")
         self.assertEqual(result.code, 10, str(result))
         self.assertEqual(result.json["state"], "failed")
-        self.assertEqual(self.state(result, "work", "n2")["last_lines"], ["no space"])
+        self.assertEqual(self.step(result, "work", "n2")["last_lines"], ["no space"])
         self.assertNotIn("pause", config())
         self.assertIn("taken back: patroni.pause", " ".join(result.json["notes"]))
 
@@ -51,7 +51,7 @@ class Failures(LiveTest):
         result = self.run_story("  - {id: work, on: n3, uses: ssh.run, timeout: 8s,\n"
                                 "     with: {shell: 'ip link set host0 down; sleep 30; ip link set host0 up'}}\n")
         self.assertEqual(result.code, 13, str(result))
-        self.assertEqual(self.state(result, "work", "n3")["state"], "in_doubt")
+        self.assertEqual(self.step(result, "work", "n3")["state"], "in_doubt")
 
     def test_a_postgres_restart_under_it_stops_the_run_before_the_next_change(self):
         result = self.run_story(
@@ -59,13 +59,13 @@ class Failures(LiveTest):
             " sleep 2; systemctl restart patroni'}}\n"
             "  - {id: more, on: n2, uses: ssh.run, with: {argv: ['true']}}\n")
         self.assertEqual(result.code, 10, str(result))
-        self.assertEqual(self.state(result, "more", "n2")["state"], "pending")
+        self.assertEqual(self.step(result, "more", "n2")["state"], "pending")
 
     def test_ctrl_c_finishes_what_runs_and_gives_the_pause_back(self):
         story = self.runbook("  - {id: work, on: n2, uses: ssh.run, with: {shell: sleep 4; touch /run/finished}}\n"
                              "  - {id: more, on: n3, uses: ssh.run, with: {argv: ['true']}}\n")
         with subprocess.Popen([LAB, "exec", "--", LOCKSTEP, "run", story, "--yes", "--output", "json", "-i",
-                               str(self.inventory), "--state", str(self.state_folder())],
+                               str(self.inventory), "--state", str(self.state_folder)],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL) as run:
             deadline = time.monotonic() + 60
             while "pause" not in config() and time.monotonic() < deadline:
@@ -76,6 +76,3 @@ class Failures(LiveTest):
         self.assertEqual(run.returncode, 130, f"{out}{err}")
         self.assertEqual(lab("ssh", "n2", "ls /run/finished").strip(), "/run/finished")
         self.assertNotIn("pause", config())
-
-    def state_folder(self):
-        return self.inventory.with_name("state")

@@ -149,6 +149,9 @@ TEST(ConditionDepth, IsFullOnlyForFactsThatARestCallDoesNotGive) {
                              "member.slots.size() == 0",
                              "member.unit.active_state == 'active'",
                              "has(member.slots)",
+                             "members.exists(m, m == member)",
+                             "cluster.members.exists(m, m.slots.size() > 1)",
+                             "members.all(m, [m].size() == 1)",
                              "members == []"}) {
         EXPECT_EQ(depth_for(expression(full)), Depth::full) << full;
     }

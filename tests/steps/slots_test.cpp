@@ -1,0 +1,149 @@
+#include "tests/fakes/fake_cluster.hpp"
+
+#include <gtest/gtest.h>
+
+namespace lockstep {
+namespace {
+
+bool contains(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+/// A position that is far behind those of the recording.
+const nlohmann::json k_far_behind = {{"restart_lsn", "0/1000000"}};
+
+class SlotsDrop : public testing::Test {
+  protected:
+    SlotsDrop() { world.has_slot("n1", "legacy", k_far_behind); }
+
+    static StepCall drop(const std::string& slot = "legacy") {
+        return step_call("slots.drop", "", {{"slot", slot}});
+    }
+
+    FakeCluster world;
+};
+
+TEST_F(SlotsDrop, ShowsTheExactStatementAndWhatItCosts) {
+    const Preview preview = world.preview(drop());
+    EXPECT_EQ(preview.verdict, Verdict::will);
+    EXPECT_TRUE(preview.blocked_by.empty());
+    ASSERT_EQ(preview.operations.size(), 1U);
+    EXPECT_EQ(preview.operations[0].text, "on n1: SELECT pg_drop_replication_slot('legacy')");
+    EXPECT_EQ(preview.undo.at(0).text,
+              "on n1: SELECT pg_create_physical_replication_slot('legacy', true)");
+    EXPECT_TRUE(contains(preview.because, "64 MB of WAL for nobody")) << preview.because;
+    EXPECT_FALSE(preview.notes.empty());
+}
+
+TEST_F(SlotsDrop, WontWhereNoMemberHasIt) {
+    const Preview preview = world.preview(drop("other"));
+    EXPECT_EQ(preview.verdict, Verdict::wont);
+    EXPECT_EQ(preview.because, "no member has a slot other");
+}
+
+TEST_F(SlotsDrop, IsRefusedForASlotThatIsInUse) {
+    world.members.at("n1").sql["slots"].back()["active"] = true;
+    const Preview preview = world.preview(drop());
+    ASSERT_EQ(ids_of(preview.blocked_by), (Names{"slot.in_use"}));
+    EXPECT_EQ(preview.blocked_by[0].message, "slot legacy on n1 is in use");
+}
+
+TEST_F(SlotsDrop, IsRefusedForAMembersSlotEvenWhereItIsNotActive) {
+    const Preview preview = world.preview(drop("n3"));  // on n1 in use, on n2 a copy of it
+    EXPECT_EQ(ids_of(preview.blocked_by), (Names{"slot.in_use", "slot.in_use"}));
+    EXPECT_EQ(preview.blocked_by.at(1).message, "slot n3 on n2 belongs to Patroni");
+}
+
+TEST_F(SlotsDrop, IsRefusedForAPermanentSlot) {
+    world.config["slots"] = {{"legacy", {{"type", "physical"}}}};
+    EXPECT_EQ(ids_of(world.preview(drop()).blocked_by), (Names{"slot.in_use"}));
+}
+
+// A slot that nobody could look for is not a slot that is not there.
+TEST_F(SlotsDrop, IsRefusedWhileAMemberCannotBeAsked) {
+    world.sql.fail("10.0.0.12", TransportError::Kind::connect, "refused");
+    for (const char* slot : {"legacy", "other"}) {
+        const Preview preview = world.preview(drop(slot));
+        ASSERT_EQ(ids_of(preview.blocked_by), (Names{"member.unreachable"})) << slot;
+        EXPECT_EQ(preview.blocked_by[0].member, "n2");
+    }
+}
+
+TEST_F(SlotsDrop, DropsItWhereverItIsAndNowhereElse) {
+    world.has_slot("n2", "legacy", k_far_behind);
+    std::vector<std::string> asked;
+    for (const char* name : {"n1", "n2"}) {
+        world.members.at(name).statements = [&asked, name](const SqlStatement& statement) {
+            EXPECT_EQ(statement.text, "SELECT pg_drop_replication_slot($1)");
+            EXPECT_EQ(statement.params, (Names{"legacy"}));
+            EXPECT_FALSE(statement.read_only);
+            asked.emplace_back(name);
+            return SqlResult{};
+        };
+    }
+    const StepResult result = world.run(drop());
+    EXPECT_EQ(result.outcome, StepOutcome::succeeded);
+    EXPECT_EQ(result.message, "dropped on n1, n2");
+    EXPECT_EQ(asked, (Names{"n1", "n2"}));
+    ClusterFacts facts = world.observe();
+    result.learned(facts);
+    EXPECT_EQ(world.preview(drop(), facts).verdict, Verdict::wont);
+}
+
+TEST_F(SlotsDrop, OnOneMemberLeavesTheOthersAlone) {
+    world.has_slot("n2", "legacy", k_far_behind);
+    StepCall call = drop();
+    call.member = "n2";
+    EXPECT_EQ(world.preview(call).operations.size(), 1U);
+    world.members.at("n2").statements = [](const SqlStatement&) { return SqlResult{}; };
+    EXPECT_EQ(world.run(call).message, "dropped on n2");
+}
+
+// A new logical slot starts at the present: what its consumer has not read is gone.
+TEST_F(SlotsDrop, PromisesNoWayBackForALogicalSlot) {
+    world.has_slot("n1", "cdc", {{"slot_type", "logical"}, {"restart_lsn", "0/1000000"}});
+    const Preview preview = world.preview(drop("cdc"));
+    EXPECT_EQ(preview.verdict, Verdict::will);
+    EXPECT_TRUE(preview.undo.empty());
+    EXPECT_TRUE(std::ranges::any_of(preview.notes, [](const std::string& note) {
+        return contains(note, "logical");
+    }));
+}
+
+class SlotsVerify : public testing::Test {
+  protected:
+    FakeCluster world;
+};
+
+TEST_F(SlotsVerify, PassesWhereEverySlotMovesAndDoesNotWait) {
+    const StepResult result = world.run(step_call("slots.verify"));
+    EXPECT_EQ(result.outcome, StepOutcome::succeeded) << result.message;
+    EXPECT_EQ(result.message, "none of 6 slots is stuck");
+    EXPECT_TRUE(world.clock.sleeps().empty());
+}
+
+TEST_F(SlotsVerify, FailsOnAMembersSlotThatStandsStill) {
+    for (auto& slot : world.members.at("n2").sql["slots"]) {
+        slot.update(k_far_behind);
+    }
+    const StepResult result = world.run(step_call("slots.verify"));
+    EXPECT_EQ(result.outcome, StepOutcome::failed);
+    ASSERT_FALSE(result.findings.empty());
+    EXPECT_EQ(result.findings[0].id, "slot.stuck");
+    EXPECT_EQ(result.findings[0].member, "n2");
+}
+
+// It was there before, and nobody said that it may go: a person's decision, not a failed upgrade.
+TEST_F(SlotsVerify, DoesNotFailOnAnOrphanThatWaitsForADecision) {
+    world.has_slot("n1", "legacy", k_far_behind);
+    const StepResult result = world.run(step_call("slots.verify"));
+    EXPECT_EQ(result.outcome, StepOutcome::succeeded) << result.message;
+}
+
+TEST_F(SlotsVerify, DoesNotPassWhereAMemberCouldNotBeAsked) {
+    world.sql.fail("10.0.0.12", TransportError::Kind::connect, "refused");
+    EXPECT_EQ(world.run(step_call("slots.verify")).outcome, StepOutcome::failed);
+}
+
+}  // namespace
+}  // namespace lockstep
