@@ -230,9 +230,7 @@ void Executor::skip(const PlannedStep& step, StepState state, const std::string&
     record(RecordKind::step_skipped, &step, {{"state", to_text(state)}, {"because", because}});
 }
 
-/// A step that is over before it was started.
-void Executor::refuse(std::size_t index, const StepResult& result) {
-    const PlannedStep& step = setup_.plan.steps[index];
+void Executor::record_result(const PlannedStep& step, const StepResult& result, bool retry) {
     record(RecordKind::step_result,
            &step,
            {{"outcome", to_text(result.outcome)},
@@ -241,7 +239,13 @@ void Executor::refuse(std::size_t index, const StepResult& result) {
             {"last_lines", result.last_lines},
             {"findings", to_json(result.findings)},
             {"output", result.output},
-            {"retry", false}});
+            {"retry", retry}});
+}
+
+/// A step that is over before it was started.
+void Executor::refuse(std::size_t index, const StepResult& result) {
+    const PlannedStep& step = setup_.plan.steps[index];
+    record_result(step, result, false);
     judge(index, result);
 }
 
@@ -256,15 +260,7 @@ void Executor::finish(const StepEvent& event) {
                             (result.outcome == StepOutcome::failed && schema_of(step).repeatable);
     const bool retry =
         !failure_ && safe_again && attempts_[event.index] < step.spec->retry.attempts;
-    record(RecordKind::step_result,
-           &step,
-           {{"outcome", to_text(result.outcome)},
-            {"message", result.message},
-            {"hint", result.hint},
-            {"last_lines", result.last_lines},
-            {"findings", to_json(result.findings)},
-            {"output", result.output},
-            {"retry", retry}});
+    record_result(step, result, retry);
     track_temporary(step, result.outcome);
     if (retry) {
         double factor = 1.0;

@@ -61,6 +61,7 @@ class Executor {
     void launch(std::size_t index, StepCall call, const Preview& preview);
     void skip(const PlannedStep& step, StepState state, const std::string& because);
     void refuse(std::size_t index, const StepResult& result);
+    void record_result(const PlannedStep& step, const StepResult& result, bool retry);
     void finish(const StepEvent& event);
     void judge(std::size_t index, const StepResult& result);
     [[nodiscard]] bool within_limits(const PlannedStep& step) const;

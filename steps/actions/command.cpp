@@ -3,6 +3,7 @@
 #include "steps/catalog.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 namespace lockstep {
 
@@ -11,18 +12,24 @@ namespace {
 std::vector<int> ok_exits(const StepCall& call) {
     std::vector<int> codes;
     for (const std::string& code : list_arg(call, "ok_exit")) {
-        codes.push_back(std::stoi(code));
+        int number = -1;
+        const auto [end, error] = std::from_chars(code.data(), code.data() + code.size(), number);
+        if (error != std::errc{} || end != code.data() + code.size() || number < 0 ||
+            number > 255) {
+            throw Error(call.id + ": ok_exit holds `" + code + "`, which is no exit status",
+                        "Exit statuses are numbers from 0 to 255.");
+        }
+        codes.push_back(number);
     }
     return codes.empty() ? std::vector<int>{0} : codes;
 }
 
-StepResult judge(const CommandResult& result, const StepCall& call) {
+StepResult judge(const CommandResult& result, const std::vector<int>& good) {
     StepResult step;
     step.output = {{"stdout", result.out},
                    {"stderr", result.err},
                    {"exit", result.exit_status},
                    {"truncated", result.out_truncated || result.err_truncated}};
-    const std::vector<int> good = ok_exits(call);
     step.message = "exit status " + std::to_string(result.exit_status);
     if (std::ranges::find(good, result.exit_status) == good.end()) {
         step.outcome = StepOutcome::failed;
@@ -36,7 +43,7 @@ std::string secret_or_text(const StepCall& call, std::string_view name) {
     return found == call.with.end() ? "" : found->second.to_text();
 }
 
-/// The variables of `env`, for a shell; they travel by stdin when one of them is a secret.
+/// The variables of `env`, for a shell. A secret is refused: this is a command line, too.
 std::string env_prefix(const StepCall& call) {
     std::string prefix;
     const auto env = call.with.find("env");
@@ -69,6 +76,7 @@ class SshRun final : public Action {
                     const Cluster& /*cluster*/) const override {
         Preview preview;
         preview.read_only = bool_arg(call, "read_only", false);
+        (void)ok_exits(call);  // a mistake there is one of the plan, not of the run
         preview.blocked_by =
             refuse_unless_reachable(facts.find(call.member), call.member, true, false, false);
         preview.operations.push_back({Operation::Kind::ssh, remote_script(call)});
@@ -77,12 +85,13 @@ class SshRun final : public Action {
     }
 
     StepResult run(const StepCall& call, ActionContext& context) const override {
+        const std::vector<int> good = ok_exits(call);
         RemoteCommand command{.script = remote_script(call),
                               .stdin_data = secret_or_text(call, "stdin")};
         const MemberFacts& member = context.member(call);
         return judge(bool_arg(call, "become", true) ? context.ssh(member, command)
                                                     : context.ssh_as_login(member, command),
-                     call);
+                     good);
     }
 };
 
@@ -93,12 +102,14 @@ class LocalRun final : public Action {
                     const Cluster& /*cluster*/) const override {
         Preview preview;
         preview.read_only = bool_arg(call, "read_only", false);
+        (void)ok_exits(call);  // a mistake there is one of the plan, not of the run
         preview.operations.push_back({Operation::Kind::local, shell_join(list_arg(call, "argv"))});
         preview.because = preview.read_only ? "it only looks" : "always";
         return preview;
     }
 
     StepResult run(const StepCall& call, ActionContext& context) const override {
+        const std::vector<int> good = ok_exits(call);
         LocalCommand command{.argv = list_arg(call, "argv"),
                              .stdin_data = secret_or_text(call, "stdin")};
         const auto env = call.with.find("env");
@@ -107,7 +118,7 @@ class LocalRun final : public Action {
                 command.env.emplace(name, value.to_text());
             }
         }
-        return judge(context.links.process().run(command, context.deadline, context.stop), call);
+        return judge(context.links.process().run(command, context.deadline, context.stop), good);
     }
 };
 

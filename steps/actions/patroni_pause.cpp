@@ -230,7 +230,7 @@ class PatroniResume final : public Action {
     }
 
   private:
-    /// Why it is not safe to resume; empty: it is.
+    /// Why it is not safe to resume; empty: it is, or it is not paused at all.
     static std::string look(ActionContext& context) {
         try {
             context.refresh(Depth::quick);
@@ -240,7 +240,7 @@ class PatroniResume final : public Action {
             }
             return error.what();
         }
-        return unsafe_to_resume(context.facts);
+        return context.facts.paused ? unsafe_to_resume(context.facts) : "";  // else nothing to lift
     }
 
     static StepResult confirm(const StepCall& call, ActionContext& context) {

@@ -51,6 +51,7 @@ struct Holders {
     std::vector<std::string> members;  ///< that have it
     std::vector<Finding> refused;
     std::int64_t retained = 0;
+    bool logical = false;
 };
 
 Holders find_holders(const StepCall& call, const ClusterFacts& facts) {
@@ -70,6 +71,7 @@ Holders find_holders(const StepCall& call, const ClusterFacts& facts) {
                 continue;
             }
             holders.members.push_back(member.name);
+            holders.logical = holders.logical || slot.type == "logical";
             holders.retained += std::max<std::int64_t>(slot.retained_bytes.value_or(0), 0);
             const bool kept =
                 slot.serves == SlotServes::member || slot.serves == SlotServes::permanent;
@@ -112,10 +114,16 @@ class SlotsDrop final : public Action {
             preview.operations.push_back(
                 {Operation::Kind::sql,
                  "on " + member + ": SELECT pg_drop_replication_slot('" + slot + "')"});
-            preview.undo.push_back({Operation::Kind::sql,
-                                    "on " + member +
-                                        ": SELECT pg_create_physical_replication_slot('" + slot +
-                                        "', true)"});
+            if (!holders.logical) {
+                preview.undo.push_back({Operation::Kind::sql,
+                                        "on " + member +
+                                            ": SELECT pg_create_physical_replication_slot('" +
+                                            slot + "', true)"});
+            }
+        }
+        if (holders.logical) {
+            // A new one starts at the present: what its consumer had not read would be missing.
+            preview.notes.emplace_back("a logical slot has no way back: its consumer starts anew");
         }
         preview.notes.emplace_back("the WAL that it held cannot be brought back");
         preview.effect = [slot](ClusterFacts& later) {

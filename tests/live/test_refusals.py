@@ -66,11 +66,11 @@ class Refusals(LiveTest):
 
     def test_a_replica_that_does_not_stream(self):
         with self.broken("stop-replication", "n3"):
-            self.refused(4, "replication.not_streaming")
+            self.assert_unchanged(lambda: self.refused(4, "replication.not_streaming"))
 
     def test_a_disk_nearly_full(self):
         with self.broken("fill-disk", "n2", "95"):
-            self.refused(4, "disk.low")
+            self.assert_unchanged(lambda: self.refused(4, "disk.low"))
 
     def test_a_cluster_that_somebody_else_paused(self):
         with self.broken("pause", "n1"):

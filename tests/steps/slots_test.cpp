@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace lockstep {
 namespace {
 
@@ -105,9 +107,8 @@ TEST_F(SlotsDrop, PromisesNoWayBackForALogicalSlot) {
     const Preview preview = world.preview(drop("cdc"));
     EXPECT_EQ(preview.verdict, Verdict::will);
     EXPECT_TRUE(preview.undo.empty());
-    EXPECT_TRUE(std::ranges::any_of(preview.notes, [](const std::string& note) {
-        return contains(note, "logical");
-    }));
+    EXPECT_TRUE(std::ranges::any_of(
+        preview.notes, [](const std::string& note) { return contains(note, "logical"); }));
 }
 
 class SlotsVerify : public testing::Test {
