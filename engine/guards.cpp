@@ -2,6 +2,8 @@
 
 #include "base/units.hpp"
 
+#include <charconv>
+
 namespace lockstep {
 
 namespace {
@@ -64,13 +66,19 @@ Judged check_postmasters(const ClusterFacts& start, const ClusterFacts& now) {
     return std::nullopt;
 }
 
-/// `10%` of the disk, or an absolute size.
+/// `10%` of the disk, or an absolute size; nullopt for anything else.
 std::optional<std::int64_t> free_wanted(const Value& free, const DiskFacts& disk) {
     const std::string text = free.to_text();
-    if (!text.empty() && text.back() == '%') {
-        return disk.total_bytes / 100 * std::stoll(text);
+    if (!text.ends_with('%')) {
+        return parse_bytes(text);
     }
-    return parse_bytes(text);
+    int percent = 0;
+    const char* end = text.data() + text.size() - 1;
+    const auto [stop, error] = std::from_chars(text.data(), end, percent);
+    if (error != std::errc() || stop != end || percent < 0 || percent > 100) {
+        return std::nullopt;
+    }
+    return static_cast<std::int64_t>(static_cast<double>(disk.total_bytes) * percent / 100.0);
 }
 
 Judged check_disk(const GuardSpec& guard, const ClusterFacts& now) {
