@@ -78,11 +78,11 @@ Parsed parse_options(int argc, char** argv) {
         for (const std::string& assignment : assignments) {
             const std::size_t equals = assignment.find('=');
             if (equals == std::string::npos || equals == 0) {
-                throw UsageError("--set " + assignment + ": not of the form name=value");
+                throw CLI::ValidationError("--set " + assignment, "not of the form name=value");
             }
             const std::string name = assignment.substr(0, equals);
             if (!options.set.emplace(name, assignment.substr(equals + 1)).second) {
-                throw UsageError("--set " + name + " is given twice");
+                throw CLI::ValidationError("--set " + name, "given twice");
             }
         }
     } catch (const CLI::ParseError& error) {
