@@ -8,7 +8,7 @@ namespace lockstep {
 namespace {
 
 std::string or_dash(const std::string& text) {
-    return text.empty() ? "-" : printable(text);
+    return text.empty() ? "-" : text;
 }
 
 Tone version_tone(const MemberFacts& member, const ClusterFacts& facts) {
@@ -50,7 +50,7 @@ std::string members_table(const ClusterFacts& facts, const Terminal& terminal) {
     for (const MemberFacts& member : facts.members) {
         const bool has_stuck =
             member.slots && std::ranges::any_of(*member.slots, &SlotFacts::stuck);
-        table.add({printable(member.name),
+        table.add({member.name,
                    or_dash(member.role),
                    or_dash(member.state),
                    member.timeline ? std::to_string(*member.timeline) : "-",
@@ -91,12 +91,13 @@ std::string summary_line(const ClusterFacts& facts,
     } else {
         // The worst first: a pager shows no more than the beginning.
         const Finding& first = findings.front();
-        line += first.id + (first.member.empty() ? "" : " on " + first.member);
-        line += findings.size() > 1
-                    ? " and " + std::to_string(findings.size() - 1) + " more findings, "
-                    : ", ";
+        line += first.id + (first.member.empty() ? "" : " on " + one_line(first.member));
+        const std::size_t more = findings.size() - 1;
+        line += more == 0   ? ", "
+                : more == 1 ? " and 1 more finding, "
+                            : " and " + std::to_string(more) + " more findings, ";
     }
-    line += facts.leader.empty() ? "no leader" : "leader " + facts.leader;
+    line += facts.leader.empty() ? "no leader" : "leader " + one_line(facts.leader);
     if (facts.timeline) {
         line += ", timeline " + std::to_string(*facts.timeline);
     }
@@ -114,15 +115,14 @@ std::string findings_text(const std::vector<Finding>& findings, const Terminal& 
         });
         text += "  " + terminal.paint(title, tone_of(finding.severity)) + "  " +
                 terminal.paint(finding.id, Tone::strong) +
-                (finding.member.empty() ? "" : "  " + printable(finding.member)) + "\n";
+                (finding.member.empty() ? "" : "  " + one_line(finding.member)) + "\n";
         text += "      " + wrap(finding.message, 6) + "\n";
         if (!finding.remedy.empty()) {
             text += "      " + terminal.paint("do:", Tone::good) + " " + wrap(finding.remedy, 10) +
                     "\n";
         }
         if (!finding.source.empty()) {
-            text +=
-                "      " + terminal.paint("see: " + printable(finding.source), Tone::dim) + "\n";
+            text += "      " + terminal.paint("see: " + one_line(finding.source), Tone::dim) + "\n";
         }
     }
     return text;

@@ -33,7 +33,7 @@ void print(const std::vector<Row>& rows, const Terminal& terminal) {
         table.add({member, row.way, ok ? "ok" : "FAILED"},
                   {Tone::strong, Tone::plain, ok ? Tone::good : Tone::bad});
         if (!ok) {
-            details += "\n  " + member + ", " + row.way + ":\n      " +
+            details += "\n  " + one_line(member) + ", " + row.way + ":\n      " +
                        wrap(row.access->asked ? row.access->error : "was not asked", 6) + "\n";
             if (!row.access->hint.empty()) {
                 details += "      HINT: " + wrap(row.access->hint, 12) + "\n";

@@ -29,8 +29,12 @@ std::string pad(std::string text, std::size_t width) {
     return used < width ? text + std::string(width - used, ' ') : text;
 }
 
+std::string name_of(const PlannedStep& step) {
+    return one_line(step.member.empty() ? step.id : step.id + " on " + step.member);
+}
+
 std::string step_text(const PlannedStep& step, std::size_t width, const Terminal& terminal) {
-    const std::string name = step.member.empty() ? step.id : step.id + " on " + step.member;
+    const std::string name = name_of(step);
     std::string text = "  " +
                        terminal.paint(pad(std::string(verdict_word(step)), 5), verdict_tone(step)) +
                        "  " + terminal.paint(pad(name, width), Tone::strong) + "  ";
@@ -105,8 +109,7 @@ std::string plan_text(const Plan& plan, const Terminal& terminal) {
     text += "      hash    " + plan.hash.substr(0, 16) + "\n\n";
     std::size_t width = 0;
     for (const PlannedStep& step : plan.steps) {
-        width = std::max(width,
-                         columns(step.id) + (step.member.empty() ? 0 : 4 + columns(step.member)));
+        width = std::max(width, columns(name_of(step)));
     }
     for (const PlannedStep& step : plan.steps) {
         text += step_text(step, width, terminal);

@@ -9,7 +9,7 @@ namespace lockstep {
 namespace {
 
 std::string key(const JournalRecord& record) {
-    return record.member.empty() ? record.step : record.step + " on " + record.member;
+    return one_line(record.member.empty() ? record.step : record.step + " on " + record.member);
 }
 
 }  // namespace

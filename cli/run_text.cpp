@@ -120,7 +120,7 @@ std::string failed_steps(const RunState& state, const Terminal& terminal) {
             (step.member.empty() ? step.id : step.id + " on " + step.member) + ": " + step.message,
             terminal);
         for (const std::string& line : step.last_lines) {
-            text += "              " + terminal.paint("| " + printable(line), Tone::dim) + "\n";
+            text += "              " + terminal.paint("| " + one_line(line), Tone::dim) + "\n";
         }
         if (!step.hint.empty()) {
             text += row("hint", step.hint, terminal);
@@ -183,13 +183,17 @@ std::string show_text(const RunHeader& header, const RunState& state, const Term
                    step.member.empty() ? "-" : step.member,
                    words,
                    std::to_string(step.attempts),
-                   printable(step.message)},
+                   step.message},
                   {Tone::strong, Tone::plain, bad ? Tone::bad : Tone::plain});
     }
     text += table.text(terminal) + "\n";
     const nlohmann::json& measured = state.measured();
     if (measured.is_object()) {
-        text += row("measured", measured.dump(), terminal);
+        std::string figures;
+        for (const auto& [name, value] : measured.items()) {
+            figures += (figures.empty() ? "" : ", ") + name + "=" + value.dump();
+        }
+        text += row("measured", figures, terminal);
     }
     for (const std::string& note : state.notes()) {
         text += row("note", note, terminal);

@@ -65,17 +65,33 @@ std::size_t columns(std::string_view text) {
 }
 
 std::string printable(std::string_view text) {
-    std::string safe(text);
-    for (char& c : safe) {
-        const auto byte = static_cast<unsigned char>(c);
-        if ((byte < 0x20 && c != '\n' && c != '\t') || byte == 0x7f) {
-            c = '?';
+    std::string safe;
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        const auto byte = static_cast<unsigned char>(text[at]);
+        const auto next = static_cast<unsigned char>(at + 1 < text.size() ? text[at + 1] : '\0');
+        if (byte == 0xc2 && next >= 0x80 && next <= 0x9f) {
+            safe += '?';  // U+0080 to U+009F: U+009B begins a sequence as ESC [ does
+            ++at;
+        } else if ((byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7f) {
+            safe += '?';
+        } else {
+            safe += text[at];
         }
     }
     return safe;
 }
 
+std::string one_line(std::string_view text) {
+    std::string line = printable(text);
+    std::ranges::replace(line, '\n', ' ');
+    std::ranges::replace(line, '\t', ' ');
+    return line;
+}
+
 void Table::add(std::vector<std::string> cells, std::vector<Tone> tones) {
+    for (std::string& cell : cells) {
+        cell = one_line(cell);
+    }
     rows_.push_back({std::move(cells), std::move(tones)});
 }
 
@@ -100,6 +116,7 @@ std::string Table::text(const Terminal& terminal) const {
                 line += std::string(widths[i] - columns(row.cells[i]) + 2, ' ');
             }
         }
+        line.erase(line.find_last_not_of(' ') + 1);  // where the last cell is empty
         text += "  " + line + "\n";
     }
     return text;

@@ -37,7 +37,10 @@ class Terminal {
 /// What other machines said, made safe for a terminal: control characters become `?`.
 [[nodiscard]] std::string printable(std::string_view text);
 
-/// Rows under a header, each column as wide as its widest cell.
+/// The same for a name or a cell: line breaks and tabs become blanks, too.
+[[nodiscard]] std::string one_line(std::string_view text);
+
+/// Rows under a header, each column as wide as its widest cell. Cells may hold what others said.
 class Table {
   public:
     explicit Table(std::vector<std::string> header) { rows_.push_back({std::move(header), {}}); }

@@ -65,9 +65,10 @@ class Check final : public Action {
         result.findings = refusals(findings, call);
         result.output = {{"findings", findings.size()}};
         if (result.findings.empty()) {
-            result.message = findings.empty() ? "no finding"
-                                              : std::to_string(findings.size()) +
-                                                    " findings, none of them an obstacle";
+            result.message = findings.empty()       ? "no finding"
+                             : findings.size() == 1 ? "1 finding, no obstacle"
+                                                    : std::to_string(findings.size()) +
+                                                          " findings, none of them an obstacle";
             return result;
         }
         const Finding& first = result.findings.front();
