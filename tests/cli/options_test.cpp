@@ -1,0 +1,171 @@
+#include "cli/options.hpp"
+
+#include "base/error.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+namespace lockstep {
+namespace {
+
+using Words = std::vector<std::string>;
+
+struct Result {
+    Parsed parsed;
+    std::string out;
+    std::string err;
+};
+
+Result parse(Words words) {
+    words.insert(words.begin(), "lockstep");
+    std::vector<char*> argv;
+    for (std::string& word : words) {
+        argv.push_back(word.data());
+    }
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    Result result;
+    result.parsed = parse_options(static_cast<int>(argv.size()), argv.data());
+    result.out = testing::internal::GetCapturedStdout();
+    result.err = testing::internal::GetCapturedStderr();
+    return result;
+}
+
+Options options(const Words& words) {
+    const Result result = parse(words);
+    EXPECT_FALSE(result.parsed.exit_code) << result.err;
+    return result.parsed.options;
+}
+
+TEST(Options, ReadTheCommandAndWhatItTakes) {
+    const Options plan = options({"plan", "patroni-upgrade", "-i", "lab.yaml", "-c", "orders"});
+    EXPECT_EQ(plan.command, "plan");
+    EXPECT_EQ(plan.runbooks, (Words{"patroni-upgrade"}));
+    EXPECT_EQ(plan.inventory, "lab.yaml");
+    EXPECT_EQ(plan.cluster, "orders");
+    EXPECT_EQ(options({"check", "orders"}).cluster, "orders");
+    EXPECT_EQ(options({"show", "20261123"}).run, "20261123");
+    EXPECT_EQ(options({"show"}).run, "");
+    EXPECT_EQ(options({"validate", "a.yaml", "b.yaml"}).runbooks.size(), 2U);
+    EXPECT_TRUE(options({"run", "x", "-y", "--reason", "planned"}).yes);
+}
+
+TEST(Options, MayStandBeforeAndBehindTheCommand) {
+    EXPECT_EQ(options({"-i", "a.yaml", "check"}).inventory, "a.yaml");
+    EXPECT_EQ(options({"check", "-i", "a.yaml"}).inventory, "a.yaml");
+    EXPECT_EQ(options({"--output", "json", "check"}).output, Output::json);
+    EXPECT_EQ(options({"check", "--output", "jsonl"}).output, Output::jsonl);
+}
+
+TEST(Options, ReadInputs) {
+    const Options read = options({"plan",
+                                  "x",
+                                  "--set",
+                                  "target=4.0.7-3~deb13u1",
+                                  "--set",
+                                  "where=a=b",
+                                  "--set",
+                                  "empty=",
+                                  "--set",
+                                  "text=two words"});
+    EXPECT_EQ(read.set.at("target"), "4.0.7-3~deb13u1");
+    EXPECT_EQ(read.set.at("where"), "a=b");
+    EXPECT_EQ(read.set.at("empty"), "");
+    EXPECT_EQ(read.set.at("text"), "two words");
+}
+
+TEST(Options, AnInputDoesNotSwallowTheRunbook) {
+    EXPECT_EQ(options({"plan", "--set", "a=b", "x"}).runbooks, (Words{"x"}));
+}
+
+struct Mistake {
+    Words words;
+    const char* says;
+};
+
+// `check` is a monitoring plugin: there 2 means CRITICAL, and 3 UNKNOWN.
+TEST(Options, CallAMistakeByItsExitCode) {
+    const std::vector<Mistake> mistakes{
+        {{}, "A subcommand is required"},
+        {{"upgrade"}, "A subcommand is required"},
+        {{"plan"}, "RUNBOOK"},
+        {{"plan", "a", "b"}, "b"},
+        {{"plan", "x", "--nonsense"}, "--nonsense"},
+        {{"plan", "x", "--output", "xml"}, "xml"},
+        {{"plan", "x", "--log-level", "loud"}, "loud"},
+        {{"plan", "x", "--set"}, "--set"},
+        {{"plan", "x", "--set", "target"}, "name=value"},
+        {{"plan", "x", "--set", "=1"}, "name=value"},
+        {{"plan", "x", "--set", "a=1", "--set", "a=2"}, "given twice"},
+    };
+    for (const Mistake& mistake : mistakes) {
+        const Result result = parse(mistake.words);
+        EXPECT_EQ(result.parsed.exit_code, 2) << mistake.says;
+        EXPECT_NE(result.err.find(mistake.says), std::string::npos) << result.err;
+        EXPECT_EQ(result.out, "");
+    }
+    const std::vector<Mistake> mistakes_of_check{
+        {{"check", "--nonsense"}, "--nonsense"},
+        {{"--nonsense", "check"}, "--nonsense"},
+        {{"check", "a", "b"}, "b"},
+        {{"check", "--output", "xml"}, "xml"},
+        {{"check", "--output"}, "--output"},
+        {{"--output", "xml", "check"}, "xml"},
+        {{"check", "--set", "target"}, "name=value"},
+        {{"check", "--set", "a=1", "--set", "a=2"}, "given twice"},
+    };
+    for (const Mistake& mistake : mistakes_of_check) {
+        const Result result = parse(mistake.words);
+        EXPECT_EQ(result.parsed.exit_code, 3) << mistake.words.front() << " " << mistake.says;
+        EXPECT_NE(result.err.find(mistake.says), std::string::npos) << result.err;
+    }
+}
+
+TEST(Options, HelpAndVersionAreNoMistakes) {
+    for (const Words& words : {Words{"--help"}, Words{"--version"}, Words{"check", "--help"}}) {
+        const Result result = parse(words);
+        EXPECT_EQ(result.parsed.exit_code, 0) << words.front();
+        EXPECT_FALSE(result.out.empty());
+        EXPECT_TRUE(result.err.empty()) << result.err;
+    }
+}
+
+/// Sets a variable of the environment as long as it lives.
+class WithVariable {
+  public:
+    WithVariable(const char* name, const char* value) : name_(name) {
+        ::setenv(name, value, 1);  // NOLINT(concurrency-mt-unsafe)
+    }
+
+    WithVariable(const WithVariable&) = delete;
+    WithVariable& operator=(const WithVariable&) = delete;
+
+    ~WithVariable() { ::unsetenv(name_); }  // NOLINT(concurrency-mt-unsafe)
+
+  private:
+    const char* name_;
+};
+
+TEST(InventoryPath, IsTheOptionThenTheVariable) {
+    const WithVariable variable("LOCKSTEP_INVENTORY", "/from/variable.yaml");
+    Options given;
+    EXPECT_EQ(inventory_path(given), "/from/variable.yaml");
+    given.inventory = "/from/option.yaml";
+    EXPECT_EQ(inventory_path(given), "/from/option.yaml");
+}
+
+TEST(StateFolder, IsTheOptionThenTheVariableThenTheUsualPlace) {
+    const WithVariable place("XDG_STATE_HOME", "/xdg");
+    Options given;
+    EXPECT_EQ(state_folder(given), "/xdg/lockstep");
+    const WithVariable variable("LOCKSTEP_STATE", "/from/variable");
+    EXPECT_EQ(state_folder(given), "/from/variable");
+    given.state = "/from/option";
+    EXPECT_EQ(state_folder(given), "/from/option");
+    given.state = "postgresql://db/journal";
+    EXPECT_THROW((void)state_folder(given), UsageError);
+}
+
+}  // namespace
+}  // namespace lockstep

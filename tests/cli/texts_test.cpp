@@ -1,0 +1,363 @@
+#include "cli/texts.hpp"
+
+#include "cli/commands.hpp"
+#include "cli/shipped_runbooks.hpp"
+#include "engine/planner.hpp"
+#include "inventory/diagnosis.hpp"
+#include "steps/catalog.hpp"
+#include "steps/live_runner.hpp"
+#include "tests/fakes/fake_cluster.hpp"
+#include "tests/golden/golden_text.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace lockstep {
+namespace {
+
+using Json = nlohmann::json;
+
+const Terminal k_plain(false, false);
+const char* const k_old = "3.0.2-1";
+const char* const k_target = "4.0.7-3~deb13u1";
+
+/// Every line but a table's: that is as wide as its cells.
+void expect_to_fit(const std::string& text) {
+    bool table = false;
+    for (const std::string& line : golden::lines_of(text)) {
+        table = line.starts_with("  MEMBER  ") || line.starts_with("  STEP  ") ||
+                (table && !line.empty());
+        EXPECT_TRUE(table || columns(line) <= 100) << line;
+        EXPECT_FALSE(line.ends_with(' ')) << line;
+    }
+}
+
+/// The text without what changes whenever a runbook is edited.
+std::string without_hash(std::string text) {
+    const std::string label = "      hash    ";
+    const std::size_t at = text.find(label);
+    if (at != std::string::npos) {
+        text.replace(at + label.size(), 16, "0123456789abcdef");
+    }
+    return text;
+}
+
+class Texts : public testing::Test {
+  protected:
+    Texts() {
+        for (auto& [name, member] : world.members) {
+            member.commands = [&member = member](const std::string&) {
+                return command_result(0,
+                                      "installed=installed " + member.installed +
+                                          "\naudit=\navailable=4.1.5-2\navailable=4.0.7-3~deb13u1\n"
+                                          "available=3.0.2-1\n");
+            };
+        }
+        inventory.clusters.push_back(world.cluster);
+    }
+
+    void is_mixed_with_an_orphan() {
+        world.has_version("n1", k_old);
+        world.has_version("n2", k_old);
+        world.has_slot("n1", "legacy", {{"restart_lsn", "0/1000000"}});
+        world.members.at("n1").sql["wal"]["oldest"] = "0000000000000001";
+    }
+
+    Plan plan(const std::map<std::string, std::string>& set = {{"target", k_target}}) {
+        LiveRunner runner(world.cluster, world.factory(), world.clock);
+        PlanRequest request;
+        request.runbook = find_runbook("patroni-upgrade");
+        request.inventory = &inventory;
+        request.cluster = &world.cluster;
+        request.inputs = read_inputs(*request.runbook, set);
+        request.actions = &action_catalog();
+        return make_plan(request, runner, {});
+    }
+
+    std::string check() {
+        LiveRunner runner(world.cluster, world.factory(), world.clock);
+        ClusterFacts facts = runner.observe(true, {});
+        const std::vector<Finding> findings = runner.diagnose(facts, {});
+        return check_text(facts, findings, k_plain);
+    }
+
+    FakeCluster world;
+    Inventory inventory;
+};
+
+TEST_F(Texts, CheckOfAHealthyCluster) {
+    const std::string text = check();
+    golden::expect_text("check_healthy", text);
+    expect_to_fit(text);
+}
+
+TEST_F(Texts, CheckOfMixedVersionsWithAnOrphan) {
+    is_mixed_with_an_orphan();
+    const std::string text = check();
+    golden::expect_text("check_mixed", text);
+    expect_to_fit(text);
+}
+
+TEST_F(Texts, CheckOfAMemberThatCannotBeReached) {
+    world.is_dead("n3");
+    world.members.at("n3").ssh_error =
+        TransportError(TransportError::Kind::connect,
+                       "no connection to root@10.0.0.13:22: connection refused",
+                       "Check that sshd runs there and that this host may connect to it.");
+    const std::string text = check();
+    golden::expect_text("check_unreachable", text);
+    expect_to_fit(text);
+}
+
+TEST_F(Texts, PlanOfMixedVersionsWithAnOrphan) {
+    is_mixed_with_an_orphan();
+    const Plan planned = plan();
+    EXPECT_TRUE(planned.ready());
+    const std::string text = without_hash(plan_text(planned, k_plain));
+    golden::expect_text("plan_mixed", text);
+    expect_to_fit(text);
+}
+
+TEST_F(Texts, PlanThatDropsTheOrphan) {
+    is_mixed_with_an_orphan();
+    const std::string text =
+        without_hash(plan_text(plan({{"target", "4.0.7"}, {"drop_slots", "legacy"}}), k_plain));
+    golden::expect_text("plan_drops_slot", text);
+    expect_to_fit(text);
+}
+
+TEST_F(Texts, PlanWhereAllAreOnTarget) {
+    const Plan planned = plan();
+    EXPECT_TRUE(planned.ready());
+    EXPECT_TRUE(planned.nothing_to_do());
+    const std::string text = without_hash(plan_text(planned, k_plain));
+    golden::expect_text("plan_on_target", text);
+    expect_to_fit(text);
+}
+
+TEST_F(Texts, PlanThatAnUnreachableMemberBlocks) {
+    is_mixed_with_an_orphan();
+    world.members.at("n2").ssh_error =
+        TransportError(TransportError::Kind::auth,
+                       "root@10.0.0.12:22 does not let us in with any key",
+                       "Name one with identity_file under ssh: in the inventory.");
+    const Plan planned = plan();
+    EXPECT_FALSE(planned.ready());
+    EXPECT_EQ(planned.refusal_code(), 16);
+    const std::string text = without_hash(plan_text(planned, k_plain));
+    golden::expect_text("plan_blocked", text);
+    expect_to_fit(text);
+}
+
+/// The records that a run of a plan leaves, made by hand.
+class Runs : public Texts {
+  protected:
+    Runs() {
+        is_mixed_with_an_orphan();
+        planned = plan();
+        header.id = "20261123-091502-3f2a";
+        header.cluster = "orders";
+        header.runbook = "patroni-upgrade";
+        header.plan_hash = std::string(64, 'a');
+        header.started_at = "2026-11-23T09:15:02.000Z";
+        header.started_by = "dba@control";
+        header.reason = "security update";
+        header.inputs = Value(planned.inputs).to_json();
+        header.plan = planned.to_json();
+        state = std::make_unique<RunState>(header.plan);
+        apply(RecordKind::run_started, nullptr, {{"plan_hash", header.plan_hash}});
+    }
+
+    void apply(RecordKind kind, const PlannedStep* step, Json payload) {
+        state->apply({++seq,
+                      "2026-11-23T09:15:" + std::to_string(10 + seq) + ".000Z",
+                      kind,
+                      step == nullptr ? "" : step->id,
+                      step == nullptr ? "" : step->member,
+                      std::move(payload)});
+    }
+
+    void result(const PlannedStep& step,
+                const std::string& outcome,
+                const std::string& message,
+                const std::string& hint = "",
+                const Names& lines = {}) {
+        apply(RecordKind::step_intent,
+              &step,
+              {{"attempt", 1}, {"uses", step.uses}, {"operations", {}}, {"undo", {}}});
+        apply(RecordKind::step_result,
+              &step,
+              {{"outcome", outcome},
+               {"message", message},
+               {"hint", hint},
+               {"last_lines", lines},
+               {"findings", Json::array()},
+               {"output", nullptr},
+               {"retry", false}});
+    }
+
+    /// Everything up to a step (empty: all) goes well; returns that step.
+    const PlannedStep* goes_well_until(const std::string& id) {
+        const std::map<std::string, std::string> messages{
+            {"check", "2 findings, none of them an obstacle"},
+            {"patroni.pause", "every member says so, after 2.1 s"},
+            {"package.install", std::string("patroni ") + k_target},
+            {"service.restart", "runs as pid 4711"},
+            {"wait_for", "holds after 1.8 s"},
+            {"patroni.resume", "every member says so"},
+            {"slots.verify", "none of 7 slots is stuck"},
+            {"wal.verify", "n1: 96 MB -> 80 MB; n2: 96 MB -> 80 MB; n3: 96 MB -> 80 MB"}};
+        for (const PlannedStep& step : planned.steps) {
+            if (step.id == id) {
+                return &step;
+            }
+            if (step.verdict == Verdict::wont) {
+                apply(RecordKind::step_skipped,
+                      &step,
+                      {{"state", "already_done"}, {"because", step.because}});
+            } else {
+                result(step, "succeeded", messages.at(step.uses));
+            }
+        }
+        return nullptr;
+    }
+
+    void note(const std::string& message) {
+        apply(RecordKind::note, nullptr, {{"message", message}});
+    }
+
+    void ends(const std::string& phase, int exit_code, const std::string& message, Json measured) {
+        apply(RecordKind::run_ended,
+              nullptr,
+              {{"state", phase},
+               {"exit_code", exit_code},
+               {"message", message},
+               {"hint", ""},
+               {"measured", std::move(measured)}});
+    }
+
+    Plan planned;
+    RunHeader header;
+    std::unique_ptr<RunState> state;
+    std::int64_t seq = 0;
+};
+
+TEST_F(Runs, SummaryAndShowOfOneThatSucceeded) {
+    EXPECT_EQ(goes_well_until(""), nullptr);
+    for (const Finding& finding : planned.findings) {
+        if (finding.needs_decision) {
+            apply(RecordKind::note,
+                  nullptr,
+                  {{"message", "still open: " + finding.message}, {"finding", finding.to_json()}});
+        }
+    }
+    ends("succeeded",
+         0,
+         "done",
+         {{"paused_ms", 21500},
+          {"write_gap_ms", 140},
+          {"client_errors", 0},
+          {"writes", 640},
+          {"postgres_restarts", 0}});
+    const std::string summary = summary_text(header, *state, k_plain);
+    golden::expect_text("summary_succeeded", summary);
+    expect_to_fit(summary);
+    const std::string show = show_text(header, *state, k_plain);
+    golden::expect_text("show_succeeded", show);
+    expect_to_fit(show);
+}
+
+TEST_F(Runs, SummaryAndShowOfOneThatLeftTheClusterPaused) {
+    const PlannedStep* failed = goes_well_until("leader.restart");
+    ASSERT_NE(failed, nullptr);
+    result(*failed,
+           "failed",
+           "patroni is failed after the restart",
+           "See `journalctl -u patroni` on the member.",
+           {"Traceback (most recent call last):",
+            "\x1b[31mModuleNotFoundError: No module named 'ydiff'"});
+    note(
+        "patroni.pause is still in force: left paused, because resuming is not safe: the Patroni "
+        "of n1 does not answer");
+    ends("failed",
+         10,
+         "leader.restart on n1: patroni is failed after the restart",
+         {{"paused_ms", 0},
+          {"write_gap_ms", 150},
+          {"client_errors", 0},
+          {"writes", 900},
+          {"postgres_restarts", 0}});
+    const std::string summary = summary_text(header, *state, k_plain);
+    golden::expect_text("summary_failed", summary);
+    expect_to_fit(summary);
+    const std::string show = show_text(header, *state, k_plain);
+    golden::expect_text("show_failed", show);
+    expect_to_fit(show);
+}
+
+// Names and versions come from the network: none of them may draw on the screen.
+TEST(HostileNames, NeverReachTheTerminalRaw) {
+    const std::string evil = "n1\x1b[2J\r\nOK - all is well";
+    ClusterFacts facts;
+    facts.name = "orders";
+    facts.leader = evil;
+    MemberFacts member;
+    member.name = evil;
+    member.role = evil;
+    member.state = evil;
+    member.patroni.running = evil;
+    member.patroni.installed = evil;
+    member.postgres.running = evil;
+    member.api.asked = true;
+    facts.members.push_back(member);
+    Finding finding;
+    finding.id = "slot.stuck";
+    finding.member = finding.subject = finding.message = evil;
+    finding.remedy = finding.source = evil;
+    finding.needs_decision = true;
+    Plan plan;
+    plan.runbook = find_runbook("patroni-upgrade");
+    plan.cluster = "orders";
+    plan.findings = {finding};
+    plan.steps.resize(1);
+    plan.steps[0].id = "drop[" + evil + "]";
+    plan.steps[0].member = plan.steps[0].because = evil;
+    plan.steps[0].notes = {evil};
+    plan.steps[0].operations = {{Operation::Kind::ssh, evil}};
+    RunHeader header;
+    header.plan = plan.to_json();
+    const RunState state(header.plan);
+    for (const std::string& text : {check_text(facts, {finding}, k_plain),
+                                    plan_text(plan, k_plain),
+                                    summary_text(header, state, k_plain),
+                                    show_text(header, state, k_plain)}) {
+        EXPECT_EQ(text.find('\x1b'), std::string::npos) << text;
+        EXPECT_EQ(text.find('\r'), std::string::npos) << text;
+        EXPECT_EQ(text.find("\nOK - all"), std::string::npos) << text;
+    }
+}
+
+TEST(ShippedRunbooks, AreAllValid) {
+    ASSERT_FALSE(shipped_runbooks().empty());
+    for (const ShippedRunbook& shipped : shipped_runbooks()) {
+        const auto runbook = find_runbook(std::string(shipped.name));
+        EXPECT_EQ(runbook->name, shipped.name);
+        EXPECT_FALSE(runbook->summary.empty());
+        EXPECT_FALSE(runbook->steps.empty());
+    }
+}
+
+TEST(ShippedRunbooks, AreFoundByNameAndOthersByPath) {
+    EXPECT_EQ(find_runbook(LOCKSTEP_SOURCE_DIR "/runbooks/patroni-upgrade.yaml")->name,
+              "patroni-upgrade");
+    try {
+        (void)find_runbook("patroni-upgrad");
+        FAIL() << "found";
+    } catch (const UsageError& error) {
+        EXPECT_NE(error.hint().find("patroni-upgrade"), std::string::npos) << error.hint();
+    }
+}
+
+}  // namespace
+}  // namespace lockstep
