@@ -151,7 +151,8 @@ void Executor::begin(std::size_t index, std::stop_token stop) {
         skip(step, StepState::cancelled, "an earlier step on " + step.member + " did not succeed");
         return;
     }
-    if (step.changes && !look_again(stop)) {
+    // A step that ends a pause is not kept waiting for the slow facts.
+    if (step.changes && !look_again(schema_of(step).ends.empty(), stop)) {
         return;
     }
     RenderedStep rendered = render(step);
@@ -195,11 +196,11 @@ void Executor::begin(std::size_t index, std::stop_token stop) {
 }
 
 /// Fresh facts before a change; a cluster that cannot be seen is not changed.
-bool Executor::look_again(std::stop_token stop) {
+bool Executor::look_again(bool may_take_long, std::stop_token stop) {
     const bool stale = setup_.clock.steady_now() - full_at_ > k_full_facts_age;
     const auto& guards = setup_.plan.runbook->guards;
     try {
-        refresh(stale && std::ranges::any_of(guards, needs_full_facts), stop);
+        refresh(may_take_long && stale && std::ranges::any_of(guards, needs_full_facts), stop);
         return true;
     } catch (const Error& error) {
         fail({state_.changed_anything() ? 10 : 16,
@@ -379,7 +380,7 @@ std::optional<std::string> Executor::tripped_guard(std::stop_token stop) {
         if (!worst->unknown || waited || !setup_.clock.sleep_for(100ms, stop)) {
             return worst->why;
         }
-        if (!look_again(stop)) {
+        if (!look_again(true, stop)) {
             return "the cluster can no longer be observed";
         }
     }

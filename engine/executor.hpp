@@ -67,7 +67,7 @@ class Executor {
     [[nodiscard]] bool within_limits(const PlannedStep& step) const;
     void track_temporary(const PlannedStep& step, StepOutcome outcome);
 
-    [[nodiscard]] bool look_again(std::stop_token stop);
+    [[nodiscard]] bool look_again(bool may_take_long, std::stop_token stop);
     [[nodiscard]] std::optional<std::string> tripped_guard(std::stop_token stop);
     void refresh(bool full, std::stop_token stop);
     void give_back_temporaries();

@@ -43,6 +43,13 @@ std::string secret_or_text(const StepCall& call, std::string_view name) {
     return found == call.with.end() ? "" : found->second.to_text();
 }
 
+bool is_variable_name(std::string_view name) {
+    constexpr std::string_view k_letters =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+    return !name.empty() && (name.front() < '0' || name.front() > '9') &&
+           name.find_first_not_of(k_letters) == std::string_view::npos;
+}
+
 /// The variables of `env`, for a shell. A secret is refused: this is a command line, too.
 std::string env_prefix(const StepCall& call) {
     std::string prefix;
@@ -51,6 +58,9 @@ std::string env_prefix(const StepCall& call) {
         return prefix;
     }
     for (const auto& [name, value] : env->second.as_map()) {
+        if (!is_variable_name(name)) {
+            throw Error(call.id + ": env has `" + name + "`, which is no name of a variable");
+        }
         if (value.tainted()) {
             throw Error(call.id + ": env." + name + " holds a secret",
                         "Pass it by `stdin`: the environment of a remote command is set on its "
@@ -66,7 +76,13 @@ std::string remote_script(const StepCall& call) {
         const std::string env = env_prefix(call);
         return (env.empty() ? "" : "export " + env + "; ") + text_arg(call, "shell");
     }
-    return env_prefix(call) + shell_join(list_arg(call, "argv"));
+    const std::vector<std::string> argv = list_arg(call, "argv");
+    // A bare `A=b` in front would be an assignment, and what follows it the command.
+    const bool assigns = !argv.empty() && argv.front().find('=') != std::string::npos &&
+                         shell_quote(argv.front()) == argv.front();
+    const std::string line = shell_join(argv);
+    return env_prefix(call) +
+           (assigns ? "'" + argv.front() + "'" + line.substr(argv.front().size()) : line);
 }
 
 class SshRun final : public Action {

@@ -47,10 +47,14 @@ std::vector<Finding> refuse_unless_paused(const MemberFacts& member) {
 }
 
 std::string unit_report(const std::string& unit) {
-    const std::string show = "systemctl show -- " + shell_quote(unit);
-    return "show() { LC_ALL=C TZ=UTC " + show + " | sed -n \"s/^$1=//p\"; }\n" +
-           "printf 'state=%s\\npid=%s\\n' \"$(show ActiveState)\" \"$(show MainPID)\"\n"
-           "printf 'started=%s\\n' \"$(date -d \"$(show ExecMainStartTimestamp)\" +%s)\"\n";
+    // One call for all three: it is asked while the cluster is paused, and systemctl takes 20 ms.
+    return "unit=$(LC_ALL=C TZ=UTC systemctl show -p ActiveState -p MainPID "
+           "-p ExecMainStartTimestamp -- " +
+           shell_quote(unit) +
+           ")\n"
+           "field() { printf '%s\\n' \"$unit\" | sed -n \"s/^$1=//p\"; }\n"
+           "printf 'state=%s\\npid=%s\\n' \"$(field ActiveState)\" \"$(field MainPID)\"\n"
+           "printf 'started=%s\\n' \"$(date -d \"$(field ExecMainStartTimestamp)\" +%s)\"\n";
 }
 
 }  // namespace lockstep
