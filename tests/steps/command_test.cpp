@@ -120,6 +120,20 @@ TEST_F(SshRun, IsNotTheOnlyActionThatQuotes) {
     }
 }
 
+TEST_F(SshRun, TakesTheFirstWordForACommandWhateverItHolds) {
+    const std::string text = world.preview(argv({"A=b", "true", "x y"})).operations.at(0).text;
+    EXPECT_EQ(text, "'A=b' true 'x y'");
+    EXPECT_EQ(shell(text + " 2>/dev/null || printf $?"), "127");
+    EXPECT_EQ(world.preview(argv({"A=it's"})).operations.at(0).text, "'A=it'\\''s'");
+}
+
+TEST_F(SshRun, RefusesAVariableThatIsNone) {
+    for (const char* name : {"", "1A", "A B", "A;reboot", "A-B", "A=", "$(id)"}) {
+        const Value env(Value::Map{{name, "x"}});
+        EXPECT_THROW((void)world.preview(argv({"true"}, {{"env", env}})), Error) << name;
+    }
+}
+
 TEST_F(SshRun, RefusesWhatNoCommandLineCanHold) {
     EXPECT_THROW((void)world.preview(argv({"echo", std::string("a\0b", 3)})), Error);
 }
