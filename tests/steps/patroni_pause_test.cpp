@@ -325,6 +325,15 @@ TEST_F(Resume, IsInDoubtWhenAMemberDoesNotConfirm) {
     EXPECT_EQ(result.message, "resumed, but not confirmed by n2");
 }
 
+TEST_F(Resume, TakesSilenceForNoConfirmation) {
+    world.on_patch = [this] { world.is_dead("n3"); };
+    StepCall call = resume_call();
+    call.timeout = std::chrono::seconds{2};
+    const StepResult result = world.run(call);
+    EXPECT_EQ(result.outcome, StepOutcome::in_doubt);
+    EXPECT_EQ(result.message, "resumed, but not confirmed by n3");
+}
+
 struct Danger {
     const char* name;
     std::function<void(ClusterFacts&)> happens;
