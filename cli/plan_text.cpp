@@ -2,6 +2,7 @@
 #include "cli/texts.hpp"
 
 #include <algorithm>
+#include <sstream>
 
 namespace lockstep {
 
@@ -40,6 +41,17 @@ std::string step_text(const PlannedStep& step, std::size_t width, const Terminal
                        "  " + terminal.paint(pad(name, width), Tone::strong) + "  ";
     text += wrap(step.because, 11 + width) + "\n";
     const auto line = [&](const char* label, const Operation& operation, Tone tone) {
+        if (operation.text.find('\n') != std::string::npos) {
+            // A script is shown as it is: its lines mean something.
+            text += "           " +
+                    terminal.paint(pad(label, 5) + std::string(to_text(operation.kind)), tone) +
+                    "\n";
+            std::istringstream lines(operation.text);
+            for (std::string one; std::getline(lines, one);) {
+                text += std::string(22, ' ') + printable(one) + "\n";
+            }
+            return;
+        }
         text += "           " +
                 terminal.paint(pad(label, 5) + pad(std::string(to_text(operation.kind)), 5), tone) +
                 " " + wrap(operation.text, 22) + "\n";

@@ -121,7 +121,7 @@ std::string text_arg(const StepCall& call, std::string_view name, std::string ot
     }
     if (found->second.tainted()) {
         throw Error(call.id + ": " + std::string(name) + " holds a secret",
-                    "Pass secrets by `env` or `stdin`: a command line is public on its host.");
+                    "Pass secrets by `stdin`: a command line is public on its host.");
     }
     return found->second.to_text();
 }
@@ -167,7 +167,7 @@ std::vector<std::string> list_arg(const StepCall& call, std::string_view name) {
     for (const Value& element : found->second.as_list()) {
         if (element.tainted()) {
             throw Error(call.id + ": " + std::string(name) + " holds a secret",
-                        "Pass secrets by `env` or `stdin`: a command line is public on its host.");
+                        "Pass secrets by `stdin`: a command line is public on its host.");
         }
         list.push_back(element.to_text());
     }

@@ -34,14 +34,18 @@ DaemonState daemon_state(const MemberFacts& member) {
 }
 
 std::vector<Finding> refuse_unless_paused(const MemberFacts& member) {
-    if (member.paused) {
-        return {};
+    const bool dead = member.unit && member.unit->active_state != "active";
+    if (member.paused || dead) {
+        return {};  // a daemon that does not run cannot stop anything
     }
+    const bool known = !member.api.failed();
     return {{.id = "patroni.not_paused",
              .severity = Severity::critical,
              .member = member.name,
              .subject = "patroni.pause",
-             .message = member.name + " is not paused: stopping its Patroni would stop PostgreSQL",
+             .message = (known ? member.name + " is not paused"
+                               : "it is not known whether " + member.name + " is paused") +
+                        ": stopping an unpaused Patroni stops PostgreSQL",
              .remedy = "Put `uses: patroni.pause` in front of this step.",
              .source = {}}};
 }

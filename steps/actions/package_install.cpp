@@ -223,9 +223,11 @@ class PackageInstall final : public Action {
             is_patroni ? member->patroni.installed : call.probed.at("installed").get<std::string>();
         const std::string version =
             candidates.size() == 1 ? candidates.front() : text_arg(call, "version");
-        if (installed == version) {
+        // An installed version may have left the repositories: it still is what was asked for.
+        const bool fits = candidates.empty() && upstream_of(installed) == version;
+        if (installed == version || fits) {
             preview.verdict = Verdict::wont;
-            preview.because = package + " " + version + " is installed";
+            preview.because = package + " " + installed + " is installed";
             return preview;
         }
         preview.blocked_by = refusals(call);

@@ -16,6 +16,18 @@ bool is_patroni(const StepCall& call, const Cluster& cluster) {
     return text_arg(call, "service") == cluster.patroni_service;
 }
 
+/// Asked once more at the last moment: somebody may have resumed the cluster meanwhile. Only where
+/// nobody listens is there no daemon that could stop PostgreSQL; any other silence is not known.
+StepResult not_paused(const MemberStatus& status) {
+    const std::string what = status.error.empty()
+                                 ? status.member + " is not paused any more"
+                                 : "it is not known whether " + status.member + " is paused";
+    return {.outcome = StepOutcome::failed,
+            .message = what + ": its Patroni was not restarted, for that would stop PostgreSQL" +
+                       (status.error.empty() ? "" : " (" + status.error + ")"),
+            .hint = "Somebody may have resumed the cluster meanwhile: look with `lockstep check`."};
+}
+
 class ServiceRestart final : public Action {
   public:
     Preview preview(const StepCall& call,
@@ -53,15 +65,9 @@ class ServiceRestart final : public Action {
         const MemberFacts& member = context.member(call);
         const std::string service = text_arg(call, "service");
         if (is_patroni(call, context.cluster)) {
-            // Once more, at the last moment: somebody may have resumed the cluster meanwhile. A
-            // daemon that does not answer cannot stop a PostgreSQL either: that one is restarted.
             const MemberStatus status = ask_member(context, member);
-            if (status.error.empty() && !status.paused) {
-                return {.outcome = StepOutcome::failed,
-                        .message = member.name +
-                                   " is not paused any more: its Patroni was not "
-                                   "restarted, for that would stop PostgreSQL",
-                        .hint = "Somebody resumed the cluster meanwhile."};
+            if (!status.paused && !status.nobody_listens) {
+                return not_paused(status);
             }
         }
         const CommandResult done = context.ssh(
