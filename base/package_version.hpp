@@ -15,9 +15,13 @@ class PackageVersion {
     explicit PackageVersion(std::string_view text);
 
     [[nodiscard]] const std::string& text() const { return text_; }
+
     [[nodiscard]] const std::string& upstream() const { return upstream_; }
+
     [[nodiscard]] const std::string& revision() const { return revision_; }  ///< may be empty
+
     [[nodiscard]] int epoch() const { return epoch_; }
+
     /// The n-th number of the upstream part: part(0) of `4.0.7` is 4; 0 where there is none.
     [[nodiscard]] int part(int n) const;
 

@@ -134,17 +134,17 @@ std::string chain(const std::string& previous,
 /// The first link of a run's chain: what it is about.
 std::string chain_root(const RunHeader& run) {
     return sha256_hex(dump({run.id,
-                        run.cluster,
-                        run.runbook,
-                        run.plan_hash,
-                        run.started_at,
-                        run.started_by,
-                        run.reason,
-                        run.engine_version,
-                        sha256_hex(run.runbook_text),
-                        sha256_hex(run.inventory_text),
-                        dump(run.inputs),
-                        dump(run.plan)}));
+                            run.cluster,
+                            run.runbook,
+                            run.plan_hash,
+                            run.started_at,
+                            run.started_by,
+                            run.reason,
+                            run.engine_version,
+                            sha256_hex(run.runbook_text),
+                            sha256_hex(run.inventory_text),
+                            dump(run.inputs),
+                            dump(run.plan)}));
 }
 
 class SqliteJournal final : public JournalStore {

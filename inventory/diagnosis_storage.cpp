@@ -81,20 +81,20 @@ void stuck_slot(const ClusterFacts& facts,
                 const SlotFacts& slot,
                 Findings& found) {
     const std::string held = format_bytes(slot.retained_bytes.value_or(0));
-    found.push_back({"slot.stuck",
-                     Severity::critical,
-                     member.name,
-                     slot.name,
-                     "the replication slot " + slot.name + " on " + member.name +
-                         " does not advance and holds " + held + " of WAL; it " +
-                         served_text(facts, slot) +
-                         ", nothing is connected to it, and it stood at " +
-                         format_lsn(slot.restart_lsn.value_or(0)) + " in two samples at least " +
-                         format_duration(stuck_interval(facts)) + " apart",
-                     remedy_of_stuck(facts, member, slot),
-                     slot.serves == SlotServes::member ? "patroni#3184" : "",
-                     // A member's slot moves again once the versions agree; the others are somebody's.
-                     slot.serves != SlotServes::member});
+    found.push_back(
+        {"slot.stuck",
+         Severity::critical,
+         member.name,
+         slot.name,
+         "the replication slot " + slot.name + " on " + member.name +
+             " does not advance and holds " + held + " of WAL; it " + served_text(facts, slot) +
+             ", nothing is connected to it, and it stood at " +
+             format_lsn(slot.restart_lsn.value_or(0)) + " in two samples at least " +
+             format_duration(stuck_interval(facts)) + " apart",
+         remedy_of_stuck(facts, member, slot),
+         slot.serves == SlotServes::member ? "patroni#3184" : "",
+         // A member's slot moves again once the versions agree; the others are somebody's.
+         slot.serves != SlotServes::member});
 }
 
 // PostgreSQL 13 to 18: an invalidated slot never becomes valid again. Patroni before 4.0.10

@@ -9,7 +9,8 @@
 #include <variant>
 #include <vector>
 
-/// Clusters and how to reach them, as a person wrote them down. What is really there is in facts.hpp.
+/// Clusters and how to reach them, as a person wrote them down. What is really there is in
+/// facts.hpp.
 namespace lockstep {
 
 /// Where a secret comes from. Resolved at the moment of use, never kept in a plan or journal.
@@ -48,7 +49,8 @@ struct SshSettings {
     std::string host;  ///< empty: the host that Patroni publishes for the member
     std::string user;  ///< default: the current user
     std::uint16_t port = 22;
-    std::vector<std::string> identity_files;  ///< `identity_file`, ~ expanded; default: the usual ones
+    std::vector<std::string>
+        identity_files;  ///< `identity_file`, ~ expanded; default: the usual ones
     std::optional<SecretRef> passphrase;
     std::string known_hosts;  ///< ~ expanded; default ~/.ssh/known_hosts
     Become become = Become::none;
