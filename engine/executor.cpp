@@ -1,5 +1,6 @@
 #include "engine/executor.hpp"
 
+#include "base/error.hpp"
 #include "base/units.hpp"
 #include "engine/guards.hpp"
 
@@ -30,6 +31,25 @@ Executor::Executor(Setup setup, RunHeader header)
       full_at_(setup_.clock.steady_now()) {}
 
 RunEnd Executor::run(std::stop_token stop) {
+    try {
+        return run_to_end(std::move(stop));
+    } catch (const JournalError& error) {
+        if (open_.empty()) {
+            throw;
+        }
+        // What cannot be recorded is not done, so the pause stays: at least that is said.
+        std::string kept;
+        for (const auto& [name, since] : open_) {
+            kept += (kept.empty() ? "" : ", ") + name;
+        }
+        throw JournalError(std::string(error.what()) + "; still in force: " + kept,
+                           error.hint() + (error.hint().empty() ? "" : " ") +
+                               "Look at the cluster with `lockstep check`: what is still in force "
+                               "has to be lifted by hand.");
+    }
+}
+
+RunEnd Executor::run_to_end(std::stop_token stop) {
     setup_.journal.create(header_);
     record(RecordKind::run_started, nullptr, {{"plan_hash", setup_.plan.hash}});
     const std::optional<ProbeSettings> probe = write_probe_settings(*setup_.plan.runbook);

@@ -52,6 +52,7 @@ class Executor {
         std::string hint;
     };
 
+    RunEnd run_to_end(std::stop_token stop);
     void record(RecordKind kind, const PlannedStep* step, nlohmann::json payload);
     void loop(std::stop_token stop);
     void start_ready(std::stop_token stop);

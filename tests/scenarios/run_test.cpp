@@ -48,6 +48,22 @@ TEST_F(Running, StartsNothingThatIsNotOnRecord) {
     EXPECT_TRUE(started().empty());
 }
 
+TEST_F(Running, SaysThatThePauseStaysWhenTheJournalFailsMeanwhile) {
+    const Plan planned = plan(k_covered);
+    journal.fail_at = 4;  // the intent of the first change under the pause
+    RunHeader header;
+    header.id = "run";
+    header.plan = planned.to_json();
+    Executor executor({planned, cluster, actions(), runner, journal, clock, {}}, header);
+    try {
+        executor.run({});
+        ADD_FAILURE() << "a journal that cannot be written went unnoticed";
+    } catch (const JournalError& error) {
+        EXPECT_NE(std::string(error.what()).find("still in force: hold"), std::string::npos);
+    }
+    EXPECT_EQ(started(), (Names{"hold"}));
+}
+
 TEST_F(Running, WorksOneMemberAtATimeUnlessToldOtherwise) {
     const std::string block = R"(
 - id: members
