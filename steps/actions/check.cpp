@@ -8,7 +8,7 @@ namespace lockstep {
 
 namespace {
 
-/// `ignore` is a list of finding ids, or of maps { id: reason }.
+/// `ignore` is a map of finding id to the reason why it does not refuse.
 std::vector<std::string> ignored_ids(const StepCall& call) {
     std::vector<std::string> ids;
     const auto ignore = call.with.find("ignore");
