@@ -38,4 +38,15 @@ std::string to_iso8601(Clock::Wall at) {
     return std::string(date.data(), length) + std::string(fraction.data(), extra > 0 ? 5 : 0);
 }
 
+Clock::Wall from_iso8601(const std::string& text) {
+    std::tm parts{};
+    const char* rest = strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+    int millis = 0;
+    if (rest == nullptr || std::sscanf(rest, ".%3dZ", &millis) != 1) {
+        return {};
+    }
+    return std::chrono::system_clock::from_time_t(timegm(&parts)) +
+           std::chrono::milliseconds{millis};
+}
+
 }  // namespace lockstep

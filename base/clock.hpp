@@ -32,5 +32,7 @@ class SystemClock final : public Clock {
 
 /// `2026-11-23T08:25:01.123Z`, as in every record and JSON document.
 [[nodiscard]] std::string to_iso8601(Clock::Wall at);
+/// The other way; the epoch for a text of another form.
+[[nodiscard]] Clock::Wall from_iso8601(const std::string& text);
 
 }  // namespace lockstep

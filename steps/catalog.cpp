@@ -36,6 +36,15 @@ const ParamSchema k_ok_exit{.name = "ok_exit",
                             .kind = ParamKind::list,
                             .description = "Exit statuses that mean success; [0] unless given"};
 
+const ParamSchema k_package{.name = "package", .required = true, .description = "Its name"};
+const ParamSchema k_old_version{.name = "version",
+                                .kind = ParamKind::version,
+                                .required = true,
+                                .description = "The package version that is installed"};
+const ParamSchema k_also{.name = "also",
+                         .kind = ParamKind::list,
+                         .description = "Other packages that go with it, as name=version"};
+
 /// The one table of actions: a new one is a file, a line in catalog.hpp and a row here.
 const std::vector<Row>& rows() {
     static const std::vector<Row> k_rows{
@@ -74,6 +83,7 @@ const std::vector<Row>& rows() {
           .scope = ActionScope::member,
           .changes = true,
           .repeatable = false,
+          .spooled = true,
           .one_of = {"argv", "shell"},
           .params = {k_argv,
                      {.name = "shell",
@@ -137,16 +147,32 @@ const std::vector<Row>& rows() {
           .summary = "Installs exactly this version, up or down",
           .scope = ActionScope::member,
           .changes = true,
+          .spooled = true,
           .params = {{.name = "package", .required = true, .description = "Its name"},
                      {.name = "version",
                       .kind = ParamKind::version,
                       .required = true,
                       .description = "In full, or an upstream version that names one package"}}},
          make_package_install},
+        {{.name = "package.keep",
+          .summary = "Keeps a package as it is now on the member, for the way back",
+          .scope = ActionScope::member,
+          .preparation_id = "keep",
+          .params = {k_package, k_old_version, k_also}},
+         make_package_keep},
+        {{.name = "package.restore",
+          .summary = "Puts a package back to a version that was kept, and sees Patroni run again",
+          .scope = ActionScope::member,
+          .changes = true,
+          .spooled = true,
+          .prepared_by = "package.keep",
+          .params = {k_package, k_old_version, k_also}},
+         make_package_restore},
         {{.name = "service.restart",
           .summary = "Restarts a systemd unit; Patroni's only where it runs something outdated",
           .scope = ActionScope::member,
           .changes = true,
+          .spooled = true,
           .params = {{.name = "service", .required = true, .description = "The unit"},
                      {.name = "always",
                       .kind = ParamKind::boolean,
