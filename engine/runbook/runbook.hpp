@@ -77,7 +77,17 @@ struct Retry {
     double backoff = 1.0;  ///< each delay is the one before times this
 };
 
-enum class OnFailure { stop, carry_on };
+enum class OnFailure { stop, carry_on, rollback };
+
+/// What happens to a step that was started and whose outcome is not known.
+enum class InDoubt { verify, retry, ask, fail };
+
+/// An action and its arguments, given inside a step: an entry of `undo`, or `verify`.
+struct CallSpec {
+    std::string uses;
+    Arguments with;
+    SourceLocation where;
+};
 
 /// One entry of `steps`: an action (`uses`) or a block of steps.
 struct StepSpec {
@@ -93,8 +103,14 @@ struct StepSpec {
     std::optional<Expression> for_each;  ///< a list; the element is `item`
     Retry retry;
     std::optional<std::chrono::milliseconds> timeout;
-    std::string register_as;  ///< `steps.NAME` for later expressions; empty: none
-    OnFailure on_failure = OnFailure::stop;
+    std::string register_as;                 ///< `steps.NAME` for later expressions; empty: none
+    OnFailure on_failure = OnFailure::stop;  ///< the runbook's, where the step does not say
+    std::vector<CallSpec> undo;      ///< takes the step back, in this order; frozen before it acts;
+                                     ///< empty: the action's own
+    bool no_undo = false;            ///< `undo: none`: said to need none
+    std::optional<CallSpec> verify;  ///< looks whether the effect is in place; changes nothing
+    InDoubt in_doubt = InDoubt::verify;
+    std::string point_of_no_return;  ///< why there is no way back after it; empty: there is
     SourceLocation where;
 };
 
@@ -113,6 +129,7 @@ struct Runbook {
     std::vector<std::string> heals;                      ///< finding ids
     std::vector<GuardSpec> guards;
     std::vector<StepSpec> steps;
+    OnFailure on_failure = OnFailure::stop;  ///< stop | rollback
     std::string path;
     std::string text;  ///< as read, for the hash that a run pins
 };
