@@ -227,7 +227,7 @@ void Executor::judge(std::size_t index, const StepResult& result) {
           RunPhase::failed,
           where_of(step) + ": " + result.message,
           result.hint,
-          step.spec->on_failure == OnFailure::rollback});
+          step.spec->on_failure});
 }
 
 /// max_failed and max_unreachable: more than that many members stop the run.

@@ -58,7 +58,7 @@ std::optional<Failure> stop_probe(RunSession& session) {
 
 bool wants_rollback(const RunSession& session, const Failure& failure) {
     return failure.phase == RunPhase::failed && session.state().changed_anything() &&
-           (failure.roll_back || session.plan().on_failure == OnFailure::rollback);
+           failure.on_failure.value_or(session.plan().on_failure) == OnFailure::rollback;
 }
 
 RunEnd take_back(RunSession& session, const Failure& failure, std::stop_token stop) {

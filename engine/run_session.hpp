@@ -21,7 +21,7 @@ struct Failure {
     RunPhase phase = RunPhase::failed;
     std::string message;
     std::string hint;
-    bool roll_back = false;  ///< the runbook says so for what failed
+    std::optional<OnFailure> on_failure;  ///< what the failed step says, where it does
 };
 
 /// How a run ended, or where it stopped.

@@ -40,7 +40,11 @@ struct ActionSchema {
     std::string name;
     std::string summary;
     ActionScope scope = ActionScope::either;
-    bool changes = false;    ///< may change something; false: it only looks, also in a preview
+    bool changes = false;  ///< may change something; false: it only looks, also in a preview
+    /// Of one that takes `read_only`: what that is unless it is given. With `looking_methods` true
+    /// only where `method` is not given, or is one of them.
+    bool looks_by_default = false;
+    std::vector<std::string> looking_methods;
     bool repeatable = true;  ///< running it twice ends as running it once
     bool spooled = false;  ///< what it does runs on the member by itself and can be followed again
     bool temporary = false;  ///< its change is meant to be taken back before the run ends

@@ -109,7 +109,7 @@ struct StepSpec {
     Retry retry;
     std::optional<std::chrono::milliseconds> timeout;
     std::string register_as;  ///< `steps.NAME` for later expressions; empty: none
-    OnFailure on_failure = OnFailure::stop;
+    std::optional<OnFailure> on_failure;  ///< nullopt: the runbook's
     std::vector<CallSpec> undo;      ///< takes it back, in this order; empty: the action's own
     bool no_undo = false;            ///< `undo: none`: it needs none
     std::optional<CallSpec> verify;  ///< looks whether its effect is in place; changes nothing
