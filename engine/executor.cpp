@@ -31,6 +31,16 @@ std::chrono::milliseconds delay_after(const Retry& retry, int attempts) {
 
 /// Starts everything that may start, else waits for something to end.
 std::optional<Failure> Executor::run(std::stop_token stop) {
+    // What an earlier engine has left, or a settlement found out, counts as if it happened now.
+    for (std::size_t i = 0; i < session_.plan().steps.size(); ++i) {
+        const StepProgress& step = session_.progress(i);
+        if (step.state == StepState::failed) {
+            judge(i,
+                  {.outcome = step.unreachable ? StepOutcome::unreachable : StepOutcome::failed,
+                   .message = step.message,
+                   .hint = step.hint});
+        }
+    }
     for (;;) {
         if (!failure_ && !stop.stop_requested()) {
             start_ready(stop);

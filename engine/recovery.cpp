@@ -42,6 +42,9 @@ std::set<std::string> unsettled_members(const RunState& state) {
 
 /// Whether a temporary change is being made or ended: then nobody knows yet how it stands.
 bool temporary_unsettled(const RunSession& session) {
+    if (session.state().temporary_in_hand()) {
+        return true;
+    }
     for (std::size_t i = 0; i < session.plan().steps.size(); ++i) {
         const ActionSchema& schema = session.schema_of(session.plan().steps[i]);
         if ((schema.temporary || !schema.ends.empty()) && is_open(session.progress(i))) {
@@ -94,10 +97,13 @@ std::vector<std::string> differences(RunSession& session) {
 nlohmann::json steps_to_reopen(const RunSession& session) {
     const auto& steps = session.plan().steps;
     std::set<std::size_t> open;
+    // An engine that died with a failure had not dealt with it yet: that is done first. Somebody
+    // who takes up a run that ended with one wants it tried again.
+    const bool ended = session.state().phase() != RunPhase::running;
     for (std::size_t i = 0; i < steps.size(); ++i) {
         const StepState state = session.progress(i).state;
         const bool failed =
-            state == StepState::failed && steps[i].spec->on_failure != OnFailure::carry_on;
+            ended && state == StepState::failed && steps[i].spec->on_failure != OnFailure::carry_on;
         if (failed || state == StepState::cancelled) {
             open.insert(i);
         }
@@ -193,9 +199,12 @@ std::optional<Failure> Settlement::adopt(std::size_t index,
             session_.keep_output(step, result);
             return std::nullopt;
         case StepOutcome::failed:
-            // Known to have failed, by the member's own record: it may be tried again where that is
-            // safe, and is taken back otherwise.
-            session_.record_result(step, result, session_.schema_of(step).repeatable);
+            // As if we had been there: tried again where the runbook says so, else judged.
+            session_.record_result(
+                step,
+                result,
+                session_.schema_of(step).repeatable &&
+                    session_.progress(index).attempts < step.spec->retry.attempts);
             return std::nullopt;
         case StepOutcome::unreachable:
             return Failure{13,
@@ -311,7 +320,8 @@ void Settlement::verified(const PlannedStep& step,
                      {"how", how},
                      {"message", message},
                      {"temporary", schema.temporary ? schema.name : ""},
-                     {"ends", schema.ends}});
+                     {"ends", schema.ends},
+                     {"seen", digest(session_.facts())}});
 }
 
 bool Settlement::named(const std::vector<std::string>& names, const PlannedStep& step) const {

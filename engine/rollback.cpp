@@ -30,9 +30,7 @@ std::vector<std::size_t> Rollback::steps() const {
 }
 
 std::optional<Failure> Rollback::run(const std::string& because, std::stop_token stop) {
-    if (!session_.state().rolling_back()) {
-        session_.record(RecordKind::rollback_started, nullptr, {{"because", because}});
-    }
+    session_.record(RecordKind::rollback_started, nullptr, {{"because", because}});
     for (const std::size_t index : steps()) {
         if (stop.stop_requested()) {
             return Failure{130, RunPhase::interrupted, "stopped on request, on the way back", {}};

@@ -122,10 +122,14 @@ LockGrant take_up(RunSession& session, const TakeUp& by, std::stop_token stop) {
 void record_resumed(RunSession& session,
                     const TakeUp& by,
                     const LockGrant& lock,
-                    const nlohmann::json& reopen) {
+                    bool rolling_back,
+                    const nlohmann::json& reopen = nlohmann::json::array()) {
     session.record(RecordKind::run_resumed,
                    nullptr,
-                   {{"by", by.by}, {"engine_version", by.engine_version}, {"reopen", reopen}});
+                   {{"by", by.by},
+                    {"engine_version", by.engine_version},
+                    {"rolling_back", rolling_back},
+                    {"reopen", reopen}});
     record_lock(session, lock);
 }
 
@@ -176,15 +180,18 @@ RunEnd resume_run(RunSession::Setup setup,
     return on_record(session, [&] {
         const LockGrant lock = take_up(session, by, stop);
         if (session.state().rolling_back()) {
-            record_resumed(session, by, lock, nlohmann::json::array());
+            record_resumed(session, by, lock, true);
             if (const auto failure = Settlement(session, by.answers, true).run(stop)) {
                 return session.end(as_end(*failure));
             }
-            return take_back(session, {.message = "a rollback that was interrupted"}, stop);
+            return take_back(session, {.message = session.state().rollback_because()}, stop);
         }
         const std::vector<std::string> moved = differences(session);
-        record_resumed(
-            session, by, lock, moved.empty() ? steps_to_reopen(session) : nlohmann::json::array());
+        record_resumed(session,
+                       by,
+                       lock,
+                       false,
+                       moved.empty() ? steps_to_reopen(session) : nlohmann::json::array());
         if (!moved.empty()) {
             return session.end(
                 {17,
@@ -210,7 +217,7 @@ RunEnd roll_back_run(RunSession::Setup setup,
     RunSession session(std::move(setup), std::move(header));
     session.replay(records);
     return on_record(session, [&] {
-        record_resumed(session, by, take_up(session, by, stop), nlohmann::json::array());
+        record_resumed(session, by, take_up(session, by, stop), true);
         if (const auto failure = Settlement(session, by.answers, true).run(stop)) {
             session.give_back_temporaries();
             return session.end(as_end(*failure));

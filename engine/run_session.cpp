@@ -385,6 +385,7 @@ void RunSession::give_back(const OpenTemporary& temporary) {
         }
         RenderedStep rendered = render(*maker);
         rendered.call.uses = ending->name;
+        rendered.call.id += ".end";
         rendered.call.key = key_of(*maker, ".end", static_cast<int>(state_.last_seq()));
         record_undo_intent(
             *maker, rendered.call, setup_.runner.preview(rendered.call, facts_), std::nullopt);
@@ -399,31 +400,30 @@ void RunSession::give_back(const OpenTemporary& temporary) {
 }
 
 bool RunSession::take_again(const std::string& temporary, std::stop_token stop) {
-    const bool open = std::ranges::any_of(
-        state_.temporaries(), [&](const OpenTemporary& each) { return each.action == temporary; });
-    if (open) {
+    const auto& steps = setup_.plan.steps;
+    const auto maker = std::ranges::find(steps, temporary, &PlannedStep::uses);
+    if (maker == steps.end() || look_again(false, stop)) {
+        return false;
+    }
+    RenderedStep rendered = render(*maker);
+    rendered.call.id += ".again";
+    rendered.call.key = key_of(*maker, ".again", static_cast<int>(state_.last_seq()));
+    // On record it may be in force and yet not be: an engine died while it made it.
+    const Preview preview = setup_.runner.preview(rendered.call, facts_);
+    if (preview.blocked_by.empty() && preview.verdict == Verdict::wont) {
         return true;
     }
-    for (const PlannedStep& step : setup_.plan.steps) {
-        if (step.uses != temporary) {
-            continue;
-        }
-        RenderedStep rendered = render(step);
-        rendered.call.key = key_of(step, ".again", static_cast<int>(state_.last_seq()));
-        const Preview preview = setup_.runner.preview(rendered.call, facts_);
-        StepResult result;
-        if (!preview.blocked_by.empty()) {
-            result = {.outcome = StepOutcome::failed,
-                      .message = preview.blocked_by.front().message,
-                      .hint = preview.blocked_by.front().remedy};
-        } else {
-            record_undo_intent(step, rendered.call, preview, std::nullopt);
-            result = perform(step, rendered.call, RecordKind::undo_accepted);
-        }
-        record_undo_result(step, step.uses, result, std::nullopt);
-        return is_good(result.outcome) && !stop.stop_requested();
+    StepResult result;
+    if (preview.blocked_by.empty()) {
+        record_undo_intent(*maker, rendered.call, preview, std::nullopt);
+        result = perform(*maker, rendered.call, RecordKind::undo_accepted);
+    } else {
+        result = {.outcome = StepOutcome::failed,
+                  .message = preview.blocked_by.front().message,
+                  .hint = preview.blocked_by.front().remedy};
     }
-    return false;
+    record_undo_result(*maker, maker->uses, result, std::nullopt);
+    return is_good(result.outcome);
 }
 
 std::string RunSession::what_is_open() const {

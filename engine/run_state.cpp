@@ -164,6 +164,7 @@ void RunState::apply_to_run(const JournalRecord& record) {
     const nlohmann::json& payload = record.payload;
     switch (record.kind) {
         case RecordKind::run_resumed:
+            rolling_back_ = rolling_back_ || payload.value("rolling_back", false);
             phase_ = rolling_back_ ? RunPhase::rolling_back : RunPhase::running;
             exit_code_.reset();
             ended_at_.clear();
@@ -175,6 +176,7 @@ void RunState::apply_to_run(const JournalRecord& record) {
             return;
         case RecordKind::rollback_started:
             rolling_back_ = true;
+            rollback_because_ = text_of(payload, "because");
             phase_ = RunPhase::rolling_back;
             return;
         case RecordKind::guard_tripped:
@@ -270,6 +272,7 @@ void RunState::apply_undo(StepProgress& step, const JournalRecord& record) {
         ends_in_vain_ = 0;
     }
     if (!payload.contains("n")) {
+        temporary_in_hand_ = intent;
         return;
     }
     UndoProgress& undo = step.undo.at(payload.at("n").get<std::size_t>());

@@ -125,6 +125,9 @@ class RunState {
     /// Oldest first.
     [[nodiscard]] const std::vector<OpenTemporary>& temporaries() const { return temporaries_; }
 
+    /// One is being made or ended on the way back or out, and what came of it is not on record.
+    [[nodiscard]] bool temporary_in_hand() const { return temporary_in_hand_; }
+
     /// How long the temporary changes that ended have lasted, by `measured_as`.
     [[nodiscard]] const std::map<std::string, std::chrono::milliseconds>& lasted() const {
         return lasted_;
@@ -135,6 +138,9 @@ class RunState {
 
     /// A rollback was begun: from then on nothing goes forward.
     [[nodiscard]] bool rolling_back() const { return rolling_back_; }
+
+    /// Why it was begun.
+    [[nodiscard]] const std::string& rollback_because() const { return rollback_because_; }
 
     /// How often in a row an engine has ended without getting any further.
     [[nodiscard]] int ends_in_vain() const { return ends_in_vain_; }
@@ -169,9 +175,11 @@ class RunState {
     std::string failure_;
     std::string failure_hint_;
     std::vector<OpenTemporary> temporaries_;
+    bool temporary_in_hand_ = false;
     std::map<std::string, std::chrono::milliseconds> lasted_;
     nlohmann::json last_seen_;
     bool rolling_back_ = false;
+    std::string rollback_because_ = "a rollback was asked for";
     int ends_in_vain_ = 0;
     std::int64_t last_seq_ = 0;
 };
