@@ -22,8 +22,8 @@
 ///   spool/KEY/      one job: `started` (process, its start time, boot id; can be made only once),
 ///                   `command` (the command's own process), `out`, `err`, `rc`, `cmd.*`, `wrapper`
 /// stdin goes to `/run/lockstep` (memory) where that can be written, and is unlinked before the
-/// command begins. Where there is systemd and we are root, the job is a unit `lockstep-KEY.service`
-/// of its own, else a session of its own (setsid).
+/// command begins. A job is a session of its own (setsid), and where there is systemd and we are
+/// root a unit `lockstep-KEY.scope`, so that it outlives the login.
 namespace lockstep {
 
 struct SpoolJob {

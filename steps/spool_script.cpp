@@ -37,8 +37,8 @@ left_alone() { [ -s "$job/command" ] && read -r own born <"$job/command" && aliv
 // does not have that descriptor, so that a daemon which the command leaves behind does not hold it.
 // `started` is made with O_EXCL (set -C): of two wrappers one does nothing. A subshell and not
 // another shell runs the command's shell: one program less, and /proc/self is its own. Status and
-// `started` are one short write each, complete with their line end. The launcher waits until its
-// stdout is closed. IgnoreSIGPIPE and the umask of a unit differ from a login's, hence both here.
+// `started` are one short write each, complete with their line end. Opening `out` closes the pipe
+// at whose other end the launcher waits.
 constexpr const char* k_wrapper = R"sh(
 job=${0%/*} nonce=$1 in=$2
 umask 077
@@ -58,24 +58,17 @@ exec <"${in:-/dev/null}" >"$job/out" 2>"$job/err"
   printf "%s\n" "${stat%% *} ${20}" >"$job/command"
   exec 8>&-
   umask 022
-  unset INVOCATION_ID JOURNAL_STREAM SYSTEMD_EXEC_PID
-  set -- "$job/cmd.$nonce"
-  if [ -e "$job/env.$nonce" ]; then
-    . "$job/env.$nonce"
-    cd -- "$PWD" 2>/dev/null || cd /
-  fi
-  exec /bin/sh "$1"
+  unset INVOCATION_ID
+  exec /bin/sh "$job/cmd.$nonce"
 )
 printf "ended %s\n" "$?" >"$job/rc"
-exec 8>&-
-rm -f "$job/env.$nonce"
 )sh";
 
 // `here` tells a script that ran from a sudo that refused. `withdraw` and the wrapper race for
 // `started`: whoever makes it first is right, whatever else is still on its way.
 constexpr const char* k_answers = R"sh(
 say() { printf '\n@%s %s\n' "$nonce" "$*"; }
-drop() { rm -f "$job/cmd.$nonce" "$job/env.$nonce" ${in:+"$in"}; }
+drop() { rm -f "$job/cmd.$nonce" ${in:+"$in"}; }
 leave() { drop; say "$@"; exit 0; }
 withdraw() { (set -C; printf '%s\n' "- $me $*" >"$job/started") 2>/dev/null; }
 nap() { sleep "$1" 2>/dev/null || sleep 1; }
@@ -128,36 +121,30 @@ check_fence() {
 }
 )sh";
 
-// KillMode: daemons that the command starts by itself outlive the unit. `setsid -f` (util-linux
-// 2.25) rather than `&`, because a shell without job control starts what stands before a `&` with
-// SIGINT and SIGQUIT ignored, for good. The guard is held until it has begun, so that under the
-// guard a job has either begun or has not.
+// A scope (systemd-run sets INVOCATION_ID) takes the job out of the session that logind may end,
+// and leaves it what a login gives: environment, limits, SELinux context. It is there until the
+// last process is gone, so that daemons which the command starts by itself live on. `setsid -f`
+// (util-linux 2.25) rather than `&`, because a shell without job control starts what stands before
+// a `&` with SIGINT and SIGQUIT ignored, for good. `$( )` waits until the wrapper has begun or
+// nobody is left who could; the guard is held meanwhile, so that under it a job has begun or not.
 constexpr const char* k_launch = R"sh(
+detach() {
+  closed=$(setsid -f "$@" </dev/null 2>"$job/launch" 9>&-) ||
+    closed=$(setsid "$@" </dev/null 2>"$job/launch" 9>&- &)
+}
 launch() {
-  tries=0
   printf '%s' "$wrapper" >"$job/wrapper" || leave failed "cannot write to $job"
+  set -- /bin/sh "$job/wrapper" "$nonce" "$in"
   if [ -n "$quick" ] && [ -d /run/systemd/system ] && command -v systemd-run >/dev/null 2>&1; then
-    export PWD
-    export -p >"$job/env.$nonce"
-    systemd-run --quiet --collect --unit="lockstep-$key.service" --description="lockstep $key" \
-      --property=KillMode=process --property=IgnoreSIGPIPE=no \
-      --property=StandardOutput=null --property=StandardError=null \
-      -- /bin/sh "$job/wrapper" "$nonce" "$in" </dev/null >/dev/null 2>"$job/launch" 9>&- && tries=500
+    detach systemd-run --quiet --scope --collect --unit="lockstep-$key.scope" \
+      --description="lockstep $key" -- "$@"
   fi
-  if [ "$tries" = 0 ]; then
-    ended=$(setsid -f /bin/sh "$job/wrapper" "$nonce" "$in" </dev/null 2>"$job/launch" 9>&-) ||
-      ended=$(setsid /bin/sh "$job/wrapper" "$nonce" "$in" </dev/null 2>"$job/launch" 9>&- &)
+  look || detach "$@"
+  if ! look && withdraw "it did not start"; then
+    why=''
+    read -r why <"$job/launch"
+    leave failed "it did not start: $why"
   fi
-  until look; do
-    if [ "$tries" = 0 ]; then
-      why=
-      read -r why <"$job/launch"
-      ! withdraw "it did not start" || leave failed "it did not start: $why"
-      return
-    fi
-    tries=$((tries - 1))
-    nap 0.02
-  done
 }
 start() {
   receive

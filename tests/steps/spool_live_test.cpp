@@ -50,13 +50,22 @@ bool eventually(const std::function<bool()>& condition) {
     return condition();
 }
 
-/// The shells that a member may have as its /bin/sh.
-std::vector<std::string> shells() {
-    std::vector<std::string> there;
-    for (const char* shell : {"/bin/dash", "/bin/bash --posix", "/bin/busybox sh"}) {
-        const std::string text(shell);
-        if (::access(text.substr(0, text.find(' ')).c_str(), X_OK) == 0) {
-            there.push_back(text);
+/// What a member may have: its /bin/sh, and util-linux's flock and `setsid -f` or not.
+struct Member {
+    std::string name;
+    std::string shell;
+    bool util_linux = true;
+};
+
+std::vector<Member> members() {
+    std::vector<Member> there;
+    for (const Member& member : {Member{"dash", "/bin/dash"},
+                                 Member{"dash_alone", "/bin/dash", false},
+                                 Member{"bash", "/bin/bash --posix"},
+                                 Member{"busybox", "/bin/busybox sh", false}}) {
+        const std::string program = member.shell.substr(0, member.shell.find(' '));
+        if (::access(program.c_str(), X_OK) == 0) {
+            there.push_back(member);
         }
     }
     return there;
@@ -72,7 +81,7 @@ std::string replace_all(std::string text, const std::string& from, const std::st
 
 /// A real sshd and the real script, with the member's folders in a temporary one. A job is never a
 /// unit of this machine's systemd here.
-class SpoolLive : public testing::TestWithParam<std::string> {
+class SpoolLive : public testing::TestWithParam<Member> {
   protected:
     static void SetUpTestSuite() {
         if (TestSshd::installed()) {
@@ -100,8 +109,13 @@ class SpoolLive : public testing::TestWithParam<std::string> {
         std::string text = replace_all(script, "/var/lib/lockstep", base_);
         text = replace_all(text, "/run/lockstep", dir_.path("run"));
         text = replace_all(text, "/run/systemd/system", dir_.path("none"));
-        text = replace_all(text, "/bin/sh ", GetParam() + " ");
-        return GetParam() + " -c " + shell_quote(text);
+        text = replace_all(text, "/bin/sh ", GetParam().shell + " ");
+        if (!GetParam().util_linux) {
+            text = replace_all(text, "flock", "no-such-flock");
+            text = replace_all(text, "setsid -f", "setsid --no-such-option");
+        }
+        text = replace_all(text, broken_, "no-such-program");
+        return GetParam().shell + " -c " + shell_quote(text);
     }
 
     SpoolEnd run(const SpoolJob& job,
@@ -188,16 +202,17 @@ class SpoolLive : public testing::TestWithParam<std::string> {
     std::string base_;
     std::unique_ptr<SshSession> session_;
     SpoolJob job_;
+    std::string broken_ =
+        "no-such-program";  ///< a word of the script for a program that is missing
 };
 
 std::unique_ptr<TestSshd> SpoolLive::sshd_;
 
-std::string name_of(const testing::TestParamInfo<std::string>& info) {
-    const std::string program = info.param.substr(0, info.param.find(' '));
-    return program.substr(program.rfind('/') + 1);
+std::string name_of(const testing::TestParamInfo<Member>& member) {
+    return member.param.name;
 }
 
-INSTANTIATE_TEST_SUITE_P(Shells, SpoolLive, testing::ValuesIn(shells()), name_of);
+INSTANTIATE_TEST_SUITE_P(Members, SpoolLive, testing::ValuesIn(members()), name_of);
 
 TEST_P(SpoolLive, GivesTheStatusAndBothOutputs) {
     const SpoolEnd end = run("echo to out; echo to err >&2; exit 7");
@@ -523,9 +538,11 @@ TEST_P(SpoolLive, DoesNotWaitForAChildInTheBackground) {
 }
 
 TEST_P(SpoolLive, RunsTheCommandAsALoginWould) {
+    // Without `setsid -f` the shell starts it with SIGINT and SIGQUIT ignored.
+    const std::string signals = GetParam().util_linux ? "Sig[IB]" : "SigB";
     const std::string script =
-        "umask; pwd; echo $HOME; readlink /proc/self/fd/8 /proc/self/fd/9; grep Sig[IB] "
-        "/proc/self/status";
+        "umask; pwd; echo $HOME; readlink /proc/self/fd/8 /proc/self/fd/9; grep " + signals +
+        " /proc/self/status";
     const CommandResult plain =
         session_->run({.script = "umask 022; " + script}, Deadline::after(10s), {});
     EXPECT_EQ(run(script).result.out, plain.out);
@@ -612,7 +629,6 @@ TEST_P(SpoolLive, CleansWhatARunLeftAndWhatIsOld) {
 
 TEST_P(SpoolLive, SaysWhyItCannotStart) {
     fs::create_directories(fs::path(base_).parent_path());
-    std::ofstream(base_ + ".file") << "";
     fs::remove_all(base_);
     std::ofstream(base_.c_str()) << "in the way";
     try {
@@ -625,6 +641,24 @@ TEST_P(SpoolLive, SaysWhyItCannotStart) {
             << error.what();
     }
     fs::remove(base_);
+}
+
+TEST_P(SpoolLive, HasNotBegunWhatCouldNotBeLaunched) {
+    broken_ = "setsid";
+    job_.command.stdin_data = "input";
+    try {
+        run("echo begun");
+        ADD_FAILURE();
+    } catch (const TransportError&) {
+        ADD_FAILURE() << "nothing is in doubt";
+    } catch (const Error& error) {
+        EXPECT_NE(std::string(error.what()).find("did not start"), std::string::npos)
+            << error.what();
+        EXPECT_NE(std::string(error.what()).find("not found"), std::string::npos) << error.what();
+    }
+    EXPECT_FALSE(is_on_disk("input"));
+    broken_ = "no-such-program";
+    EXPECT_EQ(run("echo begun").result.out, "begun\n");
 }
 
 }  // namespace
