@@ -381,9 +381,10 @@ void ClusterLock::end_everywhere(const std::string& left_behind, bool put_back) 
             try {
                 static_cast<void>(visit(member, release, timing_.answer, {}));
             } catch (const std::exception& error) {
-                spdlog::warn("the lock on {} could not be given back, and expires by itself: {}",
-                             member.at.name,
-                             error.what());
+                spdlog::log(member.ours ? spdlog::level::warn : spdlog::level::debug,
+                            "the lock on {} could not be given back, and expires by itself: {}",
+                            member.at.name,
+                            error.what());
             }
         });
     }
