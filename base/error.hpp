@@ -76,7 +76,8 @@ class TransportError : public Error {
     Kind kind_;
 };
 
-/// Another run holds the cluster (exit 15). The message names it: run, owner, since when.
+/// Another run holds the cluster (exit 15). The message names it, its owner, where it was seen and
+/// when its lock expires.
 class LockHeldError : public Error {
     using Error::Error;
 };

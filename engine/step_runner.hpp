@@ -129,9 +129,10 @@ struct LockRequest {
 };
 
 struct LockGrant {
-    std::string id;          ///< names this holding of the lock
-    std::int64_t fence = 0;  ///< grows with each holder; members refuse a smaller one
-    std::vector<std::string> notes;
+    std::string id;                  ///< names this holding of the lock
+    std::int64_t fence = 0;          ///< grows with each holder; members refuse a smaller one
+    std::vector<std::string> notes;  ///< whose lock was taken over, which member does not have it
+    std::string left_behind;         ///< what the run before left (`patroni.pause`), by its lock
 };
 
 /// What the write probe saw, while it ran.

@@ -8,6 +8,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <cstdlib>
+
 namespace lockstep {
 
 namespace {
@@ -21,6 +23,20 @@ constexpr std::size_t k_most_workers = 64;
 // How long a change waits for a late renewal of the cluster's lock before it is not made.
 constexpr auto k_lock_patience = 30s;
 constexpr auto k_clean_up_timeout = 10s;
+
+/// $LOCKSTEP_LOCK_TTL: seconds that the cluster's lock lasts when nobody renews it; 60 unless
+/// given.
+LockTiming lock_timing() {
+    LockTiming timing;
+    const char* text = std::getenv("LOCKSTEP_LOCK_TTL");  // NOLINT(concurrency-mt-unsafe)
+    const long seconds = text == nullptr ? 0 : std::strtol(text, nullptr, 10);
+    if (seconds >= 8) {
+        timing.ttl = std::chrono::seconds{seconds};
+        timing.every = timing.ttl / 4;
+        timing.margin = timing.ttl / 6;
+    }
+    return timing;
+}
 
 /// What an exception that left an action means for its step.
 StepResult judge(const TransportError& error, bool changes) {
@@ -95,9 +111,9 @@ Reconciliation LiveRunner::reconcile(const ClusterFacts& end) {
 LockGrant LiveRunner::take_lock(const LockRequest& request,
                                 const ClusterFacts& facts,
                                 std::stop_token stop) {
-    lock_ = std::make_unique<ClusterLock>(links_, clock_, facts, facts.scope);
+    lock_ = std::make_unique<ClusterLock>(links_, clock_, facts, facts.scope, lock_timing());
     try {
-        return lock_->take(request, std::move(stop));
+        return lock_->take({make_lock_id(), request.run, request.owner}, std::move(stop));
     } catch (...) {
         lock_.reset();
         throw;
