@@ -47,7 +47,8 @@ class Follower {
              const SpoolJob& job,
              const std::function<void(const SpoolAccepted&)>& on_accepted)
         : session_(session),
-          script_(as_root(spool_script())),
+          // What sudo logs and ps shows begins with the key.
+          script_(as_root(": lockstep " + job.key + "\n" + spool_script())),
           job_(job),
           on_accepted_(on_accepted),
           out_(job.command.output_limit),
@@ -270,6 +271,7 @@ void Follower::give_up() const {
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-function-size): the job is a struct already, the rest is ours
 SpoolEnd run_spooled(SshSession& session,
                      const std::function<std::string(const std::string&)>& as_root,
                      const SpoolJob& job,

@@ -29,7 +29,7 @@ namespace lockstep {
 struct SpoolJob {
     std::string key;     ///< names this attempt; `[A-Za-z0-9._-]`, e.g. `RUN.step.member.attempt`
     std::string scope;   ///< the cluster's Patroni scope: whose fence counts
-    std::int64_t fence;  ///< of our lock; a member that has seen a greater one refuses
+    std::int64_t fence;  ///< of our lock; a member that has seen a greater one starts nothing
     RemoteCommand command;  ///< script and stdin (which may hold secrets); umask 022, cwd and
                             ///< environment of the login. Output that was sent already is not sent
                             ///< to on_output again.

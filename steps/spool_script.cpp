@@ -296,7 +296,8 @@ for key in *; do
   elif [ "$its_boot" = "$boot" ] && { alive "$pid" "$since" || left_alone; }; then
     state=running
   fi
-  printf 'spool=%s %s %s\n' "$key" "$state" "$((now - $(stat -c %Y "$job/started")))"
+  began=$(stat -c %Y "$job/started" 2>/dev/null) || continue
+  printf 'spool=%s %s %s\n' "$key" "$state" "$((now - began))"
 done
 )
 )sh";
