@@ -101,6 +101,9 @@ std::string summary_line(const ClusterFacts& facts,
     if (facts.timeline) {
         line += ", timeline " + std::to_string(*facts.timeline);
     }
+    if (const LockFacts* lock = facts.held_lock()) {
+        line += ", held by run " + one_line(lock->run) + " of " + one_line(lock->who);
+    }
     return line + (facts.paused ? ", paused" : "") + "\n";
 }
 

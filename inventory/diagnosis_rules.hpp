@@ -16,6 +16,9 @@ void versions(const ClusterFacts& facts, Findings& found);
 /// Slots, WAL and disk of every member.
 void storage(const ClusterFacts& facts, Findings& found);
 
+/// What runs of lockstep left behind: a lock that nobody renews, commands that nobody waits for.
+void leftovers(const ClusterFacts& facts, Findings& found);
+
 /// `4.0.7` of `4.0.7-3~deb13u1`, `1:4.0.7+ds-1` and `4.0.7-1PGDG.rhel9`; empty when it is no
 /// version.
 [[nodiscard]] std::string plain_upstream(std::string_view version);

@@ -87,6 +87,29 @@ Json to_json(const UnitFacts& unit) {
     };
 }
 
+Json to_json(const LockFacts& lock) {
+    return {
+        {"id", or_null(lock.id)},
+        {"run", or_null(lock.run)},
+        {"who", or_null(lock.who)},
+        {"since", epoch_or_null(lock.since)},
+        {"expires_in_seconds", lock.expires_in_seconds},
+        {"left", or_null(lock.left)},
+    };
+}
+
+Json to_json(const LeftoverFacts& leftover) {
+    Json spool = Json::array();
+    for (const SpoolEntry& entry : leftover.spool) {
+        spool.push_back(
+            {{"key", entry.key}, {"state", entry.state}, {"age_seconds", entry.age_seconds}});
+    }
+    return {
+        {"lock", leftover.lock ? to_json(*leftover.lock) : Json(nullptr)},
+        {"spool", spool},
+    };
+}
+
 Json to_json(const Access& access) {
     return {
         {"asked", access.asked},
@@ -219,6 +242,7 @@ Json MemberFacts::to_json() const {
         {"wal", object_or_null(wal)},
         {"disk", object_or_null(disk)},
         {"slots", lockstep::to_json(slots)},
+        {"leftover", object_or_null(leftover)},
         {"access",
          {{"api", lockstep::to_json(api)},
           {"ssh", lockstep::to_json(ssh)},
@@ -235,6 +259,15 @@ MemberFacts* ClusterFacts::find(std::string_view member) {
     return find_by_name(members, member);
 }
 
+const LockFacts* ClusterFacts::held_lock() const {
+    for (const MemberFacts& member : members) {
+        if (member.leftover && member.leftover->lock && member.leftover->lock->held()) {
+            return &*member.leftover->lock;
+        }
+    }
+    return nullptr;
+}
+
 // Patroni's own defaults (patroni/config.py, __DEFAULT_CONFIG, 2.1 to 4.1).
 std::chrono::seconds ClusterFacts::loop_wait() const {
     return seconds_of(config, "loop_wait", 10);
@@ -249,6 +282,7 @@ Json ClusterFacts::to_json() const {
     for (const MemberFacts& member : members) {
         list.push_back(member.to_json());
     }
+    const LockFacts* lock = held_lock();
     return {
         {"cluster", name},
         {"name", name},
@@ -260,6 +294,7 @@ Json ClusterFacts::to_json() const {
         {"scheduled_switchover", scheduled_switchover},
         {"config", config},
         {"observed_at", to_iso8601(observed_at)},
+        {"lock", lock == nullptr ? Json(nullptr) : lockstep::to_json(*lock)},
         {"members", list},
     };
 }
@@ -280,6 +315,7 @@ void ClusterFacts::update(const ClusterFacts& quick) {
         now.wal = known->wal;
         now.disk = known->disk;
         now.slots = known->slots;
+        now.leftover = known->leftover;
         now.ssh = known->ssh;
         now.sql = known->sql;
     }

@@ -104,6 +104,33 @@ struct PostgresFacts {
     std::string data_directory;
 };
 
+/// The lock of lockstep, as it is on one member. Times are by the clock of that.
+struct LockFacts {
+    std::string id;
+    std::string run;
+    std::string who;                      ///< `user@host`
+    std::int64_t since = 0;               ///< seconds since the epoch
+    std::int64_t expires_in_seconds = 0;  ///< not above 0: it expired so long ago
+    std::string left;                     ///< what its run left when it ended: `patroni.pause`
+
+    [[nodiscard]] bool held() const { return expires_in_seconds > 0; }
+};
+
+/// A command of a run that was started detached on a member.
+struct SpoolEntry {
+    std::string key;    ///< `RUN.…`
+    std::string state;  ///< running | ended | died: without an exit status
+    std::int64_t age_seconds = 0;
+
+    [[nodiscard]] std::string run() const { return key.substr(0, key.find('.')); }
+};
+
+/// What lockstep itself has on a member.
+struct LeftoverFacts {
+    std::optional<LockFacts> lock;
+    std::vector<SpoolEntry> spool;
+};
+
 // A moved-from JSON value is asserted to be sound: that is the exception that tidy 14 sees.
 struct MemberFacts {  // NOLINT(bugprone-exception-escape)
     std::string name;
@@ -138,6 +165,7 @@ struct MemberFacts {  // NOLINT(bugprone-exception-escape)
     std::optional<WalFacts> wal;
     std::optional<DiskFacts> disk;
     std::optional<std::vector<SlotFacts>> slots;
+    std::optional<LeftoverFacts> leftover;  ///< absent: its folder could not be read
 
     Access api;
     Access ssh;
@@ -170,6 +198,9 @@ struct ClusterFacts {
 
     [[nodiscard]] const MemberFacts* find(std::string_view member) const;
     [[nodiscard]] MemberFacts* find(std::string_view member);
+
+    /// An unexpired lock of lockstep, by the first member that has one; nullptr: no run holds it.
+    [[nodiscard]] const LockFacts* held_lock() const;
 
     [[nodiscard]] const MemberFacts* leader_member() const { return find(leader); }
 

@@ -194,6 +194,36 @@ void read_disk(const Section& section, MemberFacts& member) {
     member.unknown["disk"] = reason(section);
 }
 
+// `now=…`, `lock.KEY=…` as in the lock's file, `spool=KEY STATE STARTED`.
+void read_leftover(const Section& section, MemberFacts& member) {
+    if (!section.ok()) {
+        return;
+    }
+    LeftoverFacts leftover;
+    const std::int64_t now = parse_number<std::int64_t>(value_of(section, "now")).value_or(0);
+    const std::string expires = value_of(section, "lock.expires");
+    if (std::ranges::any_of(section.lines,
+                            [](const std::string& line) { return line.starts_with("lock."); })) {
+        LockFacts lock;
+        lock.id = value_of(section, "lock.id");
+        lock.run = value_of(section, "lock.run");
+        lock.who = value_of(section, "lock.who");
+        lock.left = value_of(section, "lock.left");
+        lock.since = parse_number<std::int64_t>(value_of(section, "lock.since")).value_or(0);
+        lock.expires_in_seconds = parse_number<std::int64_t>(expires).value_or(now) - now;
+        leftover.lock = std::move(lock);
+    }
+    for (const std::string& line : section.lines) {
+        const std::vector<std::string> parts = words(line);
+        if (!line.starts_with("spool=") || parts.size() != 3) {
+            continue;
+        }
+        const auto started = parse_number<std::int64_t>(parts[2]);
+        leftover.spool.push_back({parts[0].substr(6), parts[1], now - started.value_or(now)});
+    }
+    member.leftover = std::move(leftover);
+}
+
 void read_sql(const Section& section, MemberFacts& member) {
     member.sql.asked = true;
     const auto document = std::ranges::find_if(
@@ -258,6 +288,7 @@ void read_output(const MemberScript& script, const CommandResult& result, Member
     read_available(section("available"), script.package, member);
     read_postgres_package(section("postgres_package"), member);
     read_disk(section("disk"), member);
+    read_leftover(section("leftover"), member);
     if (!script.os_user.empty()) {
         read_sql(section("sql"), member);
     }

@@ -1,6 +1,8 @@
 #include "steps/observation/member_script.hpp"
 
 #include "base/shell_quote.hpp"
+#include "steps/cluster_lock_script.hpp"
+#include "steps/member_folder.hpp"
 #include "steps/observation/member_query.hpp"
 
 #include <array>
@@ -108,6 +110,29 @@ fi
 end
 )sh";
 
+// One stat for all entries: each more is a fork.
+constexpr const char* k_leftover = R"sh(
+begin leftover
+if [ -z "$lock" ]; then
+  echo 'the scope of the cluster is not known'; false
+elif [ ! -e "$folder" ]; then
+  true
+elif [ ! -r "$folder" ] || [ ! -x "$folder" ]; then
+  echo "$folder cannot be read"; false
+else
+  printf 'now=%s\n' "$(date +%s)"
+  if [ -e "$folder/$lock" ]; then
+    while IFS= read -r line; do printf 'lock.%s\n' "$line"; done <"$folder/$lock"
+  fi
+  stat -c '%Y %n' -- "$folder"/spool/*/started 2>/dev/null | while read -r at entry; do
+    entry=${entry%/started}
+    if job_state "$entry"; then printf 'spool=%s %s %s\n' "${entry##*/}" "$state" "$at"; fi
+  done
+  true
+fi
+end
+)sh";
+
 // The psql beside the server: it is there on every packaging, in PATH or not, and it is no wrapper.
 constexpr const char* k_sql = R"sh(
 begin sql
@@ -143,11 +168,12 @@ std::string make_nonce() {
 }
 
 std::string render(const MemberScript& script) {
-    std::string text = assignment("marker", "@" + script.nonce) + assignment("unit", script.unit) +
-                       assignment("package", script.package) +
-                       assignment("os_user", script.os_user) +
-                       assignment("port", std::to_string(script.port)) + k_prelude + k_host +
-                       k_postmaster + k_packages;
+    std::string text =
+        assignment("marker", "@" + script.nonce) + assignment("unit", script.unit) +
+        assignment("package", script.package) + assignment("os_user", script.os_user) +
+        assignment("port", std::to_string(script.port)) +
+        assignment("lock", script.scope.empty() ? "" : lock_file_name(script.scope)) + k_prelude +
+        k_host + k_postmaster + k_packages + k_member_folder + k_job_state + k_leftover;
     if (!script.os_user.empty()) {
         text += sql_section(script);
     }

@@ -105,8 +105,16 @@ void collect_members(const Discovery& found, const Cluster& cluster, ClusterFact
 /// One member's worth of an observation, done by one thread.
 class MemberVisit {
   public:
-    MemberVisit(const Cluster& cluster, MemberLink& link, MemberFacts& member, std::stop_token stop)
-        : cluster_(cluster), link_(link), member_(member), stop_(std::move(stop)) {}
+    MemberVisit(const Cluster& cluster,
+                std::string scope,
+                MemberLink& link,
+                MemberFacts& member,
+                std::stop_token stop)
+        : cluster_(cluster),
+          scope_(std::move(scope)),
+          link_(link),
+          member_(member),
+          stop_(std::move(stop)) {}
 
     /// The body of GET /patroni, null when there was none.
     Json ask_api(Deadline deadline) {
@@ -163,6 +171,9 @@ class MemberVisit {
                         "Check the address of " + member_.name + ".");
         }
         patroni_api::read_status(body, member_);
+        if (scope_.empty()) {  // before Patroni 3.2 /cluster does not have it
+            scope_ = json_fields::text(json_fields::at(body, "patroni"), "scope");
+        }
         return body;
     }
 
@@ -173,6 +184,7 @@ class MemberVisit {
         script.package = cluster_.patroni_package;
         script.os_user = with_sql ? cluster_.postgres.os_user : std::string();
         script.port = member_.pg_port;
+        script.scope = scope_;
         if (link_.ssh_settings.host.empty()) {
             throw Error("the host is not known, because Patroni does not list this member",
                         "Give ssh: {host: …} under members: in the inventory.");
@@ -198,6 +210,7 @@ class MemberVisit {
     }
 
     const Cluster& cluster_;
+    std::string scope_;
     MemberLink& link_;
     MemberFacts& member_;
     std::stop_token stop_;
@@ -230,7 +243,7 @@ ClusterFacts Observer::observe(Depth depth,
     facts.sampled_at = clock_.steady_now();
     std::vector<Json> statuses(facts.members.size());
     in_parallel(facts.members.size(), [&](std::size_t n) {
-        MemberVisit visit(cluster, *links[n], facts.members[n], stop);
+        MemberVisit visit(cluster, facts.scope, *links[n], facts.members[n], stop);
         const Deadline deadline = Deadline::after(timeout);
         statuses[n] = visit.ask_api(deadline);
         if (depth == Depth::full) {

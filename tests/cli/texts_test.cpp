@@ -297,6 +297,17 @@ TEST_F(Runs, SummaryAndShowOfOneThatLeftTheClusterPaused) {
 }
 
 // Names and versions come from the network: none of them may draw on the screen.
+TEST(CheckText, SaysWhichRunHoldsTheCluster) {
+    ClusterFacts facts;
+    facts.name = "orders";
+    facts.leader = "n1";
+    facts.members.emplace_back().leftover.emplace().lock =
+        LockFacts{.run = "20261123-091502-3f2a", .who = "ann@ops1", .expires_in_seconds = 42};
+    const std::string text = check_text(facts, {}, k_plain);
+    EXPECT_EQ(text.substr(0, text.find('\n')),
+              "OK - orders: 1 members, leader n1, held by run 20261123-091502-3f2a of ann@ops1");
+}
+
 TEST(HostileNames, NeverReachTheTerminalRaw) {
     const std::string evil = "n1\x1b[2J\r\nOK - all is well";
     ClusterFacts facts;
@@ -310,6 +321,7 @@ TEST(HostileNames, NeverReachTheTerminalRaw) {
     member.patroni.installed = evil;
     member.postgres.running = evil;
     member.api.asked = true;
+    member.leftover.emplace().lock = LockFacts{.run = evil, .who = evil, .expires_in_seconds = 1};
     facts.members.push_back(member);
     Finding finding;
     finding.id = "slot.stuck";

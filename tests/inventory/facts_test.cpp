@@ -78,6 +78,7 @@ TEST(ClusterFacts, RenderAbsentFactsAsNull) {
                               "wal",
                               "disk",
                               "slots",
+                              "leftover",
                               "lsn",
                               "unit",
                               "host"}) {
@@ -87,6 +88,38 @@ TEST(ClusterFacts, RenderAbsentFactsAsNull) {
     EXPECT_TRUE(member["postgres"]["started_at"].is_null());
     EXPECT_EQ(member["tags"], nlohmann::json::object());
     EXPECT_EQ(member["patroni"]["available"], nlohmann::json::array());
+}
+
+TEST(ClusterFacts, TellWhoHoldsTheCluster) {
+    ClusterFacts facts = healthy_cluster("4.0.7");
+    EXPECT_TRUE(facts.to_json()["lock"].is_null());
+    LeftoverFacts& leftover = facts.find("n2")->leftover.emplace();
+    EXPECT_TRUE(facts.find("n2")->to_json()["leftover"]["lock"].is_null());
+    leftover.lock = LockFacts{.id = "a1", .run = "r1", .who = "ann@ops1", .since = 1795425018};
+    leftover.spool = {{"r1.install", "ended", 90}};
+    EXPECT_EQ(facts.held_lock(), nullptr);
+    leftover.lock->expires_in_seconds = 42;
+    const nlohmann::json lock = {{"id", "a1"},
+                                 {"run", "r1"},
+                                 {"who", "ann@ops1"},
+                                 {"since", 1795425018},
+                                 {"expires_in_seconds", 42},
+                                 {"left", nullptr}};
+    EXPECT_EQ(facts.to_json()["lock"], lock);
+    const nlohmann::json member = facts.to_json()["members"][1];
+    EXPECT_EQ(member["leftover"]["lock"], lock);
+    EXPECT_EQ(
+        member["leftover"]["spool"],
+        nlohmann::json::parse(R"([{"key": "r1.install", "state": "ended", "age_seconds": 90}])"));
+}
+
+TEST(ClusterFacts, KeepWhatALookAtTheHostSaidWhenOnlyPatroniIsAsked) {
+    ClusterFacts facts = healthy_cluster("4.0.7");
+    facts.find("n2")->leftover.emplace().lock = LockFacts{.id = "a1", .expires_in_seconds = 5};
+    ClusterFacts quick = healthy_cluster("4.0.7");
+    facts.update(quick);
+    ASSERT_TRUE(facts.find("n2")->leftover);
+    EXPECT_NE(facts.held_lock(), nullptr);
 }
 
 TEST(ClusterFacts, FallBackToPatronisDefaults) {

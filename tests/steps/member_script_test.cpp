@@ -3,6 +3,7 @@
 #include "base/error.hpp"
 #include "steps/observation/member_query.hpp"
 #include "steps/observation/observed_time.hpp"
+#include "tests/fakes/shell_host.hpp"
 #include "tests/steps/recorded_text.hpp"
 
 #include <gtest/gtest.h>
@@ -252,6 +253,72 @@ TEST(MemberOutput, AStoppedDaemonHasNoStartTime) {
     ASSERT_TRUE(member.unit);
     EXPECT_EQ(member.unit->active_state, "failed");
     EXPECT_EQ(member.unit->started_at, 0);
+}
+
+TEST(MemberOutput, WithoutALookAtLeftoversKnowsNothingOfThem) {
+    EXPECT_FALSE(read(debian()).leftover);
+}
+
+/// The script itself, on this machine, with a folder of lockstep that the test fills.
+MemberFacts observed(const ShellHost& host, const std::string& scope = "orders") {
+    MemberScript here = script();
+    here.os_user.clear();
+    here.scope = scope;
+    MemberFacts member;
+    // Reading the package lists takes a second, and is not what this is about.
+    const std::string text = replaced(render(here), "apt-cache madison", "true");
+    read_output(here, host.run({.script = text}), member);
+    EXPECT_TRUE(member.ssh.ok()) << member.ssh.error;
+    return member;
+}
+
+TEST(MemberScript, FindsNothingOfLockstepWhereItNeverWas) {
+    const ShellHost host;
+    const MemberFacts member = observed(host);
+    ASSERT_TRUE(member.leftover);
+    EXPECT_FALSE(member.leftover->lock);
+    EXPECT_TRUE(member.leftover->spool.empty());
+    EXPECT_FALSE(host.has(""));
+}
+
+TEST(MemberScript, FindsTheLockAndTheCommandsOfRuns) {
+    const ShellHost host;
+    const std::string boot = ShellHost::own_start().substr(ShellHost::own_start().rfind(' ') + 1);
+    host.write("lock.orders",
+               "id=a1\nrun=r1\nwho=ann@ops1\nsince=1795425018\nexpires=1\nleft=patroni.pause\n");
+    host.write("lock.billing", "id=b1\nrun=r2\n");
+    host.runs_command("r1.install.n1.1");
+    host.runs_command("r1.restart.n1.1");
+    host.write("spool/r1.restart.n1.1/rc", "ended 0\n");
+    host.write("spool/r0.died/started", "1 1 " + boot + "\n");
+    host.write("spool/r0.never/cmd", "true\n");
+    host.write("spool/r0.withdrawn/started", "- me it did not start\n");
+    const MemberFacts member = observed(host);
+    ASSERT_TRUE(member.leftover);
+    ASSERT_TRUE(member.leftover->lock);
+    const LockFacts& lock = *member.leftover->lock;
+    EXPECT_EQ(lock.id, "a1");
+    EXPECT_EQ(lock.run, "r1");
+    EXPECT_EQ(lock.who, "ann@ops1");
+    EXPECT_EQ(lock.since, 1795425018);
+    EXPECT_EQ(lock.left, "patroni.pause");
+    EXPECT_LT(lock.expires_in_seconds, -1000000000);
+    EXPECT_FALSE(lock.held());
+    std::map<std::string, std::string> states;
+    for (const SpoolEntry& entry : member.leftover->spool) {
+        states[entry.key] = entry.state;
+        EXPECT_GE(entry.age_seconds, 0);
+        EXPECT_LT(entry.age_seconds, 600);
+    }
+    const std::map<std::string, std::string> expected = {
+        {"r1.install.n1.1", "running"}, {"r1.restart.n1.1", "ended"}, {"r0.died", "died"}};
+    EXPECT_EQ(states, expected);
+}
+
+TEST(MemberScript, KnowsNoLockWithoutAScope) {
+    const ShellHost host;
+    host.write("lock.orders", "id=a1\n");
+    EXPECT_FALSE(observed(host, "").leftover);
 }
 
 // PostgreSQL 12: no wal_status, no safe_wal_size, wal_keep_segments for wal_keep_size.

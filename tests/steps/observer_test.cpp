@@ -335,6 +335,22 @@ TEST_F(ObserverTest, AsksEachHostOnceInFullDepth) {
     }
 }
 
+// /cluster has it since Patroni 3.2, /patroni always.
+TEST_F(ObserverTest, LooksForTheLockOfTheScopeWhateverPatroniSaysIt) {
+    for (const bool listed_scope : {true, false}) {
+        if (listed_scope) {
+            body_["scope"] = "lab";
+        } else {
+            body_.erase("scope");
+        }
+        serve();
+        observe(Depth::full);
+        const auto seen = hosts_.seen();
+        ASSERT_FALSE(seen.empty());
+        EXPECT_NE(seen.back().second.find("\nlock=lock.lab\n"), std::string::npos);
+    }
+}
+
 TEST_F(ObserverTest, KnowsTheRestOfAMemberWithoutSsh) {
     serve();
     hosts_.fail("10.0.0.12", Kind::host_key, "the host key is not the known one");
