@@ -10,7 +10,7 @@ namespace {
 
 /// The package, checked: a name with a dash in front would be an option, one with * several.
 std::string package_of(const StepCall& call) {
-    const std::string name = text_arg(call, "package");
+    std::string name = text_arg(call, "package");
     constexpr std::string_view k_allowed = "abcdefghijklmnopqrstuvwxyz0123456789+-.:";
     const bool sound = !name.empty() && name.find_first_not_of(k_allowed) == std::string::npos &&
                        name.find_first_of("+-.:") != 0;
