@@ -107,7 +107,9 @@ void RunSession::record_intent(const PlannedStep& step,
     const ActionSchema& schema = schema_of(step);
     nlohmann::json covered = nlohmann::json::array();
     for (const OpenTemporary& temporary : state_.temporaries()) {
-        covered.push_back(temporary.action);
+        if (temporary.member.empty()) {  // of the whole cluster: a rollback needs it again
+            covered.push_back(temporary.action);
+        }
     }
     const bool undoable = step.changes && schema.ends.empty() && !schema.temporary;
     const std::vector<Undo> undo = undoable ? freeze_undo(step, preview) : std::vector<Undo>{};

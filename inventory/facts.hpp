@@ -173,6 +173,9 @@ struct MemberFacts {  // NOLINT(bugprone-exception-escape)
     /// What was asked on the member and could not be found out, with the reason: `disk`, `unit`,
     /// `patroni_package`, `postgres_package`.
     std::map<std::string, std::string> unknown;
+    /// In a plan: what its steps up to here will have made of things that no observation looks at:
+    /// `unit pgbouncer` -> `inactive`. Not observed, and so in no JSON.
+    std::map<std::string, std::string> foreseen;
 
     [[nodiscard]] bool is_leader() const { return role == "leader" || role == "standby_leader"; }
 

@@ -26,12 +26,19 @@ namespace lockstep {
 [[nodiscard]] std::unique_ptr<Action> make_sql_query();
 [[nodiscard]] std::unique_ptr<Action> make_patroni_pause();
 [[nodiscard]] std::unique_ptr<Action> make_patroni_resume();
+[[nodiscard]] std::unique_ptr<Action> make_patroni_config();
+[[nodiscard]] std::unique_ptr<Action> make_patroni_reload();
 [[nodiscard]] std::unique_ptr<Action> make_package_install();
 [[nodiscard]] std::unique_ptr<Action> make_package_keep();
 [[nodiscard]] std::unique_ptr<Action> make_package_restore();
+[[nodiscard]] std::unique_ptr<Action> make_package_hold();
+[[nodiscard]] std::unique_ptr<Action> make_package_unhold();
 [[nodiscard]] std::unique_ptr<Action> make_service_restart();
+[[nodiscard]] std::unique_ptr<Action> make_service_start();
+[[nodiscard]] std::unique_ptr<Action> make_service_stop();
 [[nodiscard]] std::unique_ptr<Action> make_slots_verify();
 [[nodiscard]] std::unique_ptr<Action> make_slots_drop();
+[[nodiscard]] std::unique_ptr<Action> make_slots_create();
 [[nodiscard]] std::unique_ptr<Action> make_wal_verify();
 
 }  // namespace lockstep

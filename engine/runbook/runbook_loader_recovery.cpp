@@ -1,6 +1,7 @@
 #include "engine/runbook/runbook_reading.hpp"
 
 #include <algorithm>
+#include <map>
 
 namespace lockstep::runbook_reading {
 
@@ -220,22 +221,22 @@ void read_recovery(Reading& reading,
     const bool looks = schema != nullptr && looks_only(*schema, step.with) == Looks::yes;
     RecoveryReader reader(reading, label, visible);
     using Read = void (RecoveryReader::*)(const Node&, StepSpec&);
-    for (const auto& [name, read] : std::initializer_list<std::pair<const char*, Read>>{
-             {"undo", &RecoveryReader::read_undo},
-             {"verify", &RecoveryReader::read_verify},
-             {"in_doubt", &RecoveryReader::read_in_doubt},
-             {"point_of_no_return", &RecoveryReader::read_point_of_no_return}}) {
-        const auto entry = std::ranges::find_if(
-            node.entries, [&](const yaml::Entry& given) { return given.first.text == name; });
-        if (entry == node.entries.end()) {
+    static const std::map<std::string, Read, std::less<>> k_keys{
+        {"undo", &RecoveryReader::read_undo},
+        {"verify", &RecoveryReader::read_verify},
+        {"in_doubt", &RecoveryReader::read_in_doubt},
+        {"point_of_no_return", &RecoveryReader::read_point_of_no_return}};
+    for (const auto& [key, value] : node.entries) {
+        const auto read = k_keys.find(key.text);
+        if (read == k_keys.end()) {
             continue;
         }
         if (looks) {
-            reading.problems.add(entry->first.where,
-                                 label + " changes nothing: `" + name + "` has no effect on it",
+            reading.problems.add(key.where,
+                                 label + " changes nothing: `" + key.text + "` has no effect on it",
                                  "Give it to a step that changes something.");
         }
-        (reader.*read)(entry->second, step);
+        (reader.*read->second)(value, step);
     }
 }
 

@@ -19,6 +19,19 @@ struct MemberStatus {
 [[nodiscard]] std::vector<MemberStatus> ask_members(ActionContext& context);
 [[nodiscard]] MemberStatus ask_member(ActionContext& context, const MemberFacts& member);
 
+/// Why the dynamic configuration cannot be written now: no leader, its REST API does not answer, or
+/// it does not accept our credentials.
+[[nodiscard]] std::vector<Finding> refuse_unless_writable(const ClusterFacts& facts);
+
+/// `PATCH /config` with this body, as it is sent to the leader.
+[[nodiscard]] Operation config_operation(const ClusterFacts& facts, const std::string& body);
+
+/// Sends it: the new configuration, as Patroni answers. Throws Error where it is refused.
+nlohmann::json patch_config(ActionContext& context, const std::string& body);
+
+/// What to look at when Patroni answers 401 or 403; empty for any other status.
+[[nodiscard]] std::string hint_for_status(long status);
+
 /// Why resuming would be dangerous; empty: it is safe. Every daemon answers, the leader lock is
 /// held by a member that runs as the one primary, and everybody sees that. Resuming while the lock
 /// holder's daemon is down lets a replica promote beside the old primary, whose commits are lost

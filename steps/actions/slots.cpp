@@ -1,3 +1,4 @@
+#include "base/error.hpp"
 #include "base/units.hpp"
 #include "inventory/diagnosis.hpp"
 #include "steps/catalog.hpp"
@@ -47,8 +48,13 @@ class SlotsVerify final : public Action {
 };
 
 /// Where the slot is, and whether it may go.
+struct Holder {
+    std::string member;
+    bool reserves = false;  ///< its slot holds WAL
+};
+
 struct Holders {
-    std::vector<std::string> members;  ///< that have it
+    std::vector<Holder> members;  ///< that have it
     std::vector<Finding> refused;
     std::int64_t retained = 0;
     bool logical = false;
@@ -70,7 +76,7 @@ Holders find_holders(const StepCall& call, const ClusterFacts& facts) {
             if (slot.name != slot_name) {
                 continue;
             }
-            holders.members.push_back(member.name);
+            holders.members.push_back({member.name, slot.restart_lsn.has_value()});
             holders.logical = holders.logical || slot.type == "logical";
             holders.retained += std::max<std::int64_t>(slot.retained_bytes.value_or(0), 0);
             const bool kept =
@@ -95,6 +101,20 @@ SqlStatement drop_statement(const std::string& slot) {
     return {.text = "SELECT pg_drop_replication_slot($1)", .params = {slot}, .read_only = false};
 }
 
+std::string create_text(const std::string& slot, bool reserve) {
+    return "SELECT pg_create_physical_replication_slot('" + slot + "', " +
+           (reserve ? "true" : "false") + ")";
+}
+
+void forget_slot(ClusterFacts& facts, const std::string& slot) {
+    for (MemberFacts& member : facts.members) {
+        if (member.slots) {
+            std::erase_if(*member.slots,
+                          [&](const SlotFacts& other) { return other.name == slot; });
+        }
+    }
+}
+
 class SlotsDrop final : public Action {
   public:
     Preview preview(const StepCall& call,
@@ -110,18 +130,17 @@ class SlotsDrop final : public Action {
             return preview;
         }
         preview.because = "it holds " + format_bytes(holders.retained) + " of WAL for nobody";
-        for (const std::string& member : holders.members) {
+        for (const Holder& holder : holders.members) {
             preview.operations.push_back(
                 {Operation::Kind::sql,
-                 "on " + member + ": SELECT pg_drop_replication_slot('" + slot + "')"});
+                 "on " + holder.member + ": SELECT pg_drop_replication_slot('" + slot + "')"});
             if (!holders.logical) {
                 preview.undo.push_back(
                     {{Operation::Kind::sql,
-                      "on " + member + ": SELECT pg_create_physical_replication_slot('" + slot +
-                          "', true)"},
+                      "on " + holder.member + ": " + create_text(slot, holder.reserves)},
                      "slots.create",
-                     member,
-                     {{"slot", slot}}});
+                     holder.member,
+                     {{"slot", slot}, {"reserve", holder.reserves}}});
             }
         }
         if (holders.logical) {
@@ -130,14 +149,7 @@ class SlotsDrop final : public Action {
             preview.notes.push_back(preview.no_way_back);
         }
         preview.notes.emplace_back("the WAL that it held cannot be brought back");
-        preview.effect = [slot](ClusterFacts& later) {
-            for (MemberFacts& member : later.members) {
-                if (member.slots) {
-                    std::erase_if(*member.slots,
-                                  [&](const SlotFacts& other) { return other.name == slot; });
-                }
-            }
-        };
+        preview.effect = [slot](ClusterFacts& later) { forget_slot(later, slot); };
         return preview;
     }
 
@@ -145,21 +157,137 @@ class SlotsDrop final : public Action {
         const std::string slot = text_arg(call, "slot");
         const Holders holders = find_holders(call, context.facts);
         std::string dropped;
-        for (const std::string& name : holders.members) {
-            context.sql(*context.facts.find(name), drop_statement(slot));
-            dropped += (dropped.empty() ? "" : ", ") + name;
+        for (const Holder& holder : holders.members) {
+            context.sql(*context.facts.find(holder.member), drop_statement(slot));
+            dropped += (dropped.empty() ? "" : ", ") + holder.member;
         }
         StepResult result;
         result.message = "dropped on " + dropped;
-        result.learned = [slot](ClusterFacts& facts) {
-            for (MemberFacts& member : facts.members) {
-                if (member.slots) {
-                    std::erase_if(*member.slots,
-                                  [&](const SlotFacts& other) { return other.name == slot; });
-                }
+        result.learned = [slot](ClusterFacts& facts) { forget_slot(facts, slot); };
+        return result;
+    }
+};
+
+/// The name of a slot, checked as PostgreSQL does (ReplicationSlotValidateName, 11 to 18).
+std::string slot_of(const StepCall& call) {
+    std::string name = text_arg(call, "slot");
+    constexpr std::size_t k_longest = 63;
+    constexpr std::string_view k_allowed = "abcdefghijklmnopqrstuvwxyz0123456789_";
+    if (name.empty() || name.size() > k_longest ||
+        name.find_first_not_of(k_allowed) != std::string::npos) {
+        throw Error(call.id + ": `" + name + "` is no name of a slot",
+                    "Lower case letters, digits and _, at most 63.");
+    }
+    return name;
+}
+
+/// Whether Patroni leaves a physical slot of that name alone: else it drops it in its next loop,
+/// unless paused (patroni/postgresql/slots.py, _drop_incorrect_slots, 2.1 to 4.1).
+bool is_configured(const nlohmann::json& config, const std::string& slot) {
+    const nlohmann::json slots = config.value("slots", nlohmann::json());
+    if (slots.is_object() && slots.contains(slot)) {
+        return true;
+    }
+    const nlohmann::json ignored = config.value("ignore_slots", nlohmann::json());
+    return ignored.is_array() && std::ranges::any_of(ignored, [&](const nlohmann::json& matcher) {
+               return matcher.is_object() &&
+                      (!matcher.contains("name") || matcher["name"] == slot) &&
+                      (!matcher.contains("type") || matcher["type"] == "physical");
+           });
+}
+
+class SlotsCreate final : public Action {
+  public:
+    Preview preview(const StepCall& call,
+                    const ClusterFacts& facts,
+                    const Cluster& /*cluster*/) const override {
+        const std::string slot = slot_of(call);
+        const bool reserve = bool_arg(call, "reserve", false);
+        Preview preview;
+        const MemberFacts* member = facts.find(call.member);
+        preview.blocked_by = refuse_unless_reachable(member, call.member, false, false, true);
+        if (member == nullptr || !member->slots) {
+            preview.verdict = Verdict::may;
+            preview.because = "only if it is not there";
+        } else if (const SlotFacts* there = find_slot(*member, slot)) {
+            preview.verdict = Verdict::wont;
+            preview.because = "it is there";
+            if (there->type == "physical") {
+                return preview;
+            }
+            preview.blocked_by.push_back(
+                {.id = "slot.other_type",
+                 .severity = Severity::critical,
+                 .member = call.member,
+                 .subject = slot,
+                 .message = "slot " + slot + " on " + call.member + " is a " + there->type + " one",
+                 .remedy = "Choose another name.",
+                 .source = {}});
+        } else {
+            preview.because = "it is not there";
+        }
+        preview.operations.push_back({Operation::Kind::sql, create_text(slot, reserve)});
+        preview.undo.push_back(
+            {{Operation::Kind::sql, "SELECT pg_drop_replication_slot('" + slot + "')"},
+             "slots.drop",
+             call.member,
+             {{"slot", slot}}});
+        if (!facts.config.is_object() || !is_configured(facts.config, slot)) {
+            preview.notes.emplace_back(
+                "Patroni drops a slot that neither `slots` nor `ignore_slots` of its configuration "
+                "names, unless it is a member's");
+        }
+        if (reserve) {
+            preview.notes.emplace_back("it holds WAL from now on, until somebody reads it");
+        }
+        preview.effect = add_slot(call.member, slot);
+        return preview;
+    }
+
+    StepResult run(const StepCall& call, ActionContext& context) const override {
+        const std::string slot = slot_of(call);
+        const MemberFacts& member = context.member(call);
+        StepResult result;
+        result.learned = add_slot(call.member, slot);
+        const SqlResult there =
+            context.sql(member,
+                        {.text = "SELECT slot_type FROM pg_replication_slots WHERE slot_name = $1",
+                         .params = {slot}});
+        if (!there.rows.empty()) {
+            const std::string type = there.rows.at(0).at(0).value_or("");
+            if (type != "physical") {
+                return {.outcome = StepOutcome::failed,
+                        .message = "slot " + slot + " is a " + type + " one"};
+            }
+            result.outcome = StepOutcome::already_done;
+            result.message = "it is there";
+            return result;
+        }
+        context.sql(member,
+                    {.text = "SELECT pg_create_physical_replication_slot($1, $2)",
+                     .params = {slot, bool_arg(call, "reserve", false) ? "true" : "false"},
+                     .read_only = false});
+        result.message = "created";
+        return result;
+    }
+
+  private:
+    static const SlotFacts* find_slot(const MemberFacts& member, const std::string& name) {
+        const auto found = std::ranges::find(*member.slots, name, &SlotFacts::name);
+        return found == member.slots->end() ? nullptr : &*found;
+    }
+
+    static std::function<void(ClusterFacts&)> add_slot(const std::string& member,
+                                                       const std::string& slot) {
+        return [member, slot](ClusterFacts& facts) {
+            MemberFacts* changed = facts.find(member);
+            if (changed != nullptr && changed->slots && find_slot(*changed, slot) == nullptr) {
+                SlotFacts added;
+                added.name = slot;
+                added.type = "physical";
+                changed->slots->push_back(std::move(added));
             }
         };
-        return result;
     }
 };
 
@@ -171,6 +299,10 @@ std::unique_ptr<Action> make_slots_verify() {
 
 std::unique_ptr<Action> make_slots_drop() {
     return std::make_unique<SlotsDrop>();
+}
+
+std::unique_ptr<Action> make_slots_create() {
+    return std::make_unique<SlotsCreate>();
 }
 
 }  // namespace lockstep

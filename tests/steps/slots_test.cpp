@@ -1,3 +1,4 @@
+#include "base/error.hpp"
 #include "tests/fakes/fake_cluster.hpp"
 
 #include <gtest/gtest.h>
@@ -109,6 +110,114 @@ TEST_F(SlotsDrop, PromisesNoWayBackForALogicalSlot) {
     EXPECT_TRUE(preview.undo.empty());
     EXPECT_TRUE(std::ranges::any_of(
         preview.notes, [](const std::string& note) { return contains(note, "logical"); }));
+}
+
+// It would hold WAL that it never held.
+TEST_F(SlotsDrop, GivesASlotBackThatHeldNothingAsOne) {
+    world.has_slot("n2", "idle", {{"restart_lsn", nullptr}});
+    EXPECT_EQ(world.preview(drop("idle")).undo.at(0).text,
+              "on n2: SELECT pg_create_physical_replication_slot('idle', false)");
+}
+
+class SlotsCreate : public testing::Test {
+  protected:
+    static StepCall create(const std::string& slot, Value::Map more = {}) {
+        more.emplace("slot", slot);
+        return step_call("slots.create", "n2", std::move(more));
+    }
+
+    /// What n2 says when it is asked for the slot, and the statements that change something.
+    void says(const std::optional<std::string>& type) {
+        world.members.at("n2").statements = [this, type](const SqlStatement& statement) {
+            if (statement.read_only) {
+                SqlResult there;
+                if (type) {
+                    there.rows.push_back({type});
+                }
+                return there;
+            }
+            sent.push_back(statement);
+            return SqlResult{};
+        };
+    }
+
+    FakeCluster world;
+    std::vector<SqlStatement> sent;
+};
+
+TEST_F(SlotsCreate, ShowsTheStatementAndItsWayBack) {
+    const Preview preview = world.preview(create("backup"));
+    EXPECT_EQ(preview.verdict, Verdict::will);
+    EXPECT_TRUE(preview.blocked_by.empty());
+    EXPECT_EQ(preview.operations.at(0).text,
+              "SELECT pg_create_physical_replication_slot('backup', false)");
+    EXPECT_EQ(preview.undo.at(0).text, "SELECT pg_drop_replication_slot('backup')");
+    EXPECT_EQ(world.preview(create("backup", {{"reserve", true}})).operations.at(0).text,
+              "SELECT pg_create_physical_replication_slot('backup', true)");
+}
+
+TEST_F(SlotsCreate, WontWhereItIsThere) {
+    world.has_slot("n2", "backup");
+    EXPECT_EQ(world.preview(create("backup")).verdict, Verdict::wont);
+    ClusterFacts facts = world.observe();
+    world.preview(create("other"), facts).effect(facts);
+    EXPECT_EQ(world.preview(create("other"), facts).verdict, Verdict::wont);
+}
+
+TEST_F(SlotsCreate, IsRefusedWhereALogicalSlotHasTheName) {
+    world.has_slot("n2", "cdc", {{"slot_type", "logical"}});
+    EXPECT_EQ(ids_of(world.preview(create("cdc")).blocked_by), (Names{"slot.other_type"}));
+    says("logical");
+    EXPECT_EQ(world.run(create("cdc")).outcome, StepOutcome::failed);
+    EXPECT_TRUE(sent.empty());
+}
+
+TEST_F(SlotsCreate, IsRefusedWhereNobodyCanLook) {
+    world.sql.fail("10.0.0.12", TransportError::Kind::connect, "refused");
+    EXPECT_EQ(ids_of(world.preview(create("backup")).blocked_by), (Names{"member.unreachable"}));
+}
+
+TEST_F(SlotsCreate, SaysWherePatroniWouldDropItAgain) {
+    const auto warns = [&] {
+        const Preview preview = world.preview(create("backup"));
+        return std::ranges::any_of(preview.notes, [](const std::string& note) {
+            return contains(note, "Patroni drops a slot");
+        });
+    };
+    EXPECT_TRUE(warns());
+    world.config["ignore_slots"] = {{{"name", "other"}}, {{"name", "backup"}, {"type", "logical"}}};
+    EXPECT_TRUE(warns());
+    world.config["ignore_slots"].push_back({{"name", "backup"}, {"type", "physical"}});
+    EXPECT_FALSE(warns());
+    world.config["ignore_slots"] = nullptr;
+    world.config["slots"] = {{"backup", {{"type", "physical"}}}};
+    EXPECT_FALSE(warns());
+}
+
+TEST_F(SlotsCreate, CreatesItOnce) {
+    says(std::nullopt);
+    const StepResult result = world.run(create("backup", {{"reserve", true}}));
+    EXPECT_EQ(result.outcome, StepOutcome::succeeded) << result.message;
+    ASSERT_EQ(sent.size(), 1U);
+    EXPECT_EQ(sent[0].text, "SELECT pg_create_physical_replication_slot($1, $2)");
+    EXPECT_EQ(sent[0].params, (Names{"backup", "true"}));
+    ClusterFacts facts = world.observe();
+    result.learned(facts);
+    EXPECT_EQ(world.preview(create("backup"), facts).verdict, Verdict::wont);
+    says("physical");
+    EXPECT_EQ(world.run(create("backup")).outcome, StepOutcome::already_done);
+    EXPECT_EQ(sent.size(), 1U);
+}
+
+TEST_F(SlotsCreate, TakesNoNameThatPostgresRefuses) {
+    for (const std::string& name : {std::string(),
+                                    std::string("a-b"),
+                                    std::string("a'b"),
+                                    std::string("Backup"),
+                                    std::string(64, 'a')}) {
+        EXPECT_THROW(world.preview(create(name)), Error) << name;
+        EXPECT_THROW(world.run(create(name)), Error) << name;
+    }
 }
 
 class SlotsVerify : public testing::Test {

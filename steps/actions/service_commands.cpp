@@ -1,0 +1,58 @@
+#include "steps/actions/service_commands.hpp"
+
+#include "base/shell_quote.hpp"
+#include "steps/actions/daemon.hpp"
+
+namespace lockstep {
+
+namespace {
+
+std::string without_suffix(std::string unit) {
+    constexpr std::string_view k_suffix = ".service";
+    if (unit.ends_with(k_suffix)) {
+        unit.resize(unit.size() - k_suffix.size());
+    }
+    return unit;
+}
+
+}  // namespace
+
+bool is_patroni_unit(const std::string& unit, const Cluster& cluster) {
+    return without_suffix(unit) == without_suffix(cluster.patroni_service);
+}
+
+std::string systemctl_command(const std::string& verb, const std::string& unit) {
+    return "systemctl " + verb + " -- " + shell_quote(unit);
+}
+
+std::string systemctl_script(const std::string& verb, const std::string& unit) {
+    return systemctl_command(verb, unit) + " </dev/null\nstatus=$?\n" + unit_report(unit) +
+           "[ \"$status\" -eq 0 ] || journalctl -q --no-pager -n 8 -o cat -u " + shell_quote(unit) +
+           " >&2\nexit \"$status\"\n";
+}
+
+std::function<void(ClusterFacts&)> learn_unit(const std::string& member, const ReportLines& lines) {
+    return [member, lines](ClusterFacts& facts) {
+        MemberFacts* changed = facts.find(member);
+        if (changed == nullptr || !changed->unit) {
+            return;
+        }
+        changed->unit->active_state = lines.last("state");
+        changed->unit->main_pid = lines.number("pid");
+        // Of a unit that is down, systemd still tells when it was started last.
+        changed->unit->started_at =
+            changed->unit->active_state == "active" ? lines.number("started") : 0;
+    };
+}
+
+StepResult refused_unpaused(const MemberStatus& status, const std::string& done) {
+    const std::string what = status.error.empty()
+                                 ? status.member + " is not paused any more"
+                                 : "it is not known whether " + status.member + " is paused";
+    return {.outcome = StepOutcome::failed,
+            .message = what + ": its Patroni was not " + done + ", for that would stop PostgreSQL" +
+                       (status.error.empty() ? "" : " (" + status.error + ")"),
+            .hint = "Somebody may have resumed the cluster meanwhile: look with `lockstep check`."};
+}
+
+}  // namespace lockstep

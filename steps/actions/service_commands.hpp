@@ -1,0 +1,29 @@
+#pragma once
+
+#include "steps/actions/patroni_requests.hpp"
+#include "steps/actions/report_lines.hpp"
+
+#include <functional>
+#include <string>
+
+/// What the actions that start and stop systemd units have in common.
+namespace lockstep {
+
+/// `patroni` and `patroni.service` are the same unit.
+[[nodiscard]] bool is_patroni_unit(const std::string& unit, const Cluster& cluster);
+
+/// `systemctl start -- pgbouncer`
+[[nodiscard]] std::string systemctl_command(const std::string& verb, const std::string& unit);
+
+/// Shell text that does it, prints unit_report() and exits with systemctl's status; the end of the
+/// unit's log goes to stderr where that is not 0.
+[[nodiscard]] std::string systemctl_script(const std::string& verb, const std::string& unit);
+
+/// What a report says of Patroni's unit, for the facts.
+[[nodiscard]] std::function<void(ClusterFacts&)> learn_unit(const std::string& member,
+                                                            const ReportLines& lines);
+
+/// A Patroni that is not known to be paused is not `done` ("stopped"): that stops PostgreSQL.
+[[nodiscard]] StepResult refused_unpaused(const MemberStatus& status, const std::string& done);
+
+}  // namespace lockstep
