@@ -10,6 +10,7 @@ usage: lab/lab break KIND M [ARGUMENT]    lab/lab mend KIND M
   freeze-patroni M       SIGSTOP
   freeze M PROCESS       SIGSTOP to every process of that name on the member (sshd, etcd, postgres, ...)
   stale-patroni M V      the package of Patroni V is installed, the daemon not restarted
+  repository M [V]       apt knows no package any more; with V: not this one of Patroni's (a package version)
   stop-etcd M|all        the DCS member is stopped; all: no DCS any more
   stop-sshd M            no new SSH connection; those that are open stay
   host-key M             the member has another SSH host key than known_hosts says
@@ -68,6 +69,31 @@ break_stale_patroni() {
     systemctl daemon-reload' sh "$version"
 }
 mend_stale_patroni() { in_member "$1" timeout 60 systemctl restart patroni; }
+
+# ---- packages --------------------------------------------------------------------------------
+
+# Another repository takes the place of the real one, so that this lasts over a reboot.
+break_repository() {
+  in_member "$1" timeout 30 sh -ec '
+    [ -z "$1" ] || grep -Fxq "Version: $1" /srv/packages/Packages
+    rm -rf /srv/hidden
+    mkdir /srv/hidden
+    if [ -n "$1" ]; then
+      ln -s /srv/packages/*.deb /srv/hidden/
+      awk -v RS= -v ORS="\n\n" -v version="$1" "!(/^Package: patroni\n/ && index(\$0 \"\n\", \"\nVersion: \" version \"\n\"))" /srv/packages/Packages >/srv/hidden/Packages
+    else
+      : >/srv/hidden/Packages
+    fi
+    sed -i "s,file:/srv/[a-z]*,file:/srv/hidden," /etc/apt/sources.list.d/lab.sources
+    apt-get update -qq' sh "${2-}" || die "the repository of $1 cannot be hidden" "the package versions are: lab/lab ssh $1 apt-cache madison patroni"
+}
+mend_repository() {
+  in_member "$1" timeout 30 sh -ec '
+    [ -d /srv/hidden ] || exit 0
+    sed -i "s,file:/srv/[a-z]*,file:/srv/packages," /etc/apt/sources.list.d/lab.sources
+    apt-get update -qq
+    rm -r /srv/hidden'
+}
 
 # ---- the host --------------------------------------------------------------------------------
 
