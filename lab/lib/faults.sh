@@ -13,6 +13,7 @@ usage: lab/lab break KIND M [ARGUMENT]    lab/lab mend KIND M
   repository M [V]       apt knows no package any more; with V: not this one of Patroni's (a package version)
   stop-etcd M|all        the DCS member is stopped; all: no DCS any more
   stop-sshd M            no new SSH connection; those that are open stay
+  drop-ssh M             every open SSH connection is ended, what runs under it goes on; new ones are let in
   host-key M             the member has another SSH host key than known_hosts says
   cut M [SECONDS]        the member is off the network, for good or for that long
   power-off M            the host is off; mend boots it
@@ -119,6 +120,9 @@ each_etcd() {
 
 break_stop_sshd() { in_member "$1" systemctl stop ssh.service; }
 mend_stop_sshd() { in_member "$1" systemctl start ssh.service; }
+
+break_drop_ssh() { in_member "$1" sh -c 'pids=$(pgrep -x sshd-session) && kill -KILL $pids' || say "lab: nobody is connected to $1"; }
+mend_drop_ssh() { :; }
 
 break_host_key() {
   in_member "$1" sh -ec 'rm -f /etc/ssh/ssh_host_ed25519_key*; ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key; systemctl restart ssh.service'
