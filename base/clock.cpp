@@ -12,6 +12,14 @@ Clock::Steady SystemClock::steady_now() {
     return std::chrono::steady_clock::now();
 }
 
+std::chrono::milliseconds SystemClock::since_boot() {
+    timespec at{};
+    // Cannot fail: the clock exists since Linux 2.6.39, and the pointer is good.
+    static_cast<void>(::clock_gettime(CLOCK_BOOTTIME, &at));
+    return std::chrono::floor<std::chrono::milliseconds>(std::chrono::seconds{at.tv_sec} +
+                                                         std::chrono::nanoseconds{at.tv_nsec});
+}
+
 Clock::Wall SystemClock::wall_now() {
     return std::chrono::system_clock::now();
 }
@@ -36,6 +44,17 @@ std::string to_iso8601(Clock::Wall at) {
     const int extra =
         std::snprintf(fraction.data(), fraction.size(), ".%03dZ", static_cast<int>(millis));
     return std::string(date.data(), length) + std::string(fraction.data(), extra > 0 ? 5 : 0);
+}
+
+Clock::Wall from_iso8601(const std::string& text) {
+    std::tm parts{};
+    const char* rest = strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+    int millis = 0;
+    if (rest == nullptr || std::sscanf(rest, ".%3dZ", &millis) != 1) {
+        return {};
+    }
+    return std::chrono::system_clock::from_time_t(timegm(&parts)) +
+           std::chrono::milliseconds{millis};
 }
 
 }  // namespace lockstep

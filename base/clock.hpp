@@ -16,6 +16,13 @@ class Clock {
 
     /// For durations and deadlines.
     [[nodiscard]] virtual Steady steady_now() = 0;
+
+    /// Time since this machine booted, the time that it was suspended included: for leases, which
+    /// run out meanwhile. steady_now() stands still in suspend (clock_gettime(2)).
+    [[nodiscard]] virtual std::chrono::milliseconds since_boot() {
+        return std::chrono::floor<std::chrono::milliseconds>(steady_now().time_since_epoch());
+    }
+
     /// For what a person or another host reads.
     [[nodiscard]] virtual Wall wall_now() = 0;
     /// Returns early, with false, when a stop is requested.
@@ -26,11 +33,14 @@ class Clock {
 class SystemClock final : public Clock {
   public:
     [[nodiscard]] Steady steady_now() override;
+    [[nodiscard]] std::chrono::milliseconds since_boot() override;
     [[nodiscard]] Wall wall_now() override;
     bool sleep_for(std::chrono::milliseconds length, std::stop_token stop) override;
 };
 
 /// `2026-11-23T08:25:01.123Z`, as in every record and JSON document.
 [[nodiscard]] std::string to_iso8601(Clock::Wall at);
+/// The other way; the epoch for a text of another form.
+[[nodiscard]] Clock::Wall from_iso8601(const std::string& text);
 
 }  // namespace lockstep

@@ -76,6 +76,12 @@ class TransportError : public Error {
     Kind kind_;
 };
 
+/// Another run holds the cluster (exit 15). The message names it, its owner, where it was seen and
+/// when its lock expires.
+class LockHeldError : public Error {
+    using Error::Error;
+};
+
 /// The record cannot be written or trusted. Always stops the run before the next change.
 class JournalError : public Error {
     using Error::Error;

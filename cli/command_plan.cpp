@@ -41,6 +41,12 @@ Plan plan_from(const Options& options, Workplace& place, std::stop_token stop) {
     request.inventory = &place.inventory;
     request.cluster = &place.cluster;
     request.inputs = read_inputs(*request.runbook, options.set);
+    request.given = options.set;
+    request.accepted = options.accept;
+    if (!options.on_failure.empty()) {
+        request.on_failure =
+            options.on_failure == "rollback" ? OnFailure::rollback : OnFailure::stop;
+    }
     request.actions = &action_catalog();
     return make_plan(request, place.runner, std::move(stop));
 }

@@ -1,10 +1,10 @@
 #include "base/error.hpp"
+#include "cli/attended.hpp"
 #include "cli/commands.hpp"
-#include "cli/progress.hpp"
 #include "cli/signals.hpp"
 #include "cli/texts.hpp"
 #include "cli/version.hpp"
-#include "engine/executor.hpp"
+#include "engine/run.hpp"
 #include "steps/catalog.hpp"
 
 #include <pwd.h>
@@ -15,9 +15,6 @@
 
 namespace lockstep {
 
-namespace {
-
-/// `user@host`, by the operating system's word and not by the environment's.
 std::string identity() {
     passwd entry{};
     passwd* found = nullptr;
@@ -29,16 +26,17 @@ std::string identity() {
            host.data();
 }
 
-/// Asks on the terminal; anything but `yes` is no.
-bool confirmed(const Plan& plan) {
+bool confirmed(const std::string& question) {
     if (::isatty(STDIN_FILENO) != 1) {
         throw UsageError("nobody is there to say yes: standard input is not a terminal",
-                         "Look at the plan with `lockstep plan`, then run with --yes.");
+                         "Look first (`lockstep plan`, `lockstep show`), then say --yes.");
     }
-    std::cerr << "\nType yes to run this on " << plan.cluster << ": " << std::flush;
+    std::cerr << "\n" << question << std::flush;
     std::string answer;
     return static_cast<bool>(std::getline(std::cin, answer)) && answer == "yes";
 }
+
+namespace {
 
 RunHeader header_for(const Options& options, const Workplace& place, const Plan& plan) {
     RunHeader header;
@@ -54,6 +52,7 @@ RunHeader header_for(const Options& options, const Workplace& place, const Plan&
     header.runbook_text = plan.runbook->text;
     header.inventory_text = place.inventory.text;
     header.inputs = Value(plan.inputs).to_json();
+    header.given = plan.given;
     header.plan = plan.to_json();
     return header;
 }
@@ -94,34 +93,29 @@ int command_run(const Options& options, Interrupts& interrupts) {
     if (!plan.ready()) {
         return refuse(options, plan);
     }
-    if (!options.yes && !plan.nothing_to_do() && !confirmed(plan)) {
+    const RunHeader header = header_for(options, place, plan);
+    if (options.output == Output::text && !plan.nothing_to_do()) {
+        std::cout << "\nIf it has to be taken back: lockstep rollback " << header.id << std::endl;
+    }
+    if (!options.yes && !plan.nothing_to_do() &&
+        !confirmed("Type yes to run this on " + plan.cluster + ": ")) {
         std::cerr << "not started\n";
         return 4;
     }
     if (interrupts.token().stop_requested()) {
         return 130;
     }
-    const RunHeader header = header_for(options, place, plan);
-    Progress progress(Terminal::on(STDERR_FILENO));
-    const auto listener = [&](const JournalRecord& record, const RunState& state) {
-        if (options.output == Output::jsonl) {
-            print_event(record, header);
-        } else {
-            progress(record, state);
-        }
-    };
-    interrupts.on_second([&place] { place.runner.cancel_all(); });
-    Executor executor(
-        {plan, place.cluster, action_catalog(), place.runner, *journal, place.clock, listener},
-        header);
-    const RunEnd end = executor.run(interrupts.token());
-    interrupts.on_second({});
-    if (options.output == Output::text) {
-        std::cout << "\n" << summary_text(header, executor.state(), Terminal::on(STDOUT_FILENO));
-    } else if (options.output == Output::json) {
-        std::cout << to_json(header, executor.state()).dump(2) << "\n";
-    }
-    return end.exit_code;
+    return Attended(options, interrupts, place.runner).run(header, [&](RecordListener listener) {
+        return start_run({plan,
+                          place.cluster,
+                          action_catalog(),
+                          place.runner,
+                          *journal,
+                          place.clock,
+                          std::move(listener)},
+                         header,
+                         interrupts.token());
+    });
 }
 
 }  // namespace lockstep

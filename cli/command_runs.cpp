@@ -8,17 +8,13 @@
 
 namespace lockstep {
 
-namespace {
-
-RunState replay(JournalStore& journal, const RunHeader& header) {
+RunState replay(const RunHeader& header, const std::vector<JournalRecord>& records) {
     RunState state(header.plan);
-    for (const JournalRecord& record : journal.records(header.id)) {
+    for (const JournalRecord& record : records) {
         state.apply(record);
     }
     return state;
 }
-
-}  // namespace
 
 int command_runs(const Options& options) {
     const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
@@ -28,7 +24,7 @@ int command_runs(const Options& options) {
         if (!options.cluster.empty() && header.cluster != options.cluster) {
             continue;
         }
-        const RunState state = replay(*journal, header);
+        const RunState state = replay(header, journal->records(header.id));
         const std::string exit_code = state.exit_code() ? std::to_string(*state.exit_code()) : "-";
         table.add({header.id,
                    header.cluster,
@@ -68,7 +64,7 @@ int command_show(const Options& options) {
         throw UsageError(options.run.empty() ? "no runs on record" : "no run " + options.run,
                          "`lockstep runs` lists them; --state says where they are kept.");
     }
-    const RunState state = replay(*journal, *header);
+    const RunState state = replay(*header, journal->records(header->id));
     if (options.output == Output::text) {
         std::cout << show_text(*header, state, Terminal::on(STDOUT_FILENO));
     } else {

@@ -3,6 +3,7 @@
 #include "cli/options.hpp"
 #include "engine/journal.hpp"
 #include "engine/planner.hpp"
+#include "engine/run_state.hpp"
 #include "inventory/inventory.hpp"
 #include "steps/live_runner.hpp"
 
@@ -19,6 +20,8 @@ struct Interrupts;
 int command_check(const Options& options, Interrupts& interrupts);
 int command_plan(const Options& options, Interrupts& interrupts);
 int command_run(const Options& options, Interrupts& interrupts);
+int command_resume(const Options& options, Interrupts& interrupts);
+int command_rollback(const Options& options, Interrupts& interrupts);
 int command_runs(const Options& options);
 int command_show(const Options& options);
 int command_validate(const Options& options);
@@ -37,6 +40,15 @@ struct Workplace {
 /// A runbook by path, or by name among the shipped ones. Throws UsageError with the names there
 /// are.
 [[nodiscard]] std::shared_ptr<const Runbook> find_runbook(const std::string& wanted);
+
+/// `user@host`, by the operating system's word and not by the environment's.
+[[nodiscard]] std::string identity();
+
+/// The state that the records of a run make.
+[[nodiscard]] RunState replay(const RunHeader& header, const std::vector<JournalRecord>& records);
+
+/// Asks on the terminal; anything but `yes` is no. Throws UsageError when nobody is there.
+[[nodiscard]] bool confirmed(const std::string& question);
 
 /// Observes and plans, as `plan` and `run` both do.
 [[nodiscard]] Plan plan_from(const Options& options, Workplace& place, std::stop_token stop);

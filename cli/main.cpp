@@ -26,6 +26,12 @@ int dispatch(const Options& options, Interrupts& interrupts) {
     if (options.command == "run") {
         return command_run(options, interrupts);
     }
+    if (options.command == "resume") {
+        return command_resume(options, interrupts);
+    }
+    if (options.command == "rollback") {
+        return command_rollback(options, interrupts);
+    }
     if (options.command == "runs") {
         return command_runs(options);
     }
@@ -64,6 +70,8 @@ int run_command(const Options& options, Interrupts& interrupts) {
         return exit_code_of(options, 3);
     } catch (const InputError& error) {
         return complain(error.what(), error.hint(), exit_code_of(options, 3));
+    } catch (const LockHeldError& error) {
+        return complain(error.what(), error.hint(), exit_code_of(options, 15));
     } catch (const TransportError& error) {
         const bool stopped = error.kind() == TransportError::Kind::cancelled;
         return complain(error.what(), error.hint(), exit_code_of(options, stopped ? 130 : 16));

@@ -38,13 +38,25 @@ void add_commands(CLI::App& app, Options& options) {
     auto* check = app.add_subcommand("check", "Diagnose a cluster: versions, roles, slots, WAL");
     check->add_option("CLUSTER", options.cluster, "Cluster of the inventory");
     auto* plan = app.add_subcommand("plan", "Show what a runbook would do; changes nothing");
-    plan->add_option("RUNBOOK", options.runbooks, "A path, or the name of a shipped runbook")
-        ->required()
-        ->expected(1);
     auto* run = app.add_subcommand("run", "Execute a runbook: prints the plan and asks first");
-    run->add_option("RUNBOOK", options.runbooks, "A path, or the name of a shipped runbook")
-        ->required()
-        ->expected(1);
+    for (CLI::App* command : {plan, run}) {
+        command->add_option("RUNBOOK", options.runbooks, "A path, or the name of a shipped runbook")
+            ->required()
+            ->expected(1);
+        command->add_option("--accept", options.accept, "Finding that need not block: ID[@MEMBER]")
+            ->allow_extra_args(false);
+        command->add_option("--on-failure", options.on_failure, "stop or rollback")
+            ->check(CLI::IsMember({"stop", "rollback"}));
+    }
+    auto* resume = app.add_subcommand("resume", "Go on with a run that was interrupted or failed");
+    resume->add_option("RUN", options.run, "Its id, or the start of it; the newest unless given");
+    resume->add_option("--done", options.done, "A step in doubt was done: STEP[@MEMBER]")
+        ->allow_extra_args(false);
+    resume->add_option("--redo", options.redo, "A step in doubt is to be done again: STEP[@MEMBER]")
+        ->allow_extra_args(false);
+    resume->add_flag("--once-more", options.once_more, "Although engines keep ending there");
+    auto* rollback = app.add_subcommand("rollback", "Take back what a run did, newest first");
+    rollback->add_option("RUN", options.run, "Its id, or the start of it; the newest unless given");
     app.add_subcommand("runs", "List the runs on record");
     auto* show = app.add_subcommand("show", "Show one run: every step, what was measured");
     show->add_option("RUN", options.run, "Its id, or the start of it; the newest unless given");
@@ -93,6 +105,9 @@ Parsed parse_options(int argc, char** argv) {
         return parsed;
     }
     options.command = app.get_subcommands().front()->get_name();
+    if (!options.accept.empty() && options.reason.empty()) {
+        throw UsageError("--accept needs a reason, for the record", "Give it as --reason \"…\".");
+    }
     return parsed;
 }
 

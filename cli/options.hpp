@@ -12,7 +12,7 @@ enum class Output { text, json, jsonl };
 /// The command line, parsed. What is not given is empty; defaults are filled in by the functions
 /// below.
 struct Options {
-    std::string command;  ///< check, plan, run, runs, show, validate, doctor
+    std::string command;  ///< check, plan, run, resume, rollback, runs, show, …
 
     std::string inventory;
     std::string cluster;
@@ -24,7 +24,12 @@ struct Options {
     std::string reason;
 
     std::vector<std::string> runbooks;  ///< one, or several for validate
-    std::string run;                    ///< of show; empty: the newest
+    std::string run;                    ///< of show, resume, rollback; empty: the newest
+    std::vector<std::string> accept;    ///< findings that need not block: `id` or `id@member`
+    std::string on_failure;             ///< stop | rollback; empty: what the runbook says
+    std::vector<std::string> done;      ///< of resume: steps in doubt that were done
+    std::vector<std::string> redo;      ///< of resume: steps in doubt to do again
+    bool once_more = false;             ///< of resume: although engines keep ending there
 };
 
 /// What parsing came to: options, or an exit code because everything has been said (--help, or a

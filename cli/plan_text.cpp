@@ -59,8 +59,17 @@ std::string step_text(const PlannedStep& step, std::size_t width, const Terminal
     for (const Operation& operation : step.operations) {
         line("", operation, Tone::plain);
     }
-    for (const Operation& operation : step.undo) {
-        line("undo", operation, Tone::dim);
+    for (const Undo& undo : step.undo) {
+        line("undo", undo.operation, Tone::dim);
+    }
+    for (const Undo& undo : step.undo_besides) {
+        line("and", undo.operation, Tone::dim);
+        text += std::string(22, ' ') +
+                wrap("on " + undo.member + ", so that the versions go together again", 22) + "\n";
+    }
+    if (!step.no_way_back.empty() && step.verdict != Verdict::wont) {
+        text += "           " + terminal.paint("undo", Tone::warn) + "       " +
+                wrap("none: " + step.no_way_back, 22) + "\n";
     }
     for (const std::string& note : step.notes) {
         text +=
@@ -117,6 +126,14 @@ std::string plan_text(const Plan& plan, const Terminal& terminal) {
     }
     if (!guards.empty()) {
         text += "      guards  " + wrap(guards, 14) + "\n";
+    }
+    text += std::string("      failure ") +
+            (plan.on_failure == OnFailure::rollback ? "what was done is taken back"
+                                                    : "stops; `lockstep rollback` takes it back") +
+            "\n";
+    for (const Finding& finding : plan.accepted) {
+        text += "      " + terminal.paint("accepted", Tone::warn) + " " +
+                wrap(finding.message, 15) + "\n";
     }
     text += "      hash    " + plan.hash.substr(0, 16) + "\n\n";
     std::size_t width = 0;

@@ -48,6 +48,7 @@ void Progress::operator()(const JournalRecord& record, const RunState& /*state*/
     const nlohmann::json& payload = record.payload;
     switch (record.kind) {
         case RecordKind::step_intent:
+        case RecordKind::undo_intent:
             begun_[key(record)] = std::chrono::steady_clock::now();
             if (terminal_.live()) {
                 clear_line();
@@ -56,16 +57,34 @@ void Progress::operator()(const JournalRecord& record, const RunState& /*state*/
                 line_open_ = true;
             }
             return;
-        case RecordKind::step_result: {
+        case RecordKind::step_result:
+        case RecordKind::undo_result: {
             const std::string outcome = payload.at("outcome");
             const bool good = outcome == "succeeded" || outcome == "already_done";
             std::string text = payload.at("message");
-            if (payload.at("retry").get<bool>()) {
+            if (payload.value("retry", false)) {
                 text += "; trying again";
             }
-            print(record, good ? "ok" : outcome, good ? Tone::good : Tone::bad, text);
+            const bool undo = record.kind == RecordKind::undo_result;
+            const std::string_view word = good ? (undo ? "undone" : "ok") : outcome;
+            print(record, word, good ? Tone::good : Tone::bad, text);
             return;
         }
+        case RecordKind::step_verified: {
+            const std::string verdict = payload.at("verdict");
+            print(record,
+                  verdict == "done"       ? "was done"
+                  : verdict == "not_done" ? "not done"
+                                          : "in doubt",
+                  verdict == "unknown" ? Tone::bad : Tone::warn,
+                  payload.at("message"));
+            return;
+        }
+        case RecordKind::rollback_started:
+            clear_line();
+            std::cerr << terminal_.paint("going back: ", Tone::warn)
+                      << wrap(payload.at("because").get<std::string>(), 12) << std::endl;
+            return;
         case RecordKind::step_skipped:
             print(record,
                   payload.at("state") == "already_done" ? "no need"
@@ -76,7 +95,12 @@ void Progress::operator()(const JournalRecord& record, const RunState& /*state*/
         case RecordKind::guard_tripped:
             print(record, "guard", Tone::bad, payload.at("message"));
             return;
+        case RecordKind::step_accepted:
+        case RecordKind::undo_accepted:
+            return;
         case RecordKind::run_started:
+        case RecordKind::run_resumed:
+        case RecordKind::lock_taken:
         case RecordKind::note:
         case RecordKind::run_ended:
             clear_line();

@@ -21,6 +21,9 @@ constexpr Ending k_endings[] = {
     {RunPhase::failed, "FAILED", Tone::bad},
     {RunPhase::in_doubt, "IN DOUBT", Tone::bad},
     {RunPhase::interrupted, "INTERRUPTED", Tone::warn},
+    {RunPhase::rolling_back, "GOING BACK", Tone::warn},
+    {RunPhase::rolled_back, "ROLLED BACK", Tone::warn},
+    {RunPhase::rollback_failed, "ROLLBACK FAILED", Tone::bad},
 };
 
 std::string headline(const RunHeader& header, const RunState& state, const Terminal& terminal) {
@@ -129,6 +132,42 @@ std::string failed_steps(const RunState& state, const Terminal& terminal) {
     return text;
 }
 
+/// What can be done now, the likeliest first.
+std::string next_text(const RunHeader& header, const RunState& state, const Terminal& terminal) {
+    std::vector<std::string> commands;
+    const bool settled =
+        state.phase() == RunPhase::succeeded || state.phase() == RunPhase::rolled_back;
+    if (!settled && state.changed_anything()) {
+        commands.push_back("lockstep check " + header.cluster);
+    }
+    if (!settled && !state.rolling_back()) {
+        commands.push_back("lockstep resume " + header.id + "     goes on from here");
+    }
+    if (state.phase() != RunPhase::rolled_back && state.changed_anything() &&
+        state.beyond_return().empty()) {
+        commands.push_back("lockstep rollback " + header.id + "   takes it back");
+    }
+    commands.push_back("lockstep show " + header.id);
+    std::string text;
+    for (const std::string& command : commands) {
+        text += row(text.empty() ? "next" : "", command, terminal);
+    }
+    return text;
+}
+
+/// What is still in force, last and loud: nobody must go to bed over a paused cluster.
+std::string left_text(const RunState& state, const Terminal& terminal) {
+    std::string text;
+    for (const OpenTemporary& left : state.temporaries()) {
+        text += (text.empty() ? "" : ", ") + left.text();
+    }
+    return text.empty()
+               ? ""
+               : terminal.paint("STILL IN FORCE:", Tone::bad) + " " + text +
+                     ". Nothing fails over while a cluster is paused. `lockstep resume` or "
+                     "`lockstep rollback` ends it.\n";
+}
+
 }  // namespace
 
 std::string summary_text(const RunHeader& header, const RunState& state, const Terminal& terminal) {
@@ -156,11 +195,7 @@ std::string summary_text(const RunHeader& header, const RunState& state, const T
     if (!state.changed_anything()) {
         text += row("changed", "nothing", terminal);
     }
-    text += row("next", "lockstep show " + header.id, terminal);
-    if (state.phase() != RunPhase::succeeded && state.changed_anything()) {
-        text += row("", "lockstep check " + header.cluster, terminal);
-    }
-    return text;
+    return text + next_text(header, state, terminal) + left_text(state, terminal);
 }
 
 std::string show_text(const RunHeader& header, const RunState& state, const Terminal& terminal) {

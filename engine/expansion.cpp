@@ -1,5 +1,7 @@
 #include "engine/expansion.hpp"
 
+#include "engine/rendering.hpp"
+
 #include <algorithm>
 #include <limits>
 

@@ -16,9 +16,17 @@ struct KindRow {
 
 constexpr std::array k_kinds{
     KindRow{RecordKind::run_started, "run_started"},
+    KindRow{RecordKind::run_resumed, "run_resumed"},
+    KindRow{RecordKind::lock_taken, "lock_taken"},
     KindRow{RecordKind::step_intent, "step_intent"},
+    KindRow{RecordKind::step_accepted, "step_accepted"},
     KindRow{RecordKind::step_result, "step_result"},
+    KindRow{RecordKind::step_verified, "step_verified"},
     KindRow{RecordKind::step_skipped, "step_skipped"},
+    KindRow{RecordKind::rollback_started, "rollback_started"},
+    KindRow{RecordKind::undo_intent, "undo_intent"},
+    KindRow{RecordKind::undo_accepted, "undo_accepted"},
+    KindRow{RecordKind::undo_result, "undo_result"},
     KindRow{RecordKind::guard_tripped, "guard_tripped"},
     KindRow{RecordKind::note, "note"},
     KindRow{RecordKind::run_ended, "run_ended"},

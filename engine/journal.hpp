@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,9 +15,17 @@ namespace lockstep {
 
 enum class RecordKind {
     run_started,
-    step_intent,   ///< about to act: attempt, operations and the undo, frozen
-    step_result,   ///< what is known afterwards
-    step_skipped,  ///< nothing to do: payload says why
+    run_resumed,    ///< another engine goes on: who, and which steps are open again
+    lock_taken,     ///< of the cluster: id and fence
+    step_intent,    ///< about to act: attempt, operations and the undo, frozen
+    step_accepted,  ///< the member has the command: boot id and pid
+    step_result,    ///< what is known afterwards
+    step_verified,  ///< a step in doubt was looked at: done, not_done or unknown
+    step_skipped,   ///< nothing to do: payload says why
+    rollback_started,
+    undo_intent,  ///< about to take back: which undo of the step, as frozen
+    undo_accepted,
+    undo_result,
     guard_tripped,
     note,
     run_ended,
@@ -46,7 +55,8 @@ struct RunHeader {
     std::string engine_version;
     std::string runbook_text;  ///< pinned: a run never looks at the files again
     std::string inventory_text;
-    nlohmann::json inputs;  ///< secrets masked
+    nlohmann::json inputs;                     ///< secrets masked
+    std::map<std::string, std::string> given;  ///< as on the command line: secrets by reference
     nlohmann::json plan;
 };
 

@@ -47,8 +47,35 @@ std::string_view to_text(StepOutcome outcome) {
             return "in_doubt";
         case StepOutcome::cancelled:
             return "cancelled";
+        case StepOutcome::absent:
+            return "absent";
     }
     return "?";
+}
+
+nlohmann::json Undo::to_json() const {
+    return {{"kind", to_text(operation.kind)},
+            {"text", operation.text},
+            {"uses", uses},
+            {"member", member.empty() ? nlohmann::json(nullptr) : nlohmann::json(member)},
+            {"with", with}};
+}
+
+Undo Undo::from_json(const nlohmann::json& json) {
+    Undo undo;
+    undo.operation.text = json.at("text");
+    for (const Operation::Kind kind : {Operation::Kind::ssh,
+                                       Operation::Kind::http,
+                                       Operation::Kind::sql,
+                                       Operation::Kind::local}) {
+        if (json.at("kind") == to_text(kind)) {
+            undo.operation.kind = kind;
+        }
+    }
+    undo.uses = json.at("uses");
+    undo.member = json.at("member").is_null() ? "" : json.at("member");
+    undo.with = json.at("with");
+    return undo;
 }
 
 bool Plan::nothing_to_do() const {
@@ -71,49 +98,20 @@ nlohmann::json to_json(const std::vector<Operation>& operations) {
     return list;
 }
 
+nlohmann::json to_json(const std::vector<Undo>& undo) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const Undo& each : undo) {
+        list.push_back(each.to_json());
+    }
+    return list;
+}
+
 nlohmann::json to_json(const std::vector<Finding>& findings) {
     nlohmann::json list = nlohmann::json::array();
     for (const Finding& finding : findings) {
         list.push_back(finding.to_json());
     }
     return list;
-}
-
-nlohmann::json Plan::to_json() const {
-    nlohmann::json planned = nlohmann::json::array();
-    for (const PlannedStep& step : steps) {
-        planned.push_back({
-            {"id", step.id},
-            {"uses", step.uses},
-            {"member", step.member.empty() ? nlohmann::json(nullptr) : nlohmann::json(step.member)},
-            {"verdict", to_text(step.verdict)},
-            {"because", step.because},
-            {"changes", step.changes},
-            {"actions", lockstep::to_json(step.operations)},
-            {"undo", lockstep::to_json(step.undo)},
-            {"notes", step.notes},
-            {"point_of_no_return", false},
-        });
-    }
-    nlohmann::json guards = nlohmann::json::array();
-    for (const GuardSpec& guard : runbook->guards) {
-        guards.push_back(guard.name);
-    }
-    return {
-        {"plan_hash", hash},
-        {"runbook", runbook->name},
-        {"runbook_hash", sha256_hex(runbook->text)},
-        {"cluster", cluster},
-        {"inventory_hash", inventory_hash},
-        {"inputs", Value(inputs).to_json()},
-        {"facts", facts.to_json()},
-        {"findings", lockstep::to_json(findings)},
-        {"verdict", ready() ? "ready" : "blocked"},
-        {"blocked_by", lockstep::to_json(blocked_by)},
-        {"heals", runbook->heals},
-        {"guards", guards},
-        {"steps", planned},
-    };
 }
 
 std::string sha256_hex(std::string_view text) {

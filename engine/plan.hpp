@@ -29,11 +29,16 @@ struct PlannedStep {
     Verdict verdict = Verdict::may;
     std::string because;
     std::vector<Operation> operations;
-    std::vector<Operation> undo;
+    std::vector<Undo> undo;
+    /// What a rollback has to do besides once this step is taken back, so that the versions it
+    /// leaves go together.
+    std::vector<Undo> undo_besides;
+    std::string no_way_back;  ///< why there is no undo
     std::vector<std::string> notes;
     nlohmann::json probed;
     bool changes = false;
     bool idle = false;  ///< a temporary change, or its end, that covers no change: left out
+    bool made = false;  ///< not of the runbook: it prepares the undo of another step
 };
 
 /// Runbook x inventory x observed facts. A value: executing it needs nothing else.
@@ -47,7 +52,11 @@ struct Plan {
     ClusterFacts facts;
     std::vector<Finding> findings;    ///< everything `check` would say
     std::vector<Finding> blocked_by;  ///< empty: ready
+    std::vector<Finding> accepted;    ///< would block, had nobody said by name that they may be
     std::vector<PlannedStep> steps;
+    std::vector<std::shared_ptr<const StepSpec>> made;  ///< the specs of steps that are `made`
+    std::map<std::string, std::string> given;           ///< inputs as on the command line
+    OnFailure on_failure = OnFailure::stop;             ///< the runbook's, or what the caller said
     std::string hash;
 
     [[nodiscard]] bool ready() const { return blocked_by.empty(); }
@@ -60,6 +69,7 @@ struct Plan {
 };
 
 [[nodiscard]] nlohmann::json to_json(const std::vector<Operation>& operations);
+[[nodiscard]] nlohmann::json to_json(const std::vector<Undo>& undo);
 [[nodiscard]] nlohmann::json to_json(const std::vector<Finding>& findings);
 
 /// SHA-256 in hex.

@@ -1,96 +1,13 @@
 #include "engine/planner.hpp"
 
 #include "engine/expansion.hpp"
+#include "engine/rendering.hpp"
 
 #include <algorithm>
 
 namespace lockstep {
 
 namespace {
-
-/// Facts as a value: what nobody could observe is unknown, and never passes for anything.
-Value fact_value(const nlohmann::json& json, const std::string& path) {
-    if (json.is_null()) {
-        return Value::unknown(path + " is not known");
-    }
-    if (json.is_object()) {
-        Value::Map map;
-        for (const auto& [key, element] : json.items()) {
-            map.emplace(key, fact_value(element, path + "." + key));
-        }
-        return Value(std::move(map));
-    }
-    if (json.is_array()) {
-        Value::List list;
-        for (const nlohmann::json& element : json) {
-            list.push_back(fact_value(element, path + "[]"));
-        }
-        return Value(std::move(list));
-    }
-    return Value::from_json(json);
-}
-
-/// An argument, or why there is none.
-using Rendered = std::variant<Value, Value::Unknown, EvaluationError>;
-
-Rendered render(const Argument& argument, const Scope& scope, Quoting quoting);
-
-Rendered render_list(const Argument::List& arguments, const Scope& scope, Quoting quoting) {
-    Value::List list;
-    for (const Argument& element : arguments) {
-        Rendered rendered = render(element, scope, quoting);
-        if (!std::holds_alternative<Value>(rendered)) {
-            return rendered;
-        }
-        list.push_back(std::get<Value>(std::move(rendered)));
-    }
-    return Value(std::move(list));
-}
-
-Rendered render_map(const Argument::Map& arguments, const Scope& scope, Quoting quoting) {
-    Value::Map map;
-    for (const auto& [key, element] : arguments) {
-        Rendered rendered = render(element, scope, quoting);
-        if (!std::holds_alternative<Value>(rendered)) {
-            return rendered;
-        }
-        map.emplace(key, std::get<Value>(std::move(rendered)));
-    }
-    return Value(std::move(map));
-}
-
-Rendered render(const Argument& argument, const Scope& scope, Quoting quoting) {
-    if (const auto* value = std::get_if<Value>(&argument.content)) {
-        return *value;
-    }
-    if (const auto* text = std::get_if<Template>(&argument.content)) {
-        return text->render(scope, quoting);
-    }
-    if (const auto* expression = std::get_if<Expression>(&argument.content)) {
-        return expression->evaluate(scope);
-    }
-    if (const auto* list = std::get_if<Argument::List>(&argument.content)) {
-        return render_list(*list, scope, quoting);
-    }
-    return render_map(std::get<Argument::Map>(argument.content), scope, quoting);
-}
-
-/// `vars`, each of which may use those before it.
-void evaluate_vars(const PlanRequest& request, Plan& plan) {
-    for (const auto& [name, argument] : request.runbook->vars) {
-        const Scope scope =
-            make_scope({.plan = plan, .facts = plan.facts, .cluster = *request.cluster});
-        Rendered rendered = render(argument, scope, Quoting::none);
-        if (const auto* error = std::get_if<EvaluationError>(&rendered)) {
-            throw InputError(argument.where, "vars." + name + ": " + error->message, error->hint);
-        }
-        if (auto* unknown = std::get_if<Value::Unknown>(&rendered)) {
-            plan.vars.insert_or_assign(name, Value::unknown(std::move(unknown->because)));
-        } else {
-            plan.vars.insert_or_assign(name, std::get<Value>(std::move(rendered)));
-        }
-    }
-}
 
 Finding expression_finding(const PlannedStep& step, const RenderedStep& rendered) {
     return {.id = "runbook.expression",
@@ -117,6 +34,8 @@ class Forecast {
             judge(step);
         }
         drop_idle_temporaries();
+        look_back();
+        prepare_undo();
     }
 
   private:
@@ -133,7 +52,7 @@ class Forecast {
             registered_.insert_or_assign(step.spec->register_as,
                                          Value::unknown("step " + step.id + " has not run"));
         }
-        RenderedStep rendered = render_step(step, schema, scope);
+        const RenderedStep rendered = render_step(step, schema, scope);
         switch (rendered.kind) {
             case RenderedStep::Kind::skip:
                 step.verdict = Verdict::wont;
@@ -148,12 +67,12 @@ class Forecast {
                 plan_.blocked_by.push_back(expression_finding(step, rendered));
                 return;
             case RenderedStep::Kind::ready:
-                preview(step, schema, std::move(rendered.call));
+                preview(step, schema, scope, rendered.call);
                 return;
         }
     }
 
-    void preview(PlannedStep& step, const ActionSchema& schema, StepCall call) {
+    void preview(PlannedStep& step, const ActionSchema& schema, const Scope& scope, StepCall call) {
         call.heals = plan_.runbook->heals;
         call.open_temporaries = open_;
         step.probed = runner_.probe(call, plan_.facts, stop_);
@@ -164,6 +83,7 @@ class Forecast {
         step.because = std::move(preview.because);
         step.operations = std::move(preview.operations);
         step.undo = std::move(preview.undo);
+        step.no_way_back = std::move(preview.no_way_back);
         step.notes = std::move(preview.notes);
         for (Finding& finding : preview.blocked_by) {
             add_refusal(std::move(finding));
@@ -171,6 +91,7 @@ class Forecast {
         if (step.verdict == Verdict::wont) {
             return;
         }
+        choose_undo(step, schema, scope);
         if (preview.effect) {
             preview.effect(projected_);
         }
@@ -178,6 +99,151 @@ class Forecast {
             open_.push_back(schema.name);
         }
         std::erase(open_, schema.ends);
+    }
+
+    /// The runbook's own undo goes before the action's.
+    void choose_undo(PlannedStep& step, const ActionSchema& schema, const Scope& scope) {
+        const RenderedUndo rendered = render_undo(step, *request_.actions, scope);
+        if (!rendered.error.empty()) {
+            plan_.blocked_by.push_back(expression_finding(
+                step, {RenderedStep::Kind::error, rendered.error, rendered.hint, {}}));
+        }
+        if (!step.spec->undo.empty()) {
+            step.undo = rendered.undo;
+            step.no_way_back.clear();
+        }
+        if (step.spec->no_undo) {
+            step.undo.clear();
+            step.no_way_back.clear();
+        }
+        const bool temporary = schema.temporary || !schema.ends.empty();
+        if (step.changes && !temporary && step.undo.empty() && !step.spec->no_undo &&
+            step.no_way_back.empty()) {
+            step.no_way_back = "the runbook gives no undo for it";
+        }
+    }
+
+    /// Goes the way back in thought, newest first, and looks at where it ends: versions that must
+    /// not stand side by side are mended there, or there is no such way.
+    void look_back() {
+        ClusterFacts end = projected_;
+        PlannedStep* oldest_on_leader = nullptr;
+        for (std::size_t i = plan_.steps.size(); i-- > 0;) {
+            PlannedStep& step = plan_.steps[i];
+            if (step.verdict == Verdict::wont) {
+                continue;
+            }
+            for (const Undo& undo : step.undo) {
+                const Preview preview = runner_.preview(call_of(undo, step.id), end);
+                if (preview.effect && !find_action(*request_.actions, undo.uses)->temporary) {
+                    preview.effect(end);
+                }
+            }
+            if (!step.undo.empty() && step.member == plan_.facts.leader && !step.member.empty()) {
+                oldest_on_leader = &step;
+            }
+        }
+        if (oldest_on_leader == nullptr) {
+            return;
+        }
+        Reconciliation mended = runner_.reconcile(end);
+        oldest_on_leader->undo_besides = std::move(mended.calls);
+        for (Finding& finding : mended.refusals) {
+            add_refusal(std::move(finding));
+        }
+    }
+
+    /// What an undo needs is prepared before the first change, each thing once.
+    void prepare_undo() {
+        const std::size_t first = first_change();
+        std::vector<PlannedStep> made;
+        for (std::size_t i = first; i < plan_.steps.size(); ++i) {
+            PlannedStep& step = plan_.steps[i];
+            std::vector<Undo> all = step.undo;
+            all.insert(all.end(), step.undo_besides.begin(), step.undo_besides.end());
+            for (const Undo& undo : all) {
+                add_preparation(undo, step, made);
+            }
+        }
+        if (!made.empty()) {
+            insert_before(first, std::move(made));
+        }
+    }
+
+    [[nodiscard]] std::size_t first_change() const {
+        const auto found = std::ranges::find_if(plan_.steps, [](const PlannedStep& step) {
+            return step.changes && step.verdict != Verdict::wont;
+        });
+        return static_cast<std::size_t>(found - plan_.steps.begin());
+    }
+
+    void add_preparation(const Undo& undo, PlannedStep& of, std::vector<PlannedStep>& made) {
+        const std::string& action = find_action(*request_.actions, undo.uses)->prepared_by;
+        if (action.empty() || of.verdict == Verdict::wont) {
+            return;
+        }
+        const ActionSchema& schema = *find_action(*request_.actions, action);
+        StepSpec spec;
+        spec.uses = action;
+        spec.id = schema.preparation_id;
+        for (const ParamSchema& param : schema.params) {
+            if (undo.with.contains(param.name)) {
+                const Value value = Value::from_json(undo.with.at(param.name));
+                spec.with.emplace(param.name, Argument{value, {}});
+                const bool named = value.kind() == Value::Kind::string;
+                spec.id +=
+                    named ? (&param == schema.params.data() ? ":" : "=") + value.to_text() : "";
+            }
+        }
+        const bool known = std::ranges::any_of(made, [&](const PlannedStep& other) {
+            return other.id == spec.id && other.member == undo.member;
+        });
+        if (known) {
+            return;
+        }
+        plan_.made.push_back(std::make_shared<const StepSpec>(std::move(spec)));
+        PlannedStep step;
+        step.id = plan_.made.back()->id;
+        step.uses = action;
+        step.member = undo.member;
+        step.spec = plan_.made.back().get();
+        step.made = true;
+        projected_ = plan_.facts;
+        const std::size_t refusals = plan_.blocked_by.size();
+        judge(step);
+        if (plan_.blocked_by.size() > refusals && is_accepted(plan_.blocked_by.back())) {
+            of.no_way_back = plan_.blocked_by.back().message;  // and nobody minds
+            of.undo.clear();
+            of.undo_besides.clear();
+        } else {
+            made.push_back(std::move(step));
+        }
+    }
+
+    [[nodiscard]] bool is_accepted(const Finding& finding) const {
+        return finding.acceptable &&
+               std::ranges::any_of(request_.accepted,
+                                   [&](const std::string& name) { return finding.is_named(name); });
+    }
+
+    void insert_before(std::size_t first, std::vector<PlannedStep> made) {
+        const std::size_t count = made.size();
+        for (PlannedStep& step : plan_.steps) {
+            for (std::size_t& index : step.after) {
+                index += index >= first ? count : 0;
+            }
+        }
+        for (PlannedStep& step : made) {
+            step.after = plan_.steps[first].after;
+        }
+        for (std::size_t i = first; i < plan_.steps.size(); ++i) {
+            for (std::size_t n = 0; n < count; ++n) {
+                plan_.steps[i].after.push_back(first + n);
+            }
+        }
+        plan_.steps.insert(plan_.steps.begin() + static_cast<std::ptrdiff_t>(first),
+                           std::make_move_iterator(made.begin()),
+                           std::make_move_iterator(made.end()));
     }
 
     /// The same refusal is often found by several steps; once is enough to act on it.
@@ -226,6 +292,7 @@ class Forecast {
         step.because = "nothing has to change meanwhile";
         step.operations.clear();
         step.undo.clear();
+        step.no_way_back.clear();
         step.notes.clear();
     }
 
@@ -242,122 +309,38 @@ class Forecast {
 
 namespace {
 
-/// What an expression may compare with: the cluster as it was when the plan was made.
-Value at_start(const ClusterFacts& facts) {
-    const MemberFacts* leader = facts.leader_member();
-    const bool known = leader != nullptr && leader->position;
-    return Value(Value::Map{
-        {"leader", Value(facts.leader)},
-        {"timeline", facts.timeline ? Value(*facts.timeline) : Value::unknown("no timeline")},
-        {"lsn",
-         known ? Value(static_cast<std::int64_t>(*leader->position))
-               : Value::unknown("the leader's position was not known")},
-    });
+/// A finding that somebody accepted by name does not block.
+void apply_acceptance(const std::vector<std::string>& names, Plan& plan) {
+    for (const std::string& name : names) {
+        const bool known = std::ranges::any_of(
+            plan.blocked_by, [&](const Finding& finding) { return finding.is_named(name); });
+        if (!known) {
+            throw UsageError("--accept " + name + ": nothing of that name blocks this plan",
+                             "`lockstep plan` shows what does.");
+        }
+    }
+    std::vector<Finding> blocking;
+    for (Finding& finding : plan.blocked_by) {
+        const bool named = std::ranges::any_of(
+            names, [&](const std::string& name) { return finding.is_named(name); });
+        (named && finding.acceptable ? plan.accepted : blocking).push_back(std::move(finding));
+    }
+    plan.blocked_by = std::move(blocking);
+}
+
+/// What a plan is bound to. Lag and LSNs move all the time; what steps rely on is in the steps.
+std::string hash_of(const Plan& plan) {
+    nlohmann::json bound = plan.to_json();
+    for (const char* moving : {"plan_hash", "facts", "findings"}) {
+        bound.erase(moving);
+    }
+    for (nlohmann::json& step : bound.at("steps")) {
+        step.erase("probed");
+    }
+    return sha256_hex(bound.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 }  // namespace
-
-Scope make_scope(const ScopeSource& source) {
-    nlohmann::json seen = source.facts.to_json();
-    seen["patroni_package"] = source.cluster.patroni_package;
-    seen["patroni_service"] = source.cluster.patroni_service;
-    if (source.facts.leader.empty()) {
-        seen["leader"] = "";
-    }
-    Value observed = fact_value(seen, "cluster");
-    Scope scope;
-    scope.emplace("members", observed.as_map().at("members"));
-    for (const Value& candidate : observed.as_map().at("members").as_list()) {
-        if (candidate.as_map().at("name").as_string() == source.member) {
-            scope.emplace("member", candidate);
-        }
-    }
-    scope.emplace("cluster", std::move(observed));
-    scope.emplace("inputs", Value(source.plan.inputs));
-    scope.emplace("vars", Value(source.plan.vars));
-    scope.emplace("run", at_start(source.plan.facts));
-    scope.emplace("steps", Value(source.registered == nullptr ? Value::Map{} : *source.registered));
-    if (source.item != nullptr && *source.item) {
-        scope.emplace("item", **source.item);
-    }
-    return scope;
-}
-
-namespace {
-
-/// Whether every `when` around the step lets it run.
-RenderedStep answer_conditions(const PlannedStep& step, const Scope& scope) {
-    RenderedStep answer;
-    std::vector<const StepSpec*> specs = step.within;
-    specs.push_back(step.spec);
-    for (const StepSpec* spec : specs) {
-        if (!spec->when) {
-            continue;
-        }
-        const Evaluation evaluated = spec->when->evaluate(scope);
-        if (const auto* error = std::get_if<EvaluationError>(&evaluated)) {
-            return {RenderedStep::Kind::error,
-                    spec->when->where().text() + ": " + error->message,
-                    error->hint,
-                    {}};
-        }
-        if (const auto* unknown = std::get_if<Value::Unknown>(&evaluated)) {
-            answer.kind = RenderedStep::Kind::unknown;
-            answer.because = "depends on `" + spec->when->text() + "`: " + unknown->because;
-            continue;
-        }
-        const Value& value = std::get<Value>(evaluated);
-        if (value.kind() != Value::Kind::boolean) {
-            return {RenderedStep::Kind::error,
-                    spec->when->where().text() + ": `when` is " + std::string(value.kind_name()) +
-                        ", not true or false",
-                    {},
-                    {}};
-        }
-        if (!value.as_bool()) {
-            return {RenderedStep::Kind::skip, "`" + spec->when->text() + "` is false", {}, {}};
-        }
-    }
-    return answer;
-}
-
-}  // namespace
-
-RenderedStep render_step(const PlannedStep& step, const ActionSchema& schema, const Scope& scope) {
-    RenderedStep result = answer_conditions(step, scope);
-    if (result.kind != RenderedStep::Kind::ready) {
-        return result;
-    }
-    result.call.id = step.id;
-    result.call.uses = step.uses;
-    result.call.member = step.member;
-    result.call.scope = scope;
-    result.call.probed = step.probed;
-    result.call.timeout = step.spec->timeout.value_or(std::chrono::milliseconds{0});
-    for (const auto& [name, argument] : step.spec->with) {
-        if (const auto* expression = std::get_if<Expression>(&argument.content)) {
-            result.call.expressions.emplace(name, *expression);
-            continue;
-        }
-        const ParamSchema* param = schema.param(name);
-        const bool shell = param != nullptr && param->kind == ParamKind::shell;
-        Rendered rendered = render(argument, scope, shell ? Quoting::shell : Quoting::none);
-        if (const auto* error = std::get_if<EvaluationError>(&rendered)) {
-            return {RenderedStep::Kind::error,
-                    argument.where.text() + ": " + name + ": " + error->message,
-                    error->hint,
-                    {}};
-        }
-        if (const auto* unknown = std::get_if<Value::Unknown>(&rendered)) {
-            return {RenderedStep::Kind::unknown,
-                    name + " is not known until the run: " + unknown->because,
-                    {},
-                    {}};
-        }
-        result.call.with.emplace(name, std::get<Value>(std::move(rendered)));
-    }
-    return result;
-}
 
 Plan make_plan(const PlanRequest& request, StepRunner& runner, std::stop_token stop) {
     Plan plan;
@@ -368,14 +351,13 @@ Plan make_plan(const PlanRequest& request, StepRunner& runner, std::stop_token s
     plan.inputs = request.inputs;
     plan.facts = runner.observe(true, stop);
     plan.findings = runner.diagnose(plan.facts, stop);
-    evaluate_vars(request, plan);
+    plan.given = request.given;
+    plan.on_failure = request.on_failure.value_or(request.runbook->on_failure);
+    evaluate_vars(*request.cluster, plan);
     plan.steps = expand_steps(request, plan);
     Forecast(request, plan, runner, stop).run();
-    nlohmann::json bound = plan.to_json();
-    bound.erase("plan_hash");
-    bound.erase("facts");  // lag and LSNs move all the time; what steps rely on is in the steps
-    bound.erase("findings");
-    plan.hash = sha256_hex(bound.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    apply_acceptance(request.accepted, plan);
+    plan.hash = hash_of(plan);
     return plan;
 }
 

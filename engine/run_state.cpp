@@ -1,5 +1,6 @@
 #include "engine/run_state.hpp"
 
+#include "base/clock.hpp"
 #include "base/error.hpp"
 
 #include <algorithm>
@@ -22,70 +23,85 @@ constexpr std::array k_outcomes{
     OutcomeRow{StepOutcome::unreachable, StepState::failed},
     OutcomeRow{StepOutcome::in_doubt, StepState::in_doubt},
     OutcomeRow{StepOutcome::cancelled, StepState::cancelled},
+    OutcomeRow{StepOutcome::absent, StepState::pending},
 };
 
-StepState state_after(std::string_view outcome) {
+template <typename Enum, std::size_t Size>
+struct Words {
+    std::array<std::pair<Enum, std::string_view>, Size> rows;
+
+    [[nodiscard]] std::string_view text(Enum wanted) const {
+        for (const auto& [value, text] : rows) {
+            if (value == wanted) {
+                return text;
+            }
+        }
+        return "?";
+    }
+};
+
+constexpr Words<StepState, 9> k_states{{{{StepState::pending, "pending"},
+                                         {StepState::running, "running"},
+                                         {StepState::succeeded, "succeeded"},
+                                         {StepState::already_done, "already_done"},
+                                         {StepState::skipped, "skipped"},
+                                         {StepState::failed, "failed"},
+                                         {StepState::in_doubt, "in_doubt"},
+                                         {StepState::cancelled, "cancelled"},
+                                         {StepState::undone, "undone"}}}};
+
+constexpr Words<RunPhase, 8> k_phases{{{{RunPhase::running, "running"},
+                                        {RunPhase::succeeded, "succeeded"},
+                                        {RunPhase::failed, "failed"},
+                                        {RunPhase::in_doubt, "in_doubt"},
+                                        {RunPhase::interrupted, "interrupted"},
+                                        {RunPhase::rolled_back, "rolled_back"},
+                                        {RunPhase::rollback_failed, "rollback_failed"},
+                                        {RunPhase::rolling_back, "running"}}}};
+
+[[noreturn]] void throw_unknown(const std::string& what, const std::string& text) {
+    throw JournalError("the journal holds an unknown " + what + ": " + text,
+                       "It was written by another version of lockstep.");
+}
+
+StepState state_after(const std::string& outcome) {
     for (const OutcomeRow& row : k_outcomes) {
         if (to_text(row.outcome) == outcome) {
             return row.state;
         }
     }
-    throw JournalError("the journal holds an unknown outcome: " + std::string(outcome),
-                       "It was written by another version of lockstep.");
+    throw_unknown("outcome", outcome);
 }
 
-RunPhase parse_phase(std::string_view text) {
-    for (const RunPhase phase : {RunPhase::running,
-                                 RunPhase::succeeded,
-                                 RunPhase::failed,
-                                 RunPhase::in_doubt,
-                                 RunPhase::interrupted}) {
-        if (to_text(phase) == text) {
+RunPhase parse_phase(const std::string& text) {
+    for (const auto& [phase, word] : k_phases.rows) {
+        if (word == text) {
             return phase;
         }
     }
-    throw JournalError("the journal holds an unknown state: " + std::string(text),
-                       "It was written by another version of lockstep.");
+    throw_unknown("state", text);
+}
+
+/// A record of another version may lack what ours has: that is no damage.
+std::string text_of(const nlohmann::json& payload, const char* key) {
+    const auto found = payload.find(key);
+    return found == payload.end() || !found->is_string() ? "" : found->get<std::string>();
 }
 
 }  // namespace
 
 std::string_view to_text(StepState state) {
-    switch (state) {
-        case StepState::pending:
-            return "pending";
-        case StepState::running:
-            return "running";
-        case StepState::succeeded:
-            return "succeeded";
-        case StepState::already_done:
-            return "already_done";
-        case StepState::skipped:
-            return "skipped";
-        case StepState::failed:
-            return "failed";
-        case StepState::in_doubt:
-            return "in_doubt";
-        case StepState::cancelled:
-            return "cancelled";
-    }
-    return "?";
+    return k_states.text(state);
 }
 
 std::string_view to_text(RunPhase phase) {
-    switch (phase) {
-        case RunPhase::running:
-            return "running";
-        case RunPhase::succeeded:
-            return "succeeded";
-        case RunPhase::failed:
-            return "failed";
-        case RunPhase::in_doubt:
-            return "in_doubt";
-        case RunPhase::interrupted:
-            return "interrupted";
-    }
-    return "?";
+    return k_phases.text(phase);
+}
+
+bool StepProgress::may_have_acted() const {
+    const bool never = (state == StepState::failed && unreachable) ||
+                       state == StepState::cancelled || state == StepState::undone;
+    return changes && intent_seq > 0 && !never;
 }
 
 RunState::RunState(const nlohmann::json& plan) {
@@ -110,43 +126,59 @@ StepProgress& RunState::at(const JournalRecord& record) {
 }
 
 void RunState::apply(const JournalRecord& record) {
-    const nlohmann::json& payload = record.payload;
+    last_seq_ = record.seq;
+    if (record.payload.contains("seen")) {
+        last_seen_ = record.payload.at("seen");
+    }
     switch (record.kind) {
-        case RecordKind::run_started:
-            phase_ = RunPhase::running;
+        case RecordKind::step_intent:
+            apply_intent(at(record), record);
             return;
-        case RecordKind::step_intent: {
-            StepProgress& step = at(record);
-            step.state = StepState::running;
-            step.attempts = payload.at("attempt");
-            if (step.started_at.empty()) {
-                step.started_at = record.at;
-            }
+        case RecordKind::step_result:
+            apply_result(at(record), record);
             return;
-        }
-        case RecordKind::step_result: {
-            StepProgress& step = at(record);
-            step.state = payload.at("retry").get<bool>()
-                             ? StepState::pending
-                             : state_after(payload.at("outcome").get<std::string>());
-            step.unreachable = payload.at("outcome") == to_text(StepOutcome::unreachable);
-            step.ended_at = record.at;
-            step.message = payload.at("message");
-            step.hint = payload.at("hint");
-            step.last_lines = payload.at("last_lines").get<std::vector<std::string>>();
-            step.output = payload.at("output");
+        case RecordKind::step_verified:
+            apply_verified(at(record), record);
             return;
-        }
         case RecordKind::step_skipped: {
             StepProgress& step = at(record);
-            step.state = payload.at("state") == to_text(StepState::cancelled) ? StepState::cancelled
-                         : payload.at("state") == to_text(StepState::already_done)
-                             ? StepState::already_done
-                             : StepState::skipped;
-            step.message = payload.at("because");
+            const std::string state = text_of(record.payload, "state");
+            step.state = state == to_text(StepState::cancelled)      ? StepState::cancelled
+                         : state == to_text(StepState::already_done) ? StepState::already_done
+                                                                     : StepState::skipped;
+            step.message = text_of(record.payload, "because");
             step.started_at = step.ended_at = record.at;
+            ends_in_vain_ = 0;
             return;
         }
+        case RecordKind::undo_intent:
+        case RecordKind::undo_result:
+            apply_undo(at(record), record);
+            return;
+        default:
+            apply_to_run(record);
+    }
+}
+
+void RunState::apply_to_run(const JournalRecord& record) {
+    const nlohmann::json& payload = record.payload;
+    switch (record.kind) {
+        case RecordKind::run_resumed:
+            rolling_back_ = rolling_back_ || payload.value("rolling_back", false);
+            phase_ = rolling_back_ ? RunPhase::rolling_back : RunPhase::running;
+            exit_code_.reset();
+            ended_at_.clear();
+            failure_.clear();
+            failure_hint_.clear();
+            // An engine that was ended in order has got somewhere; one that died may not have.
+            ++ends_in_vain_;
+            reopen(payload.value("reopen", nlohmann::json::array()));
+            return;
+        case RecordKind::rollback_started:
+            rolling_back_ = true;
+            rollback_because_ = text_of(payload, "because");
+            phase_ = RunPhase::rolling_back;
+            return;
         case RecordKind::guard_tripped:
             failure_ = payload.at("message");
             return;
@@ -161,18 +193,161 @@ void RunState::apply(const JournalRecord& record) {
             exit_code_ = payload.at("exit_code").get<int>();
             measured_ = payload.at("measured");
             failure_ = payload.at("message");
+            failure_hint_ = text_of(payload, "hint");
             ended_at_ = record.at;
+            ends_in_vain_ = 0;
             return;
+        default:  // said for the record alone
+            return;
+    }
+}
+
+void RunState::apply_intent(StepProgress& step, const JournalRecord& record) {
+    const nlohmann::json& payload = record.payload;
+    step.state = StepState::running;
+    step.attempts = payload.at("attempt");
+    step.key = text_of(payload, "key");
+    step.intent_seq = record.seq;
+    step.no_way_back = text_of(payload, "no_way_back");
+    step.point_of_no_return = text_of(payload, "point_of_no_return");
+    step.covered = payload.value("covered", std::vector<std::string>());
+    if (step.started_at.empty()) {
+        step.started_at = record.at;
+    }
+    // A second attempt finds what the first one has left half done: how it was before that is the
+    // way back.
+    if (step.undo.empty()) {
+        for (const nlohmann::json& undo : payload.value("undo", nlohmann::json::array())) {
+            step.undo.push_back({.undo = Undo::from_json(undo)});
+        }
+    }
+    begin_temporary(record);
+}
+
+void RunState::apply_result(StepProgress& step, const JournalRecord& record) {
+    const nlohmann::json& payload = record.payload;
+    const std::string outcome = payload.at("outcome");
+    step.state = payload.at("retry").get<bool>() ? StepState::pending : state_after(outcome);
+    step.unreachable = outcome == to_text(StepOutcome::unreachable);
+    step.ended_at = record.at;
+    step.message = payload.at("message");
+    step.hint = payload.at("hint");
+    step.last_lines = payload.at("last_lines").get<std::vector<std::string>>();
+    step.output = payload.at("output");
+    const bool good = step.state == StepState::succeeded || step.state == StepState::already_done;
+    const bool never_began = step.unreachable || outcome == to_text(StepOutcome::cancelled) ||
+                             outcome == to_text(StepOutcome::absent);
+    end_temporary(record, text_of(payload, good ? "ends" : never_began ? "temporary" : ""), good);
+    ends_in_vain_ = 0;
+}
+
+void RunState::apply_verified(StepProgress& step, const JournalRecord& record) {
+    const std::string verdict = text_of(record.payload, "verdict");
+    step.message = text_of(record.payload, "message");
+    if (verdict == "done") {
+        step.state = StepState::succeeded;
+        step.ended_at = record.at;
+        end_temporary(record, text_of(record.payload, "ends"), true);
+    } else if (verdict == "not_done") {
+        step.state = StepState::pending;
+        end_temporary(record, text_of(record.payload, "temporary"), false);
+    } else {
+        step.state = StepState::in_doubt;
+        step.ended_at = record.at;
+    }
+    ends_in_vain_ = 0;
+}
+
+/// `n` says which undo of the step; without it a temporary change is made or ended for a rollback.
+void RunState::apply_undo(StepProgress& step, const JournalRecord& record) {
+    const nlohmann::json& payload = record.payload;
+    const bool intent = record.kind == RecordKind::undo_intent;
+    const std::string outcome = text_of(payload, "outcome");
+    const bool good =
+        outcome == to_text(StepOutcome::succeeded) || outcome == to_text(StepOutcome::already_done);
+    if (intent) {
+        begin_temporary(record);
+    } else {
+        end_temporary(record, text_of(payload, good ? "ends" : ""), good);
+        ends_in_vain_ = 0;
+    }
+    if (!payload.contains("n")) {
+        temporary_in_hand_ = intent;
+        return;
+    }
+    UndoProgress& undo = step.undo.at(payload.at("n").get<std::size_t>());
+    if (intent) {
+        undo.state = UndoProgress::State::running;
+        undo.attempts = payload.at("attempt");
+        undo.key = text_of(payload, "key");
+        return;
+    }
+    undo.state = good ? UndoProgress::State::done : UndoProgress::State::failed;
+    undo.message = text_of(payload, "message");
+    if (std::ranges::all_of(step.undo, [](const UndoProgress& each) {
+            return each.state == UndoProgress::State::done;
+        })) {
+        step.state = StepState::undone;
+        step.message = undo.message;
+        step.ended_at = record.at;
+    }
+}
+
+void RunState::begin_temporary(const JournalRecord& record) {
+    const std::string action = text_of(record.payload, "temporary");
+    const bool open = std::ranges::any_of(temporaries_, [&](const OpenTemporary& other) {
+        return other.action == action && other.member == record.member;
+    });
+    if (!action.empty() && !open) {
+        temporaries_.push_back({action,
+                                record.step,
+                                record.member,
+                                record.at,
+                                text_of(record.payload, "measured_as")});
+    }
+}
+
+void RunState::end_temporary(const JournalRecord& record,
+                             const std::string& action,
+                             bool by_its_end) {
+    const auto found = std::ranges::find_if(temporaries_, [&](const OpenTemporary& other) {
+        return other.action == action && other.member == record.member;
+    });
+    if (action.empty() || found == temporaries_.end()) {
+        return;
+    }
+    if (by_its_end) {
+        lasted_[found->measured_as] += std::chrono::duration_cast<std::chrono::milliseconds>(
+            from_iso8601(record.at) - from_iso8601(found->since));
+    }
+    temporaries_.erase(found);
+}
+
+void RunState::reopen(const nlohmann::json& steps) {
+    for (const nlohmann::json& name : steps) {
+        const auto found = index_.find({name.at(0).get<std::string>(), name.at(1)});
+        if (found == index_.end()) {
+            continue;
+        }
+        StepProgress& step = steps_[found->second];
+        step.state = StepState::pending;
+        step.ended_at.clear();
     }
 }
 
 bool RunState::changed_anything() const {
     return std::ranges::any_of(steps_, [](const StepProgress& step) {
-        const bool acted = step.state == StepState::running || step.state == StepState::succeeded ||
-                           step.state == StepState::in_doubt ||
-                           (step.state == StepState::failed && !step.unreachable);
-        return step.changes && step.attempts > 0 && acted;
+        return step.may_have_acted() || step.state == StepState::undone;
     });
+}
+
+std::string RunState::beyond_return() const {
+    for (const StepProgress& step : steps_) {
+        if (!step.point_of_no_return.empty() && step.may_have_acted()) {
+            return step.where() + " was started: " + step.point_of_no_return;
+        }
+    }
+    return {};
 }
 
 const StepProgress* RunState::find(std::string_view step, std::string_view member) const {

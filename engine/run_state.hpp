@@ -3,6 +3,7 @@
 #include "engine/journal.hpp"
 #include "engine/plan.hpp"
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
@@ -19,13 +20,34 @@ enum class StepState {
     failed,
     in_doubt,
     cancelled,
+    undone,
 };
 
 [[nodiscard]] std::string_view to_text(StepState state);
 
-enum class RunPhase { running, succeeded, failed, in_doubt, interrupted };
+enum class RunPhase {
+    running,
+    succeeded,
+    failed,
+    in_doubt,
+    interrupted,
+    rolling_back,  ///< shown as `running`
+    rolled_back,
+    rollback_failed,
+};
 
 [[nodiscard]] std::string_view to_text(RunPhase phase);
+
+/// One undo of a step, as frozen in its intent, and how far it got.
+struct UndoProgress {
+    enum class State { pending, running, done, failed };
+
+    Undo undo;
+    State state = State::pending;
+    int attempts = 0;
+    std::string key;  ///< of the newest attempt
+    std::string message;
+};
 
 /// One step as it stands.
 struct StepProgress {
@@ -34,6 +56,7 @@ struct StepProgress {
     std::string uses;
     StepState state = StepState::pending;
     int attempts = 0;
+    std::string key;           ///< of the newest attempt
     bool changes = false;      ///< of the action
     bool unreachable = false;  ///< failed because the member could not be reached
     std::string started_at;
@@ -42,9 +65,32 @@ struct StepProgress {
     std::string hint;
     std::vector<std::string> last_lines;
     nlohmann::json output;
+    std::int64_t intent_seq = 0;  ///< of its newest intent: rollback goes by it; 0: none
+    std::vector<UndoProgress> undo;
+    std::string no_way_back;           ///< why there is no undo
+    std::string point_of_no_return;    ///< why nothing is taken back once this was started
+    std::vector<std::string> covered;  ///< temporary changes in force when it was started
 
     [[nodiscard]] bool over() const {
         return state != StepState::pending && state != StepState::running;
+    }
+
+    /// Something may have been changed that a rollback has to take back.
+    [[nodiscard]] bool may_have_acted() const;
+
+    [[nodiscard]] std::string where() const { return member.empty() ? id : id + " on " + member; }
+};
+
+/// A temporary change that is in force: in doubt counts.
+struct OpenTemporary {
+    std::string action;  ///< `patroni.pause`
+    std::string step;    ///< that made it
+    std::string member;
+    std::string since;        ///< ISO 8601
+    std::string measured_as;  ///< the field of `measured` for how long it lasted
+
+    [[nodiscard]] std::string text() const {
+        return member.empty() ? action : action + " on " + member;
     }
 };
 
@@ -74,12 +120,49 @@ class RunState {
 
     [[nodiscard]] const std::string& failure() const { return failure_; }
 
+    [[nodiscard]] const std::string& failure_hint() const { return failure_hint_; }
+
+    /// Oldest first.
+    [[nodiscard]] const std::vector<OpenTemporary>& temporaries() const { return temporaries_; }
+
+    /// One is being made or ended on the way back or out, and what came of it is not on record.
+    [[nodiscard]] bool temporary_in_hand() const { return temporary_in_hand_; }
+
+    /// How long the temporary changes that ended have lasted, by `measured_as`.
+    [[nodiscard]] const std::map<std::string, std::chrono::milliseconds>& lasted() const {
+        return lasted_;
+    }
+
+    /// What was so on the cluster when it was last looked at around a change; null: never.
+    [[nodiscard]] const nlohmann::json& last_seen() const { return last_seen_; }
+
+    /// A rollback was begun: from then on nothing goes forward.
+    [[nodiscard]] bool rolling_back() const { return rolling_back_; }
+
+    /// Why it was begun.
+    [[nodiscard]] const std::string& rollback_because() const { return rollback_because_; }
+
+    /// How often in a row an engine has ended without getting any further.
+    [[nodiscard]] int ends_in_vain() const { return ends_in_vain_; }
+
+    [[nodiscard]] std::int64_t last_seq() const { return last_seq_; }
+
     /// A changing step was started, whatever came of it.
     [[nodiscard]] bool changed_anything() const;
+    /// Why nothing is taken back any more; empty: it may be.
+    [[nodiscard]] std::string beyond_return() const;
     [[nodiscard]] const StepProgress* find(std::string_view step, std::string_view member) const;
 
   private:
     StepProgress& at(const JournalRecord& record);
+    void apply_to_run(const JournalRecord& record);
+    void apply_intent(StepProgress& step, const JournalRecord& record);
+    void apply_result(StepProgress& step, const JournalRecord& record);
+    void apply_verified(StepProgress& step, const JournalRecord& record);
+    void apply_undo(StepProgress& step, const JournalRecord& record);
+    void begin_temporary(const JournalRecord& record);
+    void end_temporary(const JournalRecord& record, const std::string& action, bool by_its_end);
+    void reopen(const nlohmann::json& steps);
 
     std::vector<StepProgress> steps_;
     std::map<std::pair<std::string, std::string>, std::size_t> index_;
@@ -90,6 +173,15 @@ class RunState {
     std::vector<std::string> notes_;
     std::vector<std::string> open_findings_;
     std::string failure_;
+    std::string failure_hint_;
+    std::vector<OpenTemporary> temporaries_;
+    bool temporary_in_hand_ = false;
+    std::map<std::string, std::chrono::milliseconds> lasted_;
+    nlohmann::json last_seen_;
+    bool rolling_back_ = false;
+    std::string rollback_because_ = "a rollback was asked for";
+    int ends_in_vain_ = 0;
+    std::int64_t last_seq_ = 0;
 };
 
 /// The document of `show --output json`.

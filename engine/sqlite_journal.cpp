@@ -18,14 +18,14 @@ namespace {
 
 // "lkst": tells our database from any other SQLite file (pragma application_id).
 constexpr int k_application_id = 0x6c6b7374;
-constexpr int k_schema_version = 1;
+constexpr int k_schema_version = 2;
 
 constexpr const char* k_schema = R"sql(
 CREATE TABLE runs (
     id TEXT PRIMARY KEY, cluster TEXT NOT NULL, runbook TEXT NOT NULL, plan_hash TEXT NOT NULL,
     started_at TEXT NOT NULL, started_by TEXT NOT NULL, reason TEXT NOT NULL,
     engine_version TEXT NOT NULL, runbook_text TEXT NOT NULL, inventory_text TEXT NOT NULL,
-    inputs TEXT NOT NULL, plan TEXT NOT NULL
+    inputs TEXT NOT NULL, given TEXT NOT NULL, plan TEXT NOT NULL
 ) STRICT;
 CREATE TABLE records (
     run TEXT NOT NULL REFERENCES runs(id), seq INTEGER NOT NULL, at TEXT NOT NULL,
@@ -144,6 +144,7 @@ std::string chain_root(const RunHeader& run) {
                             sha256_hex(run.runbook_text),
                             sha256_hex(run.inventory_text),
                             dump(run.inputs),
+                            dump(run.given),
                             dump(run.plan)}));
 }
 
@@ -181,7 +182,7 @@ class SqliteJournal final : public JournalStore {
     ~SqliteJournal() override { sqlite3_close(db_); }
 
     void create(const RunHeader& run) override {
-        Statement insert(db_, "INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?)");
+        Statement insert(db_, "INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)");
         insert.bind(run.id)
             .bind(run.cluster)
             .bind(run.runbook)
@@ -193,6 +194,7 @@ class SqliteJournal final : public JournalStore {
             .bind(run.runbook_text)
             .bind(run.inventory_text)
             .bind(dump(run.inputs))
+            .bind(dump(run.given))
             .bind(dump(run.plan));
         insert.step();
     }
@@ -367,7 +369,8 @@ class SqliteJournal final : public JournalStore {
         run.runbook_text = row.text(8);
         run.inventory_text = row.text(9);
         run.inputs = parse(row.text(10));
-        run.plan = parse(row.text(11));
+        run.given = parse(row.text(11)).get<std::map<std::string, std::string>>();
+        run.plan = parse(row.text(12));
         return run;
     }
 

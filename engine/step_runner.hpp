@@ -24,13 +24,35 @@ struct Operation {
 
     Kind kind = Kind::ssh;
     std::string text;
+
+    friend bool operator==(const Operation&, const Operation&) = default;
 };
 
 [[nodiscard]] std::string_view to_text(Operation::Kind kind);
 
+/// One call that takes a change back: an action like any other, with its arguments frozen before
+/// the change is made. Running it is safe although the change never happened: its preview sees
+/// that there is nothing to do.
+struct Undo {
+    Operation operation;  ///< the same for people
+    std::string uses;
+    std::string member;   ///< empty: the cluster
+    nlohmann::json with;  ///< plain values
+
+    [[nodiscard]] nlohmann::json to_json() const;
+    [[nodiscard]] static Undo from_json(const nlohmann::json& json);
+    friend bool operator==(const Undo&, const Undo&) = default;
+};
+
 /// A step with everything put in: one action on one member, or on the cluster.
 struct StepCall {
     std::string id;  ///< `replicas.install`
+    /// Names this attempt, on the member too: a command that changes something is started there at
+    /// most once under it. Letters, digits, `.`, `_` and `-`. Empty in a preview.
+    std::string key;
+    /// Nothing is started: what an earlier attempt under the same key left running is followed, and
+    /// what it left is adopted.
+    bool attach_only = false;
     std::string uses;
     std::string member;  ///< empty: the cluster
     Value::Map with;     ///< rendered; defaults of the schema are the action's business
@@ -53,12 +75,20 @@ struct Preview {
     std::string because;
     bool read_only = false;  ///< this call changes nothing, although its action could
     std::vector<Operation> operations;
-    std::vector<Operation> undo;
+    std::vector<Undo> undo;           ///< in the order in which they would be run
+    std::string no_way_back;          ///< why a change has no undo; empty: it has, or needs none
     std::vector<Finding> blocked_by;  ///< why this must not be started; empty: it may
     std::vector<std::string> notes;   ///< what a person should know: what it costs, what stays
     /// The facts as they will be when it is done, so that later steps are judged by them; may be
     /// empty.
     std::function<void(ClusterFacts&)> effect;
+};
+
+/// What has to be done so that no two members are left with versions that must not stand side by
+/// side, or why it cannot be.
+struct Reconciliation {
+    std::vector<Undo> calls;
+    std::vector<Finding> refusals;
 };
 
 enum class StepOutcome {
@@ -68,6 +98,7 @@ enum class StepOutcome {
     unreachable,   ///< the member could not be reached; nothing was sent
     in_doubt,      ///< something was sent and the answer is not known
     cancelled,     ///< stopped before it acted
+    absent,        ///< asked to follow an attempt that never reached the member
 };
 
 [[nodiscard]] std::string_view to_text(StepOutcome outcome);
@@ -83,10 +114,25 @@ struct StepResult {
     std::function<void(ClusterFacts&)> learned;
 };
 
-/// Answer to start(): which step ended, and how.
+/// Answer to start(): that a member has taken the step's command, or how the step ended.
 struct StepEvent {
     std::size_t index = 0;  ///< as given to start()
+    /// Not null: the command is the member's now and goes on without us; its boot id and pid.
+    nlohmann::json accepted;
     StepResult result;
+};
+
+/// Who wants the lock of a cluster.
+struct LockRequest {
+    std::string run;
+    std::string owner;  ///< `user@host`
+};
+
+struct LockGrant {
+    std::string id;                  ///< names this holding of the lock
+    std::int64_t fence = 0;          ///< grows with each holder; members refuse a smaller one
+    std::vector<std::string> notes;  ///< whose lock was taken over, which member does not have it
+    std::string left_behind;         ///< what the run before left (`patroni.pause`), by its lock
 };
 
 /// What the write probe saw, while it ran.
@@ -118,7 +164,23 @@ class StepRunner {
                                                std::stop_token stop) = 0;
     [[nodiscard]] virtual Preview preview(const StepCall& call, const ClusterFacts& facts) = 0;
 
-    /// Starts the step on a worker. Each start() is answered by exactly one event.
+    /// For a cluster that a rollback would leave like `end`.
+    [[nodiscard]] virtual Reconciliation reconcile(const ClusterFacts& end) = 0;
+
+    /// Takes the cluster for one run. Throws LockHeldError when another run has it.
+    [[nodiscard]] virtual LockGrant take_lock(const LockRequest& request,
+                                              const ClusterFacts& facts,
+                                              std::stop_token stop) = 0;
+    /// Why nothing may be started any more, after waiting a while for a late renewal; empty: the
+    /// lock is ours, or none was taken.
+    [[nodiscard]] virtual std::string lock_trouble(std::stop_token stop) = 0;
+    /// `left_behind` says what the run could not take back: then the lock stays as its sign.
+    virtual void release_lock(const std::string& left_behind) = 0;
+    /// Removes what the run's commands left on the members. Best effort.
+    virtual void clean_up(const std::string& run, const ClusterFacts& facts) = 0;
+
+    /// Starts the step on a worker. Each start() is answered by exactly one event with a result,
+    /// after at most one that says `accepted`.
     virtual void start(std::size_t index, StepCall call, const ClusterFacts& facts) = 0;
     /// The next event; blocks while steps run. nullopt when `wake_at` passes first.
     [[nodiscard]] virtual std::optional<StepEvent> wait(std::chrono::milliseconds at_most) = 0;

@@ -149,6 +149,8 @@ struct MemberFacts {  // NOLINT(bugprone-exception-escape)
     [[nodiscard]] bool is_leader() const { return role == "leader" || role == "standby_leader"; }
 
     [[nodiscard]] nlohmann::json to_json() const;
+    /// What to_json() gave, in facts_reading.cpp.
+    [[nodiscard]] static MemberFacts from_json(const nlohmann::json& json);
 };
 
 struct ClusterFacts {
@@ -180,6 +182,9 @@ struct ClusterFacts {
 
     /// The shape of `check --output json`, without status and findings.
     [[nodiscard]] nlohmann::json to_json() const;
+    /// The other way, for a run that goes on from its record. Throws nlohmann::json::exception for
+    /// what to_json() never gave.
+    [[nodiscard]] static ClusterFacts from_json(const nlohmann::json& json);
 };
 
 }  // namespace lockstep

@@ -30,7 +30,35 @@ nlohmann::json Finding::to_json() const {
         {"message", message},
         {"remedy", or_null(remedy)},
         {"source", or_null(source)},
+        {"needs_decision", needs_decision},
+        {"acceptable", acceptable},
     };
+}
+
+Finding Finding::from_json(const nlohmann::json& json) {
+    const auto text = [&](const char* key) {
+        const nlohmann::json& value = json.at(key);
+        return value.is_null() ? std::string() : value.get<std::string>();
+    };
+    Finding finding{text("id"),
+                    Severity::info,
+                    text("member"),
+                    text("subject"),
+                    text("message"),
+                    text("remedy"),
+                    text("source")};
+    for (const Severity severity : {Severity::warning, Severity::critical}) {
+        if (json.at("severity") == lockstep::to_text(severity)) {
+            finding.severity = severity;
+        }
+    }
+    finding.needs_decision = json.value("needs_decision", false);
+    finding.acceptable = json.value("acceptable", false);
+    return finding;
+}
+
+bool Finding::is_named(std::string_view name) const {
+    return name == id || (!member.empty() && name == id + "@" + member);
 }
 
 const std::vector<std::string>& finding_ids() {

@@ -24,8 +24,13 @@ struct Finding {
     /// Only a person can decide to end it (an orphaned slot): no version change cures it, and a run
     /// that nobody told to does not touch it.
     bool needs_decision = false;
+    /// Blocks a plan unless somebody says by name, and with a reason, that it may be so.
+    bool acceptable = false;
 
     [[nodiscard]] nlohmann::json to_json() const;
+    [[nodiscard]] static Finding from_json(const nlohmann::json& json);
+    /// `id` or `id@member`, as `--accept` takes it.
+    [[nodiscard]] bool is_named(std::string_view name) const;
 };
 
 /// Every id there is, for validation and did-you-mean.

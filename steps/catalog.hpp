@@ -27,6 +27,8 @@ namespace lockstep {
 [[nodiscard]] std::unique_ptr<Action> make_patroni_pause();
 [[nodiscard]] std::unique_ptr<Action> make_patroni_resume();
 [[nodiscard]] std::unique_ptr<Action> make_package_install();
+[[nodiscard]] std::unique_ptr<Action> make_package_keep();
+[[nodiscard]] std::unique_ptr<Action> make_package_restore();
 [[nodiscard]] std::unique_ptr<Action> make_service_restart();
 [[nodiscard]] std::unique_ptr<Action> make_slots_verify();
 [[nodiscard]] std::unique_ptr<Action> make_slots_drop();

@@ -3,6 +3,12 @@
 #include "base/error.hpp"
 #include "inventory/diagnosis.hpp"
 #include "steps/catalog.hpp"
+#include "steps/reconciliation.hpp"
+#include "steps/spool.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <cstdlib>
 
 namespace lockstep {
 
@@ -14,6 +20,23 @@ constexpr auto k_observe_timeout = 15s;
 // A step without `timeout` may take this long; a package of a slow mirror on a slow disk fits in.
 constexpr auto k_default_step_timeout = 10min;
 constexpr std::size_t k_most_workers = 64;
+// How long a change waits for a late renewal of the cluster's lock before it is not made.
+constexpr auto k_lock_patience = 30s;
+constexpr auto k_clean_up_timeout = 10s;
+
+/// $LOCKSTEP_LOCK_TTL: seconds that the cluster's lock lasts when nobody renews it; 60 unless
+/// given.
+LockTiming lock_timing() {
+    LockTiming timing;
+    const char* text = std::getenv("LOCKSTEP_LOCK_TTL");  // NOLINT(concurrency-mt-unsafe)
+    const long seconds = text == nullptr ? 0 : std::strtol(text, nullptr, 10);
+    if (seconds >= 8) {
+        timing.ttl = std::chrono::seconds{seconds};
+        timing.every = timing.ttl / 4;
+        timing.margin = timing.ttl / 6;
+    }
+    return timing;
+}
 
 /// What an exception that left an action means for its step.
 StepResult judge(const TransportError& error, bool changes) {
@@ -81,6 +104,51 @@ Preview LiveRunner::preview(const StepCall& call, const ClusterFacts& facts) {
     return find_action_code(call.uses).preview(call, facts, cluster_);
 }
 
+Reconciliation LiveRunner::reconcile(const ClusterFacts& end) {
+    return lockstep::reconcile(end, cluster_);
+}
+
+LockGrant LiveRunner::take_lock(const LockRequest& request,
+                                const ClusterFacts& facts,
+                                std::stop_token stop) {
+    lock_ = std::make_unique<ClusterLock>(links_, clock_, facts, facts.scope, lock_timing());
+    try {
+        return lock_->take({make_lock_id(), request.run, request.owner}, std::move(stop));
+    } catch (...) {
+        lock_.reset();
+        throw;
+    }
+}
+
+std::string LiveRunner::lock_trouble(std::stop_token stop) {
+    return lock_ ? lock_->trouble(k_lock_patience, std::move(stop)) : std::string();
+}
+
+void LiveRunner::release_lock(const std::string& left_behind) {
+    if (lock_) {
+        lock_->release(left_behind);
+        lock_.reset();
+    }
+}
+
+/// What cannot be removed now is removed by a later run, or reported by `check`.
+void LiveRunner::clean_up(const std::string& run, const ClusterFacts& facts) {
+    std::vector<std::jthread> threads;
+    for (const MemberFacts& member : facts.members) {
+        threads.emplace_back([this, &run, &member] {
+            try {
+                MemberLink& link = links_.of(member);
+                const std::lock_guard lock(link.ssh_use);
+                (void)link.ssh->run({.script = link.as_root(spool_clean_script(run))},
+                                    Deadline::after(k_clean_up_timeout),
+                                    {});
+            } catch (const Error& error) {
+                spdlog::info("cannot clean up on {}: {}", member.name, error.what());
+            }
+        });
+    }
+}
+
 void LiveRunner::start(std::size_t index, StepCall call, const ClusterFacts& facts) {
     const std::lock_guard lock(mutex_);
     tasks_.push_back({index, std::move(call), facts});
@@ -121,7 +189,7 @@ void LiveRunner::work(std::stop_token stop) {
         lock.unlock();
         StepResult result = perform(task);
         lock.lock();
-        events_.push_back({task.index, std::move(result)});
+        events_.push_back({task.index, nullptr, std::move(result)});
         wake_.notify_all();
     }
 }
@@ -144,7 +212,16 @@ StepResult LiveRunner::perform(Task& task) {
                               std::move(task.facts),
                               std::move(stop),
                               Deadline::after(timeout)};
+        context.fence = lock_ ? lock_->fence() : 0;
+        context.lock_trouble = [this, until = context.stop] { return lock_trouble(until); };
+        context.accepted = [this, index = task.index](nlohmann::json by) {
+            const std::lock_guard lock(mutex_);
+            events_.push_back({index, std::move(by), {}});
+            wake_.notify_all();
+        };
         return find_action_code(task.call.uses).run(task.call, context);
+    } catch (const NeverReached& error) {
+        return {.outcome = StepOutcome::absent, .message = error.what()};
     } catch (const TransportError& error) {
         return judge(error, changes);
     } catch (const SqlError& error) {

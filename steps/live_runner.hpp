@@ -2,6 +2,7 @@
 
 #include "base/clock.hpp"
 #include "engine/step_runner.hpp"
+#include "steps/cluster_lock.hpp"
 #include "steps/observation/links.hpp"
 #include "steps/observation/observer.hpp"
 #include "steps/write_probe.hpp"
@@ -32,6 +33,14 @@ class LiveRunner final : public StepRunner {
                                        std::stop_token stop) override;
     [[nodiscard]] Preview preview(const StepCall& call, const ClusterFacts& facts) override;
 
+    [[nodiscard]] Reconciliation reconcile(const ClusterFacts& end) override;
+    [[nodiscard]] LockGrant take_lock(const LockRequest& request,
+                                      const ClusterFacts& facts,
+                                      std::stop_token stop) override;
+    [[nodiscard]] std::string lock_trouble(std::stop_token stop) override;
+    void release_lock(const std::string& left_behind) override;
+    void clean_up(const std::string& run, const ClusterFacts& facts) override;
+
     void start(std::size_t index, StepCall call, const ClusterFacts& facts) override;
     [[nodiscard]] std::optional<StepEvent> wait(std::chrono::milliseconds at_most) override;
     /// Safe to call from another thread.
@@ -57,6 +66,7 @@ class LiveRunner final : public StepRunner {
     Observer observer_;
     std::optional<ClusterFacts> earlier_;  ///< the sample before, for slots that do not move
     std::unique_ptr<WriteProbe> write_probe_;
+    std::unique_ptr<ClusterLock> lock_;  ///< while this run holds the cluster
 
     std::mutex mutex_;  // guards what follows
     std::condition_variable_any wake_;

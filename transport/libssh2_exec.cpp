@@ -72,15 +72,19 @@ bool Libssh2Exec::open(const WaitTerms& terms) {
 CommandResult Libssh2Exec::run(const WaitTerms& terms) {
     constexpr std::string_view k_exec = "exec";
     const auto begin = Deadline::SteadyClock::now();
-    const int rc = link_.repeat(
-        [&] {
-            return ::libssh2_channel_process_startup(channel_,
-                                                     k_exec.data(),
-                                                     k_exec.size(),
-                                                     line_.data(),
-                                                     static_cast<unsigned int>(line_.size()));
-        },
-        terms);
+    last_byte_ = begin;
+    const auto start = [&] {
+        return ::libssh2_channel_process_startup(channel_,
+                                                 k_exec.data(),
+                                                 k_exec.size(),
+                                                 line_.data(),
+                                                 static_cast<unsigned int>(line_.size()));
+    };
+    int rc = start();
+    while (link_.says_again(rc)) {
+        await(terms);
+        rc = start();
+    }
     if (rc == LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED) {
         throw TransportError(Kind::auth,
                              link_.peer() + ": the server refuses to run commands",
@@ -110,6 +114,7 @@ void Libssh2Exec::pump(const WaitTerms& terms) {
         const bool read_out = read(out_, terms);
         const bool read_err = read(err_, terms);
         if (wrote || read_out || read_err) {
+            last_byte_ = Deadline::SteadyClock::now();
             continue;
         }
         if (::libssh2_channel_eof(channel_) != 0) {
@@ -119,7 +124,20 @@ void Libssh2Exec::pump(const WaitTerms& terms) {
             take(err_, err_.scanner.take_rest());
             return;
         }
+        await(terms);
+    }
+}
+
+void Libssh2Exec::await(const WaitTerms& terms) const {
+    const Deadline quiet(last_byte_ + command_.quiet_limit);
+    if (command_.quiet_limit.count() == 0 || quiet.at() >= terms.deadline.at()) {
         link_.await(terms);
+        return;
+    }
+    WaitTerms until_quiet = terms;
+    until_quiet.deadline = quiet;
+    if (!link_.await_until_deadline(until_quiet)) {
+        throw_lost("nothing was heard for " + std::to_string(command_.quiet_limit.count()) + " ms");
     }
 }
 
@@ -129,7 +147,7 @@ template <class Call>
 ssize_t Libssh2Exec::once(Call call, const WaitTerms& terms) const {
     ssize_t count = call();
     while (count == LIBSSH2_ERROR_EAGAIN && link_.half_sent()) {
-        link_.await(terms);
+        await(terms);
         count = call();
     }
     return count;

@@ -21,8 +21,8 @@ class Libssh2Exec {
     [[nodiscard]] bool open(const WaitTerms& terms);
 
     /// Sends the command and drains stdout and stderr together until both have their trailer.
-    /// Throws TransportError: lost when there is none; what the terms say; auth when the server
-    /// refuses to execute anything.
+    /// Throws TransportError: lost when there is none, or at the quiet limit; what the terms say;
+    /// auth when the server refuses to execute anything.
     [[nodiscard]] CommandResult run(const WaitTerms& terms);
 
     /// Closes the channel. False when that did not work in time: the link must be dropped.
@@ -36,6 +36,8 @@ class Libssh2Exec {
     };
 
     void pump(const WaitTerms& terms);
+    /// As Libssh2Link::await(), and within the command's quiet limit.
+    void await(const WaitTerms& terms) const;
     bool write_stdin(const WaitTerms& terms);
     bool read(Stream& stream, const WaitTerms& terms);
     void take(Stream& stream, const std::string& piece);
@@ -51,6 +53,7 @@ class Libssh2Exec {
     LIBSSH2_CHANNEL* channel_ = nullptr;
     Stream out_;
     Stream err_;
+    Deadline::SteadyClock::time_point last_byte_;  ///< when one last came or went
     std::size_t written_ = 0;
     bool stdin_done_ = false;
     std::string buffer_;

@@ -4,6 +4,7 @@
 #include "base/secret.hpp"
 #include "transport/command.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -31,6 +32,9 @@ struct RemoteCommand {
     std::string script;
     std::string stdin_data;  ///< secrets go here, never into the script: argv is public on a host
     std::size_t output_limit = k_default_output_limit;
+    /// The connection counts as lost when no byte came or went for so long; 0 waits for the
+    /// deadline. Only for a command that is never silent for long.
+    std::chrono::milliseconds quiet_limit{0};
     /// Called with each piece of stdout as it arrives, for progress; may be empty.
     std::function<void(std::string_view)> on_output;
 };
@@ -43,7 +47,8 @@ class SshSession {
 
     /// Runs the script to its end. The exit status travels in band, because libssh2 1.10 reports 0
     /// for a status that never arrived. Throws TransportError: connect, auth and host_key before
-    /// anything was sent; lost, timeout and cancelled when the outcome is unknown.
+    /// anything was sent; lost, timeout and cancelled when the outcome is unknown. Silence beyond
+    /// the quiet limit is lost.
     virtual CommandResult run(const RemoteCommand& command,
                               Deadline deadline,
                               std::stop_token stop) = 0;

@@ -40,12 +40,21 @@ struct ActionSchema {
     std::string name;
     std::string summary;
     ActionScope scope = ActionScope::either;
-    bool changes = false;    ///< may change something; false: it only looks, also in a preview
+    bool changes = false;  ///< may change something; false: it only looks, also in a preview
+    /// Of one that takes `read_only`: what that is unless it is given. With `looking_methods` true
+    /// only where `method` is not given, or is one of them.
+    bool looks_by_default = false;
+    std::vector<std::string> looking_methods;
     bool repeatable = true;  ///< running it twice ends as running it once
+    bool spooled = false;  ///< what it does runs on the member by itself and can be followed again
     bool temporary = false;  ///< its change is meant to be taken back before the run ends
     std::string ends;        ///< the temporary action that this one takes back: `patroni.pause`
     std::string
         measured_as;  ///< of a temporary one: the field of `measured` with how long it lasted
+    /// Of an action that takes a change back: the one that prepares it, with the same arguments and
+    /// before the first change: `package.keep` of `package.restore`.
+    std::string prepared_by;
+    std::string preparation_id;  ///< of one that prepares: what its steps are called, `keep`
     /// The params of which at most one may be given, and exactly one where any of them is required.
     std::vector<std::string> one_of;
     std::vector<ParamSchema> params;

@@ -77,7 +77,22 @@ struct Retry {
     double backoff = 1.0;  ///< each delay is the one before times this
 };
 
-enum class OnFailure { stop, carry_on };
+enum class OnFailure { stop, carry_on, rollback };
+
+/// What becomes of a step whose outcome is not known.
+enum class InDoubt {
+    verify,  ///< it is looked at: by its `verify`, else by what its action sees
+    retry,   ///< it is done again
+    ask,     ///< a person has to say
+    fail,    ///< it counts as failed
+};
+
+/// An action and its arguments, given inside a step: an entry of `undo`, or `verify`.
+struct CallSpec {
+    std::string uses;
+    Arguments with;
+    SourceLocation where;
+};
 
 /// One entry of `steps`: an action (`uses`) or a block of steps.
 struct StepSpec {
@@ -94,7 +109,12 @@ struct StepSpec {
     Retry retry;
     std::optional<std::chrono::milliseconds> timeout;
     std::string register_as;  ///< `steps.NAME` for later expressions; empty: none
-    OnFailure on_failure = OnFailure::stop;
+    std::optional<OnFailure> on_failure;  ///< nullopt: the runbook's
+    std::vector<CallSpec> undo;      ///< takes it back, in this order; empty: the action's own
+    bool no_undo = false;            ///< `undo: none`: it needs none
+    std::optional<CallSpec> verify;  ///< looks whether its effect is in place; changes nothing
+    InDoubt in_doubt = InDoubt::verify;
+    std::string point_of_no_return;  ///< why there is no way back after it; empty: there is
     SourceLocation where;
 };
 
@@ -113,6 +133,7 @@ struct Runbook {
     std::vector<std::string> heals;                      ///< finding ids
     std::vector<GuardSpec> guards;
     std::vector<StepSpec> steps;
+    OnFailure on_failure = OnFailure::stop;  ///< stop | rollback
     std::string path;
     std::string text;  ///< as read, for the hash that a run pins
 };

@@ -12,14 +12,6 @@ namespace {
 
 using yaml::Node;
 
-std::vector<std::string> names_of(const ActionCatalog& catalog) {
-    std::vector<std::string> names;
-    for (const ActionSchema& schema : catalog) {
-        names.push_back(schema.name);
-    }
-    return names;
-}
-
 /// The items of a list; a problem and none where it is no list.
 const std::vector<Node>& items_of(Reading& reading, const Node& node, const std::string& what) {
     static const std::vector<Node> none;
@@ -155,7 +147,7 @@ void read_root(Reading& reading, const Node& root, Runbook& runbook) {
         runbook.guards = read_guards(reading, *guards);
     }
     if (const Node* on_failure = root.find("on_failure")) {
-        static_cast<void>(read_on_failure(reading, *on_failure, {"stop"}));
+        runbook.on_failure = read_on_failure(reading, *on_failure, {"stop", "rollback"});
     }
     if (const Node* steps = root.find("steps")) {
         runbook.steps = read_steps(reading, *steps, root.find("defaults"));
@@ -165,6 +157,14 @@ void read_root(Reading& reading, const Node& root, Runbook& runbook) {
 }
 
 }  // namespace
+
+std::vector<std::string> names_of(const ActionCatalog& catalog) {
+    std::vector<std::string> names;
+    for (const ActionSchema& schema : catalog) {
+        names.push_back(schema.name);
+    }
+    return names;
+}
 
 void Problems::throw_if_any() {
     if (errors_.empty()) {
@@ -180,17 +180,17 @@ void Problems::throw_if_any() {
 OnFailure read_on_failure(Reading& reading,
                           const Node& node,
                           const std::vector<std::string>& allowed) {
-    if (node.text == "rollback" || (node.text == "continue" && allowed.size() == 1)) {
+    if (node.text == "continue" && std::ranges::find(allowed, node.text) == allowed.end()) {
         reading.problems.add(node.where,
-                             "on_failure: " + node.text +
-                                 " is not supported here by this version "
-                                 "of lockstep",
-                             node.text == "rollback"
-                                 ? "After a failure, `lockstep rollback` takes a run back."
-                                 : "Give it to the steps whose failure does not matter.");
+                             "on_failure: continue is not supported here by this version of "
+                             "lockstep",
+                             "Give it to the steps whose failure does not matter.");
         return OnFailure::stop;
     }
     const auto choice = read_one_of(reading, node, "answer to a failure", allowed);
+    if (choice == "rollback") {
+        return OnFailure::rollback;
+    }
     return choice == "continue" ? OnFailure::carry_on : OnFailure::stop;
 }
 

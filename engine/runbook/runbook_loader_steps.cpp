@@ -21,14 +21,6 @@ struct Defaults {
     Retry retry;
 };
 
-std::vector<std::string> names_of(const ActionCatalog& catalog) {
-    std::vector<std::string> names;
-    for (const ActionSchema& schema : catalog) {
-        names.push_back(schema.name);
-    }
-    return names;
-}
-
 Defaults read_defaults(Reading& reading, const Node& node) {
     Defaults defaults;
     if (!check_keys(reading, node, {"timeout", "retry"}, {}, "defaults")) {
@@ -129,17 +121,12 @@ class StepReader {
                          "retry",
                          "timeout",
                          "register",
-                         "on_failure"},
-                        {"approval",
-                         "window",
-                         "always",
-                         "notify",
-                         "needs",
+                         "on_failure",
                          "undo",
                          "verify",
                          "in_doubt",
-                         "point_of_no_return",
-                         "until"},
+                         "point_of_no_return"},
+                        {"approval", "window", "always", "notify", "needs", "until"},
                         "a step")) {
             return std::nullopt;
         }
@@ -153,7 +140,8 @@ class StepReader {
             step.when = read_expression(reading_, *when, "`when`", visible);
         }
         if (const Node* on_failure = node.find("on_failure")) {
-            step.on_failure = read_on_failure(reading_, *on_failure, {"stop", "continue"});
+            step.on_failure =
+                read_on_failure(reading_, *on_failure, {"stop", "continue", "rollback"});
         }
         if (const Node* steps = node.find("steps")) {
             read_block(node, *steps, inside, step);
@@ -243,13 +231,20 @@ class StepReader {
 
     /// The keys that mean nothing for a block are refused: they would be without effect.
     void read_block(const Node& node, const Node& steps, const Around& inside, StepSpec& step) {
+        static const std::vector<std::string> k_of_actions{"with",
+                                                           "retry",
+                                                           "timeout",
+                                                           "register",
+                                                           "on_failure",
+                                                           "undo",
+                                                           "verify",
+                                                           "in_doubt",
+                                                           "point_of_no_return"};
         for (const auto& [key, value] : node.entries) {
-            const std::string& text = key.text;
-            if (text == "with" || text == "retry" || text == "timeout" || text == "register" ||
-                text == "on_failure") {
+            if (std::ranges::find(k_of_actions, key.text) != k_of_actions.end()) {
                 reading_.problems.add(
                     key.where,
-                    label(step) + " is a block: `" + text + "` has no effect on it",
+                    label(step) + " is a block: `" + key.text + "` has no effect on it",
                     "Give it to the steps of the block.");
             }
         }
@@ -270,6 +265,7 @@ class StepReader {
         const Node* timeout = node.find("timeout");
         step.timeout =
             timeout != nullptr ? read_duration(reading_, *timeout, "timeout") : defaults_.timeout;
+        read_recovery(reading_, node, schema, label(step), visible, step);
         if (const Node* name = node.find("register")) {
             reading_.problems.attempt(
                 [&] { step.register_as = yaml::as_string(*name, "register"); });

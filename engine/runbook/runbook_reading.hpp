@@ -29,6 +29,8 @@ class Problems {
         }
     }
 
+    [[nodiscard]] std::size_t count() const { return errors_.size(); }
+
     /// Throws InputErrors where there are any.
     void throw_if_any();
 
@@ -50,8 +52,10 @@ struct Reading {
     Problems problems;
     std::vector<std::string> inputs;  ///< names declared so far
     std::vector<std::string> vars;
-    std::vector<std::string> registered;  ///< by the steps so far
+    std::vector<std::string> registered;     ///< by the steps so far
 };
+
+[[nodiscard]] std::vector<std::string> names_of(const ActionCatalog& catalog);
 
 /// `[a-z]` and then letters, digits and _, with `dashes` also -.
 [[nodiscard]] bool is_name(std::string_view text, bool dashes);
@@ -126,10 +130,18 @@ struct Owner {
 [[nodiscard]] std::vector<StepSpec> read_steps(Reading& reading,
                                                const yaml::Node& node,
                                                const yaml::Node* defaults);
+/// `undo`, `verify`, `in_doubt` and `point_of_no_return` of a step whose action (null: unknown) and
+/// arguments are read. Their expressions see what the step sees.
+void read_recovery(Reading& reading,
+                   const yaml::Node& node,
+                   const ActionSchema* schema,
+                   const std::string& label,
+                   Visible visible,
+                   StepSpec& step);
 [[nodiscard]] Strategy read_strategy(Reading& reading, const yaml::Node& node);
 /// What the map does not say stays as in `retry`.
 [[nodiscard]] Retry read_retry(Reading& reading, const yaml::Node& node, Retry retry);
-/// `stop` or what else is in `allowed`; `rollback` is a known word, but not to this version.
+/// One of the words in `allowed`.
 [[nodiscard]] OnFailure read_on_failure(Reading& reading,
                                         const yaml::Node& node,
                                         const std::vector<std::string>& allowed);

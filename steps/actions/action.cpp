@@ -2,6 +2,7 @@
 
 #include "base/error.hpp"
 #include "base/units.hpp"
+#include "steps/spool.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -30,6 +31,46 @@ CommandResult ActionContext::ssh(const MemberFacts& member, const RemoteCommand&
     return ssh_as_login(member, as_root);
 }
 
+CommandResult ActionContext::spooled(const StepCall& call,
+                                     const MemberFacts& member,
+                                     const RemoteCommand& command,
+                                     bool as_root) {
+    if (call.key.empty()) {  // not of a run: nobody could come back to it
+        return as_root ? ssh(member, command) : ssh_as_login(member, command);
+    }
+    MemberLink& link = links.of(member);
+    const std::lock_guard lock(link.ssh_use);
+    spdlog::debug("spool {}: {}: {}", member.name, call.key, command.script);
+    const SpoolJob job{.key = call.key,
+                       .scope = facts.scope,
+                       .fence = fence,
+                       .command = command,
+                       .attach_only = call.attach_only};
+    const auto wrap = [&](const std::string& script) {
+        return as_root ? link.as_root(script) : script;
+    };
+    SpoolEnd end =
+        run_spooled(*link.ssh, wrap, job, clock, deadline, stop, [this](const SpoolAccepted& by) {
+            if (accepted) {
+                accepted({{"boot_id", by.boot_id}, {"pid", by.pid}});
+            }
+        });
+    switch (end.kind) {
+        case SpoolEnd::Kind::ended:
+            return std::move(end.result);
+        case SpoolEnd::Kind::absent:
+            throw NeverReached(member.name + " knows nothing of it");
+        case SpoolEnd::Kind::fenced:
+            throw Error(member.name + " refuses it: " + end.why,
+                        "Another run has the cluster, or has had it since.");
+        case SpoolEnd::Kind::died:
+            break;
+    }
+    throw TransportError(TransportError::Kind::lost,
+                         "it began on " + member.name + " and ended without a status: " + end.why,
+                         "It may have done a part of its work.");
+}
+
 CommandResult ActionContext::ssh_as_login(const MemberFacts& member, const RemoteCommand& command) {
     MemberLink& link = links.of(member);
     const std::lock_guard lock(link.ssh_use);
@@ -41,6 +82,12 @@ HttpResponse ActionContext::rest(const MemberFacts& member, const HttpRequest& r
     MemberLink& link = links.of(member);
     HttpRequest full = request;
     full.url = member.api_url + request.url;
+    if (full.method != "GET" && lock_trouble) {
+        if (const std::string trouble = lock_trouble(); !trouble.empty()) {
+            throw Error("nothing was sent to " + member.name + ": " + trouble,
+                        "Another run has the cluster, or has had it since.");
+        }
+    }
     const std::lock_guard lock(link.http_use);
     spdlog::debug("http {}: {} {}", member.name, full.method, full.url);
     return link.http->send(full, deadline.within(std::chrono::seconds{10}), stop);

@@ -2,6 +2,7 @@
 
 #include "base/clock.hpp"
 #include "base/deadline.hpp"
+#include "base/error.hpp"
 #include "engine/step_runner.hpp"
 #include "inventory/facts.hpp"
 #include "inventory/inventory.hpp"
@@ -25,12 +26,24 @@ struct ActionContext {
     ClusterFacts facts;  ///< as known when the step started; the action may refresh them
     std::stop_token stop;
     Deadline deadline;
+    std::int64_t fence = 0;  ///< of the cluster's lock: members refuse a smaller one
+    /// Asked right before something is sent that no member can refuse; empty: nothing is in the
+    /// way.
+    std::function<std::string()> lock_trouble;
+    std::function<void(nlohmann::json)> accepted;  ///< told when a member has the step's command
 
     [[nodiscard]] const MemberFacts& member(const StepCall& call) const;
 
     /// A script as root on the member. A status other than 0 is a result, not an exception.
     CommandResult ssh(const MemberFacts& member, const std::string& script);
     CommandResult ssh(const MemberFacts& member, const RemoteCommand& command);
+    /// A script that changes something: it runs on the member by itself, at most once under the
+    /// call's key, and its end is found again after a lost connection or a crash of ours. Where the
+    /// call only follows an earlier attempt that never reached the member: throws NeverReached.
+    CommandResult spooled(const StepCall& call,
+                          const MemberFacts& member,
+                          const RemoteCommand& command,
+                          bool as_root = true);
     /// The same as the user who logs in.
     CommandResult ssh_as_login(const MemberFacts& member, const RemoteCommand& command);
     /// A request to the member's own REST API.
@@ -39,6 +52,11 @@ struct ActionContext {
 
     /// Reads the cluster again: quick facts, or all.
     void refresh(Depth depth);
+};
+
+/// An attempt that was to be followed does not exist on the member.
+class NeverReached : public Error {
+    using Error::Error;
 };
 
 /// What a step does. Stateless: one object serves every step that uses it, from any thread.

@@ -105,8 +105,11 @@ class SshRun final : public Action {
         RemoteCommand command{.script = remote_script(call),
                               .stdin_data = secret_or_text(call, "stdin")};
         const MemberFacts& member = context.member(call);
-        return judge(bool_arg(call, "become", true) ? context.ssh(member, command)
-                                                    : context.ssh_as_login(member, command),
+        const bool as_root = bool_arg(call, "become", true);
+        if (!bool_arg(call, "read_only", false)) {
+            return judge(context.spooled(call, member, command, as_root), good);
+        }
+        return judge(as_root ? context.ssh(member, command) : context.ssh_as_login(member, command),
                      good);
     }
 };

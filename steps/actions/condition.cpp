@@ -1,6 +1,6 @@
 #include "steps/actions/condition.hpp"
 
-#include "engine/planner.hpp"
+#include "engine/rendering.hpp"
 
 #include <algorithm>
 #include <array>

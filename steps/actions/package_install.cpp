@@ -1,6 +1,7 @@
 #include "base/error.hpp"
 #include "base/package_version.hpp"
 #include "base/shell_quote.hpp"
+#include "steps/actions/apt.hpp"
 #include "steps/actions/daemon.hpp"
 #include "steps/actions/report_lines.hpp"
 #include "steps/catalog.hpp"
@@ -11,18 +12,6 @@
 namespace lockstep {
 
 namespace {
-
-// What apt must never do by itself here: ask, remove a package, replace a configuration file that a
-// person edited, or (needrestart, on Ubuntu) restart other services. It waits for another apt.
-// --no-remove and DPkg::Lock::Timeout: apt 1.9.11 and later.
-constexpr const char* k_apt =
-    "DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 apt-get -y -q --no-remove "
-    "--no-install-recommends --allow-downgrades -o DPkg::Lock::Timeout=60 "
-    "-o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold ";
-
-std::string install_command(const std::string& package, const std::string& version) {
-    return k_apt + std::string("install ") + shell_quote(package + "=" + version);
-}
 
 /// One script for all that a plan has to know: installed, available, and what apt would do.
 std::string probe_script(const std::string& package, const std::string& wanted) {
@@ -51,12 +40,13 @@ std::string probe_script(const std::string& package, const std::string& wanted) 
            "done\n";
 }
 
-std::string run_script(const std::string& package,
-                       const std::string& version,
-                       const std::string& unit) {
+std::string run_script(const StepCall& call, const std::string& version, const std::string& unit) {
+    const std::string package = text_arg(call, "package");
     return "export LC_ALL=C\n" +
+           // A first attempt may have been cut off; the plan saw dpkg clean before that one.
+           (call.attempt > 1 ? apt::finish_interrupted() : "") +
            // apt's own chatter goes to stderr: stdout is for the report below.
-           install_command(package, version) + " >&2 </dev/null\nstatus=$?\n" +
+           apt::install({package + "=" + version}) + " >&2 </dev/null\nstatus=$?\n" +
            "printf 'installed=%s\\n' \"$(dpkg-query -W -f '${Version}' " + shell_quote(package) +
            ")\"\n" + "printf 'changed=%s\\n' \"$(stat -c %Y /var/lib/dpkg/info/" +
            shell_quote(package) + ".list)\"\n" + unit_report(unit) + "exit \"$status\"\n";
@@ -164,6 +154,24 @@ std::vector<std::string> side_effects(const std::vector<std::string>& simulation
     return found;
 }
 
+/// The versions of other packages that would change, as they are now: `Inst name [old] (new …)`.
+std::vector<std::string> dependencies(const std::vector<std::string>& simulation,
+                                      const std::string& package) {
+    std::vector<std::string> found;
+    for (const std::string& line : simulation) {
+        std::istringstream words(line);
+        std::string version;
+        std::string verb;
+        std::string name;
+        std::string old;
+        words >> version >> verb >> name >> old;
+        if (verb == "Inst" && name != package && old.size() > 2 && old.front() == '[') {
+            found.push_back(name + "=" + old.substr(1, old.find(']') - 1));
+        }
+    }
+    return found;
+}
+
 /// What the release notes want known about this way up or down; empty: nothing.
 std::string version_note(const std::string& from, const std::string& to) {
     const std::string old_upstream = upstream_of(from);
@@ -202,6 +210,7 @@ class PackageInstall final : public Action {
                 {"candidates", matching(available, wanted)},
                 {"audit", lines.last("audit")},
                 {"held", !lines.all("held").empty()},
+                {"dependencies", dependencies(lines.all("sim"), package)},
                 {"side_effects", side_effects(lines.all("sim"), package)}};
     }
 
@@ -236,9 +245,12 @@ class PackageInstall final : public Action {
             preview.blocked_by = refuse_unless_paused(*member);
         }
         preview.because = installed.empty() ? "it is not installed" : installed + " is installed";
-        preview.operations.push_back({Operation::Kind::ssh, install_command(package, version)});
-        if (!installed.empty()) {
-            preview.undo.push_back({Operation::Kind::ssh, install_command(package, installed)});
+        preview.operations.push_back(
+            {Operation::Kind::ssh, apt::install({package + "=" + version})});
+        if (installed.empty()) {
+            preview.no_way_back = "it was not installed before, and lockstep removes no package";
+        } else {
+            preview.undo.push_back(way_back(call, package, installed));
         }
         const std::string note = is_patroni ? version_note(installed, version) : "";
         if (!note.empty()) {
@@ -261,8 +273,8 @@ class PackageInstall final : public Action {
         const bool is_patroni = package == context.cluster.patroni_package;
         const std::string version =
             call.probed.at("candidates").get<std::vector<std::string>>().at(0);
-        const CommandResult done =
-            context.ssh(member, run_script(package, version, context.cluster.patroni_service));
+        const CommandResult done = context.spooled(
+            call, member, {.script = run_script(call, version, context.cluster.patroni_service)});
         const ReportLines lines(done.out);
         const std::string installed = lines.last("installed");
         StepResult result;
@@ -284,6 +296,19 @@ class PackageInstall final : public Action {
     }
 
   private:
+    static Undo way_back(const StepCall& call,
+                         const std::string& package,
+                         const std::string& installed) {
+        nlohmann::json with = {{"package", package}, {"version", installed}};
+        std::vector<std::string> all{package + "=" + installed};
+        const auto also = call.probed.value("dependencies", std::vector<std::string>());
+        if (!also.empty()) {
+            with["also"] = also;
+            all.insert(all.end(), also.begin(), also.end());
+        }
+        return {{Operation::Kind::ssh, apt::install(all)}, "package.restore", call.member, with};
+    }
+
     /// A restart by the package itself shows in the unit's start time: no second one is needed.
     static std::function<void(ClusterFacts&)> learn(const std::string& name,
                                                     const ReportLines& lines) {

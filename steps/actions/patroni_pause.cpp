@@ -119,7 +119,8 @@ class PatroniPause final : public Action {
         }
         preview.because = "PostgreSQL must keep running while Patroni is restarted";
         preview.operations.push_back(as_operation(facts, true));
-        preview.undo.push_back(as_operation(facts, false));
+        preview.undo.push_back(
+            {as_operation(facts, false), "patroni.resume", {}, nlohmann::json::object()});
         preview.notes.emplace_back("no automatic failover while paused");
         preview.effect = [](ClusterFacts& later) {
             later.paused = true;
@@ -196,7 +197,6 @@ class PatroniResume final : public Action {
         }
         preview.because = "when every daemon is up, the lock is held and there is one primary";
         preview.operations.push_back(as_operation(facts, false));
-        preview.undo.push_back(as_operation(facts, true));
         preview.effect = [](ClusterFacts& later) {
             later.paused = false;
             for (MemberFacts& member : later.members) {

@@ -1,4 +1,5 @@
 #include "base/shell_quote.hpp"
+#include "steps/actions/apt.hpp"
 #include "steps/actions/daemon.hpp"
 #include "steps/actions/patroni_requests.hpp"
 #include "steps/actions/report_lines.hpp"
@@ -53,6 +54,9 @@ class ServiceRestart final : public Action {
         }
         preview.operations.push_back(
             {Operation::Kind::ssh, restart_command(text_arg(call, "service"))});
+        if (is_patroni(call, cluster)) {
+            choose_way_back(*member, cluster, preview);
+        }
         preview.effect = [name = call.member](ClusterFacts& later) {
             if (MemberFacts* changed = later.find(name)) {
                 changed->patroni.running = upstream_of(changed->patroni.installed);
@@ -64,17 +68,19 @@ class ServiceRestart final : public Action {
     StepResult run(const StepCall& call, ActionContext& context) const override {
         const MemberFacts& member = context.member(call);
         const std::string service = text_arg(call, "service");
-        if (is_patroni(call, context.cluster)) {
+        if (is_patroni(call, context.cluster) && !call.attach_only) {
             const MemberStatus status = ask_member(context, member);
             if (!status.paused && !status.nobody_listens) {
                 return not_paused(status);
             }
         }
-        const CommandResult done = context.ssh(
+        const CommandResult done = context.spooled(
+            call,
             member,
-            restart_command(service) + " </dev/null\nstatus=$?\n" + unit_report(service) +
-                "[ \"$status\" -eq 0 ] || journalctl -q --no-pager -n 8 -o cat -u " +
-                shell_quote(service) + " >&2\nexit \"$status\"\n");
+            {.script = restart_command(service) + " </dev/null\nstatus=$?\n" +
+                       unit_report(service) +
+                       "[ \"$status\" -eq 0 ] || journalctl -q --no-pager -n 8 -o cat -u " +
+                       shell_quote(service) + " >&2\nexit \"$status\"\n"});
         const ReportLines lines(done.out);
         StepResult result;
         if (is_patroni(call, context.cluster)) {
@@ -99,6 +105,35 @@ class ServiceRestart final : public Action {
     }
 
   private:
+    /// A restart is taken back by the package that the daemon ran: either the one that another step
+    /// of this run replaced, and then its undo is the way back, or, where only the daemon was never
+    /// restarted (patroni#3184), the one of that version, if there is one.
+    static void choose_way_back(const MemberFacts& member,
+                                const Cluster& cluster,
+                                Preview& preview) {
+        const std::string& running = member.patroni.running;
+        if (running.empty() || running == upstream_of(member.patroni.installed)) {
+            return;
+        }
+        std::vector<std::string> packages;
+        for (const std::string& version : member.patroni.available) {
+            if (upstream_of(version) == running) {
+                packages.push_back(version);
+            }
+        }
+        if (packages.size() != 1) {
+            preview.notes.push_back("no way back to " + running +
+                                    ", which it runs: that is not installed any more, and no "
+                                    "repository has one package of it");
+            return;
+        }
+        preview.undo.push_back(
+            {{Operation::Kind::ssh, apt::install({cluster.patroni_package + "=" + packages[0]})},
+             "package.restore",
+             member.name,
+             {{"package", cluster.patroni_package}, {"version", packages[0]}}});
+    }
+
     static void judge_daemon(const MemberFacts& member, Preview& preview) {
         switch (daemon_state(member)) {
             case DaemonState::current:

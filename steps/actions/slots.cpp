@@ -115,15 +115,19 @@ class SlotsDrop final : public Action {
                 {Operation::Kind::sql,
                  "on " + member + ": SELECT pg_drop_replication_slot('" + slot + "')"});
             if (!holders.logical) {
-                preview.undo.push_back({Operation::Kind::sql,
-                                        "on " + member +
-                                            ": SELECT pg_create_physical_replication_slot('" +
-                                            slot + "', true)"});
+                preview.undo.push_back(
+                    {{Operation::Kind::sql,
+                      "on " + member + ": SELECT pg_create_physical_replication_slot('" + slot +
+                          "', true)"},
+                     "slots.create",
+                     member,
+                     {{"slot", slot}}});
             }
         }
         if (holders.logical) {
             // A new one starts at the present: what its consumer had not read would be missing.
-            preview.notes.emplace_back("a logical slot has no way back: its consumer starts anew");
+            preview.no_way_back = "a logical slot has no way back: its consumer starts anew";
+            preview.notes.push_back(preview.no_way_back);
         }
         preview.notes.emplace_back("the WAL that it held cannot be brought back");
         preview.effect = [slot](ClusterFacts& later) {

@@ -285,6 +285,113 @@ TEST(RunbookLoader, LetsExpressionsSeeWhatWasSoAtTheStart) {
     EXPECT_TRUE(spec.when->reads().contains("run.lsn"));
 }
 
+const char* const k_reboot = "uses: ssh.run, with: {argv: [reboot]}, ";
+
+TEST(RunbookLoader, ReadsWhatTakesAStepBackInItsOrder) {
+    const StepSpec spec =
+        step(std::string(k_reboot) +
+             "undo: [{uses: ssh.run, with: {argv: [a, \"${{ member.name }}\"]}}, "
+             "{uses: package.install, with: {package: p, version: \"${{ run.lsn }}\"}}, "
+             "{uses: sql.query, with: {query: DROP TABLE t, read_only: false}}]");
+    ASSERT_EQ(spec.undo.size(), 3U);
+    EXPECT_EQ(spec.undo[0].uses, "ssh.run");
+    EXPECT_EQ(text_of(std::get<Argument::List>(spec.undo[0].with.at("argv").content)[1]),
+              "${{ member.name }}");
+    EXPECT_EQ(spec.undo[1].uses, "package.install");
+    EXPECT_EQ(spec.undo[1].where.text(), "f:3:124");
+    EXPECT_EQ(value_of(spec.undo[2].with.at("read_only")), Value(false));
+    EXPECT_FALSE(spec.no_undo);
+}
+
+TEST(RunbookLoader, TellsNoUndoFromTheActionsOwn) {
+    EXPECT_FALSE(step("uses: ssh.run, with: {argv: [ls]}").no_undo);
+    const StepSpec none = step(std::string(k_reboot) + "undo: none");
+    EXPECT_TRUE(none.no_undo);
+    EXPECT_TRUE(none.undo.empty());
+}
+
+TEST(RunbookLoader, LetsAnUndoThatMayLookBe) {
+    const StepSpec spec =
+        step(std::string(k_reboot) +
+             "undo: [{uses: ssh.run, with: {argv: [ls], read_only: \"${{ member.paused }}\"}}]");
+    EXPECT_EQ(spec.undo.size(), 1U);
+}
+
+TEST(RunbookLoader, ReadsAVerifyingExpressionAsAnAssertion) {
+    const StepSpec spec = step(std::string(k_reboot) + "verify: member.state == 'running'");
+    ASSERT_TRUE(spec.verify.has_value());
+    EXPECT_EQ(spec.verify->uses, "assert");
+    EXPECT_EQ(std::get<Expression>(spec.verify->with.at("that").content).text(),
+              "member.state == 'running'");
+}
+
+TEST(RunbookLoader, LetsWhatOnlyLooksVerify) {
+    for (const char* call : {"uses: wal.verify",
+                             "uses: assert, with: {that: member.paused}",
+                             "uses: ssh.run, with: {argv: [ls], read_only: true}",
+                             "uses: http.request, with: {url: x}",
+                             "uses: http.request, with: {url: x, method: HEAD}",
+                             "uses: http.request, with: {url: x, method: POST, read_only: true}",
+                             "uses: sql.query, with: {query: SELECT 1}"}) {
+        const StepSpec spec = step(std::string(k_reboot) + "verify: {" + call + "}");
+        ASSERT_TRUE(spec.verify.has_value()) << call;
+        EXPECT_TRUE(std::string(call).starts_with("uses: " + spec.verify->uses)) << call;
+    }
+}
+
+TEST(RunbookLoader, LetsVerifyAndUndoUseWhatTheirStepSees) {
+    const Runbook runbook = with_steps(
+        "  - {id: a, uses: http.request, with: {url: x}, register: probe}\n"
+        "  - id: b\n"
+        "    on: members\n"
+        "    for_each: \"['x']\"\n"
+        "    uses: ssh.run\n"
+        "    with: {argv: [ls]}\n"
+        "    verify: member.name == item and steps.probe.status == 200\n"
+        "    undo: [{uses: ssh.run, with: {shell: \"rm ${{ item + steps.probe.body }}\"}}]\n");
+    EXPECT_TRUE(runbook.steps[1].verify.has_value());
+    EXPECT_EQ(runbook.steps[1].undo.size(), 1U);
+}
+
+TEST(RunbookLoader, ReadsWhatIsDoneInDoubt) {
+    EXPECT_EQ(step("uses: wal.verify").in_doubt, InDoubt::verify);
+    EXPECT_EQ(step(std::string(k_reboot) + "in_doubt: verify").in_doubt, InDoubt::verify);
+    EXPECT_EQ(step(std::string(k_reboot) + "in_doubt: retry").in_doubt, InDoubt::retry);
+    EXPECT_EQ(step(std::string(k_reboot) + "in_doubt: ask").in_doubt, InDoubt::ask);
+    EXPECT_EQ(step(std::string(k_reboot) + "in_doubt: fail").in_doubt, InDoubt::fail);
+}
+
+TEST(RunbookLoader, ReadsThePointOfNoReturnWithItsReason) {
+    const auto reason = [](const std::string& given) {
+        return step(k_reboot + given).point_of_no_return;
+    };
+    EXPECT_EQ(reason("retry: {attempts: 1}"), "");
+    EXPECT_EQ(reason("point_of_no_return: false"), "");
+    EXPECT_EQ(reason("point_of_no_return: true"), "there is no way back after step \"s\"");
+    EXPECT_EQ(reason("point_of_no_return: \" the old cluster's files are gone \""),
+              "the old cluster's files are gone");
+}
+
+TEST(RunbookLoader, GivesStepsTheRunbooksAnswerToAFailureUnlessTheySayOtherwise) {
+    const std::string steps =
+        "steps:\n"
+        "  - {id: a, uses: wal.verify}\n"
+        "  - {id: b, uses: wal.verify, on_failure: stop}\n"
+        "  - {id: c, uses: wal.verify, on_failure: continue}\n"
+        "  - {id: d, uses: wal.verify, on_failure: rollback}\n"
+        "  - {id: e, steps: [{id: f, uses: wal.verify}]}\n";
+    const Runbook back = parse("runbook: r\n" + steps + "on_failure: rollback\n");
+    EXPECT_EQ(back.on_failure, OnFailure::rollback);
+    EXPECT_EQ(back.steps[0].on_failure, OnFailure::rollback);
+    EXPECT_EQ(back.steps[1].on_failure, OnFailure::stop);
+    EXPECT_EQ(back.steps[2].on_failure, OnFailure::carry_on);
+    EXPECT_EQ(back.steps[4].steps[0].on_failure, OnFailure::rollback);
+    const Runbook stop = parse("runbook: r\n" + steps);
+    EXPECT_EQ(stop.on_failure, OnFailure::stop);
+    EXPECT_EQ(stop.steps[0].on_failure, OnFailure::stop);
+    EXPECT_EQ(stop.steps[3].on_failure, OnFailure::rollback);
+}
+
 TEST(RunbookLoader, CannotBeBroughtDownByDepth) {
     std::string steps;
     for (int i = 0; i < 30; ++i) {

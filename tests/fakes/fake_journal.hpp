@@ -13,14 +13,26 @@ class FakeJournal final : public JournalStore {
     std::vector<RunHeader> headers;
     std::map<std::string, std::vector<JournalRecord>> kept;
     int fail_at = 0;  ///< the append with this number (from 1) throws; 0: none does
+    /// The engine dies at the append with this number: before it is written, or right after.
+    int die_before = 0;
+    int die_after = 0;
+
+    struct Death {};  ///< not an error: nobody catches the end of a process
 
     void create(const RunHeader& run) override { headers.push_back(run); }
 
     void append(const std::string& run, const JournalRecord& record) override {
-        if (++appended_ == fail_at) {
+        ++appended_;
+        if (appended_ == fail_at) {
             throw JournalError("the disk is full");
         }
+        if (appended_ == die_before) {
+            throw Death{};
+        }
         kept[run].push_back(record);
+        if (appended_ == die_after) {
+            throw Death{};
+        }
     }
 
     std::vector<RunHeader> runs() override { return {headers.rbegin(), headers.rend()}; }
@@ -35,6 +47,10 @@ class FakeJournal final : public JournalStore {
     }
 
     std::vector<JournalRecord> records(const std::string& run) override { return kept[run]; }
+
+    [[nodiscard]] int appended() const { return appended_; }
+
+    void count_from_here() { appended_ = 0; }
 
   private:
     int appended_ = 0;

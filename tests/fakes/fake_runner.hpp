@@ -1,9 +1,11 @@
 #pragma once
 
+#include "base/error.hpp"
 #include "engine/step_runner.hpp"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <map>
@@ -28,6 +30,14 @@ class FakeRunner final : public StepRunner {
     std::map<std::string, Worker> workers;      ///< by action
     std::optional<ProbeReport> probe_report;
     std::function<void()> before_observe;  ///< may throw, or change the facts
+    Reconciliation reconciliation;         ///< what a rollback has to do besides
+    std::string lock_held_by;              ///< not empty: take_lock() finds another run
+    std::string lock_problem;              ///< what lock_trouble() says
+    std::vector<std::string> released;     ///< what release_lock() was told
+    /// Of actions whose commands run on the member: what became of each key, as a spool keeps it.
+    /// Following one that is not there is answered by `absent`.
+    std::map<std::string, StepResult> spool;
+    std::vector<std::string> spooled;  ///< the actions that have one
 
     /// An action that is always done and always succeeds.
     void describe(const std::string& action) {
@@ -67,14 +77,62 @@ class FakeRunner final : public StepRunner {
     }
 
     void start(std::size_t index, StepCall call, const ClusterFacts& /*seen*/) override {
+        if (call.attach_only) {
+            asked.push_back("follow " + name(call));
+            const auto known = spool.find(call.key);
+            events_.push_back({index,
+                               nullptr,
+                               known == spool.end() ? StepResult{.outcome = StepOutcome::absent}
+                                                    : known->second});
+            return;
+        }
         asked.push_back("start " + name(call));
         const auto found = workers.find(call.uses);
         if (found == workers.end()) {
             ADD_FAILURE() << "nobody said what comes of " << call.uses;
             throw std::logic_error("no worker for " + call.uses);
         }
-        events_.push_back({index, found->second(call, facts)});
+        const bool on_member =
+            std::find(spooled.begin(), spooled.end(), call.uses) != spooled.end();
+        const auto known = spool.find(call.key);
+        const StepResult result =
+            on_member && known != spool.end() ? known->second : found->second(call, facts);
+        if (on_member) {
+            spool[call.key] = result;
+            events_.push_back({index, {{"boot_id", "boot"}, {"pid", 7}}, {}});
+        }
+        events_.push_back({index, nullptr, result});
     }
+
+    [[nodiscard]] Reconciliation reconcile(const ClusterFacts& /*end*/) override {
+        return reconciliation;
+    }
+
+    [[nodiscard]] LockGrant take_lock(const LockRequest& request,
+                                      const ClusterFacts& /*facts*/,
+                                      std::stop_token /*stop*/) override {
+        asked.push_back("lock for " + request.run);
+        if (!lock_held_by.empty()) {
+            throw LockHeldError("another run has the cluster: " + lock_held_by);
+        }
+        return {"lock", ++fence_, {}};
+    }
+
+    [[nodiscard]] std::string lock_trouble(std::stop_token /*stop*/) override {
+        return lock_problem;
+    }
+
+    void release_lock(const std::string& left_behind) override {
+        asked.emplace_back("unlock");
+        released.push_back(left_behind);
+    }
+
+    void clean_up(const std::string& run, const ClusterFacts& /*facts*/) override {
+        asked.push_back("clean up " + run);
+    }
+
+    /// The engine is gone: what it was told and had not taken yet is lost.
+    void forget_events() { events_.clear(); }
 
     [[nodiscard]] std::optional<StepEvent> wait(std::chrono::milliseconds /*at_most*/) override {
         if (events_.empty()) {
@@ -112,6 +170,7 @@ class FakeRunner final : public StepRunner {
     }
 
     std::deque<StepEvent> events_;
+    std::int64_t fence_ = 0;
 };
 
 }  // namespace lockstep

@@ -38,7 +38,13 @@ void check_steps(const std::vector<StepSpec>& steps) {
         require(!step.id.empty() && step.uses.empty() != step.steps.empty());
         require(!step.on || !step.on_that);
         require(!step.strategy.batch.empty() && step.retry.attempts >= 1);
+        require(!step.no_undo || step.undo.empty());
+        for (const CallSpec& call : step.undo) {
+            require(!call.uses.empty() && !call.where.file.empty());
+        }
+        require(!step.verify || !step.verify->uses.empty());
         if (!step.steps.empty()) {
+            require(step.undo.empty() && !step.verify && step.point_of_no_return.empty());
             check_steps(step.steps);
         }
     }

@@ -29,6 +29,8 @@ TEST_F(Running, RecordsTheIntentBeforeItStarts) {
     EXPECT_EQ(order,
               (Names{"run_started",
                      "asked 0",
+                     "lock_taken",
+                     "asked 0",
                      "step_intent",
                      "asked 0",
                      "step_result",
@@ -40,23 +42,15 @@ TEST_F(Running, RecordsTheIntentBeforeItStarts) {
 TEST_F(Running, StartsNothingThatIsNotOnRecord) {
     const Plan planned = plan("- {id: a, uses: change}\n");
     journal.fail_at = 2;  // the intent
-    RunHeader header;
-    header.id = "run";
-    header.plan = planned.to_json();
-    Executor executor({planned, cluster, actions(), runner, journal, clock, {}}, header);
-    EXPECT_THROW(executor.run({}), JournalError);
+    EXPECT_THROW((void)start_run(setup(planned), header_of(planned), {}), JournalError);
     EXPECT_TRUE(started().empty());
 }
 
 TEST_F(Running, SaysThatThePauseStaysWhenTheJournalFailsMeanwhile) {
     const Plan planned = plan(k_covered);
     journal.fail_at = 4;  // the intent of the first change under the pause
-    RunHeader header;
-    header.id = "run";
-    header.plan = planned.to_json();
-    Executor executor({planned, cluster, actions(), runner, journal, clock, {}}, header);
     try {
-        executor.run({});
+        (void)start_run(setup(planned), header_of(planned), {});
         ADD_FAILURE() << "a journal that cannot be written went unnoticed";
     } catch (const JournalError& error) {
         EXPECT_NE(std::string(error.what()).find("still in force: hold"), std::string::npos);

@@ -1,8 +1,9 @@
 #pragma once
 
-#include "engine/executor.hpp"
 #include "engine/guards.hpp"
+#include "engine/plan_document.hpp"
 #include "engine/planner.hpp"
+#include "engine/run.hpp"
 #include "tests/fakes/fake_clock.hpp"
 #include "tests/fakes/fake_journal.hpp"
 #include "tests/fakes/fake_runner.hpp"
@@ -14,11 +15,13 @@ namespace lockstep {
 
 /// A whole run on fakes: three members, a runbook, and actions that do what the story says.
 /// Actions: `look` (changes nothing), `change` and `fragile` (change; fragile is not repeatable),
-/// `hold` and `release` (a temporary change and its end).
+/// `hold` and `release` (a temporary change and its end), `revert` (what undoes take back with),
+/// prepared by `prepare`.
 class Story : public testing::Test {
   protected:
     Story() {
-        for (const char* action : {"look", "change", "fragile", "hold", "release"}) {
+        for (const char* action :
+             {"look", "change", "fragile", "hold", "release", "revert", "prepare"}) {
             runner.describe(action);
         }
         for (const char* name : {"n1", "n2", "n3"}) {
@@ -47,8 +50,13 @@ class Story : public testing::Test {
              .summary = "",
              .scope = ActionScope::either,
              .changes = true,
+             .spooled = true,
              .params = {{.name = "text"}}},
-            {.name = "fragile", .summary = "", .changes = true, .repeatable = false},
+            {.name = "fragile",
+             .summary = "",
+             .changes = true,
+             .repeatable = false,
+             .spooled = true},
             {.name = "hold",
              .summary = "",
              .scope = ActionScope::cluster,
@@ -60,6 +68,16 @@ class Story : public testing::Test {
              .scope = ActionScope::cluster,
              .changes = true,
              .ends = "hold"},
+            {.name = "revert",
+             .summary = "",
+             .changes = true,
+             .spooled = true,
+             .prepared_by = "prepare",
+             .params = {{.name = "what", .required = true}}},
+            {.name = "prepare",
+             .summary = "",
+             .preparation_id = "keep",
+             .params = {{.name = "what", .required = true}}},
         };
         return k_actions;
     }
@@ -73,25 +91,45 @@ class Story : public testing::Test {
         request.inventory = &inventory;
         request.cluster = &cluster;
         request.actions = &actions();
+        request.accepted = accepted;
         return make_plan(request, runner, {});
     }
 
     RunEnd run(const Plan& planned, std::stop_token stop = {}) {
+        runner.on_idle_wait = [this] { clock.advance(std::chrono::milliseconds{200}); };
+        const RunEnd end = start_run(setup(planned), header_of(planned), std::move(stop));
+        keep_state(planned);
+        return end;
+    }
+
+    /// As another engine would: from what is on record, and nothing else.
+    RunEnd resume(TakeUp by = {}, std::stop_token stop = {}) {
+        return take_up(resume_run, std::move(by), std::move(stop));
+    }
+
+    RunEnd roll_back(std::stop_token stop = {}) {
+        return take_up(roll_back_run, {}, std::move(stop));
+    }
+
+    RunSession::Setup setup(const Plan& planned) {
+        return {planned, cluster, actions(), runner, journal, clock, listener};
+    }
+
+    static RunHeader header_of(const Plan& planned) {
         RunHeader header;
         header.id = "run";
         header.cluster = planned.cluster;
         header.plan = planned.to_json();
-        runner.on_idle_wait = [this] { clock.advance(std::chrono::milliseconds{200}); };
-        Executor executor({planned, cluster, actions(), runner, journal, clock, listener}, header);
-        const RunEnd end = executor.run(std::move(stop));
-        // What the journal says is what the executor knew: replaying is the recovery.
-        RunState replayed(header.plan);
+        header.given = planned.given;
+        return header;
+    }
+
+    /// What the journal says is what the engine knew: replaying is the recovery.
+    void keep_state(const Plan& planned) {
+        state = std::make_unique<RunState>(planned.to_json());
         for (const JournalRecord& record : journal.records("run")) {
-            replayed.apply(record);
+            state->apply(record);
         }
-        EXPECT_EQ(to_json(header, replayed), to_json(header, executor.state()));
-        state = std::make_unique<RunState>(replayed);
-        return end;
     }
 
     /// The verdict or state of a step, as text.
@@ -133,6 +171,18 @@ class Story : public testing::Test {
         };
     }
 
+    template <typename Work>
+    RunEnd take_up(Work work, TakeUp by, std::stop_token stop) {
+        const RunHeader header = journal.headers.back();
+        const Plan restored =
+            restore_plan({header.plan, runbook, inventory, cluster, header.given});
+        runner.forget_events();
+        const RunEnd end =
+            work(setup(restored), header, journal.records("run"), by, std::move(stop));
+        keep_state(restored);
+        return end;
+    }
+
     FakeRunner runner;
     FakeJournal journal;
     FakeClock clock;
@@ -140,6 +190,7 @@ class Story : public testing::Test {
     Inventory inventory;
     std::shared_ptr<const Runbook> runbook;
     RecordListener listener;
+    std::vector<std::string> accepted;
     std::unique_ptr<RunState> state;
 };
 

@@ -175,6 +175,29 @@ TEST_F(SshSessionLive, SaysTimeoutAlthoughTheOutputKeepsFlowing) {
     EXPECT_EQ(kind_of_failure(command, 500ms), Kind::timeout);
 }
 
+TEST_F(SshSessionLive, SaysLostWhenNothingIsHeardForTooLong) {
+    RemoteCommand command;
+    command.script = "echo begun; sleep 30";
+    command.quiet_limit = 300ms;
+    EXPECT_EQ(kind_of_failure(command, 20s), Kind::lost);
+    EXPECT_NE(message_.find("nothing was heard"), std::string::npos) << message_;
+    EXPECT_EQ(run("echo again").out, "again\n");
+}
+
+TEST_F(SshSessionLive, IsNotQuietWhileItTalks) {
+    RemoteCommand command;
+    command.script = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.5; done";
+    command.quiet_limit = 2s;
+    EXPECT_EQ(run(command).out, "1\n2\n3\n4\n5\n6\n");
+}
+
+TEST_F(SshSessionLive, SaysTimeoutWhenTheDeadlineIsBeforeTheQuietLimit) {
+    RemoteCommand command;
+    command.script = "sleep 5";
+    command.quiet_limit = 5s;
+    EXPECT_EQ(kind_of_failure(command, 300ms), Kind::timeout);
+}
+
 TEST_F(SshSessionLive, StopsWaitingAtOnceWhenToldTo) {
     RemoteCommand command;
     command.script = "sleep 5";

@@ -1,0 +1,178 @@
+#include "base/error.hpp"
+#include "cli/attended.hpp"
+#include "cli/commands.hpp"
+#include "cli/signals.hpp"
+#include "cli/terminal.hpp"
+#include "cli/version.hpp"
+#include "engine/plan_document.hpp"
+#include "engine/rollback.hpp"
+#include "engine/run.hpp"
+#include "steps/catalog.hpp"
+
+#include <unistd.h>
+
+#include <iostream>
+
+namespace lockstep {
+
+namespace {
+
+/// A run as its journal has it: nothing of it is read from files again.
+struct Recorded {
+    RunHeader header;
+    std::vector<JournalRecord> records;
+    RunState state;
+};
+
+Recorded load(JournalStore& journal, const RunHeader& header) {
+    std::vector<JournalRecord> records = journal.records(header.id);
+    RunState state = replay(header, records);
+    return {header, std::move(records), std::move(state)};
+}
+
+/// The run that was named, else the newest one that fits.
+Recorded find_run(const Options& options,
+                  JournalStore& journal,
+                  const std::function<bool(const RunState&)>& fits) {
+    if (!options.run.empty()) {
+        const std::optional<RunHeader> header = journal.find(options.run);
+        if (!header) {
+            throw UsageError("no run " + options.run,
+                             "`lockstep runs` lists them; --state says where they are kept.");
+        }
+        return load(journal, *header);
+    }
+    std::optional<Recorded> newest;
+    for (const RunHeader& header : journal.runs()) {
+        const bool of_cluster = options.cluster.empty() || header.cluster == options.cluster;
+        if (!of_cluster || header.plan.value("steps", nlohmann::json::array()).empty()) {
+            continue;
+        }
+        Recorded run = load(journal, header);
+        if (fits(run.state)) {
+            return run;
+        }
+        if (!newest) {
+            newest = std::move(run);
+        }
+    }
+    if (!newest) {
+        throw UsageError("no runs on record", "`lockstep runs` lists them.");
+    }
+    return *newest;
+}
+
+/// Everything a run needs to go on, from its header.
+struct Restored {
+    explicit Restored(const Recorded& run)
+        : inventory(parse_inventory(run.header.inventory_text, "the inventory on record")),
+          cluster(inventory.cluster(run.header.cluster)),
+          runbook(std::make_shared<const Runbook>(parse_runbook(
+              run.header.runbook_text, "the runbook on record", runbook_vocabulary()))),
+          plan(restore_plan({run.header.plan, runbook, inventory, cluster, run.header.given})),
+          runner(cluster, LinkFactory{}, clock) {}
+
+    Inventory inventory;
+    const Cluster& cluster;
+    std::shared_ptr<const Runbook> runbook;
+    Plan plan;
+    SystemClock clock;
+    LiveRunner runner;
+};
+
+TakeUp take_up(const Options& options) {
+    return {identity(), k_version, {options.done, options.redo}, options.once_more};
+}
+
+using Work = RunEnd (*)(RunSession::Setup,
+                        RunHeader,
+                        const std::vector<JournalRecord>&,
+                        const TakeUp&,
+                        std::stop_token);
+
+int carry_on(const Options& options,
+             Interrupts& interrupts,
+             JournalStore& journal,
+             const Recorded& run,
+             Work work) {
+    Restored restored(run);
+    return Attended(options, interrupts, restored.runner)
+        .run(run.header, [&](RecordListener listener) {
+            return work({restored.plan,
+                         restored.cluster,
+                         action_catalog(),
+                         restored.runner,
+                         journal,
+                         restored.clock,
+                         std::move(listener)},
+                        run.header,
+                        run.records,
+                        take_up(options),
+                        interrupts.token());
+        });
+}
+
+/// What a rollback would do, newest first.
+std::string way_back_text(const RunState& state) {
+    std::vector<const StepProgress*> acted;
+    for (const StepProgress& step : state.steps()) {
+        const bool has_way = !step.undo.empty() || !step.no_way_back.empty();
+        if (step.may_have_acted() && has_way) {
+            acted.push_back(&step);
+        }
+    }
+    std::ranges::sort(acted, std::greater<>{}, &StepProgress::intent_seq);
+    std::string text;
+    for (const StepProgress* step : acted) {
+        text += "  undo  " + one_line(step->where()) + "\n";
+        for (const UndoProgress& undo : step->undo) {
+            text += "          " + wrap(undo.undo.operation.text, 10) + "\n";
+        }
+        if (step->undo.empty()) {
+            text += "          stays: " + wrap(step->no_way_back, 17) + "\n";
+        }
+    }
+    return text;
+}
+
+}  // namespace
+
+int command_resume(const Options& options, Interrupts& interrupts) {
+    const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
+    const Recorded run = find_run(
+        options, *journal, [](const RunState& state) { return nothing_to_resume(state).empty(); });
+    if (const std::string why = nothing_to_resume(run.state); !why.empty()) {
+        std::cerr << "run " << run.header.id << ": nothing to resume: " << why << "\n";
+        return 0;
+    }
+    std::cerr << "resuming run " << run.header.id << ": " << printable(run.header.runbook) << " on "
+              << printable(run.header.cluster) << "\n";
+    return carry_on(options, interrupts, *journal, run, resume_run);
+}
+
+int command_rollback(const Options& options, Interrupts& interrupts) {
+    const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
+    const Recorded run =
+        find_run(options, *journal, [](const RunState& state) { return state.changed_anything(); });
+    const std::string& id = run.header.id;
+    if (!run.state.beyond_return().empty()) {
+        std::cerr << "run " << id << " is not rolled back: " << no_rollback(run.state) << "\n";
+        return 4;
+    }
+    if (const std::string why = no_rollback(run.state); !why.empty()) {
+        std::cerr << "run " << id << ": nothing to roll back: " << why << "\n";
+        return 0;
+    }
+    if (options.output == Output::text) {
+        std::cout << "ROLLBACK  run " << id << ": " << printable(run.header.runbook) << " on "
+                  << printable(run.header.cluster) << "\n"
+                  << way_back_text(run.state) << std::flush;
+    }
+    if (!options.yes && !confirmed("Type yes to take this back on " + run.header.cluster + ": ")) {
+        std::cerr << "not started\n";
+        return 4;
+    }
+    return carry_on(options, interrupts, *journal, run, roll_back_run);
+}
+
+}  // namespace lockstep

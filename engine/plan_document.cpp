@@ -1,0 +1,225 @@
+#include "engine/plan_document.hpp"
+
+#include "engine/rendering.hpp"
+
+#include <algorithm>
+
+namespace lockstep {
+
+namespace {
+
+using Json = nlohmann::json;
+
+Json or_null(const std::string& text) {
+    return text.empty() ? Json(nullptr) : Json(text);
+}
+
+/// Where a spec stands in its runbook: the position in each list on the way to it.
+bool find_path(const std::vector<StepSpec>& specs, const StepSpec* wanted, Json& path) {
+    for (std::size_t i = 0; i < specs.size(); ++i) {
+        path.push_back(i);
+        if (&specs[i] == wanted || find_path(specs[i].steps, wanted, path)) {
+            return true;
+        }
+        path.erase(path.size() - 1);
+    }
+    return false;
+}
+
+Json constants(const Arguments& arguments) {
+    Json with = Json::object();
+    for (const auto& [name, argument] : arguments) {
+        if (const auto* value = std::get_if<Value>(&argument.content)) {
+            with[name] = value->to_json();
+        }
+    }
+    return with;
+}
+
+Json document_of(const PlannedStep& step, const Runbook& runbook) {
+    Json path = Json::array();
+    if (!step.made) {
+        find_path(runbook.steps, step.spec, path);
+    }
+    Json document = {
+        {"id", step.id},
+        {"uses", step.uses},
+        {"member", or_null(step.member)},
+        {"verdict", to_text(step.verdict)},
+        {"because", step.because},
+        {"changes", step.changes},
+        {"actions", to_json(step.operations)},
+        {"undo", to_json(step.undo)},
+        {"undo_besides", to_json(step.undo_besides)},
+        {"no_way_back", or_null(step.no_way_back)},
+        {"notes", step.notes},
+        {"point_of_no_return", !step.spec->point_of_no_return.empty()},
+        // What a later engine needs to go on; see restore_plan.
+        {"after", step.after},
+        {"group", step.group},
+        {"item", step.item ? step.item->to_json() : Json(nullptr)},
+        {"idle", step.idle},
+        {"path", path},
+        {"fan_out", nullptr},
+        {"probed", step.probed},
+        {"made_with", step.made ? constants(step.spec->with) : Json(nullptr)},
+    };
+    for (std::size_t depth = 0; depth < step.within.size(); ++depth) {
+        if (step.within[depth] == step.fan_out) {
+            document["fan_out"] = depth;
+        }
+    }
+    if (step.fan_out == step.spec && step.spec != nullptr) {
+        document["fan_out"] = step.within.size();
+    }
+    return document;
+}
+
+[[noreturn]] void throw_unfit(const std::string& what) {
+    throw JournalError("the plan on record cannot be read again: " + what,
+                       "It was written by another version of lockstep, or it is damaged.");
+}
+
+std::vector<Undo> undo_from(const Json& list) {
+    std::vector<Undo> undo;
+    for (const Json& each : list) {
+        undo.push_back(Undo::from_json(each));
+    }
+    return undo;
+}
+
+/// The spec of a step that prepares an undo: a value of the plan, not of the runbook.
+std::shared_ptr<const StepSpec> made_spec(const Json& document) {
+    StepSpec spec;
+    spec.id = document.at("id");
+    spec.uses = document.at("uses");
+    for (const auto& [name, value] : document.at("made_with").items()) {
+        spec.with.emplace(name, Argument{Value::from_json(value), {}});
+    }
+    return std::make_shared<const StepSpec>(std::move(spec));
+}
+
+void find_spec(const Json& document, Plan& plan, PlannedStep& step) {
+    step.made = !document.at("made_with").is_null();
+    if (step.made) {
+        plan.made.push_back(made_spec(document));
+        step.spec = plan.made.back().get();
+        return;
+    }
+    const std::vector<StepSpec>* specs = &plan.runbook->steps;
+    for (const Json& position : document.at("path")) {
+        const std::size_t index = position;
+        if (index >= specs->size()) {
+            throw_unfit("its runbook has no such step as " + step.id);
+        }
+        if (step.spec != nullptr) {
+            step.within.push_back(step.spec);
+        }
+        step.spec = &(*specs)[index];
+        specs = &step.spec->steps;
+    }
+    if (step.spec == nullptr || step.spec->uses != step.uses) {
+        throw_unfit("step " + step.id + " is another one in its runbook");
+    }
+    if (!document.at("fan_out").is_null()) {
+        const std::size_t depth = document.at("fan_out");
+        step.fan_out = depth < step.within.size() ? step.within[depth] : step.spec;
+    }
+}
+
+PlannedStep step_from(const Json& document, Plan& plan) {
+    PlannedStep step;
+    step.id = document.at("id");
+    step.uses = document.at("uses");
+    step.member = document.at("member").is_null() ? "" : document.at("member");
+    find_spec(document, plan, step);
+    if (!document.at("item").is_null()) {
+        step.item = Value::from_json(document.at("item"));
+    }
+    step.after = document.at("after").get<std::vector<std::size_t>>();
+    step.group = document.at("group");
+    for (const Verdict verdict : {Verdict::will, Verdict::wont, Verdict::may}) {
+        if (document.at("verdict") == to_text(verdict)) {
+            step.verdict = verdict;
+        }
+    }
+    step.because = document.at("because");
+    step.undo = undo_from(document.at("undo"));
+    step.undo_besides = undo_from(document.at("undo_besides"));
+    step.no_way_back = document.at("no_way_back").is_null() ? "" : document.at("no_way_back");
+    step.probed = document.at("probed");
+    step.changes = document.at("changes");
+    step.idle = document.at("idle");
+    return step;
+}
+
+std::vector<Finding> findings_from(const Json& list) {
+    std::vector<Finding> findings;
+    for (const Json& each : list) {
+        findings.push_back(Finding::from_json(each));
+    }
+    return findings;
+}
+
+}  // namespace
+
+Json Plan::to_json() const {
+    Json planned = Json::array();
+    for (const PlannedStep& step : steps) {
+        planned.push_back(document_of(step, *runbook));
+    }
+    Json guards = Json::array();
+    for (const GuardSpec& guard : runbook->guards) {
+        guards.push_back(guard.name);
+    }
+    return {
+        {"plan_hash", hash},
+        {"runbook", runbook->name},
+        {"runbook_hash", sha256_hex(runbook->text)},
+        {"cluster", cluster},
+        {"inventory_hash", inventory_hash},
+        {"inputs", Value(inputs).to_json()},
+        {"facts", facts.to_json()},
+        {"findings", lockstep::to_json(findings)},
+        {"verdict", ready() ? "ready" : "blocked"},
+        {"blocked_by", lockstep::to_json(blocked_by)},
+        {"accepted", lockstep::to_json(accepted)},
+        {"heals", runbook->heals},
+        {"guards", guards},
+        {"on_failure", on_failure == OnFailure::rollback ? "rollback" : "stop"},
+        {"steps", planned},
+    };
+}
+
+Plan restore_plan(const PlanDocument& from) {
+    Plan plan;
+    try {
+        const Json& document = from.document;
+        plan.runbook = from.runbook;
+        plan.cluster = from.cluster.name;
+        plan.inventory_path = from.inventory.path;
+        plan.inventory_hash = sha256_hex(from.inventory.text);
+        plan.inputs = read_inputs(*from.runbook, from.given);
+        plan.given = from.given;
+        plan.facts = ClusterFacts::from_json(document.at("facts"));
+        plan.findings = findings_from(document.at("findings"));
+        plan.accepted = findings_from(document.at("accepted"));
+        plan.hash = document.at("plan_hash");
+        plan.on_failure =
+            document.at("on_failure") == "rollback" ? OnFailure::rollback : OnFailure::stop;
+        evaluate_vars(from.cluster, plan);
+        for (const Json& step : document.at("steps")) {
+            plan.steps.push_back(step_from(step, plan));
+        }
+        for (const PlannedStep& step : plan.steps) {
+            if (std::ranges::any_of(step.after, [&](auto i) { return i >= plan.steps.size(); })) {
+                throw_unfit("step " + step.id + " waits for one that is not there");
+            }
+        }
+    } catch (const Json::exception& error) {
+        throw_unfit(error.what());
+    }
+    return plan;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,269 @@
+#include "engine/rendering.hpp"
+
+namespace lockstep {
+
+namespace {
+
+/// Facts as a value: what nobody could observe is unknown, and never passes for anything.
+Value fact_value(const nlohmann::json& json, const std::string& path) {
+    if (json.is_null()) {
+        return Value::unknown(path + " is not known");
+    }
+    if (json.is_object()) {
+        Value::Map map;
+        for (const auto& [key, element] : json.items()) {
+            map.emplace(key, fact_value(element, path + "." + key));
+        }
+        return Value(std::move(map));
+    }
+    if (json.is_array()) {
+        Value::List list;
+        for (const nlohmann::json& element : json) {
+            list.push_back(fact_value(element, path + "[]"));
+        }
+        return Value(std::move(list));
+    }
+    return Value::from_json(json);
+}
+
+/// An argument, or why there is none.
+using Rendered = std::variant<Value, Value::Unknown, EvaluationError>;
+
+Rendered render(const Argument& argument, const Scope& scope, Quoting quoting);
+
+Rendered render_list(const Argument::List& arguments, const Scope& scope, Quoting quoting) {
+    Value::List list;
+    for (const Argument& element : arguments) {
+        Rendered rendered = render(element, scope, quoting);
+        if (!std::holds_alternative<Value>(rendered)) {
+            return rendered;
+        }
+        list.push_back(std::get<Value>(std::move(rendered)));
+    }
+    return Value(std::move(list));
+}
+
+Rendered render_map(const Argument::Map& arguments, const Scope& scope, Quoting quoting) {
+    Value::Map map;
+    for (const auto& [key, element] : arguments) {
+        Rendered rendered = render(element, scope, quoting);
+        if (!std::holds_alternative<Value>(rendered)) {
+            return rendered;
+        }
+        map.emplace(key, std::get<Value>(std::move(rendered)));
+    }
+    return Value(std::move(map));
+}
+
+Rendered render(const Argument& argument, const Scope& scope, Quoting quoting) {
+    if (const auto* value = std::get_if<Value>(&argument.content)) {
+        return *value;
+    }
+    if (const auto* text = std::get_if<Template>(&argument.content)) {
+        return text->render(scope, quoting);
+    }
+    if (const auto* expression = std::get_if<Expression>(&argument.content)) {
+        return expression->evaluate(scope);
+    }
+    if (const auto* list = std::get_if<Argument::List>(&argument.content)) {
+        return render_list(*list, scope, quoting);
+    }
+    return render_map(std::get<Argument::Map>(argument.content), scope, quoting);
+}
+
+}  // namespace
+
+namespace {
+
+/// What an expression may compare with: the cluster as it was when the plan was made.
+Value at_start(const ClusterFacts& facts) {
+    const MemberFacts* leader = facts.leader_member();
+    const bool known = leader != nullptr && leader->position;
+    return Value(Value::Map{
+        {"leader", Value(facts.leader)},
+        {"timeline", facts.timeline ? Value(*facts.timeline) : Value::unknown("no timeline")},
+        {"lsn",
+         known ? Value(static_cast<std::int64_t>(*leader->position))
+               : Value::unknown("the leader's position was not known")},
+    });
+}
+
+}  // namespace
+
+Scope make_scope(const ScopeSource& source) {
+    nlohmann::json seen = source.facts.to_json();
+    seen["patroni_package"] = source.cluster.patroni_package;
+    seen["patroni_service"] = source.cluster.patroni_service;
+    if (source.facts.leader.empty()) {
+        seen["leader"] = "";
+    }
+    Value observed = fact_value(seen, "cluster");
+    Scope scope;
+    scope.emplace("members", observed.as_map().at("members"));
+    for (const Value& candidate : observed.as_map().at("members").as_list()) {
+        if (candidate.as_map().at("name").as_string() == source.member) {
+            scope.emplace("member", candidate);
+        }
+    }
+    scope.emplace("cluster", std::move(observed));
+    scope.emplace("inputs", Value(source.plan.inputs));
+    scope.emplace("vars", Value(source.plan.vars));
+    scope.emplace("run", at_start(source.plan.facts));
+    scope.emplace("steps", Value(source.registered == nullptr ? Value::Map{} : *source.registered));
+    if (source.item != nullptr && *source.item) {
+        scope.emplace("item", **source.item);
+    }
+    return scope;
+}
+
+namespace {
+
+/// Whether every `when` around the step lets it run.
+RenderedStep answer_conditions(const PlannedStep& step, const Scope& scope) {
+    RenderedStep answer;
+    std::vector<const StepSpec*> specs = step.within;
+    specs.push_back(step.spec);
+    for (const StepSpec* spec : specs) {
+        if (!spec->when) {
+            continue;
+        }
+        const Evaluation evaluated = spec->when->evaluate(scope);
+        if (const auto* error = std::get_if<EvaluationError>(&evaluated)) {
+            return {RenderedStep::Kind::error,
+                    spec->when->where().text() + ": " + error->message,
+                    error->hint,
+                    {}};
+        }
+        if (const auto* unknown = std::get_if<Value::Unknown>(&evaluated)) {
+            answer.kind = RenderedStep::Kind::unknown;
+            answer.because = "depends on `" + spec->when->text() + "`: " + unknown->because;
+            continue;
+        }
+        const Value& value = std::get<Value>(evaluated);
+        if (value.kind() != Value::Kind::boolean) {
+            return {RenderedStep::Kind::error,
+                    spec->when->where().text() + ": `when` is " + std::string(value.kind_name()) +
+                        ", not true or false",
+                    {},
+                    {}};
+        }
+        if (!value.as_bool()) {
+            return {RenderedStep::Kind::skip, "`" + spec->when->text() + "` is false", {}, {}};
+        }
+    }
+    return answer;
+}
+
+}  // namespace
+
+namespace {
+
+/// `with:` into the call; what keeps it from being complete is left in `result`.
+void render_arguments(const Arguments& arguments,
+                      const ActionSchema& schema,
+                      const Scope& scope,
+                      RenderedStep& result) {
+    for (const auto& [name, argument] : arguments) {
+        if (const auto* expression = std::get_if<Expression>(&argument.content)) {
+            result.call.expressions.emplace(name, *expression);
+            continue;
+        }
+        const ParamSchema* param = schema.param(name);
+        const bool shell = param != nullptr && param->kind == ParamKind::shell;
+        Rendered rendered = render(argument, scope, shell ? Quoting::shell : Quoting::none);
+        if (const auto* error = std::get_if<EvaluationError>(&rendered)) {
+            result = {RenderedStep::Kind::error,
+                      argument.where.text() + ": " + name + ": " + error->message,
+                      error->hint,
+                      {}};
+            return;
+        }
+        if (const auto* unknown = std::get_if<Value::Unknown>(&rendered)) {
+            result = {RenderedStep::Kind::unknown,
+                      name + " is not known until the run: " + unknown->because,
+                      {},
+                      {}};
+            return;
+        }
+        result.call.with.emplace(name, std::get<Value>(std::move(rendered)));
+    }
+}
+
+}  // namespace
+
+RenderedStep render_call(const PlannedStep& step,
+                         const CallSpec& spec,
+                         const ActionSchema& schema,
+                         const Scope& scope) {
+    RenderedStep result;
+    result.call.id = step.id;
+    result.call.uses = spec.uses;
+    result.call.member = step.member;
+    result.call.scope = scope;
+    result.call.timeout = step.spec->timeout.value_or(std::chrono::milliseconds{0});
+    render_arguments(spec.with, schema, scope, result);
+    return result;
+}
+
+RenderedUndo render_undo(const PlannedStep& step,
+                         const ActionCatalog& actions,
+                         const Scope& scope) {
+    RenderedUndo result;
+    for (const CallSpec& spec : step.spec->undo) {
+        const RenderedStep rendered =
+            render_call(step, spec, *find_action(actions, spec.uses), scope);
+        if (rendered.kind != RenderedStep::Kind::ready) {
+            result.error = "undo: " + rendered.because;
+            result.hint = rendered.hint;
+            return result;
+        }
+        const nlohmann::json with = Value(rendered.call.with).to_json();
+        result.undo.push_back(
+            {{Operation::Kind::ssh, spec.uses + " " + with.dump()}, spec.uses, step.member, with});
+    }
+    return result;
+}
+
+StepCall call_of(const Undo& undo, const std::string& step) {
+    StepCall call;
+    call.id = step;
+    call.uses = undo.uses;
+    call.member = undo.member;
+    for (const auto& [name, value] : undo.with.items()) {
+        call.with.emplace(name, Value::from_json(value));
+    }
+    return call;
+}
+
+RenderedStep render_step(const PlannedStep& step, const ActionSchema& schema, const Scope& scope) {
+    RenderedStep result = answer_conditions(step, scope);
+    if (result.kind != RenderedStep::Kind::ready) {
+        return result;
+    }
+    result.call.id = step.id;
+    result.call.uses = step.uses;
+    result.call.member = step.member;
+    result.call.scope = scope;
+    result.call.probed = step.probed;
+    result.call.timeout = step.spec->timeout.value_or(std::chrono::milliseconds{0});
+    render_arguments(step.spec->with, schema, scope, result);
+    return result;
+}
+
+/// Each may use those before it.
+void evaluate_vars(const Cluster& cluster, Plan& plan) {
+    for (const auto& [name, argument] : plan.runbook->vars) {
+        const Scope scope = make_scope({.plan = plan, .facts = plan.facts, .cluster = cluster});
+        Rendered rendered = render(argument, scope, Quoting::none);
+        if (const auto* error = std::get_if<EvaluationError>(&rendered)) {
+            throw InputError(argument.where, "vars." + name + ": " + error->message, error->hint);
+        }
+        if (auto* unknown = std::get_if<Value::Unknown>(&rendered)) {
+            plan.vars.insert_or_assign(name, Value::unknown(std::move(unknown->because)));
+        } else {
+            plan.vars.insert_or_assign(name, std::get<Value>(std::move(rendered)));
+        }
+    }
+}
+
+}  // namespace lockstep

@@ -1,0 +1,65 @@
+#pragma once
+
+#include "engine/plan.hpp"
+#include "inventory/inventory.hpp"
+
+/// From what a runbook says to what an action gets: names, conditions and arguments, with the facts
+/// put in. Used by the planner with facts as they will be, and by a run with facts as they are.
+namespace lockstep {
+
+/// `vars` of the plan's runbook into the plan. Throws InputError.
+void evaluate_vars(const Cluster& cluster, Plan& plan);
+
+/// Where an expression of a step is evaluated.
+struct ScopeSource {
+    const Plan& plan;           ///< `inputs`, `vars`, and `run`: what was so at its start
+    const ClusterFacts& facts;  ///< `cluster`, `members`
+    const Cluster& cluster;
+    const Value::Map* registered = nullptr;  ///< `steps`
+    std::string_view member = {};            ///< `member`
+    const std::optional<Value>* item = nullptr;
+};
+
+/// The names that expressions see. A fact that is not known is unknown there, too.
+[[nodiscard]] Scope make_scope(const ScopeSource& source);
+
+/// A step ready to be previewed or run: `when` answered, arguments rendered.
+struct RenderedStep {
+    enum class Kind {
+        ready,    ///< call is complete
+        skip,     ///< `when` is false
+        unknown,  ///< something is not known until the run: `because`
+        error,    ///< an expression failed: `because` and `hint`
+    };
+
+    Kind kind = Kind::ready;
+    std::string because;
+    std::string hint;
+    StepCall call;
+};
+
+[[nodiscard]] RenderedStep render_step(const PlannedStep& step,
+                                       const ActionSchema& schema,
+                                       const Scope& scope);
+
+/// `verify` of a step.
+[[nodiscard]] RenderedStep render_call(const PlannedStep& step,
+                                       const CallSpec& spec,
+                                       const ActionSchema& schema,
+                                       const Scope& scope);
+
+/// `undo` of a step, with its arguments as they are now; or why there is none.
+struct RenderedUndo {
+    std::vector<Undo> undo;
+    std::string error;
+    std::string hint;
+};
+
+[[nodiscard]] RenderedUndo render_undo(const PlannedStep& step,
+                                       const ActionCatalog& actions,
+                                       const Scope& scope);
+
+/// The call that an undo is.
+[[nodiscard]] StepCall call_of(const Undo& undo, const std::string& step);
+
+}  // namespace lockstep

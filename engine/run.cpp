@@ -1,0 +1,253 @@
+#include "engine/run.hpp"
+
+#include "base/error.hpp"
+#include "engine/executor.hpp"
+#include "engine/guards.hpp"
+#include "engine/rollback.hpp"
+
+namespace lockstep {
+
+namespace {
+
+// An engine that ends so often in a row without getting on does not go on by itself.
+constexpr int k_most_ends_in_vain = 5;
+
+/// What cannot be recorded is not done, so what is in force stays: at least that is said, here and
+/// by the lock that stays on the members.
+template <typename Work>
+RunEnd on_record(RunSession& session, const Work& work) {
+    try {
+        return work();
+    } catch (const JournalError& error) {
+        std::string open;
+        for (const OpenTemporary& temporary : session.state().temporaries()) {
+            open += (open.empty() ? "" : ", ") + temporary.text();
+        }
+        session.runner().stop_write_probe();
+        session.runner().release_lock(open.empty() ? "an unfinished run" : open);
+        if (open.empty()) {
+            throw;
+        }
+        throw JournalError(std::string(error.what()) + "; still in force: " + open,
+                           error.hint() + (error.hint().empty() ? "" : " ") +
+                               "Mend the state folder, then `lockstep resume`: it goes on from "
+                               "what is on record.");
+    }
+}
+
+RunEnd as_end(const Failure& failure) {
+    return {failure.exit_code, failure.phase, failure.message, failure.hint};
+}
+
+void start_probe(RunSession& session) {
+    const std::optional<ProbeSettings> probe = write_probe_settings(*session.plan().runbook);
+    if (probe && !session.plan().nothing_to_do()) {
+        session.runner().start_write_probe(*probe, session.facts());
+    }
+}
+
+std::optional<Failure> stop_probe(RunSession& session) {
+    session.runner().stop_write_probe();
+    const std::optional<ProbeReport> probe = session.runner().write_probe();
+    if (!probe) {
+        return std::nullopt;
+    }
+    const auto why = check_write_probe(*session.plan().runbook, *probe);
+    return why ? std::optional(Failure{10, RunPhase::failed, *why, {}}) : std::nullopt;
+}
+
+bool wants_rollback(const RunSession& session, const Failure& failure) {
+    return failure.phase == RunPhase::failed && session.state().changed_anything() &&
+           failure.on_failure.value_or(session.plan().on_failure) == OnFailure::rollback;
+}
+
+RunEnd take_back(RunSession& session, const Failure& failure, std::stop_token stop) {
+    if (const std::string why = session.state().beyond_return(); !why.empty()) {
+        session.note("not rolled back: beyond the point of no return: " + why);
+        session.give_back_temporaries();
+        return session.end(as_end(failure));
+    }
+    const std::optional<Failure> failed = Rollback(session).run(failure.message, stop);
+    if (failed) {
+        Failure both = *failed;
+        both.message = failure.message + "; " + failed->message;
+        return session.end(as_end(both));
+    }
+    return session.end({11, RunPhase::rolled_back, failure.message, failure.hint});
+}
+
+/// From whatever state there is to the end, and the way out of it.
+RunEnd go_on(RunSession& session, std::stop_token stop) {
+    start_probe(session);
+    Executor executor(session);
+    std::optional<Failure> failure = executor.run(stop);
+    if (!failure) {
+        failure = executor.prove_end(stop);
+    }
+    const std::optional<Failure> probe = stop_probe(session);
+    if (!failure) {
+        failure = probe;
+    }
+    if (failure && wants_rollback(session, *failure)) {
+        return take_back(session, *failure, stop);
+    }
+    session.give_back_temporaries();
+    if (failure) {
+        return session.end(as_end(*failure));
+    }
+    return session.end(
+        {0, RunPhase::succeeded, session.plan().nothing_to_do() ? "nothing to do" : "done", {}});
+}
+
+void record_lock(RunSession& session, const LockGrant& lock) {
+    session.record(RecordKind::lock_taken, nullptr, {{"id", lock.id}, {"fence", lock.fence}});
+    for (const std::string& text : lock.notes) {
+        session.note(text);
+    }
+}
+
+/// Lock and fresh facts, before anything is decided.
+LockGrant take_up(RunSession& session, const TakeUp& by, std::stop_token stop) {
+    LockGrant lock = session.take_lock(by.by, stop);
+    try {
+        session.refresh(true, stop);
+    } catch (const Error&) {
+        session.runner().release_lock({});
+        throw;
+    }
+    return lock;
+}
+
+/// The record that somebody goes on, and with which steps open again.
+void record_resumed(RunSession& session,
+                    const TakeUp& by,
+                    const LockGrant& lock,
+                    bool rolling_back,
+                    const nlohmann::json& reopen = nlohmann::json::array()) {
+    session.record(RecordKind::run_resumed,
+                   nullptr,
+                   {{"by", by.by},
+                    {"engine_version", by.engine_version},
+                    {"rolling_back", rolling_back},
+                    {"reopen", reopen}});
+    record_lock(session, lock);
+}
+
+std::string joined(const std::vector<std::string>& texts) {
+    std::string all;
+    for (const std::string& text : texts) {
+        all += (all.empty() ? "" : "; ") + text;
+    }
+    return all;
+}
+
+}  // namespace
+
+RunEnd start_run(RunSession::Setup setup, RunHeader header, std::stop_token stop) {
+    RunSession session(std::move(setup), std::move(header));
+    return on_record(session, [&] {
+        std::optional<LockGrant> lock;
+        if (!session.plan().nothing_to_do()) {
+            lock = session.take_lock(session.header().started_by, stop);
+        }
+        session.create();
+        session.record(RecordKind::run_started, nullptr, {{"plan_hash", session.plan().hash}});
+        if (lock) {
+            record_lock(session, *lock);
+        }
+        for (const Finding& finding : session.plan().accepted) {
+            session.note("accepted by name: " + finding.id + ": " + finding.message);
+        }
+        return go_on(session, stop);
+    });
+}
+
+RunEnd resume_run(RunSession::Setup setup,
+                  RunHeader header,
+                  const std::vector<JournalRecord>& records,
+                  const TakeUp& by,
+                  std::stop_token stop) {
+    RunSession session(std::move(setup), std::move(header));
+    session.replay(records);
+    if (session.state().ends_in_vain() >= k_most_ends_in_vain && !by.once_more) {
+        return {13,
+                RunPhase::in_doubt,
+                "the engine has ended " + std::to_string(session.state().ends_in_vain()) +
+                    " times in a row without getting on",
+                "Find out why before trying again: `lockstep show`, then `lockstep resume "
+                "--once-more` or `lockstep rollback`."};
+    }
+    return on_record(session, [&] {
+        const LockGrant lock = take_up(session, by, stop);
+        if (session.state().rolling_back()) {
+            record_resumed(session, by, lock, true);
+            if (const auto failure = Settlement(session, by.answers, true).run(stop)) {
+                return session.end(as_end(*failure));
+            }
+            return take_back(session, {.message = session.state().rollback_because()}, stop);
+        }
+        const std::vector<std::string> moved = differences(session);
+        record_resumed(session,
+                       by,
+                       lock,
+                       false,
+                       moved.empty() ? steps_to_reopen(session) : nlohmann::json::array());
+        if (!moved.empty()) {
+            return session.end(
+                {17,
+                 RunPhase::interrupted,
+                 "the cluster is no longer the one that this run left: " + joined(moved),
+                 "`lockstep rollback " + session.header().id +
+                     "` takes the run back; a new `lockstep run` goes on from what "
+                     "is there now."});
+        }
+        if (const auto failure = Settlement(session, by.answers, false).run(stop)) {
+            session.give_back_temporaries();
+            return session.end(as_end(*failure));
+        }
+        return go_on(session, stop);
+    });
+}
+
+RunEnd roll_back_run(RunSession::Setup setup,
+                     RunHeader header,
+                     const std::vector<JournalRecord>& records,
+                     const TakeUp& by,
+                     std::stop_token stop) {
+    RunSession session(std::move(setup), std::move(header));
+    session.replay(records);
+    return on_record(session, [&] {
+        record_resumed(session, by, take_up(session, by, stop), true);
+        if (const auto failure = Settlement(session, by.answers, true).run(stop)) {
+            session.give_back_temporaries();
+            return session.end(as_end(*failure));
+        }
+        const std::optional<Failure> failed = Rollback(session).run("asked for by " + by.by, stop);
+        return failed ? session.end(as_end(*failed))
+                      : session.end({0, RunPhase::rolled_back, "taken back", {}});
+    });
+}
+
+std::string nothing_to_resume(const RunState& state) {
+    switch (state.phase()) {
+        case RunPhase::succeeded:
+            return "it has succeeded";
+        case RunPhase::rolled_back:
+            return "it was rolled back";
+        default:
+            return {};
+    }
+}
+
+std::string no_rollback(const RunState& state) {
+    if (state.phase() == RunPhase::rolled_back) {
+        return "it is rolled back already";
+    }
+    if (!state.changed_anything()) {
+        return "it has changed nothing";
+    }
+    const std::string beyond = state.beyond_return();
+    return beyond.empty() ? "" : "it is beyond the point of no return: " + beyond;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,45 @@
+#pragma once
+
+#include "engine/recovery.hpp"
+#include "engine/run_session.hpp"
+
+#include <stop_token>
+#include <string>
+#include <vector>
+
+/// A run from its start, from where an earlier engine left it, or back. Each returns once its last
+/// record is written; the lock of the cluster is held from before the first change to the end.
+namespace lockstep {
+
+/// The plan must be ready. Throws LockHeldError before anything is on record.
+[[nodiscard]] RunEnd start_run(RunSession::Setup setup, RunHeader header, std::stop_token stop);
+
+/// Who takes a run up again, and what they say.
+struct TakeUp {
+    std::string by;  ///< `user@host`
+    std::string engine_version;
+    Answers answers;
+    bool once_more = false;  ///< although engines keep ending at the same place
+};
+
+/// Goes on with a run that has not succeeded: settles what is in doubt first, and refuses (17) when
+/// the cluster is no longer the one that the run left.
+[[nodiscard]] RunEnd resume_run(RunSession::Setup setup,
+                                RunHeader header,
+                                const std::vector<JournalRecord>& records,
+                                const TakeUp& by,
+                                std::stop_token stop);
+
+/// Takes a run back, newest first; also one that has succeeded.
+[[nodiscard]] RunEnd roll_back_run(RunSession::Setup setup,
+                                   RunHeader header,
+                                   const std::vector<JournalRecord>& records,
+                                   const TakeUp& by,
+                                   std::stop_token stop);
+
+/// Why `resume` has nothing to do; empty: it has.
+[[nodiscard]] std::string nothing_to_resume(const RunState& state);
+/// Why `rollback` must not, or has nothing to do; empty: it has.
+[[nodiscard]] std::string no_rollback(const RunState& state);
+
+}  // namespace lockstep

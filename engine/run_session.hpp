@@ -1,0 +1,148 @@
+#pragma once
+
+#include "base/clock.hpp"
+#include "engine/journal.hpp"
+#include "engine/plan.hpp"
+#include "engine/rendering.hpp"
+#include "engine/run_state.hpp"
+
+#include <functional>
+#include <optional>
+#include <stop_token>
+
+namespace lockstep {
+
+/// Told of each record, once it is durable.
+using RecordListener = std::function<void(const JournalRecord&, const RunState&)>;
+
+/// Why a run does not go on.
+struct Failure {
+    int exit_code = 10;
+    RunPhase phase = RunPhase::failed;
+    std::string message;
+    std::string hint;
+    std::optional<OnFailure> on_failure;  ///< what the failed step says, where it does
+};
+
+/// How a run ended, or where it stopped.
+struct RunEnd {
+    int exit_code = 0;
+    RunPhase phase = RunPhase::succeeded;
+    std::string message;
+    std::string hint;
+};
+
+/// One engine at work on one run: the record, the state made of it, the cluster as last seen, and
+/// acting under the record. Owned by the thread that runs; every change of state is a record
+/// first.
+class RunSession {
+  public:
+    struct Setup {
+        const Plan& plan;
+        const Cluster& cluster;
+        const ActionCatalog& actions;
+        StepRunner& runner;
+        JournalStore& journal;
+        Clock& clock;
+        RecordListener listener;
+    };
+
+    RunSession(Setup setup, RunHeader header);
+
+    /// Takes over what an earlier engine recorded.
+    void replay(const std::vector<JournalRecord>& records);
+
+    void create() { setup_.journal.create(header_); }
+
+    void record(RecordKind kind, const PlannedStep* step, nlohmann::json payload);
+    void note(const std::string& message, nlohmann::json more = nlohmann::json::object());
+
+    /// A step's action is about to be run: what is durable before it is.
+    void record_intent(const PlannedStep& step,
+                       const StepCall& call,
+                       const Preview& preview,
+                       bool gives_back);
+    void record_result(const PlannedStep& step, const StepResult& result, bool retry);
+
+    // A call that takes something back, or makes a temporary change for that. `n`: which undo of
+    // the step.
+    void record_undo_intent(const PlannedStep& step,
+                            const StepCall& call,
+                            const Preview& preview,
+                            std::optional<std::size_t> n);
+    void record_undo_result(const PlannedStep& step,
+                            const std::string& uses,
+                            const StepResult& result,
+                            std::optional<std::size_t> n);
+
+    /// Runs a call to its end, recording that the member took it. For times when nothing else runs.
+    StepResult perform(const PlannedStep& step, StepCall call, RecordKind accepted);
+
+    /// Fresh facts before a change; a failure, when the cluster cannot be seen.
+    [[nodiscard]] std::optional<Failure> look_again(bool may_take_long, std::stop_token stop);
+    void refresh(bool full, std::stop_token stop);
+    /// Why the run must stop. A guard that lacks a fact waits for it a while.
+    [[nodiscard]] std::optional<std::string> tripped_guard(std::stop_token stop);
+
+    [[nodiscard]] RenderedStep render(const PlannedStep& step) const;
+    [[nodiscard]] Scope scope_of(const PlannedStep& step) const;
+    /// The undo of a step as it is now: the runbook's own, else the action's.
+    [[nodiscard]] std::vector<Undo> freeze_undo(const PlannedStep& step,
+                                                const Preview& preview) const;
+    /// Names an attempt: for spools, and for the record.
+    [[nodiscard]] std::string key_of(const PlannedStep& step,
+                                     const std::string& what,
+                                     int attempt) const;
+    void keep_output(const PlannedStep& step, const StepResult& result);
+
+    /// Ends each temporary change of the run where that is safe; says loudly what stays.
+    void give_back_temporaries();
+    /// A temporary change that a rollback needs and that is not in force any more. False: it could
+    /// not be had.
+    bool take_again(const std::string& temporary, std::stop_token stop);
+
+    /// The last record of this engine: lock released, spools cleaned where nothing is open.
+    RunEnd end(RunEnd how, bool gave_up = false);
+
+    [[nodiscard]] const Setup& setup() const { return setup_; }
+
+    [[nodiscard]] const Plan& plan() const { return setup_.plan; }
+
+    [[nodiscard]] StepRunner& runner() const { return setup_.runner; }
+
+    [[nodiscard]] Clock& clock() const { return setup_.clock; }
+
+    [[nodiscard]] const RunHeader& header() const { return header_; }
+
+    [[nodiscard]] const RunState& state() const { return state_; }
+
+    [[nodiscard]] ClusterFacts& facts() { return facts_; }
+
+    [[nodiscard]] const StepProgress& progress(std::size_t index) const {
+        return state_.steps()[index];  // RunState keeps the order of the plan
+    }
+
+    [[nodiscard]] const ActionSchema& schema_of(const PlannedStep& step) const;
+    [[nodiscard]] const PlannedStep* find(const std::string& id, const std::string& member) const;
+    /// Takes the lock of the cluster and records it.
+    [[nodiscard]] LockGrant take_lock(const std::string& owner, std::stop_token stop);
+
+  private:
+    void give_back(const OpenTemporary& temporary);
+    void keep(const OpenTemporary& temporary, const std::string& why, const std::string& hint);
+    [[nodiscard]] std::string what_is_open() const;
+    [[nodiscard]] nlohmann::json measure();
+
+    Setup setup_;
+    RunHeader header_;
+    RunState state_;
+    ClusterFacts facts_;             ///< the latest known
+    Clock::Steady full_at_;          ///< when the slow part of them was last read
+    Value::Map registered_;          ///< `steps` of expressions
+    std::vector<std::string> kept_;  ///< temporary changes that were not safe to take back
+};
+
+/// What a run remembers of the cluster around each change, and compares when it goes on.
+[[nodiscard]] nlohmann::json digest(const ClusterFacts& facts);
+
+}  // namespace lockstep

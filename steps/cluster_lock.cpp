@@ -1,0 +1,394 @@
+#include "steps/cluster_lock.hpp"
+
+#include "base/error.hpp"
+#include "base/units.hpp"
+#include "steps/cluster_lock_words.hpp"
+#include "steps/engine_process.hpp"
+#include "steps/observation/member_script.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+namespace lockstep {
+
+namespace {
+
+// A renewal that failed is repeated after this while somebody waits for it.
+constexpr std::chrono::seconds k_between_attempts{1};
+
+std::string own_host() {
+    std::array<char, 256> name{};
+    return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
+}
+
+void refuse_cancelled(const std::stop_token& stop) {
+    if (stop.stop_requested()) {
+        throw TransportError(TransportError::Kind::cancelled, "taking the lock was cancelled");
+    }
+}
+
+/// The locks that ours has taken the place of, told once a lock, however many members had it.
+class TakenOver {
+  public:
+    void add(const std::string& member, const LockFile& old, const std::string& why) {
+        Entry& entry = entries_[old.id];
+        entry.members.push_back(member);
+        entry.text = "took over the lock of " + lock_words::owner(old) + ", " + why;
+        if (!old.left.empty()) {
+            entry.text += "; that run left " + old.left;
+        }
+    }
+
+    [[nodiscard]] std::vector<std::string> notes() const {
+        std::vector<std::string> notes;
+        for (const auto& [id, entry] : entries_) {
+            notes.push_back(entry.text + " (on " + lock_words::list(entry.members) + ")");
+        }
+        return notes;
+    }
+
+  private:
+    struct Entry {
+        std::string text;
+        std::vector<std::string> members;
+    };
+
+    std::map<std::string, Entry> entries_;
+};
+
+}  // namespace
+
+ClusterLock::ClusterLock(
+    Links& links, Clock& clock, const ClusterFacts& facts, std::string scope, LockTiming timing)
+    : clock_(clock), cluster_(facts.name), scope_(std::move(scope)), timing_(timing) {
+    for (const MemberFacts& at : facts.members) {
+        members_.push_back({at, &links.of(at), links.extra_session(at)});
+    }
+    std::ranges::sort(members_, {}, [](const Member& member) { return member.at.name; });
+}
+
+ClusterLock::~ClusterLock() {
+    stop_renewing();
+}
+
+LockScript ClusterLock::script(LockScript::Act act) const {
+    LockScript script;
+    script.act = act;
+    script.nonce = make_nonce();
+    script.scope = scope_;
+    script.mine = mine_;
+    script.ttl = timing_.ttl;
+    return script;
+}
+
+LockAnswer ClusterLock::visit(Member& member,
+                              const LockScript& script,
+                              std::chrono::milliseconds timeout,
+                              std::stop_token stop) {
+    if (member.link->ssh_settings.host.empty()) {
+        throw TransportError(TransportError::Kind::connect, "its host is not known");
+    }
+    RemoteCommand command;
+    command.script = member.link->as_root(render(script));
+    return read_answer(script,
+                       member.session->run(command, Deadline::after(timeout), std::move(stop)));
+}
+
+LockGrant ClusterLock::take(const LockOwner& owner, std::stop_token stop) {
+    mine_ = {.id = owner.id,
+             .run = owner.run,
+             .who = owner.who,
+             .host = own_host(),
+             .engine = own_engine_process()};
+    try {
+        take_everywhere(stop);
+        raise_fence(stop);
+    } catch (...) {
+        end_everywhere({}, true);
+        mine_ = {};
+        throw;
+    }
+    LockGrant grant = this->grant();
+    keeper_ = std::jthread([this](const std::stop_token& ending) { keep(ending); });
+    return grant;
+}
+
+LockGrant ClusterLock::grant() const {
+    LockGrant grant;
+    grant.id = mine_.id;
+    grant.fence = mine_.fence;
+    TakenOver taken_over;
+    for (const Member& member : members_) {
+        if (member.before) {
+            taken_over.add(member.at.name, *member.before, member.why_taken_over);
+            grant.left_behind = grant.left_behind.empty() ? member.before->left : grant.left_behind;
+        }
+    }
+    grant.notes = taken_over.notes();
+    for (const Member& member : members_) {
+        if (!member.ours) {
+            grant.notes.push_back("the lock is not on " + member.at.name + ": " + member.problem);
+        }
+    }
+    return grant;
+}
+
+/// In one order everywhere, so that of two runs that start at once one meets the other at the first
+/// member that both reach.
+void ClusterLock::take_everywhere(const std::stop_token& stop) {
+    for (Member& member : members_) {
+        refuse_cancelled(stop);
+        member.asked = true;
+        try {
+            const LockAnswer answer = take_or_take_over(member, stop);
+            if (answer.state != LockAnswer::State::ours) {
+                refuse(member, answer);
+            }
+            member.ours = true;
+            mine_.fence = std::max(mine_.fence, answer.fence);
+            if (answer.lock && answer.lock->id != mine_.id) {
+                member.before = answer.lock;
+                member.why_taken_over =
+                    answer.lock->expires > answer.now
+                        ? "whose engine is gone"
+                        : "expired " + format_duration(answer.ago(answer.lock->expires)) + " ago";
+            }
+        } catch (const LockHeldError&) {
+            throw;
+        } catch (const TransportError& error) {
+            member.asked = !error.nothing_sent();
+            member.problem = error.what();
+        } catch (const Error& error) {
+            member.problem = error.what();
+        }
+    }
+    refuse_cancelled(stop);
+    require_majority();
+}
+
+LockAnswer ClusterLock::take_or_take_over(Member& member, const std::stop_token& stop) {
+    LockScript take = script(LockScript::Act::take);
+    LockAnswer answer = visit(member, take, timing_.connect, stop);
+    if (answer.state == LockAnswer::State::held && answer.lock &&
+        fate_of_engine(answer.lock->engine) == EngineFate::gone) {
+        take.gone = answer.lock->id;
+        answer = visit(member, take, timing_.connect, stop);
+    }
+    return answer;
+}
+
+/// After this no command of an earlier run starts on the members that have the fence. One that was
+/// started since we looked first is looked for once more.
+void ClusterLock::raise_fence(const std::stop_token& stop) {
+    ++mine_.fence;
+    renew_all(true, stop);
+    refuse_cancelled(stop);
+    if (!lost_.empty()) {
+        throw LockHeldError(lost_, "Another run began at the same time. Try again.");
+    }
+    for (const Member& member : members_) {
+        if (!member.command.empty()) {
+            throw LockHeldError(member.command, lock_words::k_wait_for_command);
+        }
+    }
+    require_majority();
+}
+
+void ClusterLock::refuse(const Member& member, const LockAnswer& answer) const {
+    if (answer.state == LockAnswer::State::busy) {
+        throw LockHeldError(lock_words::command(member.at.name, answer),
+                            lock_words::k_wait_for_command);
+    }
+    const LockFile held = answer.lock.value_or(LockFile{});
+    std::string hint = "Wait until it is over.";
+    if (!held.id.empty()) {
+        hint += " Only if its engine is certainly gone: `lockstep unlock " + cluster_ +
+                " --lock-id " + held.id + "`.";
+    }
+    throw LockHeldError("another run holds the cluster " + cluster_ + ": " +
+                            lock_words::owner(held) + ", seen on " + member.at.name + ", taken " +
+                            format_duration(answer.ago(held.since)) + " ago; its lock expires in " +
+                            format_duration(std::chrono::seconds{held.expires - answer.now}) +
+                            " unless it is renewed",
+                        hint);
+}
+
+void ClusterLock::require_majority() const {
+    std::size_t ours = 0;
+    std::string problems;
+    for (const Member& member : members_) {
+        ours += member.ours && member.problem.empty() ? 1U : 0U;
+        if (!member.problem.empty()) {
+            problems += (problems.empty() ? "" : "; ") + member.at.name + ": " + member.problem;
+        }
+    }
+    if (ours >= majority()) {
+        return;
+    }
+    throw TransportError(TransportError::Kind::connect,
+                         "the lock of " + cluster_ + " could be taken on " + std::to_string(ours) +
+                             " of " + std::to_string(members_.size()) + " members, and needs " +
+                             std::to_string(majority()) + ": " + problems,
+                         "`lockstep doctor` shows what works with each member.");
+}
+
+void ClusterLock::renew_all(bool first, const std::stop_token& stop) {
+    // From before anything is sent: the members count from when it arrives, which is later.
+    const auto until = clock_.since_boot() + timing_.ttl - timing_.margin;
+    std::size_t confirmed = 0;
+    std::vector<std::jthread> visits;
+    for (Member& member : members_) {
+        if (first && !member.ours) {
+            continue;
+        }
+        LockScript renew = script(LockScript::Act::renew);
+        renew.ours = member.ours;
+        renew.look_for_commands = first || !member.ours;
+        visits.emplace_back([&, renew = std::move(renew)] {
+            std::string problem;
+            std::optional<LockAnswer> answer;
+            try {
+                answer = visit(member, renew, timing_.answer, stop);
+            } catch (const std::exception& error) {
+                problem = error.what();
+            }
+            const std::lock_guard lock(mutex_);
+            member.problem = problem;
+            member.asked = true;
+            if (answer && note_renewal(member, *answer) && ++confirmed == majority()) {
+                valid_until_ = std::max(valid_until_, until);
+            }
+            wake_.notify_all();
+        });
+    }
+}
+
+/// Whether the lock is ours there. mutex_ is held.
+bool ClusterLock::note_renewal(Member& member, const LockAnswer& answer) {
+    member.command.clear();
+    switch (answer.state) {
+        case LockAnswer::State::ours:
+            member.ours = true;
+            return true;
+        case LockAnswer::State::busy:
+            member.command = lock_words::command(member.at.name, answer);
+            return false;
+        case LockAnswer::State::lost:
+            lost_ = lock_words::lost(cluster_, member.at.name, mine_, answer);
+            return false;
+        default:
+            member.problem =
+                "has the lock of " + lock_words::owner(answer.lock.value_or(LockFile{}));
+            return false;
+    }
+}
+
+void ClusterLock::keep(const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    while (lost_.empty()) {
+        wake_.wait_for(lock, stop, timing_.every, [this] { return wanted_; });
+        if (stop.stop_requested()) {
+            return;
+        }
+        wanted_ = false;
+        lock.unlock();
+        try {
+            renew_all(false, stop);
+        } catch (const std::exception& error) {  // no thread to be had: a renewal that failed
+            spdlog::warn("the lock of {} could not be renewed: {}", cluster_, error.what());
+        }
+        lock.lock();
+        ++renewals_;
+        wake_.notify_all();
+    }
+}
+
+bool ClusterLock::valid() const {
+    return lost_.empty() && std::ranges::all_of(members_, &std::string::empty, &Member::command) &&
+           clock_.since_boot() < valid_until_;
+}
+
+std::string ClusterLock::trouble(std::chrono::milliseconds patience, std::stop_token stop) {
+    if (!keeper_.joinable()) {
+        return "the lock of " + cluster_ + " is not held";
+    }
+    std::unique_lock lock(mutex_);
+    const auto settled = [this] { return !lost_.empty() || valid(); };
+    const Deadline deadline = Deadline::after(patience);
+    while (!settled() && !deadline.expired() && !stop.stop_requested()) {
+        const std::size_t before = renewals_;
+        wanted_ = true;
+        wake_.notify_all();
+        wake_.wait_until(
+            lock, stop, deadline.at(), [&] { return settled() || renewals_ != before; });
+        if (!settled()) {
+            wake_.wait_until(lock, stop, deadline.within(k_between_attempts).at(), settled);
+        }
+    }
+    return valid() ? std::string() : why_not_valid();
+}
+
+std::string ClusterLock::why_not_valid() const {
+    if (!lost_.empty()) {
+        return lost_;
+    }
+    std::string problems;
+    for (const Member& member : members_) {
+        if (!member.command.empty()) {
+            return member.command;
+        }
+        if (!member.problem.empty()) {
+            problems += (problems.empty() ? ": " : "; ") + member.at.name + ": " + member.problem;
+        }
+    }
+    return "the lock of " + cluster_ + " could not be renewed in time on " +
+           std::to_string(majority()) + " of " + std::to_string(members_.size()) + " members" +
+           problems;
+}
+
+void ClusterLock::stop_renewing() {
+    if (keeper_.joinable()) {
+        keeper_.request_stop();
+        keeper_.join();
+    }
+}
+
+void ClusterLock::release(const std::string& left_behind) {
+    if (!keeper_.joinable()) {
+        return;
+    }
+    stop_renewing();
+    end_everywhere(left_behind, false);
+    valid_until_ = {};
+}
+
+void ClusterLock::end_everywhere(const std::string& left_behind, bool put_back) {
+    mine_.left = left_behind;
+    std::vector<std::jthread> visits;
+    for (Member& member : members_) {
+        if (!member.asked) {
+            continue;
+        }
+        LockScript release = script(LockScript::Act::release);
+        if (put_back) {
+            release.before = member.before;
+        }
+        visits.emplace_back([this, &member, release = std::move(release)] {
+            try {
+                static_cast<void>(visit(member, release, timing_.answer, {}));
+            } catch (const std::exception& error) {
+                spdlog::log(member.ours ? spdlog::level::warn : spdlog::level::debug,
+                            "the lock on {} could not be given back, and expires by itself: {}",
+                            member.at.name,
+                            error.what());
+            }
+        });
+    }
+}
+
+}  // namespace lockstep

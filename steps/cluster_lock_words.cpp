@@ -1,0 +1,56 @@
+#include "steps/cluster_lock_words.hpp"
+
+#include "base/units.hpp"
+
+namespace lockstep::lock_words {
+
+std::string owner(const LockFile& lock) {
+    if (lock.run.empty()) {
+        return "an unknown run (its lock file is damaged)";
+    }
+    return "run " + lock.run + (lock.who.empty() ? "" : " by " + lock.who);
+}
+
+std::string list(const std::vector<std::string>& names) {
+    std::string text;
+    for (std::size_t n = 0; n < names.size(); ++n) {
+        text += (n == 0 ? "" : n + 1 == names.size() ? " and " : ", ") + names[n];
+    }
+    return text;
+}
+
+std::string command(const std::string& member, const LockAnswer& answer) {
+    std::vector<std::string> commands;
+    for (const RunningCommand& running : answer.commands) {
+        commands.push_back(running.key + " of run " + running.run() + ", started " +
+                           format_duration(running.age) + " ago");
+    }
+    return "another run's command still runs on " + member + ": " + list(commands);
+}
+
+std::string lost(const std::string& cluster,
+                 const std::string& member,
+                 const LockFile& mine,
+                 const LockAnswer& answer) {
+    const bool others = answer.lock && answer.lock->id != mine.id;
+    const std::string by = others ? "it is held by " + owner(*answer.lock)
+                                  : "somebody held it since, or unlocked it (its fence is " +
+                                        std::to_string(answer.fence) + ", ours " +
+                                        std::to_string(mine.fence) + ")";
+    return "the lock of " + cluster + " is lost: on " + member + " " + by;
+}
+
+std::string found(const LockAnswer& answer) {
+    if (!answer.lock) {
+        return "no lock";
+    }
+    const LockFile& lock = *answer.lock;
+    std::string text = "the lock " + lock.id + " of " + owner(lock) + ", renewed " +
+                       format_duration(answer.ago(lock.renewed)) + " ago, ";
+    text += lock.expires > answer.now
+                ? "expires in " + format_duration(std::chrono::seconds{lock.expires - answer.now})
+                : "expired " + format_duration(answer.ago(lock.expires)) + " ago";
+    return lock.left.empty() ? text : text + "; its run left " + lock.left;
+}
+
+}  // namespace lockstep::lock_words

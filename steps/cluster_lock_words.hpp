@@ -1,0 +1,29 @@
+#pragma once
+
+#include "steps/cluster_lock_script.hpp"
+
+#include <string>
+#include <vector>
+
+/// How locks are spoken of.
+namespace lockstep::lock_words {
+
+inline constexpr const char* k_wait_for_command =
+    "Wait until it has ended: what it does to the member is not known before. `lockstep check` "
+    "shows it.";
+
+/// `run 20261123-091502-3f2a by ann@ops1`.
+[[nodiscard]] std::string owner(const LockFile& lock);
+/// `n1, n2 and n3`.
+[[nodiscard]] std::string list(const std::vector<std::string>& names);
+/// That commands of another run still run there.
+[[nodiscard]] std::string command(const std::string& member, const LockAnswer& answer);
+/// Who has the cluster now that was ours.
+[[nodiscard]] std::string lost(const std::string& cluster,
+                               const std::string& member,
+                               const LockFile& mine,
+                               const LockAnswer& answer);
+/// What a look found: `the lock of run X by Y, renewed 3 s ago, expires in 57 s`.
+[[nodiscard]] std::string found(const LockAnswer& answer);
+
+}  // namespace lockstep::lock_words

@@ -1,0 +1,124 @@
+#include "base/error.hpp"
+#include "steps/cluster_lock.hpp"
+#include "steps/cluster_lock_words.hpp"
+#include "steps/observation/member_script.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace lockstep {
+
+namespace {
+
+constexpr std::chrono::seconds k_patience{15};
+
+struct Visited {
+    FoundLock result;
+    std::string other_id;  ///< of the lock that is there, if it is not the one
+};
+
+Visited visit(Links& links, const MemberFacts& at, LockScript script, std::stop_token stop) {
+    Visited visited;
+    visited.result.member = at.name;
+    script.nonce = make_nonce();
+    try {
+        MemberLink& link = links.of(at);
+        if (link.ssh_settings.host.empty()) {
+            throw TransportError(TransportError::Kind::connect, "its host is not known");
+        }
+        RemoteCommand command;
+        command.script = link.as_root(render(script));
+        const std::lock_guard lock(link.ssh_use);
+        const LockAnswer answer = read_answer(
+            script, link.ssh->run(command, Deadline::after(k_patience), std::move(stop)));
+        visited.result.found = lock_words::found(answer);
+        visited.result.has_it = answer.lock && answer.lock->id == script.mine.id;
+        visited.result.removed = answer.state == LockAnswer::State::removed;
+        if (answer.lock && !visited.result.has_it) {
+            visited.other_id = answer.lock->id;
+        }
+    } catch (const std::exception& error) {
+        visited.result.error = error.what();
+    }
+    return visited;
+}
+
+[[noreturn]] void refuse(const ClusterFacts& facts,
+                         const std::string& lock_id,
+                         const std::vector<Visited>& visits) {
+    std::set<std::string> ids;
+    std::string errors;
+    bool answered = false;
+    for (const Visited& visited : visits) {
+        const FoundLock& result = visited.result;
+        answered = answered || result.error.empty();
+        if (!result.error.empty()) {
+            errors += (errors.empty() ? "" : "; ") + result.member + ": " + result.error;
+        } else if (!visited.other_id.empty()) {
+            ids.insert(visited.other_id + " on " + result.member);
+        }
+    }
+    if (!answered) {
+        throw TransportError(
+            TransportError::Kind::connect,
+            "no member of " + facts.name + " could be asked for its lock: " + errors,
+            "`lockstep doctor` shows what works with each member.");
+    }
+    std::string hint = ids.empty() ? "There is no lock on any member"
+                                   : "There is " + lock_words::list({ids.begin(), ids.end()});
+    hint += errors.empty() ? "." : "; not asked: " + errors + ".";
+    throw UsageError("no member of " + facts.name + " has a lock with the id " + lock_id, hint);
+}
+
+std::vector<FoundLock> visit_all(Links& links,
+                                 const ClusterFacts& facts,
+                                 const LockScript& script,
+                                 const std::stop_token& stop) {
+    std::vector<Visited> visits(facts.members.size());
+    {
+        std::vector<std::jthread> threads;
+        for (std::size_t n = 0; n < visits.size(); ++n) {
+            threads.emplace_back(
+                [&, n] { visits[n] = visit(links, facts.members[n], script, stop); });
+        }
+    }
+    if (stop.stop_requested()) {
+        throw TransportError(TransportError::Kind::cancelled, "unlocking was cancelled");
+    }
+    std::vector<FoundLock> found;
+    for (const Visited& visited : visits) {
+        found.push_back(visited.result);
+    }
+    if (std::ranges::none_of(found, &FoundLock::has_it)) {
+        refuse(facts, script.mine.id, visits);
+    }
+    return found;
+}
+
+LockScript script_for(LockScript::Act act, const std::string& scope, const std::string& lock_id) {
+    LockScript script;
+    script.act = act;
+    script.scope = scope;
+    script.mine.id = lock_id;
+    return script;
+}
+
+}  // namespace
+
+std::vector<FoundLock> find_lock(Links& links,
+                                 const ClusterFacts& facts,
+                                 const std::string& scope,
+                                 const std::string& lock_id,
+                                 std::stop_token stop) {
+    return visit_all(links, facts, script_for(LockScript::Act::look, scope, lock_id), stop);
+}
+
+std::vector<FoundLock> break_lock(Links& links,
+                                  const ClusterFacts& facts,
+                                  const std::string& scope,
+                                  const std::string& lock_id,
+                                  std::stop_token stop) {
+    return visit_all(links, facts, script_for(LockScript::Act::unlock, scope, lock_id), stop);
+}
+
+}  // namespace lockstep

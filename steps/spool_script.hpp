@@ -1,0 +1,13 @@
+#pragma once
+
+#include "steps/spool.hpp"
+
+#include <string>
+
+namespace lockstep {
+
+/// The member's side of the spool (steps/spool_protocol.hpp says how it is spoken to): POSIX sh
+/// (dash, bash, busybox), for `sh -c`. Exits 0 whatever becomes of the job.
+[[nodiscard]] std::string spool_script();
+
+}  // namespace lockstep

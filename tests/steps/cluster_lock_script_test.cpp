@@ -1,0 +1,405 @@
+#include "steps/cluster_lock_script.hpp"
+
+#include "base/error.hpp"
+#include "tests/fakes/shell_host.hpp"
+
+#include <gtest/gtest.h>
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <ctime>
+#include <fstream>
+#include <thread>
+
+namespace lockstep {
+namespace {
+
+using Act = LockScript::Act;
+using State = LockAnswer::State;
+
+const char* const k_ann = "aaaaaaaaaaaaaaaa";
+const char* const k_bob = "bbbbbbbbbbbbbbbb";
+
+LockScript script(Act act, const std::string& id = k_ann) {
+    LockScript script;
+    script.act = act;
+    script.nonce = "00112233445566778899aabbccddeeff";
+    script.scope = "orders";
+    script.mine.id = id;
+    script.mine.run = id == k_ann ? "run-a" : "run-b";
+    script.mine.who = id == k_ann ? "ann@ops1" : "bob@ops2";
+    script.mine.host = "ops";
+    script.mine.engine = "boot pid:[1] 77 8";
+    return script;
+}
+
+LockScript renewal(std::int64_t fence, bool ours = true, const std::string& id = k_ann) {
+    LockScript renew = script(Act::renew, id);
+    renew.mine.fence = fence;
+    renew.ours = ours;
+    return renew;
+}
+
+LockAnswer on(const ShellHost& host, const LockScript& script) {
+    return read_answer(script, host.run({.script = render(script)}));
+}
+
+std::string lock_text(const std::string& id,
+                      std::int64_t expires_in,
+                      const std::string& left = {}) {
+    const std::int64_t now = std::time(nullptr);
+    return "id=" + id + "\nrun=run-b\nwho=bob@ops2\nsince=" + std::to_string(now - 100) +
+           "\nrenewed=" + std::to_string(now + expires_in - 60) +
+           "\nexpires=" + std::to_string(now + expires_in) + "\nfence=4\nleft=" + left + "\n";
+}
+
+mode_t mode_of(const std::string& path) {
+    struct stat status {};
+
+    EXPECT_EQ(::stat(path.c_str(), &status), 0) << path;
+    return status.st_mode & 07777U;
+}
+
+TEST(LockScript, TakesAFreeMember) {
+    const ShellHost host;
+    const LockAnswer answer = on(host, script(Act::take));
+    EXPECT_EQ(answer.state, State::ours);
+    EXPECT_EQ(answer.fence, 0);
+    EXPECT_FALSE(answer.lock);
+    EXPECT_EQ(mode_of(host.folder()), 0700U);
+    EXPECT_EQ(mode_of(host.path("lock.orders")), 0600U);
+    const LockAnswer look = on(host, script(Act::look));
+    ASSERT_TRUE(look.lock);
+    EXPECT_EQ(look.lock->id, k_ann);
+    EXPECT_EQ(look.lock->run, "run-a");
+    EXPECT_EQ(look.lock->who, "ann@ops1");
+    EXPECT_EQ(look.lock->host, "ops");
+    EXPECT_EQ(look.lock->engine, "boot pid:[1] 77 8");
+    EXPECT_EQ(look.lock->left, "");
+    EXPECT_EQ(look.lock->expires, look.lock->renewed + 60);
+    EXPECT_EQ(look.lock->since, look.lock->renewed);
+    EXPECT_NEAR(static_cast<double>(look.now), static_cast<double>(std::time(nullptr)), 30);
+}
+
+TEST(LockScript, LeavesAnothersLockAlone) {
+    const ShellHost host;
+    on(host, script(Act::take));
+    const std::string before = host.file("lock.orders");
+    const LockAnswer answer = on(host, script(Act::take, k_bob));
+    EXPECT_EQ(answer.state, State::held);
+    ASSERT_TRUE(answer.lock);
+    EXPECT_EQ(answer.lock->id, k_ann);
+    EXPECT_EQ(host.file("lock.orders"), before);
+}
+
+TEST(LockScript, TakesOverAnExpiredLockAndTellsWhose) {
+    const ShellHost host;
+    host.write("lock.orders", lock_text(k_bob, -5, "patroni.pause"));
+    const LockAnswer answer = on(host, script(Act::take));
+    EXPECT_EQ(answer.state, State::ours);
+    ASSERT_TRUE(answer.lock);
+    EXPECT_EQ(answer.lock->id, k_bob);
+    EXPECT_EQ(answer.lock->left, "patroni.pause");
+    EXPECT_NE(host.file("lock.orders").find("id=aaaa"), std::string::npos);
+}
+
+TEST(LockScript, TakesOverTheLockOfAnEngineThatIsGoneAndOfNoOther) {
+    const ShellHost host;
+    host.write("lock.orders", lock_text(k_bob, 50));
+    LockScript take = script(Act::take);
+    take.gone = "cccccccccccccccc";
+    EXPECT_EQ(on(host, take).state, State::held);
+    take.gone = k_bob;
+    EXPECT_EQ(on(host, take).state, State::ours);
+}
+
+TEST(LockScript, TakesItsOwnLockAgainAndKeepsSinceWhen) {
+    const ShellHost host;
+    host.write("lock.orders", lock_text(k_ann, 50));
+    EXPECT_EQ(on(host, script(Act::take)).state, State::ours);
+    const LockAnswer look = on(host, script(Act::look));
+    EXPECT_GE(look.lock->renewed - look.lock->since, 100);
+}
+
+TEST(LockScript, ExpiresADamagedLockByItsAge) {
+    const ShellHost host;
+    host.write("lock.orders", "garbage\n");
+    const LockAnswer held = on(host, script(Act::take));
+    EXPECT_EQ(held.state, State::held);
+    EXPECT_EQ(held.lock->id, "");
+    EXPECT_GT(held.lock->expires, held.now);
+    LockScript impatient = script(Act::take);
+    impatient.ttl = std::chrono::seconds{0};
+    EXPECT_EQ(on(host, impatient).state, State::ours);
+}
+
+TEST(LockScript, RefusesAMemberWhoseFenceCannotBeRead) {
+    const ShellHost host;
+    for (const char* damaged : {"", "x\n", "-1\n", "1 2\n"}) {
+        host.write("fence.orders", damaged);
+        try {
+            on(host, script(Act::take));
+            ADD_FAILURE() << "taken with the fence " << damaged;
+        } catch (const Error& error) {
+            EXPECT_NE(std::string(error.what()).find("holds no number"), std::string::npos);
+        }
+    }
+    EXPECT_FALSE(host.has("lock.orders"));
+}
+
+TEST(LockScript, IsRefusedWhileACommandOfAnotherRunRuns) {
+    const ShellHost host;
+    host.runs_command("run-b.restart.n1.1");
+    const LockAnswer answer = on(host, script(Act::take));
+    EXPECT_EQ(answer.state, State::busy);
+    ASSERT_EQ(answer.commands.size(), 1U);
+    EXPECT_EQ(answer.commands[0].key, "run-b.restart.n1.1");
+    EXPECT_EQ(answer.commands[0].run(), "run-b");
+    EXPECT_FALSE(host.has("lock.orders"));
+    EXPECT_EQ(on(host, script(Act::take, k_bob)).state, State::ours);  // its own
+}
+
+TEST(LockScript, IsNotRefusedForCommandsThatRunNoLonger) {
+    const ShellHost host;
+    const std::string start = ShellHost::own_start();
+    host.write("spool/run-b.ended/started", start + "\n");
+    host.write("spool/run-b.ended/rc", "ended 0\n");
+    host.write("spool/run-b.died/started", "1 1 " + start.substr(start.rfind(' ') + 1) + "\n");
+    host.write("spool/run-b.rebooted/started", start + "0\n");
+    host.write("spool/run-b.withdrawn/started", "- me it did not start\n");
+    host.write("spool/run-b.unstarted/cmd", "true\n");
+    EXPECT_EQ(on(host, script(Act::take)).state, State::ours);
+}
+
+TEST(LockScript, FindsACommandWhoseWrapperIsGone) {
+    const ShellHost host;
+    const std::string start = ShellHost::own_start();
+    host.write("spool/run-b.left/started", "1 1 " + start.substr(start.rfind(' ') + 1) + "\n");
+    host.write("spool/run-b.left/command", start.substr(0, start.rfind(' ')) + "\n");
+    EXPECT_EQ(on(host, script(Act::take)).state, State::busy);
+}
+
+TEST(LockScript, RaisesTheFenceWithItsRenewal) {
+    const ShellHost host;
+    host.write("fence.orders", "7\n");
+    EXPECT_EQ(on(host, script(Act::take)).fence, 7);
+    EXPECT_EQ(on(host, renewal(8)).state, State::ours);
+    EXPECT_EQ(host.file("fence.orders"), "8\n");
+    EXPECT_EQ(mode_of(host.path("fence.orders")), 0600U);
+    EXPECT_NE(host.file("lock.orders").find("\nfence=8\n"), std::string::npos);
+}
+
+TEST(LockScript, RenewsALockThatHasExpiredWhileNobodyTookIt) {
+    const ShellHost host;
+    host.write("lock.orders", lock_text(k_ann, -500));
+    EXPECT_EQ(on(host, renewal(4)).state, State::ours);
+    const LockAnswer look = on(host, script(Act::look));
+    EXPECT_GT(look.lock->expires, look.now);
+    EXPECT_EQ(look.lock->run, "run-a");
+}
+
+TEST(LockScript, FindsItsLockLostWhenAnotherHasIt) {
+    const ShellHost host;
+    for (const int expires_in : {50, -50}) {
+        host.write("lock.orders", lock_text(k_bob, expires_in));
+        const std::string before = host.file("lock.orders");
+        const LockAnswer answer = on(host, renewal(9));
+        EXPECT_EQ(answer.state, State::lost);
+        EXPECT_EQ(answer.lock->id, k_bob);
+        EXPECT_EQ(host.file("lock.orders"), before);
+    }
+}
+
+TEST(LockScript, FindsItsLockLostWhenTheFenceIsGreater) {
+    const ShellHost host;
+    host.write("lock.orders", lock_text(k_ann, 50));
+    host.write("fence.orders", "5\n");
+    const LockAnswer answer = on(host, renewal(4));
+    EXPECT_EQ(answer.state, State::lost);
+    EXPECT_EQ(answer.fence, 5);
+    EXPECT_EQ(host.file("fence.orders"), "5\n");
+}
+
+TEST(LockScript, ComesToAMemberThatDoesNotHaveIt) {
+    const ShellHost host;
+    host.write("fence.orders", "3\n");
+    EXPECT_EQ(on(host, renewal(4, false)).state, State::ours);
+    EXPECT_EQ(host.file("fence.orders"), "4\n");
+    host.write("lock.orders", lock_text(k_bob, 50));
+    EXPECT_EQ(on(host, renewal(4, false)).state, State::held);
+    host.write("lock.orders", lock_text(k_bob, -50));
+    EXPECT_EQ(on(host, renewal(4, false)).state, State::ours);
+}
+
+TEST(LockScript, DoesNotRenewPastACommandOfAnotherRun) {
+    const ShellHost host;
+    host.runs_command("run-b.install");
+    LockScript renew = renewal(4, false);
+    renew.look_for_commands = true;
+    EXPECT_EQ(on(host, renew).state, State::busy);
+    EXPECT_FALSE(host.has("lock.orders"));
+    EXPECT_FALSE(host.has("fence.orders"));
+}
+
+TEST(LockScript, ReleasesItsOwnLockAlone) {
+    const ShellHost host;
+    EXPECT_EQ(on(host, script(Act::release)).state, State::nothing);
+    EXPECT_FALSE(host.has(""));
+    on(host, renewal(6, false));
+    EXPECT_EQ(on(host, script(Act::release, k_bob)).state, State::nothing);
+    EXPECT_TRUE(host.has("lock.orders"));
+    EXPECT_EQ(on(host, script(Act::release)).state, State::released);
+    EXPECT_FALSE(host.has("lock.orders"));
+    EXPECT_EQ(host.file("fence.orders"), "6\n");
+}
+
+TEST(LockScript, LeavesAnExpiredLockThatSaysWhatIsLeft) {
+    const ShellHost host;
+    on(host, renewal(6, false));
+    LockScript release = script(Act::release);
+    release.mine.left = "patroni.pause";
+    EXPECT_EQ(on(host, release).state, State::released);
+    const LockAnswer look = on(host, script(Act::look));
+    EXPECT_EQ(look.lock->left, "patroni.pause");
+    EXPECT_LE(look.lock->expires, look.now);
+    EXPECT_EQ(look.lock->fence, 6);
+}
+
+TEST(LockScript, PutsBackTheLockThatWasThereBefore) {
+    const ShellHost host;
+    host.write("lock.orders", lock_text(k_bob, -500, "patroni.pause"));
+    const LockAnswer taken = on(host, script(Act::take));
+    LockScript release = script(Act::release);
+    release.before = taken.lock;
+    EXPECT_EQ(on(host, release).state, State::released);
+    const LockAnswer look = on(host, script(Act::look));
+    EXPECT_EQ(look.lock->id, k_bob);
+    EXPECT_EQ(look.lock->left, "patroni.pause");
+    EXPECT_EQ(look.lock->expires, taken.lock->expires);
+    EXPECT_EQ(look.lock->since, taken.lock->since);
+}
+
+TEST(LockScript, UnlocksByIdAndRaisesTheFence) {
+    const ShellHost host;
+    EXPECT_EQ(on(host, script(Act::unlock)).state, State::nothing);
+    on(host, renewal(6, false));
+    EXPECT_EQ(on(host, script(Act::unlock, k_bob)).state, State::nothing);
+    EXPECT_EQ(host.file("fence.orders"), "6\n");
+    EXPECT_EQ(on(host, script(Act::unlock)).state, State::removed);
+    EXPECT_FALSE(host.has("lock.orders"));
+    EXPECT_EQ(host.file("fence.orders"), "7\n");
+    EXPECT_EQ(on(host, renewal(6)).state, State::lost);
+}
+
+TEST(LockScript, LooksWithoutLeavingATrace) {
+    const ShellHost host;
+    EXPECT_EQ(on(host, script(Act::look)).state, State::nothing);
+    EXPECT_FALSE(host.has(""));
+}
+
+TEST(LockScript, KeepsClustersApart) {
+    const ShellHost host;
+    LockScript other = script(Act::take, k_bob);
+    other.scope = "../billing x";
+    EXPECT_EQ(on(host, script(Act::take)).state, State::ours);
+    EXPECT_EQ(on(host, other).state, State::ours);
+    EXPECT_TRUE(host.has(lock_file_name("../billing x")));
+    EXPECT_EQ(lock_file_name("../billing x").find('/'), std::string::npos);
+}
+
+TEST(LockScript, QuotesWhateverANameHolds) {
+    const ShellHost host;
+    LockScript take = script(Act::take);
+    take.mine.who = "o'neil $(touch /tmp/x) `id` \"q\"@ops\nid=forged";
+    EXPECT_EQ(on(host, take).state, State::ours);
+    const LockAnswer look = on(host, script(Act::look));
+    EXPECT_EQ(look.lock->who, "o'neil $(touch /tmp/x) `id` \"q\"@ops?id=forged");
+    EXPECT_EQ(look.lock->id, k_ann);
+}
+
+TEST(LockScript, SaysWhyItCannotWrite) {
+    const ShellHost host;
+    std::ofstream(host.folder()) << "a file";
+    try {
+        on(host, script(Act::take));
+        ADD_FAILURE() << "taken";
+    } catch (const Error& error) {
+        EXPECT_NE(std::string(error.what()).find("cannot be made"), std::string::npos)
+            << error.what();
+        EXPECT_FALSE(error.hint().empty());
+    }
+}
+
+TEST(LockScript, IsTakenByOneOfManyAtOnce) {
+    for (const char* guard : {"command -v flock", "command -v there-is-no-flock"}) {
+        const ShellHost host;
+        std::vector<State> states(8, State::nothing);
+        {
+            std::vector<std::jthread> threads;
+            for (std::size_t n = 0; n < states.size(); ++n) {
+                threads.emplace_back([&, n] {
+                    const LockScript take = script(Act::take, "id" + std::to_string(n));
+                    std::string text = render(take);
+                    text.replace(text.find("command -v flock"), 16, guard);
+                    try {
+                        states[n] = read_answer(take, host.run({.script = text})).state;
+                    } catch (const Error&) {
+                        states[n] = State::nothing;  // the guard was busy for too long
+                    }
+                });
+            }
+        }
+        EXPECT_EQ(std::ranges::count(states, State::ours), 1) << guard;
+        EXPECT_FALSE(host.has("guard.d"));
+    }
+}
+
+TEST(LockScript, RunsInOtherShells) {
+    const std::vector<std::vector<std::string>> shells = {
+        {"/bin/dash"}, {"/bin/bash", "--posix"}, {"/bin/busybox", "sh"}};
+    for (const std::vector<std::string>& shell : shells) {
+        if (!std::filesystem::exists(shell[0])) {
+            continue;
+        }
+        const ShellHost host;
+        host.runs_command("run-b.install");
+        const auto in_shell = [&](const LockScript& script) {
+            return read_answer(script, host.run_with(shell, render(script))).state;
+        };
+        EXPECT_EQ(in_shell(script(Act::take)), State::busy) << shell[0];
+        EXPECT_EQ(in_shell(script(Act::take, k_bob)), State::ours) << shell[0];
+        EXPECT_EQ(in_shell(renewal(3, true, k_bob)), State::ours) << shell[0];
+        EXPECT_EQ(in_shell(script(Act::take)), State::held) << shell[0];
+        EXPECT_EQ(in_shell(script(Act::unlock, k_bob)), State::removed) << shell[0];
+    }
+}
+
+TEST(LockAnswer, WithoutAVerdictIsNone) {
+    const LockScript take = script(Act::take);
+    CommandResult result;
+    EXPECT_THROW((void)read_answer(take, result), Error);
+    result.out = "@00112233445566778899aabbccddeeff state=ours\n";
+    EXPECT_EQ(read_answer(take, result).state, State::ours);
+    result.exit_status = 1;
+    EXPECT_THROW((void)read_answer(take, result), Error);
+    result = {};
+    result.out = "Welcome!\nstate=ours\n@ffffffffffffffffffffffffffffffff state=ours\n";
+    EXPECT_THROW((void)read_answer(take, result), Error);
+    result.exit_status = 1;
+    result.err = "sudo: a password is required \xFF\n";
+    try {
+        (void)read_answer(take, result);
+        ADD_FAILURE() << "an answer";
+    } catch (const Error& error) {
+        EXPECT_NE(std::string(error.what()).find("a password is required"), std::string::npos);
+    }
+}
+
+TEST(LockId, IsRandom) {
+    EXPECT_EQ(make_lock_id().size(), 16U);
+    EXPECT_NE(make_lock_id(), make_lock_id());
+}
+
+}  // namespace
+}  // namespace lockstep
