@@ -9,7 +9,7 @@
 SUITE=trixie
 
 recipe_hash() {
-  (cd "$LAB_DIR" && find recipe lib/base.sh -type f -print0 | sort -z | xargs -0 sha256sum) | sha256sum | cut -c1-12
+  (cd "$LAB_DIR" && find recipe lib/base.sh lib/variants.sh -type f -print0 | sort -z | xargs -0 sha256sum) | sha256sum | cut -c1-12
 }
 
 # Leaves the path of a complete base in BASE; builds it if the recipe has changed or nothing is cached.
@@ -118,6 +118,7 @@ fetch_packages() {
   done
   (cd "$repository" && apt-get "${private[@]}" download "${packages[@]}") >>"$CACHE/build.log" 2>&1 ||
     { tail -n 20 "$CACHE/build.log" >&2; return 1; }
+  make_variants "$work" "$repository" || return 1
   index_repository "$repository"
   rm -rf "$apt"
 }

@@ -10,8 +10,10 @@ usage: lab/lab break KIND M [ARGUMENT]    lab/lab mend KIND M
   freeze-patroni M       SIGSTOP
   freeze M PROCESS       SIGSTOP to every process of that name on the member (sshd, etcd, postgres, ...)
   stale-patroni M V      the package of Patroni V is installed, the daemon not restarted
+  repository M [V]       apt knows no package any more; with V: not this one of Patroni's (a package version)
   stop-etcd M|all        the DCS member is stopped; all: no DCS any more
   stop-sshd M            no new SSH connection; those that are open stay
+  drop-ssh M             every open SSH connection is ended, what runs under it goes on; new ones are let in
   host-key M             the member has another SSH host key than known_hosts says
   cut M [SECONDS]        the member is off the network, for good or for that long
   power-off M            the host is off; mend boots it
@@ -69,6 +71,31 @@ break_stale_patroni() {
 }
 mend_stale_patroni() { in_member "$1" timeout 60 systemctl restart patroni; }
 
+# ---- packages --------------------------------------------------------------------------------
+
+# Another repository takes the place of the real one, so that this lasts over a reboot.
+break_repository() {
+  in_member "$1" timeout 30 sh -ec '
+    [ -z "$1" ] || grep -Fxq "Version: $1" /srv/packages/Packages
+    rm -rf /srv/hidden
+    mkdir /srv/hidden
+    if [ -n "$1" ]; then
+      ln -s /srv/packages/*.deb /srv/hidden/
+      awk -v RS= -v ORS="\n\n" -v version="$1" "!(/^Package: patroni\n/ && index(\$0 \"\n\", \"\nVersion: \" version \"\n\"))" /srv/packages/Packages >/srv/hidden/Packages
+    else
+      : >/srv/hidden/Packages
+    fi
+    sed -i "s,file:/srv/[a-z]*,file:/srv/hidden," /etc/apt/sources.list.d/lab.sources
+    apt-get update -qq' sh "${2-}" || die "the repository of $1 cannot be hidden" "the package versions are: lab/lab ssh $1 apt-cache madison patroni"
+}
+mend_repository() {
+  in_member "$1" timeout 30 sh -ec '
+    [ -d /srv/hidden ] || exit 0
+    sed -i "s,file:/srv/[a-z]*,file:/srv/packages," /etc/apt/sources.list.d/lab.sources
+    apt-get update -qq
+    rm -r /srv/hidden'
+}
+
 # ---- the host --------------------------------------------------------------------------------
 
 break_freeze() {
@@ -93,6 +120,9 @@ each_etcd() {
 
 break_stop_sshd() { in_member "$1" systemctl stop ssh.service; }
 mend_stop_sshd() { in_member "$1" systemctl start ssh.service; }
+
+break_drop_ssh() { in_member "$1" sh -c 'pids=$(pgrep -x sshd-session) && kill -KILL $pids' || say "lab: nobody is connected to $1"; }
+mend_drop_ssh() { :; }
 
 break_host_key() {
   in_member "$1" sh -ec 'rm -f /etc/ssh/ssh_host_ed25519_key*; ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key; systemctl restart ssh.service'

@@ -55,7 +55,7 @@ reset_in_place() {
 
   reset_stage="mending the hosts"
   # shellcheck disable=SC2046
-  in_parallel mend_host $(members) || return 1
+  in_parallel mend_host $(member_packages "$leader_patroni" "$replica_patroni") || return 1
   reset_stage="waiting for Patroni on every member"
   within patroni_answers_everywhere || return 1
   reset_stage="restoring Patroni's dynamic configuration"
@@ -75,8 +75,15 @@ reset_in_place() {
 
 # ---- hosts -----------------------------------------------------------------------------------
 
+# member_packages LEADER REPLICA: lines "member=package version" of what each is to have.
+member_packages() {
+  local member
+  for member in $(members); do echo "$member=$(package_version "$([[ $member = n1 ]] && echo "$1" || echo "$2")")"; done
+}
+
+# mend_host M=PACKAGE-VERSION: that version is installed only where the daemon of the present one cannot start.
 mend_host() {
-  local member=$1 dir
+  local member=${1%%=*} dir
   dir=$(dir_of "$member")
   reconnect "$member"
   unblock_replication "$member"
@@ -88,6 +95,7 @@ mend_host() {
     install_patroni_configuration "$member"
     in_member "$member" timeout 10 systemctl reload patroni 2>/dev/null || true
   }
+  mend_repository "$member"
   in_member "$member" timeout 40 sh -c '
     # Thaw first: a frozen process can block all that follows.
     for process in /proc/[0-9]*; do
@@ -95,16 +103,22 @@ mend_host() {
     done
     rm -f /usr/sbin/policy-rc.d
     if [ -d /run/systemd/system/patroni.service.d ]; then rm -r /run/systemd/system/patroni.service.d && systemctl daemon-reload; fi
-    # What a run of lockstep that a test has cut short leaves on a member.
+    # What a run of lockstep that a test has cut short leaves on a member: units, commands outside of units, which have
+    # files there open, an apt that goes on without it, and its folders.
     systemctl stop "lockstep-*" 2>/dev/null
-    systemctl reset-failed 2>/dev/null
+    running() { find /proc/[0-9]*/fd /proc/[0-9]*/cwd \( -lname "/var/lib/lockstep/*" -o -lname "/run/lockstep/*" \) 2>/dev/null; pgrep -x "apt-get|dpkg|patroni.postins"; }
+    running | sed "s,^/proc/,,; s,/.*,," | sort -u | xargs -r kill -KILL 2>/dev/null
     rm -rf /var/lib/lockstep /run/lockstep
     [ -z "$(apt-mark showhold)" ] || apt-mark showhold | xargs apt-mark unhold >/dev/null
-    [ -z "$(dpkg --audit)" ] || dpkg --configure -a >/dev/null
+    [ -z "$(dpkg --audit)" ] || dpkg --configure -a >/dev/null 2>&1
+    case $(dpkg-query -W -f "\${Version}" patroni) in
+      *broken*) DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o Dpkg::Use-Pty=0 --allow-downgrades "patroni=$1" >/tmp/lab-install.log 2>&1 ;;
+    esac
+    systemctl reset-failed 2>/dev/null
     units="ssh patroni"
     [ "$(systemctl is-enabled etcd 2>/dev/null)" = masked ] || units="ssh etcd patroni"
     systemctl --no-block start $units
-    ' || { say "lab: the services of $member cannot be started"; return 1; }
+    ' sh "${1#*=}" || { say "lab: the services of $member cannot be started"; return 1; }
 }
 
 has_booted() { in_member "$1" timeout 3 systemctl is-active --quiet multi-user.target || in_member "$1" timeout 3 systemctl is-active --quiet dbus.service; }
@@ -156,10 +170,9 @@ reinitialize_stragglers() {
 # ---- versions --------------------------------------------------------------------------------
 
 change_versions() {
-  local member package todo=()
-  for member in $(members); do
-    package=$(package_version "$([[ $member = n1 ]] && echo "$1" || echo "$2")")
-    has_version "$member" "$package" || todo+=("$member=$package")
+  local member todo=()
+  for member in $(member_packages "$1" "$2"); do
+    has_version "${member%%=*}" "${member#*=}" || todo+=("$member")
   done
   [[ ${#todo[@]} -gt 0 ]] || return 0
   # In pause the restart of a daemon stops no PostgreSQL and moves no leader, so all members can go at once.

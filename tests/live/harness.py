@@ -3,9 +3,11 @@
 Every test leaves the lab healthy: what it breaks it mends, and `Lab.reset` brings the versions back.
 """
 
+import contextlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import tempfile
 import time
@@ -17,9 +19,16 @@ LOCKSTEP = os.environ.get("LOCKSTEP_BINARY", str(ROOT / "build/release/bin/locks
 os.environ.setdefault("LOCKSTEP_LAB", "live")
 
 OLD, NEW, NEWEST = "3.0.2", "4.0.7", "4.1.5"
-PACKAGE = {OLD: "3.0.2-1", NEW: "4.0.7-3~deb13u1", NEWEST: "4.1.5-2"}
+# Of the lab's own making, see lab/README.md. BROKEN: apt succeeds, the daemon ends at once. HALF: apt fails on top of that.
+# SLOW: 8 seconds in the middle of apt.
+BROKEN, HALF, SLOW = "4.0.90", "4.1.90", "4.0.91"
+INCIDENT_LEADER, INCIDENT_REPLICA = "3.2.1", "4.0.2"
+PACKAGE = {OLD: "3.0.2-1", NEW: "4.0.7-3~deb13u1", NEWEST: "4.1.5-2",
+           BROKEN: "4.0.90-0broken1", HALF: "4.1.90-0broken1", SLOW: "4.0.91-0slow1",
+           INCIDENT_LEADER: "3.2.1-0lab1", INCIDENT_REPLICA: "4.0.2-0lab1"}
 MEMBERS = ["n1", "n2", "n3"]
 REPLICAS = ["n2", "n3"]
+LAB_RUN = pathlib.Path(os.environ.get("LOCKSTEP_LAB_RUN", "/run/lockstep-lab/" + os.environ["LOCKSTEP_LAB"]))
 
 
 def shell(*argv, timeout=180, check=True, **more):
@@ -34,18 +43,157 @@ def lab(*argv, **more):
     return shell(LAB, *argv, **more)
 
 
+def wait_until(condition, seconds, what):
+    """What `condition` gives once that is true; fails after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.05)
+
+
+def file_of(member, path):
+    """A file of a member as this host sees it, so that looking needs neither network nor sshd there."""
+    return LAB_RUN / "members" / member / "root" / path.lstrip("/")
+
+
+def dpkg_log(member):
+    return file_of(member, "/var/log/dpkg.log").read_text(encoding="ascii").splitlines()
+
+
+class DpkgLogs:
+    """What dpkg does on the members from now on, by its own log."""
+
+    def __init__(self):
+        self.begin = {member: len(dpkg_log(member)) for member in MEMBERS}
+
+    def lines(self, member):
+        return dpkg_log(member)[self.begin[member]:]
+
+    def installs(self, member):
+        """The versions of Patroni that were unpacked, in order; dpkg calls a way down an upgrade, too."""
+        actions = [line.split()[2:] for line in self.lines(member)]
+        return [a[3] for a in actions if a[0] in ("install", "upgrade") and a[1].startswith("patroni:")]
+
+    def all_installs(self):
+        return {member: self.installs(member) for member in MEMBERS}
+
+    def configuring(self, member, version):
+        """The postinst of that version was started."""
+        return any(f" configure patroni:all {version} " in line for line in self.lines(member))
+
+
 class Result:
     """What one call of lockstep came to."""
 
-    def __init__(self, done, seconds):
-        self.code, self.out, self.err, self.seconds = done.returncode, done.stdout, done.stderr, seconds
+    def __init__(self, code, out, err, seconds):
+        self.code, self.out, self.err, self.seconds = code, out, err, seconds
 
     @property
     def json(self):
         return json.loads(self.out)
 
+    @property
+    def events(self):
+        """Of --output jsonl. A line that was cut off by a kill is none."""
+        return parse_events(self.out)
+
     def __str__(self):
         return f"exit {self.code} after {self.seconds:.1f} s\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
+
+
+def parse_events(text):
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def name_of(event):
+    return event["step"] + (f" on {event['member']}" if event.get("member") else "")
+
+
+def running_steps(events):
+    """Steps that were begun and of which no result is on record."""
+    running = []
+    for event in events:
+        if event["event"] == "step_intent":
+            running.append(name_of(event))
+        elif event["event"] == "step_result" and name_of(event) in running:
+            running.remove(name_of(event))
+    return running
+
+
+class Running:
+    """A lockstep that runs by itself. Its output goes to files, so that it never waits for a reader."""
+
+    def __init__(self, argv, environment, folder):
+        self.out, self.err = (tempfile.NamedTemporaryFile("w+", dir=folder, encoding="utf-8") for _ in range(2))
+        self.begun = time.monotonic()
+        # `lab exec` becomes lockstep: it is the same process. A test started in the background would hand an ignored
+        # SIGINT down.
+        self.process = subprocess.Popen(  # pylint: disable=consider-using-with,subprocess-popen-preexec-fn
+            [LAB, "exec", "--", *argv], env=environment, stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.err,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+
+    def text(self):
+        return tuple(pathlib.Path(file.name).read_text(encoding="utf-8") for file in (self.out, self.err))
+
+    def events(self):
+        return parse_events(self.text()[0])
+
+    def running(self):
+        return self.process.poll() is None
+
+    def wait_for_event(self, seconds=60, **wanted):
+        """The first event that has all these fields."""
+        def found():
+            for event in self.events():
+                if all(event.get(key) == value for key, value in wanted.items()):
+                    return event
+            if not self.running():
+                raise AssertionError(f"it ended before {wanted}: {self.wait()}")
+            return None
+        return wait_until(found, seconds, f"the event {wanted}")
+
+    def wait_for_intent(self, step, member=None, seconds=60):
+        return self.wait_for_event(seconds, event="step_intent", step=step, member=member)
+
+    def signal(self, number):
+        """Fails when it has ended already: a signal that nobody gets proves nothing."""
+        if not self.running():
+            raise AssertionError(f"it had ended before the signal: {self.wait()}")
+        self.process.send_signal(number)
+
+    def kill(self):
+        """SIGKILL. Returns what was going on: the steps that ran, or the last event before."""
+        self.signal(signal.SIGKILL)
+        result = self.wait(20)
+        if result.code != -signal.SIGKILL:
+            raise AssertionError(f"it was not killed: {result}")
+        events = result.events
+        last = events[-1]["event"] if events else "nothing"
+        return running_steps(events) or [f"between steps, after {last}"]
+
+    def kill_at(self, seconds):
+        """Kills it that many seconds after its start. None: it ended by itself before."""
+        try:
+            self.process.wait(max(0.0, self.begun + seconds - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return self.kill()
+        return None
+
+    def wait(self, seconds=400):
+        self.process.wait(seconds)
+        return Result(self.process.returncode, *self.text(), time.monotonic() - self.begun)
+
+    def close(self):
+        """Leaves nothing running, also when the test has failed; a frozen process dies of SIGKILL, too."""
+        if self.running():
+            self.process.kill()
+            self.process.wait(20)
+        self.out.close()
+        self.err.close()
 
 
 def member_versions():
@@ -53,8 +201,18 @@ def member_versions():
     return {m: json.loads(lab("rest", m, "GET", "/patroni"))["patroni"]["version"] for m in MEMBERS}
 
 
+def installed_versions():
+    """With dpkg's state: `ii` for a package that is whole."""
+    return {m: lab("ssh", m, "dpkg-query -W -f '${db:Status-Abbrev} ${Version}' patroni").strip() for m in MEMBERS}
+
+
 def postmasters():
     return {m: lab("sql", m, "select pg_postmaster_start_time()").strip() for m in MEMBERS}
+
+
+def primaries():
+    """By PostgreSQL itself. A member that does not answer is none."""
+    return [m for m in MEMBERS if lab("sql", m, "select pg_is_in_recovery()", check=False).strip() == "f"]
 
 
 def cluster():
@@ -103,12 +261,37 @@ class LiveTest(unittest.TestCase):
     def tearDownClass(cls):
         cls.work.cleanup()
 
-    def lockstep(self, *argv, inventory=None, timeout=240):
-        begun = time.monotonic()
-        done = subprocess.run(
-            [LAB, "exec", "--", LOCKSTEP, *argv, "-i", str(inventory or self.inventory), "--state", str(self.state_folder)],
-            capture_output=True, text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL)
-        return Result(done, time.monotonic() - begun)
+    def start(self, *argv, inventory=None, state=None, environment=None):
+        """lockstep with these arguments, in the background."""
+        running = Running([LOCKSTEP, *argv, "-i", str(inventory or self.inventory), "--state", str(state or self.state_folder)],
+                          {**os.environ, **(environment or {})}, self.work.name)
+        self.addCleanup(running.close)
+        return running
+
+    def lockstep(self, *argv, timeout=400, **more):
+        running = self.start(*argv, **more)
+        try:
+            return running.wait(timeout)
+        finally:
+            running.close()
+
+    def resume(self, *argv, **more):
+        return self.lockstep("resume", *argv, "--yes", "--output", "json", **more)
+
+    def rollback(self, *argv, **more):
+        return self.lockstep("rollback", *argv, "--yes", "--output", "json", **more)
+
+    def show(self, *argv, **more):
+        return self.lockstep("show", *argv, "--output", "json", **more).json
+
+    def start_upgrade(self, version, *argv, **more):
+        return self.start("run", "patroni-upgrade", "--set", f"target={PACKAGE[version]}", "--yes", "--output", "jsonl",
+                          *argv, **more)
+
+    def write_runbook(self, text, name="own"):
+        path = pathlib.Path(self.work.name) / f"{name}.yaml"
+        path.write_text(text, encoding="utf-8")
+        return str(path)
 
     def check(self, **more):
         return self.lockstep("check", "--output", "json", **more)
@@ -145,3 +328,32 @@ class LiveTest(unittest.TestCase):
         self.assertTrue(remedies.strip(), "a refusal without a hint: " + str(result))
         if hint:
             self.assertIn(hint, " ".join([remedies] + [f["message"] for f in result.json["blocked_by"]]))
+
+    # ---- what must not have changed --------------------------------------------------------------
+
+    def identity(self):
+        """What no upgrade and no rollback may change."""
+        return {"postmasters": postmasters(), "timeline": timeline(), "leader": leader()}
+
+    @contextlib.contextmanager
+    def writing(self, errors=0):
+        """A client that writes all the time. It must lose nothing, and see at most that many errors (None: any number)."""
+        lab("writer", "start")
+        client = {}
+        try:
+            yield client
+        finally:
+            client.update(json.loads(lab("writer", "stop")))
+        self.assertEqual(client["lost"], 0, client)
+        self.assertGreater(client["commits"], 50, client)
+        if errors is not None:
+            self.assertLessEqual(client["errors"], errors, client)
+
+    def assert_all_run(self, version, why=""):
+        """Installed whole, running, streaming, not paused, and nothing to find."""
+        self.assertEqual(installed_versions(), dict.fromkeys(MEMBERS, f"ii  {PACKAGE[version]}"), why)
+        self.assertEqual(member_versions(), dict.fromkeys(MEMBERS, version), why)
+        self.assertNotIn("pause", config(), why)
+        self.assertEqual(len(primaries()), 1, why)
+        found = self.check()
+        self.assertEqual((found.code, found.json["findings"]), (0, []), f"{found}{why}")
