@@ -123,7 +123,7 @@ class ServiceSwitch final : public Action {
         return start_ ? is_up(state) : is_down(state);
     }
 
-    static std::string key_of(const std::string& unit) { return "unit " + unit; }
+    static std::string key_of(const std::string& unit) { return "unit " + short_unit_name(unit); }
 
     /// What it is now: as the steps before will leave it, else as probe() saw it.
     void judge(const StepCall& call,

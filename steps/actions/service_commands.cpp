@@ -5,9 +5,7 @@
 
 namespace lockstep {
 
-namespace {
-
-std::string without_suffix(std::string unit) {
+std::string short_unit_name(std::string unit) {
     constexpr std::string_view k_suffix = ".service";
     if (unit.ends_with(k_suffix)) {
         unit.resize(unit.size() - k_suffix.size());
@@ -15,10 +13,8 @@ std::string without_suffix(std::string unit) {
     return unit;
 }
 
-}  // namespace
-
 bool is_patroni_unit(const std::string& unit, const Cluster& cluster) {
-    return without_suffix(unit) == without_suffix(cluster.patroni_service);
+    return short_unit_name(unit) == short_unit_name(cluster.patroni_service);
 }
 
 std::string systemctl_command(const std::string& verb, const std::string& unit) {

@@ -9,7 +9,8 @@
 /// What the actions that start and stop systemd units have in common.
 namespace lockstep {
 
-/// `patroni` and `patroni.service` are the same unit.
+/// `patroni` and `patroni.service` are the same unit: the shorter name.
+[[nodiscard]] std::string short_unit_name(std::string unit);
 [[nodiscard]] bool is_patroni_unit(const std::string& unit, const Cluster& cluster);
 
 /// `systemctl start -- pgbouncer`

@@ -240,15 +240,16 @@ class SlotsCreate final : public Action {
         if (reserve) {
             preview.notes.emplace_back("it holds WAL from now on, until somebody reads it");
         }
-        preview.effect = add_slot(call.member, slot);
+        preview.effect = add_slot(call.member, slot, reserve);
         return preview;
     }
 
     StepResult run(const StepCall& call, ActionContext& context) const override {
         const std::string slot = slot_of(call);
+        const bool reserve = bool_arg(call, "reserve", false);
         const MemberFacts& member = context.member(call);
         StepResult result;
-        result.learned = add_slot(call.member, slot);
+        result.learned = add_slot(call.member, slot, reserve);
         const SqlResult there =
             context.sql(member,
                         {.text = "SELECT slot_type FROM pg_replication_slots WHERE slot_name = $1",
@@ -265,7 +266,7 @@ class SlotsCreate final : public Action {
         }
         context.sql(member,
                     {.text = "SELECT pg_create_physical_replication_slot($1, $2)",
-                     .params = {slot, bool_arg(call, "reserve", false) ? "true" : "false"},
+                     .params = {slot, reserve ? "true" : "false"},
                      .read_only = false});
         result.message = "created";
         return result;
@@ -278,13 +279,17 @@ class SlotsCreate final : public Action {
     }
 
     static std::function<void(ClusterFacts&)> add_slot(const std::string& member,
-                                                       const std::string& slot) {
-        return [member, slot](ClusterFacts& facts) {
+                                                       const std::string& slot,
+                                                       bool reserve) {
+        return [member, slot, reserve](ClusterFacts& facts) {
             MemberFacts* changed = facts.find(member);
             if (changed != nullptr && changed->slots && find_slot(*changed, slot) == nullptr) {
                 SlotFacts added;
                 added.name = slot;
                 added.type = "physical";
+                if (reserve) {  // from the last restartpoint on, which is close by
+                    added.restart_lsn = changed->position;
+                }
                 changed->slots->push_back(std::move(added));
             }
         };

@@ -92,7 +92,7 @@ TEST_F(Service, WillBeStartedAgainAfterAStepThatStopsIt) {
     const Preview preview = plan(call("start"), facts);
     EXPECT_EQ(preview.verdict, Verdict::will);
     preview.effect(facts);
-    EXPECT_EQ(plan(call("start"), facts).verdict, Verdict::wont);
+    EXPECT_EQ(plan(call("start", "pgbouncer.service"), facts).verdict, Verdict::wont);
 }
 
 // At run time the probe is old: the run looks itself instead of believing it.

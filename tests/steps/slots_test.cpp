@@ -164,6 +164,17 @@ TEST_F(SlotsCreate, WontWhereItIsThere) {
     EXPECT_EQ(world.preview(create("other"), facts).verdict, Verdict::wont);
 }
 
+TEST_F(SlotsCreate, ComesBackAsItWasWhenALaterStepDropsIt) {
+    for (const bool reserve : {false, true}) {
+        ClusterFacts facts = world.observe();
+        world.preview(create("other", {{"reserve", reserve}}), facts).effect(facts);
+        const Preview drop = world.preview(step_call("slots.drop", "", {{"slot", "other"}}), facts);
+        EXPECT_EQ(drop.undo.at(0).text,
+                  "on n2: SELECT pg_create_physical_replication_slot('other', " +
+                      std::string(reserve ? "true" : "false") + ")");
+    }
+}
+
 TEST_F(SlotsCreate, IsRefusedWhereALogicalSlotHasTheName) {
     world.has_slot("n2", "cdc", {{"slot_type", "logical"}});
     EXPECT_EQ(ids_of(world.preview(create("cdc")).blocked_by), (Names{"slot.other_type"}));
