@@ -13,6 +13,9 @@
 
 namespace lockstep {
 
+/// Why a change has no way back when neither its action nor the runbook has one.
+inline constexpr const char* k_no_undo = "the runbook gives no undo for it";
+
 /// One step on one member, in the order of a plan.
 struct PlannedStep {
     std::string id;  ///< `replicas.install`, `drop[legacy]`

@@ -91,7 +91,7 @@ class Forecast {
         if (step.verdict == Verdict::wont) {
             return;
         }
-        choose_undo(step, schema, scope);
+        choose_undo(step, schema, scope, preview.needs_no_undo);
         if (preview.effect) {
             preview.effect(projected_);
         }
@@ -102,7 +102,10 @@ class Forecast {
     }
 
     /// The runbook's own undo goes before the action's.
-    void choose_undo(PlannedStep& step, const ActionSchema& schema, const Scope& scope) {
+    void choose_undo(PlannedStep& step,
+                     const ActionSchema& schema,
+                     const Scope& scope,
+                     bool needs_none) {
         const RenderedUndo rendered = render_undo(step, *request_.actions, scope);
         if (!rendered.error.empty()) {
             plan_.blocked_by.push_back(expression_finding(
@@ -117,9 +120,9 @@ class Forecast {
             step.no_way_back.clear();
         }
         const bool temporary = schema.temporary || !schema.ends.empty();
-        if (step.changes && !temporary && step.undo.empty() && !step.spec->no_undo &&
+        if (step.changes && !temporary && !needs_none && step.undo.empty() && !step.spec->no_undo &&
             step.no_way_back.empty()) {
-            step.no_way_back = "the runbook gives no undo for it";
+            step.no_way_back = k_no_undo;
         }
     }
 

@@ -57,11 +57,8 @@ bool Rollback::undo_step(std::size_t index, std::stop_token stop) {
     const PlannedStep& step = session_.plan().steps[index];
     const StepProgress& acted = session_.progress(index);
     if (acted.undo.empty()) {
-        if (!step.spec->no_undo) {
-            fail(acted.where(),
-                 {.message =
-                      "what it did stays: " +
-                      (acted.no_way_back.empty() ? "there is no undo for it" : acted.no_way_back)});
+        if (!acted.no_way_back.empty()) {
+            fail(acted.where(), {.message = "what it did stays: " + acted.no_way_back});
         }
         return true;
     }

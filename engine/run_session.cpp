@@ -29,6 +29,14 @@ nlohmann::json result_payload(const StepResult& result) {
             {"output", result.output}};
 }
 
+std::string why_no_undo(const PlannedStep& step, const Preview& preview) {
+    if (step.spec->no_undo || preview.needs_no_undo) {
+        return {};
+    }
+    const std::string& why = step.no_way_back.empty() ? preview.no_way_back : step.no_way_back;
+    return why.empty() ? k_no_undo : why;
+}
+
 /// The step that ends a temporary change: the first one behind it.
 std::optional<std::size_t> find_end(const Plan& plan,
                                     const ActionCatalog& actions,
@@ -120,7 +128,7 @@ void RunSession::record_intent(const PlannedStep& step,
             {"uses", step.uses},
             {"operations", to_json(preview.operations)},
             {"undo", to_json(undo)},
-            {"no_way_back", undoable && undo.empty() ? step.no_way_back : ""},
+            {"no_way_back", undoable && undo.empty() ? why_no_undo(step, preview) : ""},
             {"point_of_no_return", step.spec->point_of_no_return},
             {"temporary", schema.temporary ? schema.name : ""},
             {"measured_as", schema.measured_as},

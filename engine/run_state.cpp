@@ -235,9 +235,19 @@ void RunState::apply_result(StepProgress& step, const JournalRecord& record) {
     step.last_lines = payload.at("last_lines").get<std::vector<std::string>>();
     step.output = payload.at("output");
     const bool good = step.state == StepState::succeeded || step.state == StepState::already_done;
-    const bool never_began = step.unreachable || outcome == to_text(StepOutcome::cancelled) ||
+    const bool found_done = step.state == StepState::already_done && step.attempts <= 1;
+    if (found_done) {
+        step.intent_seq = 0;  // it looked, and there was nothing to do: so is there to take back
+    }
+    const bool never_began = found_done || step.unreachable ||
+                             outcome == to_text(StepOutcome::cancelled) ||
                              outcome == to_text(StepOutcome::absent);
-    end_temporary(record, text_of(payload, good ? "ends" : never_began ? "temporary" : ""), good);
+    if (good) {
+        end_temporary(record, text_of(payload, "ends"), true);
+    }
+    if (never_began) {
+        end_temporary(record, text_of(payload, "temporary"), false);
+    }
     ends_in_vain_ = 0;
 }
 

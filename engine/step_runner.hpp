@@ -77,6 +77,7 @@ struct Preview {
     std::vector<Operation> operations;
     std::vector<Undo> undo;           ///< in the order in which they would be run
     std::string no_way_back;          ///< why a change has no undo; empty: it has, or needs none
+    bool needs_no_undo = false;       ///< it leaves nothing to take back
     std::vector<Finding> blocked_by;  ///< why this must not be started; empty: it may
     std::vector<std::string> notes;   ///< what a person should know: what it costs, what stays
     /// The facts as they will be when it is done, so that later steps are judged by them; may be

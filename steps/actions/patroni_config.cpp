@@ -136,6 +136,7 @@ class PatroniReload final : public Action {
                 hint_for_status(401)));
         }
         preview.because = "always";
+        preview.needs_no_undo = true;
         preview.operations.push_back(
             {Operation::Kind::http,
              "POST " + (member == nullptr ? "" : member->api_url) + "/reload"});

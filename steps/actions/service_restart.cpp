@@ -3,6 +3,7 @@
 #include "steps/actions/daemon.hpp"
 #include "steps/actions/patroni_requests.hpp"
 #include "steps/actions/report_lines.hpp"
+#include "steps/actions/service_commands.hpp"
 #include "steps/catalog.hpp"
 
 namespace lockstep {
@@ -14,7 +15,7 @@ std::string restart_command(const std::string& service) {
 }
 
 bool is_patroni(const StepCall& call, const Cluster& cluster) {
-    return text_arg(call, "service") == cluster.patroni_service;
+    return is_patroni_unit(text_arg(call, "service"), cluster);
 }
 
 /// Asked once more at the last moment: somebody may have resumed the cluster meanwhile. Only where
@@ -54,6 +55,7 @@ class ServiceRestart final : public Action {
         }
         preview.operations.push_back(
             {Operation::Kind::ssh, restart_command(text_arg(call, "service"))});
+        preview.needs_no_undo = true;
         if (is_patroni(call, cluster)) {
             choose_way_back(*member, cluster, preview);
         }
