@@ -35,6 +35,9 @@ int dispatch(const Options& options, Interrupts& interrupts) {
     if (options.command == "validate") {
         return command_validate(options);
     }
+    if (options.command == "unlock") {
+        return command_unlock(options, interrupts);
+    }
     return command_doctor(options, interrupts);
 }
 
@@ -64,6 +67,8 @@ int run_command(const Options& options, Interrupts& interrupts) {
         return exit_code_of(options, 3);
     } catch (const InputError& error) {
         return complain(error.what(), error.hint(), exit_code_of(options, 3));
+    } catch (const LockHeldError& error) {
+        return complain(error.what(), error.hint(), exit_code_of(options, 15));
     } catch (const TransportError& error) {
         const bool stopped = error.kind() == TransportError::Kind::cancelled;
         return complain(error.what(), error.hint(), exit_code_of(options, stopped ? 130 : 16));

@@ -12,7 +12,7 @@ enum class Output { text, json, jsonl };
 /// The command line, parsed. What is not given is empty; defaults are filled in by the functions
 /// below.
 struct Options {
-    std::string command;  ///< check, plan, run, runs, show, validate, doctor
+    std::string command;  ///< check, plan, run, runs, show, validate, doctor, unlock
 
     std::string inventory;
     std::string cluster;
@@ -25,6 +25,7 @@ struct Options {
 
     std::vector<std::string> runbooks;  ///< one, or several for validate
     std::string run;                    ///< of show; empty: the newest
+    std::string lock_id;                ///< of unlock
 };
 
 /// What parsing came to: options, or an exit code because everything has been said (--help, or a
