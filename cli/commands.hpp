@@ -26,6 +26,7 @@ int command_runs(const Options& options);
 int command_show(const Options& options);
 int command_validate(const Options& options);
 int command_doctor(const Options& options, Interrupts& interrupts);
+int command_unlock(const Options& options, Interrupts& interrupts);
 
 /// The inventory, its cluster and a runner for it: what most commands begin with.
 struct Workplace {

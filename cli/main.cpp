@@ -41,6 +41,9 @@ int dispatch(const Options& options, Interrupts& interrupts) {
     if (options.command == "validate") {
         return command_validate(options);
     }
+    if (options.command == "unlock") {
+        return command_unlock(options, interrupts);
+    }
     return command_doctor(options, interrupts);
 }
 

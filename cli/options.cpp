@@ -65,6 +65,13 @@ void add_commands(CLI::App& app, Options& options) {
         ->required();
     auto* doctor = app.add_subcommand("doctor", "Can every member be reached, and if not, why");
     doctor->add_option("CLUSTER", options.cluster, "Cluster of the inventory");
+    auto* unlock = app.add_subcommand("unlock", "Break a lock whose run is gone, on the record");
+    unlock->add_option("CLUSTER", options.cluster, "Cluster of the inventory");
+    unlock->add_option("--lock-id", options.lock_id, "Id of the lock, as a refused run names it")
+        ->required()
+        ->check([](const std::string& id) {
+            return id.empty() ? std::string("must not be empty") : std::string();
+        });
 }
 
 std::string home() {

@@ -30,6 +30,7 @@ struct Options {
     std::vector<std::string> done;      ///< of resume: steps in doubt that were done
     std::vector<std::string> redo;      ///< of resume: steps in doubt to do again
     bool once_more = false;             ///< of resume: although engines keep ending there
+    std::string lock_id;                ///< of unlock
 };
 
 /// What parsing came to: options, or an exit code because everything has been said (--help, or a

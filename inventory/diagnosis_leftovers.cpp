@@ -16,6 +16,10 @@ struct Remains {
     bool runs = false;                  ///< one of them
 };
 
+std::string ago(std::int64_t seconds) {
+    return seconds > 0 ? format_duration(std::chrono::seconds{seconds}) + " ago" : "just now";
+}
+
 std::map<std::string, Remains> collect(const ClusterFacts& facts) {
     std::map<std::string, Remains> by_run;
     for (const MemberFacts& member : facts.members) {
@@ -42,8 +46,7 @@ std::map<std::string, Remains> collect(const ClusterFacts& facts) {
             remains.runs = remains.runs || entry.state == "running";
             remains.commands.push_back(
                 entry.key + (entry.state == "running" ? " still runs on " : " died on ") +
-                member.name + " (started " +
-                format_duration(std::chrono::seconds{entry.age_seconds}) + " ago)");
+                member.name + " (started " + ago(entry.age_seconds) + ")");
         }
     }
     return by_run;
@@ -56,7 +59,7 @@ std::string message_of(const std::string& run, const Remains& remains, bool paus
         text += lock.who.empty() ? "" : " by " + lock.who;
         text += lock.left.empty() ? " has not given the cluster back" : " left " + lock.left;
         text += ": its lock on " + join_names(remains.locked) + " expired " +
-                format_duration(std::chrono::seconds{-lock.expires_in_seconds}) + " ago";
+                ago(-lock.expires_in_seconds);
     } else {
         text += " left commands behind";
     }

@@ -32,35 +32,6 @@ void refuse_cancelled(const std::stop_token& stop) {
     }
 }
 
-/// The locks that ours has taken the place of, told once a lock, however many members had it.
-class TakenOver {
-  public:
-    void add(const std::string& member, const LockFile& old, const std::string& why) {
-        Entry& entry = entries_[old.id];
-        entry.members.push_back(member);
-        entry.text = "took over the lock of " + lock_words::owner(old) + ", " + why;
-        if (!old.left.empty()) {
-            entry.text += "; that run left " + old.left;
-        }
-    }
-
-    [[nodiscard]] std::vector<std::string> notes() const {
-        std::vector<std::string> notes;
-        for (const auto& [id, entry] : entries_) {
-            notes.push_back(entry.text + " (on " + lock_words::list(entry.members) + ")");
-        }
-        return notes;
-    }
-
-  private:
-    struct Entry {
-        std::string text;
-        std::vector<std::string> members;
-    };
-
-    std::map<std::string, Entry> entries_;
-};
-
 }  // namespace
 
 ClusterLock::ClusterLock(
@@ -106,6 +77,7 @@ LockGrant ClusterLock::take(const LockOwner& owner, std::stop_token stop) {
              .host = own_host(),
              .engine = own_engine_process()};
     try {
+        meet_members(stop);
         take_everywhere(stop);
         raise_fence(stop);
     } catch (...) {
@@ -122,14 +94,16 @@ LockGrant ClusterLock::grant() const {
     LockGrant grant;
     grant.id = mine_.id;
     grant.fence = mine_.fence;
-    TakenOver taken_over;
+    std::map<std::string, std::vector<std::string>> members_of;
     for (const Member& member : members_) {
         if (member.before) {
-            taken_over.add(member.at.name, *member.before, member.why_taken_over);
+            members_of[member.taken_over].push_back(member.at.name);
             grant.left_behind = grant.left_behind.empty() ? member.before->left : grant.left_behind;
         }
     }
-    grant.notes = taken_over.notes();
+    for (const auto& [note, members] : members_of) {
+        grant.notes.push_back(note + " (on " + lock_words::list(members) + ")");
+    }
     for (const Member& member : members_) {
         if (!member.ours) {
             grant.notes.push_back("the lock is not on " + member.at.name + ": " + member.problem);
@@ -138,11 +112,29 @@ LockGrant ClusterLock::grant() const {
     return grant;
 }
 
+/// All at once, because a member that cannot be reached takes long to be so. Who could not be met
+/// is not asked again.
+void ClusterLock::meet_members(const std::stop_token& stop) {
+    std::vector<std::jthread> visits;
+    for (Member& member : members_) {
+        visits.emplace_back([this, &member, &stop, look = script(LockScript::Act::look)] {
+            try {
+                static_cast<void>(visit(member, look, timing_.connect, stop));
+            } catch (const std::exception& error) {
+                member.problem = error.what();
+            }
+        });
+    }
+}
+
 /// In one order everywhere, so that of two runs that start at once one meets the other at the first
 /// member that both reach.
 void ClusterLock::take_everywhere(const std::stop_token& stop) {
     for (Member& member : members_) {
         refuse_cancelled(stop);
+        if (!member.problem.empty()) {
+            continue;
+        }
         member.asked = true;
         try {
             const LockAnswer answer = take_or_take_over(member, stop);
@@ -153,10 +145,7 @@ void ClusterLock::take_everywhere(const std::stop_token& stop) {
             mine_.fence = std::max(mine_.fence, answer.fence);
             if (answer.lock && answer.lock->id != mine_.id) {
                 member.before = answer.lock;
-                member.why_taken_over =
-                    answer.lock->expires > answer.now
-                        ? "whose engine is gone"
-                        : "expired " + format_duration(answer.ago(answer.lock->expires)) + " ago";
+                member.taken_over = lock_words::taken_over(answer);
             }
         } catch (const LockHeldError&) {
             throw;

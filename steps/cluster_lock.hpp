@@ -82,7 +82,7 @@ class ClusterLock {
         std::unique_ptr<SshSession> session;
         bool asked = false;              ///< to take or renew: our lock may be there
         std::optional<LockFile> before;  ///< the lock of another that ours has taken the place of
-        std::string why_taken_over;
+        std::string taken_over;          ///< that and how
         // Guarded by mutex_ once the renewing thread runs.
         bool ours = false;    ///< by its last answer
         std::string problem;  ///< why its last answer is none
@@ -96,6 +96,7 @@ class ClusterLock {
                                    const LockScript& script,
                                    std::chrono::milliseconds timeout,
                                    std::stop_token stop);
+    void meet_members(const std::stop_token& stop);
     void take_everywhere(const std::stop_token& stop);
     [[nodiscard]] LockAnswer take_or_take_over(Member& member, const std::stop_token& stop);
     void raise_fence(const std::stop_token& stop);

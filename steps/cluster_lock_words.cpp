@@ -11,6 +11,18 @@ std::string owner(const LockFile& lock) {
     return "run " + lock.run + (lock.who.empty() ? "" : " by " + lock.who);
 }
 
+std::string ago(std::chrono::seconds age) {
+    return age.count() > 0 ? format_duration(age) + " ago" : "just now";
+}
+
+std::string taken_over(const LockAnswer& answer) {
+    const LockFile old = answer.lock.value_or(LockFile{});
+    const bool expired = old.expires <= answer.now;
+    return "took over the lock of " + owner(old) +
+           (expired ? ", expired " + ago(answer.ago(old.expires)) : ", whose engine is gone") +
+           (old.left.empty() ? "" : "; that run left " + old.left);
+}
+
 std::string list(const std::vector<std::string>& names) {
     std::string text;
     for (std::size_t n = 0; n < names.size(); ++n) {
@@ -23,7 +35,7 @@ std::string command(const std::string& member, const LockAnswer& answer) {
     std::vector<std::string> commands;
     for (const RunningCommand& running : answer.commands) {
         commands.push_back(running.key + " of run " + running.run() + ", started " +
-                           format_duration(running.age) + " ago");
+                           ago(running.age));
     }
     return "another run's command still runs on " + member + ": " + list(commands);
 }
@@ -46,10 +58,10 @@ std::string found(const LockAnswer& answer) {
     }
     const LockFile& lock = *answer.lock;
     std::string text = "the lock " + lock.id + " of " + owner(lock) + ", renewed " +
-                       format_duration(answer.ago(lock.renewed)) + " ago, ";
+                       ago(answer.ago(lock.renewed)) + ", ";
     text += lock.expires > answer.now
                 ? "expires in " + format_duration(std::chrono::seconds{lock.expires - answer.now})
-                : "expired " + format_duration(answer.ago(lock.expires)) + " ago";
+                : "expired " + ago(answer.ago(lock.expires));
     return lock.left.empty() ? text : text + "; its run left " + lock.left;
 }
 

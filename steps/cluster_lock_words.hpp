@@ -14,6 +14,10 @@ inline constexpr const char* k_wait_for_command =
 
 /// `run 20261123-091502-3f2a by ann@ops1`.
 [[nodiscard]] std::string owner(const LockFile& lock);
+/// `3 min ago`, or `just now`.
+[[nodiscard]] std::string ago(std::chrono::seconds age);
+/// That ours has taken the place of the lock that was there, and why it could.
+[[nodiscard]] std::string taken_over(const LockAnswer& answer);
 /// `n1, n2 and n3`.
 [[nodiscard]] std::string list(const std::vector<std::string>& names);
 /// That commands of another run still run there.

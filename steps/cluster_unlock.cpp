@@ -4,7 +4,7 @@
 #include "steps/observation/member_script.hpp"
 
 #include <algorithm>
-#include <set>
+#include <map>
 
 namespace lockstep {
 
@@ -46,7 +46,7 @@ Visited visit(Links& links, const MemberFacts& at, LockScript script, std::stop_
 [[noreturn]] void refuse(const ClusterFacts& facts,
                          const std::string& lock_id,
                          const std::vector<Visited>& visits) {
-    std::set<std::string> ids;
+    std::map<std::string, std::vector<std::string>> members_of;
     std::string errors;
     bool answered = false;
     for (const Visited& visited : visits) {
@@ -55,7 +55,7 @@ Visited visit(Links& links, const MemberFacts& at, LockScript script, std::stop_
         if (!result.error.empty()) {
             errors += (errors.empty() ? "" : "; ") + result.member + ": " + result.error;
         } else if (!visited.other_id.empty()) {
-            ids.insert(visited.other_id + " on " + result.member);
+            members_of[visited.other_id].push_back(result.member);
         }
     }
     if (!answered) {
@@ -64,8 +64,12 @@ Visited visit(Links& links, const MemberFacts& at, LockScript script, std::stop_
             "no member of " + facts.name + " could be asked for its lock: " + errors,
             "`lockstep doctor` shows what works with each member.");
     }
-    std::string hint = ids.empty() ? "There is no lock on any member"
-                                   : "There is " + lock_words::list({ids.begin(), ids.end()});
+    std::vector<std::string> there;
+    for (const auto& [id, members] : members_of) {
+        there.push_back(id + " on " + lock_words::list(members));
+    }
+    std::string hint =
+        there.empty() ? "There is no lock on any member" : "There is " + lock_words::list(there);
     hint += errors.empty() ? "." : "; not asked: " + errors + ".";
     throw UsageError("no member of " + facts.name + " has a lock with the id " + lock_id, hint);
 }

@@ -51,6 +51,18 @@ TEST(Options, ReadTheCommandAndWhatItTakes) {
     EXPECT_TRUE(options({"run", "x", "-y", "--reason", "planned"}).yes);
 }
 
+TEST(Options, OfUnlockNameTheLock) {
+    const Options unlock =
+        options({"unlock", "orders", "--lock-id", "0123456789abcdef", "--reason", "laptop died"});
+    EXPECT_EQ(unlock.command, "unlock");
+    EXPECT_EQ(unlock.cluster, "orders");
+    EXPECT_EQ(unlock.lock_id, "0123456789abcdef");
+    EXPECT_EQ(unlock.reason, "laptop died");
+    EXPECT_EQ(parse({"unlock", "orders"}).parsed.exit_code, 2);
+    EXPECT_EQ(parse({"unlock", "orders", "--lock-id", ""}).parsed.exit_code, 2);
+    EXPECT_EQ(parse({"check", "--lock-id", "1"}).parsed.exit_code, 3);
+}
+
 TEST(Options, MayStandBeforeAndBehindTheCommand) {
     EXPECT_EQ(options({"-i", "a.yaml", "check"}).inventory, "a.yaml");
     EXPECT_EQ(options({"check", "-i", "a.yaml"}).inventory, "a.yaml");

@@ -342,6 +342,8 @@ TEST(LockScript, IsTakenByOneOfManyAtOnce) {
                     const LockScript take = script(Act::take, "id" + std::to_string(n));
                     std::string text = render(take);
                     text.replace(text.find("command -v flock"), 16, guard);
+                    // Slow between looking and writing: unguarded, all would see a free lock.
+                    text.insert(text.find("if commands_of_others"), "sleep 0.2\n");
                     try {
                         states[n] = read_answer(take, host.run({.script = text})).state;
                     } catch (const Error&) {
