@@ -6,7 +6,9 @@
 #include "steps/spool_script.hpp"
 #include "transport/exec_trailer.hpp"
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <sstream>
 #include <utility>
@@ -29,10 +31,12 @@ constexpr int k_most_broken_off = 5;
 
 constexpr const char* k_goes_on = "It goes on by itself there: `lockstep resume` follows it.";
 
-/// Tells this process from one before or after it, on whose behalf a start may still be on its way.
-const std::string& process_id() {
-    static const std::string id = make_nonce();
-    return id;
+/// For one request: of this process and of none before or after it, on whose behalf a start may
+/// still be on its way.
+SpoolAsker next_asker() {
+    static const std::string process = make_nonce();
+    static std::atomic<std::uint64_t> number{0};
+    return {process, ++number};
 }
 
 std::string first_line(const std::string& text) {
@@ -125,7 +129,7 @@ std::optional<SpoolEnd> Follower::attempt(Deadline deadline, const std::stop_tok
                         .err = [this](std::string_view piece) { err_.append(piece); }});
     RemoteCommand sent;
     sent.script = script_;
-    sent.stdin_data = render_request(job_, nonce, process_id(), out_bytes_);
+    sent.stdin_data = render_request(job_, nonce, next_asker(), out_bytes_);
     sent.output_limit = k_complaint_limit;
     sent.quiet_limit = k_quiet_limit;
     sent.on_output = [&answer, &fed](std::string_view piece) {

@@ -23,7 +23,7 @@ constexpr std::size_t k_most_output = std::size_t{1} << 40;
 
 std::string render_request(const SpoolJob& job,
                            const std::string& nonce,
-                           const std::string& owner,
+                           const SpoolAsker& asker,
                            std::size_t sent) {
     if (job.key.empty() || job.key.front() == '.' || job.key.front() == '-' ||
         job.key.size() > k_longest_key ||
@@ -40,7 +40,8 @@ std::string render_request(const SpoolJob& job,
     const std::size_t limit = std::min(job.command.output_limit, k_most_output) + 1;
     std::string request = "lockstep-spool";
     for (const std::string& word : {nonce,
-                                    owner,
+                                    asker.process,
+                                    std::to_string(asker.number),
                                     job.key,
                                     member_file_name(job.scope),
                                     std::to_string(job.fence),

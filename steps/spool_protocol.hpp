@@ -3,6 +3,7 @@
 #include "steps/spool.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -13,11 +14,17 @@
 /// nonce, and with the command's output between them.
 namespace lockstep {
 
-/// `owner` tells one process of ours from another; `sent` counts the bytes of stdout that are here
-/// already. Throws Error for a key that cannot name a folder, and for a script with a NUL byte.
+/// Who asks: `process` tells one process of ours from another, `number` its requests, ascending.
+struct SpoolAsker {
+    std::string process;
+    std::uint64_t number = 0;
+};
+
+/// `sent` counts the bytes of stdout that are here already. Throws Error for a key that cannot name
+/// a folder, and for a script with a NUL byte.
 [[nodiscard]] std::string render_request(const SpoolJob& job,
                                          const std::string& nonce,
-                                         const std::string& owner,
+                                         const SpoolAsker& asker,
                                          std::size_t sent);
 
 /// Takes the member's stdout apart, however it is broken into pieces.

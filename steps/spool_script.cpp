@@ -19,7 +19,8 @@ read -r boot </proc/sys/kernel/random/boot_id
 )sh";
 
 // `started` has pid, start time (proc(5): field 22 of stat, in ticks since boot) and boot id, or
-// `-`, who gave it up and why. A pid alone may be another process by now; a zombie has ended.
+// `-`, who gave it up, in which request, and why. A pid alone may be another process by now; a
+// zombie has ended.
 constexpr const char* k_records = R"sh(
 look() { [ -s "$job/started" ] && read -r pid since its_boot <"$job/started"; }
 alive() {
@@ -65,12 +66,14 @@ printf "ended %s\n" "$?" >"$job/rc"
 )sh";
 
 // `here` tells a script that ran from a sudo that refused. `withdraw` and the wrapper race for
-// `started`: whoever makes it first is right, whatever else is still on its way.
+// `started`: whoever makes it first is right, whatever else is still on its way. Given up by an
+// earlier request of the same process, it may be started anew: by a request that knows of that.
 constexpr const char* k_answers = R"sh(
 say() { printf '\n@%s %s\n' "$nonce" "$*"; }
 drop() { rm -f "$job/cmd.$nonce" ${in:+"$in"}; }
 leave() { drop; say "$@"; exit 0; }
-withdraw() { (set -C; printf '%s\n' "- $me $*" >"$job/started") 2>/dev/null; }
+mine() { look && [ "$pid $since" = "- $me" ] && [ "${its_boot%% *}" -lt "$number" ]; }
+withdraw() { (set -C; printf '%s\n' "- $me $number $*" >"$job/started") 2>/dev/null; }
 nap() { sleep "$1" 2>/dev/null || sleep 1; }
 )sh";
 
@@ -149,7 +152,7 @@ launch() {
 start() {
   receive
   guard
-  if look && [ "$pid $since" = "- $me" ]; then rm -f "$job/started"; fi
+  if mine; then rm -f "$job/started"; fi
   if [ -e "$job/started" ]; then
     drop
   else
@@ -224,7 +227,7 @@ follow() {
 constexpr const char* k_main = R"sh(
 in='' found=adopted
 if look; then
-  if [ "$attach$pid $since" = "0- $me" ]; then start; fi
+  if [ "$attach" = 0 ] && mine; then start; fi
 elif [ -e "$job/started" ]; then
   :
 elif [ "$attach" = 0 ]; then
@@ -240,7 +243,7 @@ until look; do
   tries=$((tries - 1))
   nap 0.02
 done
-[ "$pid" != - ] || leave absent "$boot" "$its_boot"
+[ "$pid" != - ] || leave absent "$boot" "${its_boot#* }"
 say accepted "$its_boot" "$pid" "$found"
 follow
 send_out all
@@ -256,7 +259,7 @@ exit 0
 
 std::string spool_script() {
     // Comments stay here: the text is sent each time.
-    return "read -r magic nonce me key scope fence attach limit stream sent cmd_size in_size"
+    return "read -r magic nonce me number key scope fence attach limit stream sent cmd_size in_size"
            " || exit 64\nwrapper=" +
            shell_quote(k_wrapper) + k_answers + "say here" + k_places + "job=$base/spool/$key" +
            k_records + k_receive + k_guard + k_launch + k_follow + k_main;

@@ -2,6 +2,7 @@
 
 #include "tests/fakes/fake_ssh.hpp"
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <sstream>
@@ -13,7 +14,8 @@ namespace lockstep {
 /// What a member's spool was asked, and its answers.
 struct SpoolQuestion {
     std::string nonce;
-    std::string owner;
+    std::string process;
+    std::uint64_t number = 0;
     std::string key;
     std::string scope;
     std::string fence;
@@ -35,8 +37,8 @@ struct SpoolQuestion {
         std::size_t limit = 0;
         std::size_t text = 0;
         std::size_t input = 0;
-        words >> magic >> nonce >> owner >> key >> scope >> fence >> attach >> limit >> stream >>
-            sent >> text >> input;
+        words >> magic >> nonce >> process >> number >> key >> scope >> fence >> attach >> limit >>
+            stream >> sent >> text >> input;
         EXPECT_TRUE(words) << question.stdin_data.substr(0, end);
         attach_only = attach == "1";
         // A line end was added to the script.
