@@ -191,6 +191,9 @@ std::optional<Failure> Settlement::adopt(std::size_t index,
     settled = true;
     switch (result.outcome) {
         case StepOutcome::absent:
+            if (session_.progress(index).accepted) {
+                break;  // it had it, and has lost it: a power failure, or somebody tidied up
+            }
             verified(step, "not_done", "the member", "it never reached the member");
             return std::nullopt;
         case StepOutcome::succeeded:
