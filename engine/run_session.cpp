@@ -130,7 +130,7 @@ void RunSession::record_intent(const PlannedStep& step,
             {"undo", to_json(undo)},
             {"no_way_back", undoable && undo.empty() ? why_no_undo(step, preview) : ""},
             {"point_of_no_return", step.spec->point_of_no_return},
-            {"temporary", schema.temporary ? schema.name : ""},
+            {"temporary", is_temporary(step) ? schema.name : ""},
             {"measured_as", schema.measured_as},
             {"ends", schema.ends},
             {"gives_back", gives_back},
@@ -148,6 +148,21 @@ void RunSession::record_result(const PlannedStep& step, const StepResult& result
         payload["seen"] = digest(facts_);
     }
     record(RecordKind::step_result, &step, std::move(payload));
+}
+
+void RunSession::record_verified(const PlannedStep& step,
+                                 const char* verdict,
+                                 const std::string& how,
+                                 const std::string& message) {
+    const ActionSchema& schema = schema_of(step);
+    record(RecordKind::step_verified,
+           &step,
+           {{"verdict", verdict},
+            {"how", how},
+            {"message", message},
+            {"temporary", schema.temporary ? schema.name : ""},
+            {"ends", schema.ends},
+            {"seen", digest(facts_)}});
 }
 
 void RunSession::record_undo_intent(const PlannedStep& step,
@@ -242,6 +257,14 @@ std::vector<Undo> RunSession::freeze_undo(const PlannedStep& step, const Preview
     }
     undo.insert(undo.end(), step.undo_besides.begin(), step.undo_besides.end());
     return undo;
+}
+
+/// A member's change that nothing in the runbook ends is there to stay: a package put on hold again
+/// after it was let go. The whole cluster's (a pause) never is.
+bool RunSession::is_temporary(const PlannedStep& step) const {
+    const OpenTemporary would_be{step.uses, step.id, step.member, {}, {}};
+    return schema_of(step).temporary &&
+           (step.member.empty() || find_end(setup_.plan, setup_.actions, would_be));
 }
 
 std::string RunSession::key_of(const PlannedStep& step,
@@ -364,7 +387,6 @@ void RunSession::give_back_temporaries() {
 void RunSession::keep(const OpenTemporary& temporary,
                       const std::string& why,
                       const std::string& hint) {
-    kept_.push_back(temporary.text());
     note(temporary.text() + " is still in force: " + why,
          {{"hint", hint}, {"kept", temporary.action}});
 }
@@ -438,8 +460,8 @@ bool RunSession::take_again(const std::string& temporary, std::stop_token stop) 
 
 std::string RunSession::what_is_open() const {
     std::string text;
-    for (const std::string& each : kept_) {
-        text += (text.empty() ? "" : ", ") + each;
+    for (const OpenTemporary& each : state_.temporaries()) {
+        text += (text.empty() ? "" : ", ") + each.text();
     }
     return text;
 }

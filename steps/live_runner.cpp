@@ -57,6 +57,21 @@ StepResult judge(const TransportError& error, bool changes) {
 
 }  // namespace
 
+namespace {
+
+/// The step did what it does; whether that came to anything its own `verify` says.
+void verify(const StepCall& look, ActionContext& context, StepResult& result) {
+    const StepResult seen = find_action_code(look.uses).run(look, context);
+    if (seen.outcome != StepOutcome::succeeded && seen.outcome != StepOutcome::already_done) {
+        result.outcome = StepOutcome::failed;
+        result.message = "done, but its verify says no: " + seen.message;
+        result.hint = seen.hint;
+        result.last_lines = seen.last_lines;
+    }
+}
+
+}  // namespace
+
 LiveRunner::LiveRunner(const Cluster& cluster, LinkFactory factory, Clock& clock)
     : cluster_(cluster),
       clock_(clock),
@@ -219,7 +234,11 @@ StepResult LiveRunner::perform(Task& task) {
             events_.push_back({index, std::move(by), {}});
             wake_.notify_all();
         };
-        return find_action_code(task.call.uses).run(task.call, context);
+        StepResult result = find_action_code(task.call.uses).run(task.call, context);
+        if (task.call.verify && result.outcome == StepOutcome::succeeded) {
+            verify(*task.call.verify, context, result);
+        }
+        return result;
     } catch (const NeverReached& error) {
         return {.outcome = StepOutcome::absent, .message = error.what()};
     } catch (const TransportError& error) {
