@@ -130,7 +130,7 @@ void Executor::begin(std::size_t index, std::stop_token stop) {
             {.outcome = StepOutcome::failed, .message = rendered.because, .hint = rendered.hint});
         return;
     }
-    const Preview preview = session_.runner().preview(rendered.call, session_.facts());
+    const Preview preview = session_.preview(rendered.call, stop);
     if (!preview.blocked_by.empty()) {
         refuse(index,
                {.outcome = preview.blocked_by.front().id == "member.unreachable"

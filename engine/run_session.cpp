@@ -13,7 +13,8 @@ using namespace std::chrono_literals;
 
 // The slow facts (disk, pg_wal) behind a guard may be this old before a change.
 constexpr auto k_full_facts_age = 10s;
-// A fact that a guard lacks may come back within this time: a daemon takes seconds to start.
+// A fact that a guard or a gate lacks may come back within this time: a daemon takes seconds to
+// start.
 constexpr auto k_guard_patience = 30s;
 
 bool is_good(StepOutcome outcome) {
@@ -326,6 +327,19 @@ void RunSession::refresh(bool full, std::stop_token stop) {
     facts_.update(seen);
 }
 
+Preview RunSession::preview(const StepCall& call, std::stop_token stop) {
+    const auto begun = setup_.clock.steady_now();
+    for (;;) {
+        Preview preview = setup_.runner.preview(call, facts_);
+        const bool passing = !preview.blocked_by.empty() &&
+                             std::ranges::all_of(preview.blocked_by, &Finding::passing);
+        if (!passing || setup_.clock.steady_now() - begun > k_guard_patience ||
+            !setup_.clock.sleep_for(100ms, stop) || look_again(false, stop)) {
+            return preview;
+        }
+    }
+}
+
 std::optional<std::string> RunSession::tripped_guard(std::stop_token stop) {
     const auto begun = setup_.clock.steady_now();
     for (;;) {
@@ -441,7 +455,7 @@ bool RunSession::take_again(const std::string& temporary, std::stop_token stop) 
     rendered.call.id += ".again";
     rendered.call.key = key_of(*maker, ".again", static_cast<int>(state_.last_seq()));
     // On record it may be in force and yet not be: an engine died while it made it.
-    const Preview preview = setup_.runner.preview(rendered.call, facts_);
+    const Preview preview = this->preview(rendered.call, stop);
     if (preview.blocked_by.empty() && preview.verdict == Verdict::wont) {
         return true;
     }

@@ -87,6 +87,9 @@ class RunSession {
     /// Fresh facts before a change; a failure, when the cluster cannot be seen.
     [[nodiscard]] std::optional<Failure> look_again(bool may_take_long, std::stop_token stop);
     void refresh(bool full, std::stop_token stop);
+    /// What a call would do now. A refusal that is of a moment, because a daemon that was just
+    /// started does not answer yet, is waited for a while.
+    [[nodiscard]] Preview preview(const StepCall& call, std::stop_token stop);
     /// Why the run must stop. A guard that lacks a fact waits for it a while.
     [[nodiscard]] std::optional<std::string> tripped_guard(std::stop_token stop);
 

@@ -35,7 +35,7 @@ TEST_F(OnRecord, APlanIsTheSameAfterItWasReadAgain) {
 }
 
 TEST_F(OnRecord, WhatDoesNotFitTheRunbookIsRefused) {
-    nlohmann::json document = plan("- {id: a, uses: change}\n").to_json();
+    nlohmann::json document = plan("- {id: a, uses: look}\n").to_json();
     document["steps"][0]["path"] = {7};
     document["steps"][0]["made_with"] = nullptr;
     EXPECT_THROW(restored(document), JournalError);

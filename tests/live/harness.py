@@ -61,7 +61,8 @@ def file_of(member, path):
 
 
 def dpkg_log(member):
-    return file_of(member, "/var/log/dpkg.log").read_text(encoding="ascii").splitlines()
+    log = file_of(member, "/var/log/dpkg.log")  # a host on which dpkg never ran has none
+    return log.read_text(encoding="ascii").splitlines() if log.exists() else []
 
 
 class DpkgLogs:
