@@ -110,9 +110,13 @@ mend_host() {
     running | sed "s,^/proc/,,; s,/.*,," | sort -u | xargs -r kill -KILL 2>/dev/null
     rm -rf /var/lib/lockstep /run/lockstep
     [ -z "$(apt-mark showhold)" ] || apt-mark showhold | xargs apt-mark unhold >/dev/null
-    [ -z "$(dpkg --audit)" ] || dpkg --configure -a >/dev/null 2>&1
     case $(dpkg-query -W -f "\${Version}" patroni) in
-      *broken*) DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o Dpkg::Use-Pty=0 --allow-downgrades "patroni=$1" >/tmp/lab-install.log 2>&1 ;;
+      *broken*)
+        # Nothing runs that a stop could end. A start soon after five that failed is refused, and fails apt: hence reset-failed.
+        systemctl stop patroni
+        systemctl reset-failed patroni 2>/dev/null
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o Dpkg::Use-Pty=0 --allow-downgrades "patroni=$1" >/tmp/lab-install.log 2>&1 ;;
+      *) [ -z "$(dpkg --audit)" ] || dpkg --configure -a >/dev/null 2>&1 ;;
     esac
     systemctl reset-failed 2>/dev/null
     units="ssh patroni"
