@@ -126,7 +126,12 @@ Reconciliation LiveRunner::reconcile(const ClusterFacts& end) {
 LockGrant LiveRunner::take_lock(const LockRequest& request,
                                 const ClusterFacts& facts,
                                 std::stop_token stop) {
-    lock_ = std::make_unique<ClusterLock>(links_, clock_, facts, facts.scope, lock_timing());
+    if (facts.scope.empty()) {  // it names the lock on the members
+        throw Error("no member says what Patroni's scope is",
+                    "Look at the members with `lockstep doctor`.");
+    }
+    scope_ = facts.scope;
+    lock_ = std::make_unique<ClusterLock>(links_, clock_, facts, scope_, lock_timing());
     try {
         return lock_->take({make_lock_id(), request.run, request.owner}, std::move(stop));
     } catch (...) {
@@ -227,6 +232,7 @@ StepResult LiveRunner::perform(Task& task) {
                               std::move(task.facts),
                               std::move(stop),
                               Deadline::after(timeout)};
+        context.scope = scope_;
         context.fence = lock_ ? lock_->fence() : 0;
         context.lock_trouble = [this, until = context.stop] { return lock_trouble(until); };
         context.accepted = [this, index = task.index](nlohmann::json by) {
