@@ -2,7 +2,7 @@
 
 #include "base/clock.hpp"
 #include "engine/journal.hpp"
-#include "steps/cluster_lock.hpp"
+#include "steps/lock/cluster_lock.hpp"
 
 #include <stop_token>
 #include <string>

@@ -4,7 +4,7 @@
 #include "inventory/diagnosis.hpp"
 #include "steps/catalog.hpp"
 #include "steps/reconciliation.hpp"
-#include "steps/spool.hpp"
+#include "steps/spool/spool.hpp"
 
 #include <spdlog/spdlog.h>
 

@@ -2,7 +2,7 @@
 
 #include "base/clock.hpp"
 #include "engine/step_runner.hpp"
-#include "steps/cluster_lock.hpp"
+#include "steps/lock/cluster_lock.hpp"
 #include "steps/observation/links.hpp"
 #include "steps/observation/observer.hpp"
 #include "steps/write_probe.hpp"

@@ -2,7 +2,7 @@
 
 #include "base/error.hpp"
 #include "base/units.hpp"
-#include "steps/spool.hpp"
+#include "steps/spool/spool.hpp"
 
 #include <spdlog/spdlog.h>
 

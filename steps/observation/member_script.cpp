@@ -1,9 +1,9 @@
 #include "steps/observation/member_script.hpp"
 
 #include "base/shell_quote.hpp"
-#include "steps/cluster_lock_script.hpp"
-#include "steps/member_folder.hpp"
+#include "steps/lock/cluster_lock_script.hpp"
 #include "steps/observation/member_query.hpp"
+#include "steps/spool/member_folder.hpp"
 
 #include <array>
 #include <cstdio>

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "steps/engine_process.hpp"
-#include "steps/member_folder.hpp"
+#include "steps/lock/engine_process.hpp"
+#include "steps/spool/member_folder.hpp"
 #include "tests/transport/temp_dir.hpp"
 #include "transport/process_runner.hpp"
 #include "transport/ssh_session.hpp"

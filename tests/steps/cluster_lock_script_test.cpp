@@ -1,4 +1,4 @@
-#include "steps/cluster_lock_script.hpp"
+#include "steps/lock/cluster_lock_script.hpp"
 
 #include "base/error.hpp"
 #include "tests/fakes/shell_host.hpp"

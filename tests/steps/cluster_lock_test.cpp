@@ -1,4 +1,4 @@
-#include "steps/cluster_lock.hpp"
+#include "steps/lock/cluster_lock.hpp"
 
 #include "base/error.hpp"
 #include "tests/fakes/fake_clock.hpp"

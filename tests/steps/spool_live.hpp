@@ -3,9 +3,9 @@
 #include "base/clock.hpp"
 #include "base/error.hpp"
 #include "base/shell_quote.hpp"
-#include "steps/spool.hpp"
-#include "steps/spool_protocol.hpp"
-#include "steps/spool_script.hpp"
+#include "steps/spool/spool.hpp"
+#include "steps/spool/spool_protocol.hpp"
+#include "steps/spool/spool_script.hpp"
 #include "tests/transport/test_sshd.hpp"
 
 #include <gtest/gtest.h>

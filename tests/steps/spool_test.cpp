@@ -1,4 +1,4 @@
-#include "steps/spool.hpp"
+#include "steps/spool/spool.hpp"
 
 #include "base/error.hpp"
 #include "tests/fakes/fake_clock.hpp"

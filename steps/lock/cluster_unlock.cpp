@@ -1,6 +1,6 @@
 #include "base/error.hpp"
-#include "steps/cluster_lock.hpp"
-#include "steps/cluster_lock_words.hpp"
+#include "steps/lock/cluster_lock.hpp"
+#include "steps/lock/cluster_lock_words.hpp"
 #include "steps/observation/member_script.hpp"
 
 #include <algorithm>

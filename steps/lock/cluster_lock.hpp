@@ -3,7 +3,7 @@
 #include "base/clock.hpp"
 #include "engine/step_runner.hpp"
 #include "inventory/facts.hpp"
-#include "steps/cluster_lock_script.hpp"
+#include "steps/lock/cluster_lock_script.hpp"
 #include "steps/observation/links.hpp"
 
 #include <condition_variable>

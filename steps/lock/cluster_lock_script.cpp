@@ -1,10 +1,10 @@
-#include "steps/cluster_lock_script.hpp"
+#include "steps/lock/cluster_lock_script.hpp"
 
 #include "base/error.hpp"
 #include "base/shell_quote.hpp"
-#include "steps/member_folder.hpp"
 #include "steps/observation/member_script.hpp"
-#include "steps/spool.hpp"
+#include "steps/spool/member_folder.hpp"
+#include "steps/spool/spool.hpp"
 
 #include <nlohmann/json.hpp>
 

@@ -1,9 +1,9 @@
-#include "steps/spool.hpp"
+#include "steps/spool/spool.hpp"
 
 #include "base/error.hpp"
 #include "steps/observation/member_script.hpp"
-#include "steps/spool_protocol.hpp"
-#include "steps/spool_script.hpp"
+#include "steps/spool/spool_protocol.hpp"
+#include "steps/spool/spool_script.hpp"
 #include "transport/exec_trailer.hpp"
 
 #include <atomic>

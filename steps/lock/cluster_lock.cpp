@@ -1,9 +1,9 @@
-#include "steps/cluster_lock.hpp"
+#include "steps/lock/cluster_lock.hpp"
 
 #include "base/error.hpp"
 #include "base/units.hpp"
-#include "steps/cluster_lock_words.hpp"
-#include "steps/engine_process.hpp"
+#include "steps/lock/cluster_lock_words.hpp"
+#include "steps/lock/engine_process.hpp"
 #include "steps/observation/member_script.hpp"
 
 #include <spdlog/spdlog.h>

@@ -1,4 +1,4 @@
-#include "steps/spool_script.hpp"
+#include "steps/spool/spool_script.hpp"
 
 #include "base/shell_quote.hpp"
 

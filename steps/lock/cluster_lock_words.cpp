@@ -1,4 +1,4 @@
-#include "steps/cluster_lock_words.hpp"
+#include "steps/lock/cluster_lock_words.hpp"
 
 #include "base/units.hpp"
 

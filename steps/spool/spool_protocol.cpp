@@ -1,4 +1,4 @@
-#include "steps/spool_protocol.hpp"
+#include "steps/spool/spool_protocol.hpp"
 
 #include "base/error.hpp"
 

@@ -1,4 +1,4 @@
-#include "steps/engine_process.hpp"
+#include "steps/lock/engine_process.hpp"
 
 #include <unistd.h>
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "steps/spool.hpp"
+#include "steps/spool/spool.hpp"
 
 #include <string>
 

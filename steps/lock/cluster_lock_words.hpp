@@ -1,6 +1,6 @@
 #pragma once
 
-#include "steps/cluster_lock_script.hpp"
+#include "steps/lock/cluster_lock_script.hpp"
 
 #include <string>
 #include <vector>
