@@ -111,22 +111,34 @@ std::string proven_text(const RunHeader& header, const RunState& state) {
     return text;
 }
 
-/// The step that went wrong, with the last words of what it ran.
+/// What went wrong, with the last words of what was run.
+std::string failure_text(const std::string& label,
+                         const std::string& what,
+                         const std::vector<std::string>& last_lines,
+                         const std::string& hint,
+                         const Terminal& terminal) {
+    std::string text = row(label.c_str(), what, terminal);
+    for (const std::string& line : last_lines) {
+        text += "              " + terminal.paint("| " + one_line(line), Tone::dim) + "\n";
+    }
+    return hint.empty() ? text : text + row("hint", hint, terminal);
+}
+
 std::string failed_steps(const RunState& state, const Terminal& terminal) {
     std::string text;
     for (const StepProgress& step : state.steps()) {
-        if (step.state != StepState::failed && step.state != StepState::in_doubt) {
-            continue;
+        if (step.state == StepState::failed || step.state == StepState::in_doubt) {
+            text += failure_text(
+                "step", step.where() + ": " + step.message, step.last_lines, step.hint, terminal);
         }
-        text += row(
-            "step",
-            (step.member.empty() ? step.id : step.id + " on " + step.member) + ": " + step.message,
-            terminal);
-        for (const std::string& line : step.last_lines) {
-            text += "              " + terminal.paint("| " + one_line(line), Tone::dim) + "\n";
-        }
-        if (!step.hint.empty()) {
-            text += row("hint", step.hint, terminal);
+        for (const UndoProgress& undo : step.undo) {
+            if (undo.state == UndoProgress::State::failed) {
+                text += failure_text("undo",
+                                     step.where() + ": " + undo.message,
+                                     undo.last_lines,
+                                     undo.hint,
+                                     terminal);
+            }
         }
     }
     return text;

@@ -298,6 +298,8 @@ void RunState::apply_undo(StepProgress& step, const JournalRecord& record) {
     }
     undo.state = good ? UndoProgress::State::done : UndoProgress::State::failed;
     undo.message = text_of(payload, "message");
+    undo.hint = text_of(payload, "hint");
+    undo.last_lines = payload.value("last_lines", std::vector<std::string>());
     if (std::ranges::all_of(step.undo, [](const UndoProgress& each) {
             return each.state == UndoProgress::State::done;
         })) {

@@ -47,6 +47,8 @@ struct UndoProgress {
     int attempts = 0;
     std::string key;  ///< of the newest attempt
     std::string message;
+    std::string hint;
+    std::vector<std::string> last_lines;
 };
 
 /// One step as it stands.

@@ -14,6 +14,7 @@ using namespace std::chrono_literals;
 constexpr auto k_poll = 50ms;
 constexpr auto k_default_wait = 60s;
 constexpr int k_conflict_attempts = 10;
+constexpr auto k_cut_off = 2s;
 
 bool ours(const StepCall& call) {
     return std::ranges::find(call.open_temporaries, "patroni.pause") != call.open_temporaries.end();
@@ -210,7 +211,7 @@ class PatroniResume final : public Action {
         const auto begun = context.clock.steady_now();
         std::string unsafe = "nothing was observed yet";
         while (!unsafe.empty()) {
-            unsafe = look(context);
+            unsafe = look(context, unsafe);
             if (!unsafe.empty() && (context.clock.steady_now() - begun >= patience(call) ||
                                     !context.clock.sleep_for(k_poll, context.stop))) {
                 return {.outcome = StepOutcome::failed,
@@ -231,14 +232,16 @@ class PatroniResume final : public Action {
 
   private:
     /// Why it is not safe to resume; empty: it is, or it is not paused at all.
-    static std::string look(ActionContext& context) {
+    /// What the end of our own patience cuts off says nothing: then the reason before stays.
+    static std::string look(ActionContext& context, const std::string& before) {
         try {
             context.refresh(Depth::quick);
         } catch (const TransportError& error) {
             if (error.kind() == TransportError::Kind::cancelled) {
                 throw;
             }
-            return error.what();
+            const bool cut_off = context.deadline.remaining() < k_cut_off;
+            return cut_off && !before.empty() ? before : error.what();
         }
         return context.facts.paused ? unsafe_to_resume(context.facts) : "";  // else nothing to lift
     }

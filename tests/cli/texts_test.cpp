@@ -342,6 +342,7 @@ TEST(HostileNames, NeverReachTheTerminalRaw) {
     plan.steps[0].id = "drop[" + evil + "]";
     plan.steps[0].member = plan.steps[0].because = evil;
     plan.steps[0].notes = {evil};
+    plan.steps[0].spec = &plan.runbook->steps.front();
     plan.steps[0].operations = {{Operation::Kind::ssh, evil}};
     RunHeader header;
     header.plan = plan.to_json();
