@@ -51,6 +51,16 @@ std::vector<Finding> refuse_unless_paused(const MemberFacts& member) {
              .passing = !known}};
 }
 
+bool postgres_runs(const MemberFacts& member) {
+    return member.state == "running" || member.state == "streaming" ||
+           member.state == "in archive recovery";
+}
+
+// patroni/postgresql/misc.py, PostgresqlState, 4.1; the same words as texts before.
+bool postgres_is_down(const MemberFacts& member) {
+    return member.state == "stopped" || member.state == "crashed" || member.state == "start failed";
+}
+
 std::string unit_report(const std::string& unit) {
     // One call for all three: it is asked while the cluster is paused, and systemctl takes 20 ms.
     return "unit=$(LC_ALL=C TZ=UTC systemctl show -p ActiveState -p MainPID "

@@ -24,6 +24,11 @@ enum class DaemonState {
 /// Restarting an unpaused Patroni stops PostgreSQL: the refusal for that, or nothing.
 [[nodiscard]] std::vector<Finding> refuse_unless_paused(const MemberFacts& member);
 
+/// PostgreSQL by the word of the member's Patroni: up, in one of the three states that are, or
+/// known to be down. Neither: it is not known, or on its way.
+[[nodiscard]] bool postgres_runs(const MemberFacts& member);
+[[nodiscard]] bool postgres_is_down(const MemberFacts& member);
+
 /// Shell text that prints `NAME=VALUE` lines about the unit: pid, start, state.
 [[nodiscard]] std::string unit_report(const std::string& unit);
 

@@ -110,21 +110,22 @@ class PackageRestore final : public Action {
             result.last_lines = last_lines(done);
             return result;
         }
-        return is_patroni ? see_it_run(call, context, version)
+        return is_patroni ? see_it_run(call, context, version, postgres_is_down(member))
                           : StepResult{.message = "back to " + version};
     }
 
   private:
     static StepResult see_it_run(const StepCall& call,
                                  ActionContext& context,
-                                 const std::string& version) {
+                                 const std::string& version,
+                                 bool was_down) {
         const auto begun = context.clock.steady_now();
         const std::string upstream = upstream_of(version);
         std::string seen = "its Patroni does not answer";
         while (context.clock.steady_now() - begun < k_patience) {
             try {
                 context.refresh(Depth::quick);
-                seen = missing(*context.facts.find(call.member), upstream);
+                seen = missing(*context.facts.find(call.member), upstream, was_down);
             } catch (const TransportError& error) {
                 if (error.kind() == TransportError::Kind::cancelled) {
                     throw;
@@ -155,12 +156,17 @@ class PackageRestore final : public Action {
 
     /// What is not as it should be; empty: the daemon runs that version, and PostgreSQL has its
     /// place.
-    static std::string missing(const MemberFacts& member, const std::string& upstream) {
+    static std::string missing(const MemberFacts& member,
+                               const std::string& upstream,
+                               bool was_down) {
         if (!member.api.ok()) {
             return "its Patroni does not answer";
         }
         if (member.patroni.running != upstream) {
             return "its Patroni says that it is " + member.patroni.running;
+        }
+        if (was_down && postgres_is_down(member)) {
+            return "";  // as it was: while paused Patroni does not start it
         }
         const bool leads = member.is_leader() && member.state == "running";
         const bool follows = !member.is_leader() && member.in_recovery &&

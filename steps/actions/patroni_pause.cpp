@@ -1,5 +1,6 @@
 #include "base/error.hpp"
 #include "base/units.hpp"
+#include "steps/actions/daemon.hpp"
 #include "steps/actions/patroni_requests.hpp"
 #include "steps/catalog.hpp"
 
@@ -288,15 +289,17 @@ std::string unsafe_to_resume(const ClusterFacts& facts) {
         if (!member.api.ok()) {
             return "the Patroni of " + member.name + " does not answer";
         }
-        if (member.state != "running" && member.state != "streaming" &&
-            member.state != "in archive recovery") {
+        // While paused Patroni starts no PostgreSQL: lifting the pause is what brings a replica
+        // back that was rebooted.
+        const bool down = !member.is_leader() && postgres_is_down(member);
+        if (!postgres_runs(member) && !down) {
             return "PostgreSQL on " + member.name + " is " +
                    (member.state.empty() ? "in an unknown state" : member.state);
         }
         if (member.cluster_unlocked) {
             return member.name + " sees no leader lock";
         }
-        primaries += member.in_recovery ? 0 : 1;
+        primaries += postgres_runs(member) && !member.in_recovery ? 1 : 0;
     }
     const MemberFacts* leader = facts.leader_member();
     if (leader == nullptr) {

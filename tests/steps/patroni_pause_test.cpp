@@ -286,9 +286,21 @@ TEST_F(Resume, LeavesItPausedWhileThereAreTwoPrimaries) {
     expect_left_paused("2 members run as primary");
 }
 
-TEST_F(Resume, LeavesItPausedWhileAPostgresqlIsStopped) {
+TEST_F(Resume, LeavesItPausedWhileTheLeadersPostgresqlIsStopped) {
+    world.members.at("n1").status["state"] = "stopped";
+    expect_left_paused("PostgreSQL on n1 is stopped");
+}
+
+TEST_F(Resume, LeavesItPausedWhileItIsNotKnownHowAPostgresqlIs) {
+    world.members.at("n3").status["state"] = "starting";
+    expect_left_paused("PostgreSQL on n3 is starting");
+}
+
+// Rebooted while paused: Patroni starts its PostgreSQL only once the pause is gone.
+TEST_F(Resume, IsWhatBringsAStoppedReplicaBack) {
     world.members.at("n3").status["state"] = "stopped";
-    expect_left_paused("PostgreSQL on n3 is stopped");
+    EXPECT_EQ(world.run(resume_call()).outcome, StepOutcome::succeeded);
+    EXPECT_EQ(world.patches(), (Names{k_resume}));
 }
 
 TEST_F(Resume, LeavesItPausedWhileAMemberSeesNoLock) {
