@@ -108,11 +108,11 @@ struct StepSpec {
     std::optional<Expression> for_each;  ///< a list; the element is `item`
     Retry retry;
     std::optional<std::chrono::milliseconds> timeout;
-    std::string register_as;  ///< `steps.NAME` for later expressions; empty: none
+    std::string register_as;              ///< `steps.NAME` for later expressions; empty: none
     std::optional<OnFailure> on_failure;  ///< nullopt: the runbook's
-    std::vector<CallSpec> undo;      ///< takes it back, in this order; empty: the action's own
-    bool no_undo = false;            ///< `undo: none`: it needs none
-    std::optional<CallSpec> verify;  ///< looks whether its effect is in place; changes nothing
+    std::vector<CallSpec> undo;           ///< takes it back, in this order; empty: the action's own
+    bool no_undo = false;                 ///< `undo: none`: it needs none
+    std::optional<CallSpec> verify;       ///< looks whether its effect is in place; changes nothing
     InDoubt in_doubt = InDoubt::verify;
     std::string point_of_no_return;  ///< why there is no way back after it; empty: there is
     SourceLocation where;

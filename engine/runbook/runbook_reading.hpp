@@ -52,7 +52,7 @@ struct Reading {
     Problems problems;
     std::vector<std::string> inputs;  ///< names declared so far
     std::vector<std::string> vars;
-    std::vector<std::string> registered;     ///< by the steps so far
+    std::vector<std::string> registered;  ///< by the steps so far
 };
 
 [[nodiscard]] std::vector<std::string> names_of(const ActionCatalog& catalog);

@@ -14,26 +14,18 @@ using namespace std::chrono_literals;
 
 constexpr auto k_poll = 50ms;
 constexpr auto k_default_wait = 60s;
-constexpr int k_conflict_attempts = 10;
 constexpr auto k_cut_off = 2s;
 
 bool ours(const StepCall& call) {
     return std::ranges::find(call.open_temporaries, "patroni.pause") != call.open_temporaries.end();
 }
 
-HttpRequest set_pause(bool paused) {
-    return {.method = "PATCH",
-            .url = "/config",
-            .headers = {{"Content-Type", "application/json"}},
-            .body = paused ? R"({"pause": true})" : R"({"pause": null})"};
+std::string pause_body(bool paused) {
+    return paused ? R"({"pause": true})" : R"({"pause": null})";
 }
 
 Operation as_operation(const ClusterFacts& facts, bool paused) {
-    const HttpRequest request = set_pause(paused);
-    const MemberFacts* leader = facts.leader_member();
-    return {
-        Operation::Kind::http,
-        "PATCH " + (leader == nullptr ? "" : leader->api_url) + request.url + " " + *request.body};
+    return config_operation(facts, pause_body(paused));
 }
 
 Finding finding(std::string id, std::string message, std::string remedy) {
@@ -72,28 +64,6 @@ std::vector<Finding> write_refusals(const ClusterFacts& facts) {
 /// before its HA loop has seen it.
 std::vector<MemberStatus> statuses(ActionContext& context) {
     return ask_members(context);
-}
-
-void send(ActionContext& context, bool paused) {
-    const MemberFacts* leader = context.facts.leader_member();
-    if (leader == nullptr) {
-        throw TransportError(TransportError::Kind::connect, "nobody holds the leader lock");
-    }
-    HttpResponse response = context.rest(*leader, set_pause(paused));
-    // 409: somebody else wrote the configuration at the same moment, which a healthy cluster does
-    // by itself now and then (seen with 4.1.5). Nothing was written: once more is safe.
-    for (int attempt = 1; response.status == 409 && attempt < k_conflict_attempts; ++attempt) {
-        context.clock.sleep_for(k_poll, context.stop);
-        response = context.rest(*leader, set_pause(paused));
-    }
-    if (!response.ok()) {
-        throw Error("PATCH /config on " + leader->name + " was refused with status " +
-                        std::to_string(response.status) + ": " + response.body.substr(0, 200),
-                    response.status == 401 || response.status == 403
-                        ? "Check `patroni.username` and `patroni.password` of the inventory, and "
-                          "`restapi.allowlist` of Patroni."
-                        : "");
-    }
 }
 
 std::chrono::milliseconds patience(const StepCall& call) {
@@ -150,7 +120,7 @@ class PatroniPause final : public Action {
             }
         }
         const auto begun = context.clock.steady_now();
-        send(context, true);
+        patch_config(context, pause_body(true));
         std::string missing;
         while (context.clock.steady_now() - begun < patience(call)) {
             missing.clear();
@@ -227,7 +197,7 @@ class PatroniResume final : public Action {
         if (!context.facts.paused) {
             return {.outcome = StepOutcome::already_done, .message = "it is not paused any more"};
         }
-        send(context, false);
+        patch_config(context, pause_body(false));
         return confirm(call, context);
     }
 
