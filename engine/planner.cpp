@@ -130,7 +130,7 @@ class Forecast {
     /// not stand side by side are mended there, or there is no such way.
     void look_back() {
         ClusterFacts end = projected_;
-        PlannedStep* oldest_on_leader = nullptr;
+        PlannedStep* oldest = nullptr;
         for (std::size_t i = plan_.steps.size(); i-- > 0;) {
             PlannedStep& step = plan_.steps[i];
             if (step.verdict == Verdict::wont) {
@@ -142,15 +142,15 @@ class Forecast {
                     preview.effect(end);
                 }
             }
-            if (!step.undo.empty() && step.member == plan_.facts.leader && !step.member.empty()) {
-                oldest_on_leader = &step;
+            if (!step.undo.empty()) {
+                oldest = &step;  // whose undo a rollback comes to last
             }
         }
-        if (oldest_on_leader == nullptr) {
+        if (oldest == nullptr) {
             return;
         }
         Reconciliation mended = runner_.reconcile(end);
-        oldest_on_leader->undo_besides = std::move(mended.calls);
+        oldest->undo_besides = std::move(mended.calls);
         for (Finding& finding : mended.refusals) {
             add_refusal(std::move(finding));
         }

@@ -48,8 +48,12 @@ std::string restore_script(const StepCall& call, const std::string& unit) {
                   "begun=$(date -d \"$(field ExecMainStartTimestamp)\" +%s)\n"
                   "if [ \"$(field ActiveState)\" != active ] || [ \"${begun:-0}\" -lt \"$changed\" "
                   "]; then\n"
-                  "  systemctl daemon-reload; systemctl reset-failed -- \"$unit\" 2>/dev/null\n"
-                  "  systemctl restart -- \"$unit\" </dev/null || status=$?\nfi\n" +
+                  // A unit that crashed in a loop until a moment ago may refuse once or twice.
+                  "  for try in 1 2 3; do\n"
+                  "    systemctl daemon-reload; systemctl reset-failed -- \"$unit\" 2>/dev/null\n"
+                  "    restarted=0; systemctl restart -- \"$unit\" </dev/null || restarted=$?\n"
+                  "    if [ \"$restarted\" -eq 0 ]; then break; fi\n    sleep 1\n  done\n"
+                  "  if [ \"$status\" -eq 0 ]; then status=$restarted; fi\nfi\n" +
                   unit_report(unit) + "printf 'changed=%s\\n' \"$changed\"\n";
     }
     return script + "exit \"$status\"\n";
@@ -108,6 +112,9 @@ class PackageRestore final : public Action {
                              lines.last("installed") + " is installed";
             result.hint = "See its last lines, and /var/log/apt/term.log on the member.";
             result.last_lines = last_lines(done);
+            if (!result.last_lines.empty()) {
+                result.message += ": " + result.last_lines.back();
+            }
             return result;
         }
         return is_patroni ? see_it_run(call, context, version, postgres_is_down(member))
