@@ -142,7 +142,8 @@ class Forecast {
                     preview.effect(end);
                 }
             }
-            if (!step.undo.empty()) {
+            const ActionSchema& schema = *find_action(*request_.actions, step.uses);
+            if (!step.undo.empty() && !schema.temporary) {
                 oldest = &step;  // whose undo a rollback comes to last
             }
         }

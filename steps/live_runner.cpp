@@ -141,6 +141,7 @@ LockGrant LiveRunner::take_lock(const LockRequest& request,
 }
 
 std::string LiveRunner::lock_trouble(std::stop_token stop) {
+    const std::lock_guard one_asks(lock_use_);  // the executor, and workers before a request
     return lock_ ? lock_->trouble(k_lock_patience, std::move(stop)) : std::string();
 }
 

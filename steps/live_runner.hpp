@@ -68,6 +68,7 @@ class LiveRunner final : public StepRunner {
     std::unique_ptr<WriteProbe> write_probe_;
     std::string scope_;                  ///< Patroni's, when the lock was taken
     std::unique_ptr<ClusterLock> lock_;  ///< while this run holds the cluster
+    std::mutex lock_use_;                // one thread at a time asks it
 
     std::mutex mutex_;  // guards what follows
     std::condition_variable_any wake_;

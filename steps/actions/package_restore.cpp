@@ -30,16 +30,20 @@ std::string restore_script(const StepCall& call, const std::string& unit) {
     std::string script =
         "export LC_ALL=C\nfolder=" + shell_quote(apt::kept_folder(package, version)) +
         " package=" + shell_quote(package) + " version=" + shell_quote(version) + "\n";
-    if (!unit.empty()) {
-        script +=
-            "unit=" + shell_quote(unit) + "\nsystemctl reset-failed -- \"$unit\" 2>/dev/null\n";
-    }
+    // Stopped first, which in a pause leaves PostgreSQL alone: a daemon that crashes in a loop
+    // would use up the starts that systemd grants, and the old package's own restart would be
+    // refused.
+    const std::string stop = unit.empty()
+                                 ? ""
+                                 : "  systemctl stop -- \"$service\" </dev/null\n"
+                                   "  systemctl reset-failed -- \"$service\" 2>/dev/null\n";
     script +=
-        "status=0\n"
+        "service=" + shell_quote(unit) +
+        "\nstatus=0\n"
         "if [ \"$(dpkg-query -W -f '${db:Status-Status} ${Version}' \"$package\" 2>/dev/null)\" != "
         "\"installed $version\" ]; then\n" +
-        apt::finish_interrupted() + "  if [ -e \"$folder/complete\" ]; then " + apt::install({}) +
-        " \"$folder\"/*.deb >&2 </dev/null; else " + install_text(call) +
+        apt::finish_interrupted() + stop + "  if [ -e \"$folder/complete\" ]; then " +
+        apt::install({}) + " \"$folder\"/*.deb >&2 </dev/null; else " + install_text(call) +
         " >&2 </dev/null; fi\n  status=$?\nfi\n"
         "printf 'installed=%s\\n' \"$(dpkg-query -W -f '${Version}' \"$package\")\"\n";
     if (!unit.empty()) {
@@ -48,12 +52,8 @@ std::string restore_script(const StepCall& call, const std::string& unit) {
                   "begun=$(date -d \"$(field ExecMainStartTimestamp)\" +%s)\n"
                   "if [ \"$(field ActiveState)\" != active ] || [ \"${begun:-0}\" -lt \"$changed\" "
                   "]; then\n"
-                  // A unit that crashed in a loop until a moment ago may refuse once or twice.
-                  "  for try in 1 2 3; do\n"
-                  "    systemctl daemon-reload; systemctl reset-failed -- \"$unit\" 2>/dev/null\n"
-                  "    restarted=0; systemctl restart -- \"$unit\" </dev/null || restarted=$?\n"
-                  "    if [ \"$restarted\" -eq 0 ]; then break; fi\n    sleep 1\n  done\n"
-                  "  if [ \"$status\" -eq 0 ]; then status=$restarted; fi\nfi\n" +
+                  "  systemctl reset-failed -- \"$service\" 2>/dev/null\n"
+                  "  systemctl restart -- \"$service\" </dev/null || status=$?\nfi\n" +
                   unit_report(unit) + "printf 'changed=%s\\n' \"$changed\"\n";
     }
     return script + "exit \"$status\"\n";

@@ -135,6 +135,9 @@ class World : public Story {
                     preview.blocked_by.push_back(
                         {.id = "cluster.paused", .message = "somebody else paused it"});
                 }
+                if (paused) {
+                    preview.undo.push_back({{Operation::Kind::http, "release"}, "release", {}, {}});
+                }
                 preview.effect = [paused](ClusterFacts& later) { later.paused = paused; };
                 return preview;
             };
