@@ -95,7 +95,7 @@ class InTheMiddle(LiveTest):
         self.before, self.logs = self.identity(), DpkgLogs()
 
     def tearDown(self):
-        lab("reset", timeout=240)
+        self.reset()
 
     def slow_upgrade(self, *argv):
         """An upgrade to the slow package, in the middle of apt on some replica. Returns it and that replica."""
