@@ -1,6 +1,7 @@
 #include "base/error.hpp"
 #include "cli/attended.hpp"
 #include "cli/commands.hpp"
+#include "cli/identity.hpp"
 #include "cli/signals.hpp"
 #include "cli/terminal.hpp"
 #include "cli/version.hpp"
@@ -81,7 +82,7 @@ struct Restored {
 };
 
 TakeUp take_up(const Options& options) {
-    return {identity(), k_version, {options.done, options.redo}, options.once_more};
+    return {operator_identity(), k_version, {options.done, options.redo}, options.once_more};
 }
 
 using Work = RunEnd (*)(RunSession::Setup,

@@ -1,30 +1,18 @@
 #include "base/error.hpp"
 #include "cli/attended.hpp"
 #include "cli/commands.hpp"
+#include "cli/identity.hpp"
 #include "cli/signals.hpp"
 #include "cli/texts.hpp"
 #include "cli/version.hpp"
 #include "engine/run.hpp"
 #include "steps/catalog.hpp"
 
-#include <pwd.h>
 #include <unistd.h>
 
-#include <array>
 #include <iostream>
 
 namespace lockstep {
-
-std::string identity() {
-    passwd entry{};
-    passwd* found = nullptr;
-    std::array<char, 4096> buffer{};
-    ::getpwuid_r(::getuid(), &entry, buffer.data(), buffer.size(), &found);
-    std::array<char, 256> host{};
-    ::gethostname(host.data(), host.size() - 1);
-    return (found == nullptr ? std::to_string(::getuid()) : std::string(found->pw_name)) + "@" +
-           host.data();
-}
 
 bool confirmed(const std::string& question) {
     if (::isatty(STDIN_FILENO) != 1) {
@@ -46,7 +34,7 @@ RunHeader header_for(const Options& options, const Workplace& place, const Plan&
     header.runbook = plan.runbook->name;
     header.plan_hash = plan.hash;
     header.started_at = to_iso8601(now);
-    header.started_by = identity();
+    header.started_by = operator_identity();
     header.reason = options.reason;
     header.engine_version = k_version;
     header.runbook_text = plan.runbook->text;

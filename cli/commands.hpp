@@ -42,9 +42,6 @@ struct Workplace {
 /// are.
 [[nodiscard]] std::shared_ptr<const Runbook> find_runbook(const std::string& wanted);
 
-/// `user@host`, by the operating system's word and not by the environment's.
-[[nodiscard]] std::string identity();
-
 /// The state that the records of a run make.
 [[nodiscard]] RunState replay(const RunHeader& header, const std::vector<JournalRecord>& records);
 

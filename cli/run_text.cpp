@@ -141,11 +141,11 @@ std::string next_text(const RunHeader& header, const RunState& state, const Term
         commands.push_back("lockstep check " + header.cluster);
     }
     if (!settled && !state.rolling_back()) {
-        commands.push_back("lockstep resume " + header.id + "     goes on from here");
+        commands.push_back("lockstep resume " + header.id + " (goes on from here)");
     }
     if (state.phase() != RunPhase::rolled_back && state.changed_anything() &&
         state.beyond_return().empty()) {
-        commands.push_back("lockstep rollback " + header.id + "   takes it back");
+        commands.push_back("lockstep rollback " + header.id + " (takes it back)");
     }
     commands.push_back("lockstep show " + header.id);
     std::string text;
@@ -161,11 +161,12 @@ std::string left_text(const RunState& state, const Terminal& terminal) {
     for (const OpenTemporary& left : state.temporaries()) {
         text += (text.empty() ? "" : ", ") + left.text();
     }
-    return text.empty()
-               ? ""
-               : terminal.paint("STILL IN FORCE:", Tone::bad) + " " + text +
-                     ". Nothing fails over while a cluster is paused. `lockstep resume` or "
-                     "`lockstep rollback` ends it.\n";
+    if (text.empty()) {
+        return text;
+    }
+    return terminal.paint("STILL IN FORCE:", Tone::bad) + " " + wrap(text, 16) +
+           "\n  Nothing fails over while a cluster is paused. `lockstep resume` or `lockstep "
+           "rollback`\n  goes on from here and ends it.\n";
 }
 
 }  // namespace

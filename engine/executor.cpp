@@ -130,7 +130,7 @@ void Executor::begin(std::size_t index, std::stop_token stop) {
             {.outcome = StepOutcome::failed, .message = rendered.because, .hint = rendered.hint});
         return;
     }
-    const Preview preview = session_.runner().preview(rendered.call, session_.facts());
+    const Preview preview = session_.preview(rendered.call, stop);
     if (!preview.blocked_by.empty()) {
         refuse(index,
                {.outcome = preview.blocked_by.front().id == "member.unreachable"
@@ -177,6 +177,19 @@ void Executor::launch(std::size_t index, StepCall call, const Preview& preview) 
     const PlannedStep& step = session_.plan().steps[index];
     call.attempt = session_.progress(index).attempts + 1;
     call.key = session_.key_of(step, "", call.attempt);
+    if (step.spec->verify) {
+        const CallSpec& spec = *step.spec->verify;
+        const ActionSchema& schema = *find_action(session_.setup().actions, spec.uses);
+        RenderedStep look = render_call(step, spec, schema, session_.scope_of(step));
+        if (look.kind != RenderedStep::Kind::ready) {
+            refuse(index,
+                   {.outcome = StepOutcome::failed,
+                    .message = "its verify: " + look.because,
+                    .hint = look.hint});
+            return;
+        }
+        call.verify = std::make_shared<const StepCall>(std::move(look.call));
+    }
     session_.record_intent(step, call, preview, false);
     ++running_;
     session_.runner().start(index, std::move(call), session_.facts());
@@ -214,6 +227,9 @@ void Executor::finish(const StepEvent& event) {
         retry_at_[event.index] =
             session_.clock().steady_now() + delay_after(step.spec->retry, attempts);
         return;
+    }
+    if (step.spec->verify && is_good(result.outcome)) {
+        session_.record_verified(step, "done", "its verify", "it is in place");
     }
     session_.keep_output(step, result);
     judge(event.index, result);

@@ -163,7 +163,7 @@ std::optional<Failure> Settlement::settle(std::size_t index, std::stop_token sto
     const PlannedStep& step = session_.plan().steps[index];
     const ActionSchema& schema = session_.schema_of(step);
     if (!step.changes) {
-        verified(step, "not_done", "it only looks", "it is asked again");
+        session_.record_verified(step, "not_done", "it only looks", "it is asked again");
         return std::nullopt;
     }
     RenderedStep rendered = session_.render(step);
@@ -191,7 +191,10 @@ std::optional<Failure> Settlement::adopt(std::size_t index,
     settled = true;
     switch (result.outcome) {
         case StepOutcome::absent:
-            verified(step, "not_done", "the member", "it never reached the member");
+            if (session_.progress(index).accepted) {
+                break;  // it had it, and has lost it: a power failure, or somebody tidied up
+            }
+            session_.record_verified(step, "not_done", "the member", "it never reached the member");
             return std::nullopt;
         case StepOutcome::succeeded:
         case StepOutcome::already_done:
@@ -225,11 +228,11 @@ std::optional<Failure> Settlement::look_closer(std::size_t index, std::stop_toke
     const PlannedStep& step = session_.plan().steps[index];
     const ActionSchema& schema = session_.schema_of(step);
     if (named(answers_.done, step)) {
-        verified(step, "done", "a person", "done, by what the operator said");
+        session_.record_verified(step, "done", "a person", "done, by what the operator said");
         return std::nullopt;
     }
     if (named(answers_.redo, step) || step.spec->in_doubt == InDoubt::retry) {
-        verified(step, "not_done", "told so", "it is done again");
+        session_.record_verified(step, "not_done", "told so", "it is done again");
         return std::nullopt;
     }
     std::string seen = "nothing tells whether it was done";
@@ -241,10 +244,10 @@ std::optional<Failure> Settlement::look_closer(std::size_t index, std::stop_toke
             const StepResult result =
                 session_.perform(step, rendered.call, RecordKind::step_accepted);
             if (is_good(result.outcome) || result.outcome == StepOutcome::failed) {
-                verified(step,
-                         is_good(result.outcome) ? "done" : "not_done",
-                         "its verify",
-                         result.message);
+                session_.record_verified(step,
+                                         is_good(result.outcome) ? "done" : "not_done",
+                                         "its verify",
+                                         result.message);
                 return std::nullopt;
             }
             seen = "its verify came to nothing: " + result.message;
@@ -257,11 +260,11 @@ std::optional<Failure> Settlement::look_closer(std::size_t index, std::stop_toke
         if (rendered.kind == RenderedStep::Kind::ready) {
             const Preview preview = session_.runner().preview(rendered.call, session_.facts());
             if (preview.verdict == Verdict::wont) {
-                verified(step, "done", "the cluster", preview.because);
+                session_.record_verified(step, "done", "the cluster", preview.because);
                 return std::nullopt;
             }
             if (schema.repeatable) {
-                verified(step, "not_done", "the cluster", "it is safe to do again");
+                session_.record_verified(step, "not_done", "the cluster", "it is safe to do again");
                 return std::nullopt;
             }
         }
@@ -271,7 +274,7 @@ std::optional<Failure> Settlement::look_closer(std::size_t index, std::stop_toke
             step, {.outcome = StepOutcome::failed, .message = "in doubt: " + seen}, false);
         return std::nullopt;
     }
-    verified(step, "unknown", "nobody", seen);
+    session_.record_verified(step, "unknown", "nobody", seen);
     if (for_rollback_) {
         return std::nullopt;  // an undo copes with "never happened"
     }
@@ -307,21 +310,6 @@ std::optional<Failure> Settlement::settle_undo(std::size_t index, std::size_t n)
         session_.record_undo_result(step, uses, result, n);
     }
     return std::nullopt;
-}
-
-void Settlement::verified(const PlannedStep& step,
-                          const char* verdict,
-                          const std::string& how,
-                          const std::string& message) {
-    const ActionSchema& schema = session_.schema_of(step);
-    session_.record(RecordKind::step_verified,
-                    &step,
-                    {{"verdict", verdict},
-                     {"how", how},
-                     {"message", message},
-                     {"temporary", schema.temporary ? schema.name : ""},
-                     {"ends", schema.ends},
-                     {"seen", digest(session_.facts())}});
 }
 
 bool Settlement::named(const std::vector<std::string>& names, const PlannedStep& step) const {

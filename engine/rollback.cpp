@@ -76,7 +76,8 @@ bool Rollback::undo_step(std::size_t index, std::stop_token stop) {
         }
         const StepResult result = undo_one(step, n, stop);
         if (!is_good(result.outcome)) {
-            fail(acted.where(), result);
+            const std::string& on = acted.undo[n].undo.member;
+            fail(on == step.member ? acted.where() : acted.where() + ", its undo on " + on, result);
             break;
         }
     }
@@ -96,7 +97,7 @@ StepResult Rollback::undo_one(const PlannedStep& step, std::size_t n, std::stop_
     Preview preview;
     try {
         session_.refresh(true, stop);  // what is installed where is what an undo goes by
-        preview = session_.runner().preview(call, session_.facts());
+        preview = session_.preview(call, stop);
     } catch (const Error& error) {
         result = {
             .outcome = StepOutcome::unreachable, .message = error.what(), .hint = error.hint()};

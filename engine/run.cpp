@@ -14,24 +14,48 @@ constexpr int k_most_ends_in_vain = 5;
 
 /// What cannot be recorded is not done, so what is in force stays: at least that is said, here and
 /// by the lock that stays on the members.
+[[noreturn]] void rethrow_with_what_stays(RunSession& session, const JournalError& error) {
+    const std::string open = session.what_is_open();
+    session.runner().stop_write_probe();
+    session.runner().release_lock(
+        open.empty() && session.state().changed_anything() ? "an unfinished run" : open);
+    if (open.empty()) {
+        throw;
+    }
+    throw JournalError(std::string(error.what()) + "; still in force: " + open,
+                       error.hint() + (error.hint().empty() ? "" : " ") +
+                           "Mend the state folder, then `lockstep resume`: it goes on from what "
+                           "is on record.");
+}
+
+/// A cluster that cannot be seen any more in between: the run stops where it is, on record.
+RunEnd stop_on_record(RunSession& session, const Error& error) {
+    const auto* transport = dynamic_cast<const TransportError*>(&error);
+    const bool asked = transport != nullptr && transport->kind() == TransportError::Kind::cancelled;
+    const int code = session.state().changed_anything() ? 10 : 16;
+    session.runner().stop_write_probe();
+    return session.end({asked ? 130 : code,
+                        asked ? RunPhase::interrupted : RunPhase::failed,
+                        error.what(),
+                        error.hint()});
+}
+
 template <typename Work>
 RunEnd on_record(RunSession& session, const Work& work) {
+    const std::int64_t before = session.state().last_seq();
     try {
-        return work();
-    } catch (const JournalError& error) {
-        std::string open;
-        for (const OpenTemporary& temporary : session.state().temporaries()) {
-            open += (open.empty() ? "" : ", ") + temporary.text();
-        }
-        session.runner().stop_write_probe();
-        session.runner().release_lock(open.empty() ? "an unfinished run" : open);
-        if (open.empty()) {
+        try {
+            return work();
+        } catch (const JournalError&) {
             throw;
+        } catch (const Error& error) {
+            if (session.state().last_seq() == before) {
+                throw;  // nothing of this engine is on record: nothing was begun
+            }
+            return stop_on_record(session, error);
         }
-        throw JournalError(std::string(error.what()) + "; still in force: " + open,
-                           error.hint() + (error.hint().empty() ? "" : " ") +
-                               "Mend the state folder, then `lockstep resume`: it goes on from "
-                               "what is on record.");
+    } catch (const JournalError& error) {
+        rethrow_with_what_stays(session, error);
     }
 }
 

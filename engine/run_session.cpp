@@ -13,7 +13,8 @@ using namespace std::chrono_literals;
 
 // The slow facts (disk, pg_wal) behind a guard may be this old before a change.
 constexpr auto k_full_facts_age = 10s;
-// A fact that a guard lacks may come back within this time: a daemon takes seconds to start.
+// A fact that a guard or a gate lacks may come back within this time: a daemon takes seconds to
+// start.
 constexpr auto k_guard_patience = 30s;
 
 bool is_good(StepOutcome outcome) {
@@ -130,7 +131,7 @@ void RunSession::record_intent(const PlannedStep& step,
             {"undo", to_json(undo)},
             {"no_way_back", undoable && undo.empty() ? why_no_undo(step, preview) : ""},
             {"point_of_no_return", step.spec->point_of_no_return},
-            {"temporary", schema.temporary ? schema.name : ""},
+            {"temporary", is_temporary(step) ? schema.name : ""},
             {"measured_as", schema.measured_as},
             {"ends", schema.ends},
             {"gives_back", gives_back},
@@ -148,6 +149,21 @@ void RunSession::record_result(const PlannedStep& step, const StepResult& result
         payload["seen"] = digest(facts_);
     }
     record(RecordKind::step_result, &step, std::move(payload));
+}
+
+void RunSession::record_verified(const PlannedStep& step,
+                                 const char* verdict,
+                                 const std::string& how,
+                                 const std::string& message) {
+    const ActionSchema& schema = schema_of(step);
+    record(RecordKind::step_verified,
+           &step,
+           {{"verdict", verdict},
+            {"how", how},
+            {"message", message},
+            {"temporary", schema.temporary ? schema.name : ""},
+            {"ends", schema.ends},
+            {"seen", digest(facts_)}});
 }
 
 void RunSession::record_undo_intent(const PlannedStep& step,
@@ -244,6 +260,14 @@ std::vector<Undo> RunSession::freeze_undo(const PlannedStep& step, const Preview
     return undo;
 }
 
+/// A member's change that nothing in the runbook ends is there to stay: a package put on hold again
+/// after it was let go. The whole cluster's (a pause) never is.
+bool RunSession::is_temporary(const PlannedStep& step) const {
+    const OpenTemporary would_be{step.uses, step.id, step.member, {}, {}};
+    return schema_of(step).temporary &&
+           (step.member.empty() || find_end(setup_.plan, setup_.actions, would_be));
+}
+
 std::string RunSession::key_of(const PlannedStep& step,
                                const std::string& what,
                                int attempt) const {
@@ -301,6 +325,19 @@ void RunSession::refresh(bool full, std::stop_token stop) {
         }
     }
     facts_.update(seen);
+}
+
+Preview RunSession::preview(const StepCall& call, std::stop_token stop) {
+    const auto begun = setup_.clock.steady_now();
+    for (;;) {
+        Preview preview = setup_.runner.preview(call, facts_);
+        const bool passing = !preview.blocked_by.empty() &&
+                             std::ranges::all_of(preview.blocked_by, &Finding::passing);
+        if (!passing || setup_.clock.steady_now() - begun > k_guard_patience ||
+            !setup_.clock.sleep_for(100ms, stop) || look_again(false, stop)) {
+            return preview;
+        }
+    }
 }
 
 std::optional<std::string> RunSession::tripped_guard(std::stop_token stop) {
@@ -364,7 +401,6 @@ void RunSession::give_back_temporaries() {
 void RunSession::keep(const OpenTemporary& temporary,
                       const std::string& why,
                       const std::string& hint) {
-    kept_.push_back(temporary.text());
     note(temporary.text() + " is still in force: " + why,
          {{"hint", hint}, {"kept", temporary.action}});
 }
@@ -419,7 +455,7 @@ bool RunSession::take_again(const std::string& temporary, std::stop_token stop) 
     rendered.call.id += ".again";
     rendered.call.key = key_of(*maker, ".again", static_cast<int>(state_.last_seq()));
     // On record it may be in force and yet not be: an engine died while it made it.
-    const Preview preview = setup_.runner.preview(rendered.call, facts_);
+    const Preview preview = this->preview(rendered.call, stop);
     if (preview.blocked_by.empty() && preview.verdict == Verdict::wont) {
         return true;
     }
@@ -438,8 +474,8 @@ bool RunSession::take_again(const std::string& temporary, std::stop_token stop) 
 
 std::string RunSession::what_is_open() const {
     std::string text;
-    for (const std::string& each : kept_) {
-        text += (text.empty() ? "" : ", ") + each;
+    for (const OpenTemporary& each : state_.temporaries()) {
+        text += (text.empty() ? "" : ", ") + each.text();
     }
     return text;
 }

@@ -64,6 +64,12 @@ class RunSession {
                        bool gives_back);
     void record_result(const PlannedStep& step, const StepResult& result, bool retry);
 
+    /// A step was looked at: `verdict` is done, not_done or unknown, by `how`.
+    void record_verified(const PlannedStep& step,
+                         const char* verdict,
+                         const std::string& how,
+                         const std::string& message);
+
     // A call that takes something back, or makes a temporary change for that. `n`: which undo of
     // the step.
     void record_undo_intent(const PlannedStep& step,
@@ -81,6 +87,9 @@ class RunSession {
     /// Fresh facts before a change; a failure, when the cluster cannot be seen.
     [[nodiscard]] std::optional<Failure> look_again(bool may_take_long, std::stop_token stop);
     void refresh(bool full, std::stop_token stop);
+    /// What a call would do now. A refusal that is of a moment, because a daemon that was just
+    /// started does not answer yet, is waited for a while.
+    [[nodiscard]] Preview preview(const StepCall& call, std::stop_token stop);
     /// Why the run must stop. A guard that lacks a fact waits for it a while.
     [[nodiscard]] std::optional<std::string> tripped_guard(std::stop_token stop);
 
@@ -95,6 +104,8 @@ class RunSession {
                                      int attempt) const;
     void keep_output(const PlannedStep& step, const StepResult& result);
 
+    /// The temporary changes that are in force, for people; empty: none.
+    [[nodiscard]] std::string what_is_open() const;
     /// Ends each temporary change of the run where that is safe; says loudly what stays.
     void give_back_temporaries();
     /// A temporary change that a rollback needs and that is not in force any more. False: it could
@@ -130,16 +141,15 @@ class RunSession {
   private:
     void give_back(const OpenTemporary& temporary);
     void keep(const OpenTemporary& temporary, const std::string& why, const std::string& hint);
-    [[nodiscard]] std::string what_is_open() const;
+    [[nodiscard]] bool is_temporary(const PlannedStep& step) const;
     [[nodiscard]] nlohmann::json measure();
 
     Setup setup_;
     RunHeader header_;
     RunState state_;
-    ClusterFacts facts_;             ///< the latest known
-    Clock::Steady full_at_;          ///< when the slow part of them was last read
-    Value::Map registered_;          ///< `steps` of expressions
-    std::vector<std::string> kept_;  ///< temporary changes that were not safe to take back
+    ClusterFacts facts_;     ///< the latest known
+    Clock::Steady full_at_;  ///< when the slow part of them was last read
+    Value::Map registered_;  ///< `steps` of expressions
 };
 
 /// What a run remembers of the cluster around each change, and compares when it goes on.

@@ -134,6 +134,9 @@ void RunState::apply(const JournalRecord& record) {
         case RecordKind::step_intent:
             apply_intent(at(record), record);
             return;
+        case RecordKind::step_accepted:
+            at(record).accepted = true;
+            return;
         case RecordKind::step_result:
             apply_result(at(record), record);
             return;
@@ -207,6 +210,7 @@ void RunState::apply_intent(StepProgress& step, const JournalRecord& record) {
     step.state = StepState::running;
     step.attempts = payload.at("attempt");
     step.key = text_of(payload, "key");
+    step.accepted = false;
     step.intent_seq = record.seq;
     step.no_way_back = text_of(payload, "no_way_back");
     step.point_of_no_return = text_of(payload, "point_of_no_return");

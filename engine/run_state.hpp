@@ -58,6 +58,7 @@ struct StepProgress {
     int attempts = 0;
     std::string key;           ///< of the newest attempt
     bool changes = false;      ///< of the action
+    bool accepted = false;     ///< the member has said that it has the command
     bool unreachable = false;  ///< failed because the member could not be reached
     std::string started_at;
     std::string ended_at;

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -63,6 +64,8 @@ struct StepCall {
     std::vector<std::string> open_temporaries;  ///< `patroni.pause` while this run has paused
     std::chrono::milliseconds timeout{0};
     int attempt = 1;
+    /// Looks afterwards whether the effect is in place; when it is not, the step has failed.
+    std::shared_ptr<const StepCall> verify;
 };
 
 enum class Verdict { will, wont, may };

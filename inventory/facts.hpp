@@ -153,8 +153,8 @@ struct MemberFacts {  // NOLINT(bugprone-exception-escape)
     std::optional<std::int64_t> dcs_last_seen;  ///< seconds since the epoch, the member's clock
     bool cluster_unlocked = false;              ///< it sees no leader lock
     bool pending_restart = false;
-    nlohmann::json pending_restart_reason;
     bool scheduled_restart = false;
+    nlohmann::json pending_restart_reason;
     std::string system_identifier;
     std::map<std::string, nlohmann::json> tags;
     std::string boot_id;

@@ -26,6 +26,8 @@ struct Finding {
     bool needs_decision = false;
     /// Blocks a plan unless somebody says by name, and with a reason, that it may be so.
     bool acceptable = false;
+    /// Of a moment: a daemon that was just started does not answer yet. A run waits a while for it.
+    bool passing = false;
 
     [[nodiscard]] nlohmann::json to_json() const;
     [[nodiscard]] static Finding from_json(const nlohmann::json& json);

@@ -65,6 +65,7 @@ Visited visit(Links& links, const MemberFacts& at, LockScript script, std::stop_
             "`lockstep doctor` shows what works with each member.");
     }
     std::vector<std::string> there;
+    there.reserve(members_of.size());
     for (const auto& [id, members] : members_of) {
         there.push_back(id + " on " + lock_words::list(members));
     }
@@ -90,6 +91,7 @@ std::vector<FoundLock> visit_all(Links& links,
         throw TransportError(TransportError::Kind::cancelled, "unlocking was cancelled");
     }
     std::vector<FoundLock> found;
+    found.reserve(visits.size());
     for (const Visited& visited : visits) {
         found.push_back(visited.result);
     }

@@ -57,6 +57,21 @@ StepResult judge(const TransportError& error, bool changes) {
 
 }  // namespace
 
+namespace {
+
+/// The step did what it does; whether that came to anything its own `verify` says.
+void verify(const StepCall& look, ActionContext& context, StepResult& result) {
+    const StepResult seen = find_action_code(look.uses).run(look, context);
+    if (seen.outcome != StepOutcome::succeeded && seen.outcome != StepOutcome::already_done) {
+        result.outcome = StepOutcome::failed;
+        result.message = "done, but its verify says no: " + seen.message;
+        result.hint = seen.hint;
+        result.last_lines = seen.last_lines;
+    }
+}
+
+}  // namespace
+
 LiveRunner::LiveRunner(const Cluster& cluster, LinkFactory factory, Clock& clock)
     : cluster_(cluster),
       clock_(clock),
@@ -111,7 +126,12 @@ Reconciliation LiveRunner::reconcile(const ClusterFacts& end) {
 LockGrant LiveRunner::take_lock(const LockRequest& request,
                                 const ClusterFacts& facts,
                                 std::stop_token stop) {
-    lock_ = std::make_unique<ClusterLock>(links_, clock_, facts, facts.scope, lock_timing());
+    if (facts.scope.empty()) {  // it names the lock on the members
+        throw Error("no member says what Patroni's scope is",
+                    "Look at the members with `lockstep doctor`.");
+    }
+    scope_ = facts.scope;
+    lock_ = std::make_unique<ClusterLock>(links_, clock_, facts, scope_, lock_timing());
     try {
         return lock_->take({make_lock_id(), request.run, request.owner}, std::move(stop));
     } catch (...) {
@@ -212,6 +232,7 @@ StepResult LiveRunner::perform(Task& task) {
                               std::move(task.facts),
                               std::move(stop),
                               Deadline::after(timeout)};
+        context.scope = scope_;
         context.fence = lock_ ? lock_->fence() : 0;
         context.lock_trouble = [this, until = context.stop] { return lock_trouble(until); };
         context.accepted = [this, index = task.index](nlohmann::json by) {
@@ -219,7 +240,11 @@ StepResult LiveRunner::perform(Task& task) {
             events_.push_back({index, std::move(by), {}});
             wake_.notify_all();
         };
-        return find_action_code(task.call.uses).run(task.call, context);
+        StepResult result = find_action_code(task.call.uses).run(task.call, context);
+        if (task.call.verify && result.outcome == StepOutcome::succeeded) {
+            verify(*task.call.verify, context, result);
+        }
+        return result;
     } catch (const NeverReached& error) {
         return {.outcome = StepOutcome::absent, .message = error.what()};
     } catch (const TransportError& error) {

@@ -66,6 +66,7 @@ class LiveRunner final : public StepRunner {
     Observer observer_;
     std::optional<ClusterFacts> earlier_;  ///< the sample before, for slots that do not move
     std::unique_ptr<WriteProbe> write_probe_;
+    std::string scope_;                  ///< Patroni's, when the lock was taken
     std::unique_ptr<ClusterLock> lock_;  ///< while this run holds the cluster
 
     std::mutex mutex_;  // guards what follows

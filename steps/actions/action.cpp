@@ -42,7 +42,7 @@ CommandResult ActionContext::spooled(const StepCall& call,
     const std::lock_guard lock(link.ssh_use);
     spdlog::debug("spool {}: {}: {}", member.name, call.key, command.script);
     const SpoolJob job{.key = call.key,
-                       .scope = facts.scope,
+                       .scope = scope,
                        .fence = fence,
                        .command = command,
                        .attach_only = call.attach_only};

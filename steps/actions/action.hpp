@@ -26,6 +26,7 @@ struct ActionContext {
     ClusterFacts facts;  ///< as known when the step started; the action may refresh them
     std::stop_token stop;
     Deadline deadline;
+    std::string scope;       ///< names the cluster's lock on the members
     std::int64_t fence = 0;  ///< of the cluster's lock: members refuse a smaller one
     /// Asked right before something is sent that no member can refuse; empty: nothing is in the
     /// way.

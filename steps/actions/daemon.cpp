@@ -47,7 +47,8 @@ std::vector<Finding> refuse_unless_paused(const MemberFacts& member) {
                                : "it is not known whether " + member.name + " is paused") +
                         ": stopping an unpaused Patroni stops PostgreSQL",
              .remedy = "Put `uses: patroni.pause` in front of this step.",
-             .source = {}}};
+             .source = {},
+             .passing = !known}};
 }
 
 std::string unit_report(const std::string& unit) {

@@ -48,7 +48,7 @@ std::string restore_script(const StepCall& call, const std::string& unit) {
                   "begun=$(date -d \"$(field ExecMainStartTimestamp)\" +%s)\n"
                   "if [ \"$(field ActiveState)\" != active ] || [ \"${begun:-0}\" -lt \"$changed\" "
                   "]; then\n"
-                  "  systemctl reset-failed -- \"$unit\" 2>/dev/null\n"
+                  "  systemctl daemon-reload; systemctl reset-failed -- \"$unit\" 2>/dev/null\n"
                   "  systemctl restart -- \"$unit\" </dev/null || status=$?\nfi\n" +
                   unit_report(unit) + "printf 'changed=%s\\n' \"$changed\"\n";
     }

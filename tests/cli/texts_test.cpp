@@ -51,7 +51,7 @@ class Texts : public testing::Test {
                 return command_result(0,
                                       "installed=installed " + member.installed +
                                           "\naudit=\navailable=4.1.5-2\navailable=4.0.7-3~deb13u1\n"
-                                          "available=3.0.2-1\n");
+                                          "available=3.0.2-1\nfrom=repository\n");
             };
         }
         inventory.clusters.push_back(world.cluster);
@@ -185,7 +185,11 @@ class Runs : public Texts {
                 const Names& lines = {}) {
         apply(RecordKind::step_intent,
               &step,
-              {{"attempt", 1}, {"uses", step.uses}, {"operations", {}}, {"undo", {}}});
+              {{"attempt", 1},
+               {"uses", step.uses},
+               {"operations", {}},
+               {"undo", to_json(step.undo)},
+               {"temporary", step.uses == "patroni.pause" ? step.uses : ""}});
         apply(RecordKind::step_result,
               &step,
               {{"outcome", outcome},
@@ -194,7 +198,8 @@ class Runs : public Texts {
                {"last_lines", lines},
                {"findings", Json::array()},
                {"output", nullptr},
-               {"retry", false}});
+               {"retry", false},
+               {"ends", step.uses == "patroni.resume" ? "patroni.pause" : ""}});
     }
 
     /// Everything up to a step (empty: all) goes well; returns that step.
@@ -202,6 +207,7 @@ class Runs : public Texts {
         const std::map<std::string, std::string> messages{
             {"check", "2 findings, none of them an obstacle"},
             {"patroni.pause", "every member says so, after 2.1 s"},
+            {"package.keep", "patroni 3.0.2-1 is kept"},
             {"package.install", std::string("patroni ") + k_target},
             {"service.restart", "runs as pid 4711"},
             {"wait_for", "holds after 1.8 s"},

@@ -372,7 +372,7 @@ TEST(RunbookLoader, ReadsThePointOfNoReturnWithItsReason) {
               "the old cluster's files are gone");
 }
 
-TEST(RunbookLoader, GivesStepsTheRunbooksAnswerToAFailureUnlessTheySayOtherwise) {
+TEST(RunbookLoader, KeepsApartWhatARunbookAndWhatAStepSaysOfAFailure) {
     const std::string steps =
         "steps:\n"
         "  - {id: a, uses: wal.verify}\n"
@@ -382,13 +382,13 @@ TEST(RunbookLoader, GivesStepsTheRunbooksAnswerToAFailureUnlessTheySayOtherwise)
         "  - {id: e, steps: [{id: f, uses: wal.verify}]}\n";
     const Runbook back = parse("runbook: r\n" + steps + "on_failure: rollback\n");
     EXPECT_EQ(back.on_failure, OnFailure::rollback);
-    EXPECT_EQ(back.steps[0].on_failure, OnFailure::rollback);
+    EXPECT_EQ(back.steps[0].on_failure, std::nullopt);
     EXPECT_EQ(back.steps[1].on_failure, OnFailure::stop);
     EXPECT_EQ(back.steps[2].on_failure, OnFailure::carry_on);
-    EXPECT_EQ(back.steps[4].steps[0].on_failure, OnFailure::rollback);
+    EXPECT_EQ(back.steps[4].steps[0].on_failure, std::nullopt);
     const Runbook stop = parse("runbook: r\n" + steps);
     EXPECT_EQ(stop.on_failure, OnFailure::stop);
-    EXPECT_EQ(stop.steps[0].on_failure, OnFailure::stop);
+    EXPECT_EQ(stop.steps[0].on_failure, std::nullopt);
     EXPECT_EQ(stop.steps[3].on_failure, OnFailure::rollback);
 }
 

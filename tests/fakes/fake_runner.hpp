@@ -95,8 +95,13 @@ class FakeRunner final : public StepRunner {
         const bool on_member =
             std::find(spooled.begin(), spooled.end(), call.uses) != spooled.end();
         const auto known = spool.find(call.key);
-        const StepResult result =
+        StepResult result =
             on_member && known != spool.end() ? known->second : found->second(call, facts);
+        if (call.verify && result.outcome == StepOutcome::succeeded) {
+            const StepResult seen = workers.at(call.verify->uses)(*call.verify, facts);
+            result.outcome = seen.outcome;
+            result.message = seen.message;
+        }
         if (on_member) {
             spool[call.key] = result;
             events_.push_back({index, {{"boot_id", "boot"}, {"pid", 7}}, {}});

@@ -61,8 +61,8 @@ def file_of(member, path):
 
 
 def dpkg_log(member):
-    path = file_of(member, "/var/log/dpkg.log")
-    return path.read_text(encoding="ascii").splitlines() if path.exists() else []  # a fresh member has none
+    log = file_of(member, "/var/log/dpkg.log")  # a host on which dpkg never ran has none
+    return log.read_text(encoding="ascii").splitlines() if log.exists() else []
 
 
 class DpkgLogs:

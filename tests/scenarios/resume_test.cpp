@@ -64,7 +64,11 @@ TEST_F(Resume, LetsTheStepsOwnVerifyDecide) {
         journal = FakeJournal();
         runner.spool.clear();
         happened.clear();
-        make_fail("look", in_place ? StepOutcome::succeeded : StepOutcome::failed);
+        int looks = 0;
+        runner.workers["look"] = [&](const StepCall&, ClusterFacts&) {
+            const bool seen = in_place || ++looks > 1;  // not there at first, there once it is done
+            return StepResult{.outcome = seen ? StepOutcome::succeeded : StepOutcome::failed};
+        };
         const Plan planned = plan("- {id: script, on: n2, uses: fragile, verify: {uses: look}}\n");
         die_after(planned, RecordKind::step_intent, "script");
         runner.spool[journal.records("run").back().payload.at("key")] = {.outcome =

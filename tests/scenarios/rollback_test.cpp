@@ -172,6 +172,31 @@ TEST_F(GoingBack, GivesBackThePauseOnlyWhereThatIsSafeAndIsLoudOtherwise) {
     EXPECT_NE(state->notes().back().find("still in force"), std::string::npos);
 }
 
+TEST_F(GoingBack, WaitsForADaemonThatDoesNotAnswerYetButNotForEver) {
+    for (const bool comes_back : {true, false}) {
+        journal = FakeJournal();
+        runner.spool.clear();
+        for (MemberFacts& member : runner.facts.members) {
+            member.patroni.installed = "old";
+        }
+        ASSERT_EQ(run(plan(k_upgrade)).exit_code, 0);
+        const auto known = runner.previews.at("revert");
+        int asked = 0;
+        runner.previews["revert"] = [&](const StepCall& call, const ClusterFacts& seen) {
+            Preview preview = known(call, seen);
+            if (call.member == "n2" && (!comes_back || ++asked < 5)) {
+                preview.blocked_by = {{.id = "patroni.not_paused",
+                                       .message = "it is not known whether n2 is paused",
+                                       .passing = true}};
+            }
+            return preview;
+        };
+        EXPECT_EQ(roll_back().exit_code, comes_back ? 0 : 12);
+        EXPECT_EQ(version_of("n2"), comes_back ? "old" : "new");
+        runner.previews["revert"] = known;
+    }
+}
+
 TEST_F(GoingBack, IsNotSuccessWhileSomethingCriticalIsThereThatWasNotBefore) {
     ASSERT_EQ(run(plan(k_upgrade)).exit_code, 0);
     runner.findings = {

@@ -294,6 +294,17 @@ TEST_F(Running, HandsOutputsToLaterSteps) {
     EXPECT_EQ(text, "hello world");
 }
 
+TEST_F(Running, AStepThatItsVerifyDoesNotSeeHasFailed) {
+    const std::string steps = "- {id: a, uses: change, verify: {uses: look}}\n";
+    EXPECT_EQ(run(plan(steps)).exit_code, 0);
+    EXPECT_EQ(state_of("a"), "succeeded");
+    EXPECT_EQ(journal.records("run").rbegin()[1].kind, RecordKind::step_verified);
+    journal.kept.clear();
+    make_fail("look", StepOutcome::failed);
+    EXPECT_EQ(run(plan(steps)).exit_code, 10);
+    EXPECT_EQ(state_of("a"), "failed");
+}
+
 TEST_F(Running, FailsByWhatTheWriteProbeSaw) {
     runner.probe_report =
         ProbeReport{.writes = 10, .errors = 0, .longest_gap = std::chrono::milliseconds{1500}};

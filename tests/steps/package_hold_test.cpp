@@ -55,12 +55,12 @@ TEST_F(Hold, IsPlannedWithItsWayBack) {
     EXPECT_EQ(hold.verdict, Verdict::will);
     EXPECT_EQ(hold.because, "patroni is not on hold");
     EXPECT_EQ(hold.operations.at(0).text, "apt-mark hold patroni");
-    EXPECT_EQ(hold.undo.at(0).text, "apt-mark unhold patroni");
+    EXPECT_EQ(hold.undo.at(0).operation.text, "apt-mark unhold patroni");
     is(host("bash\npatroni"));
     const Preview unhold = plan(call("unhold"));
     EXPECT_EQ(unhold.verdict, Verdict::will);
     EXPECT_EQ(unhold.operations.at(0).text, "apt-mark unhold patroni");
-    EXPECT_EQ(unhold.undo.at(0).text, "apt-mark hold patroni");
+    EXPECT_EQ(unhold.undo.at(0).operation.text, "apt-mark hold patroni");
 }
 
 TEST_F(Hold, WontWhereItIsAlreadySo) {

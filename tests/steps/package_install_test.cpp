@@ -175,8 +175,8 @@ TEST_F(Install, OfAPackageThatIsNotThereHasNoWayBack) {
 TEST_F(Install, GoesBackByInstallingWhatWasThere) {
     const Preview preview = plan(install(k_new));
     ASSERT_EQ(preview.undo.size(), 1U);
-    EXPECT_TRUE(preview.undo[0].text.ends_with(" install patroni=3.0.2-1"));
-    EXPECT_TRUE(contains(preview.undo[0].text, "--allow-downgrades"));
+    EXPECT_TRUE(preview.undo[0].operation.text.ends_with(" install patroni=3.0.2-1"));
+    EXPECT_TRUE(contains(preview.undo[0].operation.text, "--allow-downgrades"));
 }
 
 TEST_F(Install, IsRefusedWhereTheMemberCannotBeReached) {

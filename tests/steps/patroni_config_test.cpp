@@ -118,7 +118,7 @@ TEST_F(Config, IsPlannedWithTheExactRequestAndItsInverse) {
     EXPECT_TRUE(preview.blocked_by.empty());
     EXPECT_EQ(preview.operations.at(0).text,
               R"(PATCH http://10.0.0.11:8008/config {"maximum_lag_on_failover":1,"ttl":30})");
-    EXPECT_EQ(preview.undo.at(0).text,
+    EXPECT_EQ(preview.undo.at(0).operation.text,
               R"(PATCH http://10.0.0.11:8008/config {"maximum_lag_on_failover":null,"ttl":20})");
     EXPECT_TRUE(world.patches().empty());
 }
@@ -199,7 +199,7 @@ TEST_F(Config, IsWrittenAndLearned) {
 TEST_F(Config, IsTakenBackByItsUndo) {
     const Json before = world.config;
     const StepCall change = call(R"({"ttl": 30, "loop_wait": null, "slots": {"a": {}}})");
-    const std::string undo = world.preview(change).undo.at(0).text;
+    const std::string undo = world.preview(change).undo.at(0).operation.text;
     world.run(change);
     EXPECT_NE(world.config, before);
     world.run(call(undo.substr(undo.find('{')).c_str()));

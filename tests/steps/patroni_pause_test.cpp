@@ -42,7 +42,8 @@ TEST_F(Pause, IsPlannedWithTheExactRequestAndItsWayBack) {
     EXPECT_EQ(preview.operations[0].text,
               "PATCH http://10.0.0.11:8008/config " + std::string(k_pause));
     ASSERT_EQ(preview.undo.size(), 1U);
-    EXPECT_EQ(preview.undo[0].text, "PATCH http://10.0.0.11:8008/config " + std::string(k_resume));
+    EXPECT_EQ(preview.undo[0].operation.text,
+              "PATCH http://10.0.0.11:8008/config " + std::string(k_resume));
     EXPECT_TRUE(world.patches().empty());
 }
 

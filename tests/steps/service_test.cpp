@@ -58,7 +58,7 @@ TEST_F(Service, IsStartedWhereItDoesNotRun) {
         EXPECT_EQ(preview.verdict, Verdict::will) << state;
         EXPECT_EQ(preview.because, "it is " + std::string(state));
         EXPECT_EQ(preview.operations.at(0).text, "systemctl start -- pgbouncer");
-        EXPECT_EQ(preview.undo.at(0).text, "systemctl stop -- pgbouncer");
+        EXPECT_EQ(preview.undo.at(0).operation.text, "systemctl stop -- pgbouncer");
     }
 }
 
@@ -77,7 +77,7 @@ TEST_F(Service, IsStoppedWhereItRunsAndNotWhereItDoesNot) {
     const Preview preview = plan(call("stop"));
     EXPECT_EQ(preview.verdict, Verdict::will);
     EXPECT_EQ(preview.operations.at(0).text, "systemctl stop -- pgbouncer");
-    EXPECT_EQ(preview.undo.at(0).text, "systemctl start -- pgbouncer");
+    EXPECT_EQ(preview.undo.at(0).operation.text, "systemctl start -- pgbouncer");
     for (const char* state : {"inactive", "failed"}) {
         is(host("loaded", state));
         EXPECT_EQ(plan(call("stop")).verdict, Verdict::wont) << state;

@@ -32,7 +32,7 @@ TEST_F(SlotsDrop, ShowsTheExactStatementAndWhatItCosts) {
     EXPECT_TRUE(preview.blocked_by.empty());
     ASSERT_EQ(preview.operations.size(), 1U);
     EXPECT_EQ(preview.operations[0].text, "on n1: SELECT pg_drop_replication_slot('legacy')");
-    EXPECT_EQ(preview.undo.at(0).text,
+    EXPECT_EQ(preview.undo.at(0).operation.text,
               "on n1: SELECT pg_create_physical_replication_slot('legacy', true)");
     EXPECT_TRUE(contains(preview.because, "64 MB of WAL for nobody")) << preview.because;
     EXPECT_FALSE(preview.notes.empty());
@@ -115,7 +115,7 @@ TEST_F(SlotsDrop, PromisesNoWayBackForALogicalSlot) {
 // It would hold WAL that it never held.
 TEST_F(SlotsDrop, GivesASlotBackThatHeldNothingAsOne) {
     world.has_slot("n2", "idle", {{"restart_lsn", nullptr}});
-    EXPECT_EQ(world.preview(drop("idle")).undo.at(0).text,
+    EXPECT_EQ(world.preview(drop("idle")).undo.at(0).operation.text,
               "on n2: SELECT pg_create_physical_replication_slot('idle', false)");
 }
 
@@ -151,7 +151,7 @@ TEST_F(SlotsCreate, ShowsTheStatementAndItsWayBack) {
     EXPECT_TRUE(preview.blocked_by.empty());
     EXPECT_EQ(preview.operations.at(0).text,
               "SELECT pg_create_physical_replication_slot('backup', false)");
-    EXPECT_EQ(preview.undo.at(0).text, "SELECT pg_drop_replication_slot('backup')");
+    EXPECT_EQ(preview.undo.at(0).operation.text, "SELECT pg_drop_replication_slot('backup')");
     EXPECT_EQ(world.preview(create("backup", {{"reserve", true}})).operations.at(0).text,
               "SELECT pg_create_physical_replication_slot('backup', true)");
 }
@@ -169,7 +169,7 @@ TEST_F(SlotsCreate, ComesBackAsItWasWhenALaterStepDropsIt) {
         ClusterFacts facts = world.observe();
         world.preview(create("other", {{"reserve", reserve}}), facts).effect(facts);
         const Preview drop = world.preview(step_call("slots.drop", "", {{"slot", "other"}}), facts);
-        EXPECT_EQ(drop.undo.at(0).text,
+        EXPECT_EQ(drop.undo.at(0).operation.text,
                   "on n2: SELECT pg_create_physical_replication_slot('other', " +
                       std::string(reserve ? "true" : "false") + ")");
     }
