@@ -252,11 +252,16 @@ class LiveTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        lab("reset", "--leader-patroni", cls.leader_patroni, "--replica-patroni", cls.replica_patroni, timeout=240)
+        cls.reset()
         cls.work = tempfile.TemporaryDirectory(prefix="lockstep-live-")
         cls.inventory = pathlib.Path(cls.work.name) / "inventory.yaml"
         cls.inventory.write_text(lab("inventory"))
         cls.state_folder = pathlib.Path(cls.work.name) / "state"
+
+    @classmethod
+    def reset(cls):
+        """Back to a healthy cluster with the versions of this class."""
+        lab("reset", "--leader-patroni", cls.leader_patroni, "--replica-patroni", cls.replica_patroni, timeout=240)
 
     @classmethod
     def tearDownClass(cls):

@@ -19,7 +19,7 @@ TAIL = """
 
 class Failures(LiveTest):
     def tearDown(self):
-        lab("reset", timeout=240)
+        self.reset()
 
     def runbook(self, steps):
         path = self.inventory.with_name("story.yaml")

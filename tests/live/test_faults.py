@@ -27,7 +27,7 @@ class ClusterFaults(LiveTest):
 
     def tearDown(self):
         lab("ssh", "n3", "rm -f /run/lab-gate", check=False)
-        lab("reset", timeout=240)
+        self.reset()
 
     def run_through(self, fault, then=lambda: None):
         """The whole upgrade, with `fault` before the leader's turn and `then` once that has begun. Never two primaries."""
@@ -139,7 +139,7 @@ class StateFolder(LiveTest):
         self.state = folder / "state"
 
     def tearDown(self):
-        lab("reset", timeout=240)
+        self.reset()
 
     def begin(self):
         """An upgrade of which one member is done."""

@@ -63,7 +63,7 @@ class Locks(LiveTest):
 
     def tearDown(self):
         self.clear()
-        lab("reset", timeout=240)
+        self.reset()
 
     def clear(self):
         for member in MEMBERS:

@@ -13,7 +13,7 @@ class Rollback(LiveTest):
         self.before, self.logs = self.identity(), DpkgLogs()
 
     def tearDown(self):
-        lab("reset", timeout=240)
+        self.reset()
 
     def assert_as_before(self, result, version=NEW):
         self.assertEqual(self.show()["state"], "rolled_back", str(result))

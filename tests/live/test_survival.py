@@ -20,7 +20,7 @@ class Kills(LiveTest):
 
     RUNS = int(os.environ.get("LOCKSTEP_KILLS", "4"))
     # How often each run in turn is killed: the run itself, then its resumes.
-    TIMES = (1, 2, 1, 3)
+    TIMES = (1, 2, 1, 3, 1)  # of odd length, so that up and down get each
 
     def setUp(self):
         seed = os.environ.get("LOCKSTEP_SEED", str(random.randrange(10**6)))
@@ -45,16 +45,18 @@ class Kills(LiveTest):
             return None, None, None
         return run_id, at, where
 
-    def resume_to_the_end(self, run_id, kills, span):
-        """Resumes, and kills that too, so often. Returns the last result, and each kill's moment and place."""
+    def resume_to_the_end(self, run_id, kills, left):
+        """Resumes, and kills that too, so often, while it still has seconds left to run: about `left`. Returns the last result,
+        and each kill's moment and place."""
         killed = []
         while True:
             resumed = self.start("resume", run_id, "--yes", "--output", "jsonl")
-            at = self.random.uniform(0.1, 0.7 * span)
+            at = self.random.uniform(0.1, max(0.8, 0.9 * left))
             where = resumed.kill_at(at) if len(killed) < kills else None
             if where is None:
                 return resumed.wait(), killed
             killed.append((at, where))
+            left -= at
             if self.show(run_id)["state"] == "succeeded":
                 return None, killed
 
@@ -65,7 +67,7 @@ class Kills(LiveTest):
             run_id, at, where = self.begin_and_kill(version, span)
             if run_id is None:
                 return False
-            result, more = self.resume_to_the_end(run_id, self.TIMES[number % len(self.TIMES)] - 1, span)
+            result, more = self.resume_to_the_end(run_id, self.TIMES[number % len(self.TIMES)] - 1, span - at)
         story = f"to {version}: killed " + "; resumed, killed ".join(
             f"at {moment:.1f} s ({', '.join(what)})" for moment, what in [(at, where), *more]) + "; resumed to the end"
         say(f"  run {number + 1} {story}")
@@ -95,7 +97,7 @@ class InTheMiddle(LiveTest):
         self.before, self.logs = self.identity(), DpkgLogs()
 
     def tearDown(self):
-        lab("reset", timeout=240)
+        self.reset()
 
     def slow_upgrade(self, *argv):
         """An upgrade to the slow package, in the middle of apt on some replica. Returns it and that replica."""
