@@ -10,10 +10,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-bool is_good(StepOutcome outcome) {
-    return outcome == StepOutcome::succeeded || outcome == StepOutcome::already_done;
-}
-
 std::string where_of(const PlannedStep& step) {
     return step.member.empty() ? step.id : step.id + " on " + step.member;
 }

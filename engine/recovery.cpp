@@ -13,10 +13,6 @@ bool is_open(const StepProgress& step) {
     return step.state == StepState::running || step.state == StepState::in_doubt;
 }
 
-bool is_good(StepOutcome outcome) {
-    return outcome == StepOutcome::succeeded || outcome == StepOutcome::already_done;
-}
-
 std::string shown(const nlohmann::json& value) {
     const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
     return text.empty() ? "nothing" : text;

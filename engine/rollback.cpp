@@ -6,14 +6,6 @@
 
 namespace lockstep {
 
-namespace {
-
-bool is_good(StepOutcome outcome) {
-    return outcome == StepOutcome::succeeded || outcome == StepOutcome::already_done;
-}
-
-}  // namespace
-
 std::vector<std::size_t> Rollback::steps() const {
     std::vector<std::size_t> acted;
     for (std::size_t i = 0; i < session_.plan().steps.size(); ++i) {
@@ -33,13 +25,16 @@ std::optional<Failure> Rollback::run(const std::string& because, std::stop_token
     session_.record(RecordKind::rollback_started, nullptr, {{"because", because}});
     for (const std::size_t index : steps()) {
         if (stop.stop_requested()) {
-            return Failure{130, RunPhase::interrupted, "stopped on request, on the way back", {}};
+            failure_ =
+                Failure{130, RunPhase::interrupted, "stopped on request, on the way back", {}};
+            break;
         }
         if (const std::string why = session_.runner().lock_trouble(stop); !why.empty()) {
-            return Failure{12,
-                           RunPhase::rollback_failed,
-                           "the cluster is not ours any more: " + why,
-                           "`lockstep rollback` goes on once nobody else has it."};
+            failure_ = Failure{12,
+                               RunPhase::rollback_failed,
+                               "the cluster is not ours any more: " + why,
+                               "`lockstep rollback` goes on once nobody else has it."};
+            break;
         }
         if (!undo_step(index, stop)) {
             break;

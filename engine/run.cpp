@@ -206,6 +206,7 @@ RunEnd resume_run(RunSession::Setup setup,
         if (session.state().rolling_back()) {
             record_resumed(session, by, lock, true);
             if (const auto failure = Settlement(session, by.answers, true).run(stop)) {
+                session.give_back_temporaries();
                 return session.end(as_end(*failure));
             }
             return take_back(session, {.message = session.state().rollback_because()}, stop);

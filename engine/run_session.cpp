@@ -17,10 +17,6 @@ constexpr auto k_full_facts_age = 10s;
 // start.
 constexpr auto k_guard_patience = 30s;
 
-bool is_good(StepOutcome outcome) {
-    return outcome == StepOutcome::succeeded || outcome == StepOutcome::already_done;
-}
-
 nlohmann::json result_payload(const StepResult& result) {
     return {{"outcome", to_text(result.outcome)},
             {"message", result.message},

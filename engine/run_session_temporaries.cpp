@@ -8,10 +8,6 @@ namespace lockstep {
 
 namespace {
 
-bool is_good(StepOutcome outcome) {
-    return outcome == StepOutcome::succeeded || outcome == StepOutcome::already_done;
-}
-
 /// The step that ends a temporary change: the first one behind it.
 std::optional<std::size_t> find_end(const Plan& plan,
                                     const ActionCatalog& actions,

@@ -197,6 +197,23 @@ TEST_F(GoingBack, WaitsForADaemonThatDoesNotAnswerYetButNotForEver) {
     }
 }
 
+TEST_F(GoingBack, GivesThePauseBackWhenItIsStoppedHalfWayAndGoesOnLater) {
+    ASSERT_EQ(run(plan(k_upgrade)).exit_code, 0);
+    std::stop_source stop;
+    listener = [&](const JournalRecord& record, const RunState&) {
+        if (record.kind == RecordKind::undo_result && record.step == "leader") {
+            stop.request_stop();
+        }
+    };
+    EXPECT_EQ(roll_back(stop.get_token()).exit_code, 130);
+    EXPECT_FALSE(runner.facts.paused);
+    EXPECT_EQ(version_of("n2"), "new");
+    listener = {};
+    EXPECT_EQ(roll_back().exit_code, 0);
+    EXPECT_TRUE(all_are("old"));
+    EXPECT_EQ(happened["revert n1"], 1);
+}
+
 TEST_F(GoingBack, IsNotSuccessWhileSomethingCriticalIsThereThatWasNotBefore) {
     ASSERT_EQ(run(plan(k_upgrade)).exit_code, 0);
     runner.findings = {
