@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <utility>
 
 namespace lockstep {
 
@@ -94,15 +95,22 @@ LockGrant ClusterLock::grant() const {
     LockGrant grant;
     grant.id = mine_.id;
     grant.fence = mine_.fence;
-    std::map<std::string, std::vector<std::string>> members_of;
+    // Told once for each lock, with the age that the first of its members told: a second may pass
+    // between one member and the next.
+    std::map<std::pair<std::string, std::string>, std::vector<const Member*>> members_of;
     for (const Member& member : members_) {
         if (member.before) {
-            members_of[member.taken_over].push_back(member.at.name);
+            members_of[{member.before->id, member.before->left}].push_back(&member);
             grant.left_behind = grant.left_behind.empty() ? member.before->left : grant.left_behind;
         }
     }
-    for (const auto& [note, members] : members_of) {
-        grant.notes.push_back(note + " (on " + lock_words::list(members) + ")");
+    for (const auto& [lock, members] : members_of) {
+        std::vector<std::string> names;
+        for (const Member* member : members) {
+            names.push_back(member->at.name);
+        }
+        grant.notes.push_back(members.front()->taken_over + " (on " + lock_words::list(names) +
+                              ")");
     }
     for (const Member& member : members_) {
         if (!member.ours) {

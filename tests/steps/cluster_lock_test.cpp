@@ -196,6 +196,21 @@ TEST_F(ClusterLockTest, StaysWithWhatTheRunLeft) {
                        "(on n1, n2 and n3)"}));
 }
 
+TEST_F(ClusterLockTest, IsToldOnceThoughAnotherLocksAgeDiffersByMember) {
+    for (const char* name : {"n1", "n2", "n3"}) {
+        const auto expired = std::time(nullptr) - (name[1] - '0') * 5;
+        host(name).write("lock.orders",
+                         "id=eeeeeeeeeeeeeeee\nrun=run-e\nwho=eve@ops3\nhost=ops3\n"
+                         "engine=\nsince=" +
+                             std::to_string(expired - 60) +
+                             "\nexpires=" + std::to_string(expired) + "\nfence=7\nleft=\n");
+    }
+    ClusterLock lock = make_lock();
+    const LockGrant grant = lock.take(ann(), {});
+    ASSERT_EQ(grant.notes.size(), 1U);
+    EXPECT_TRUE(holds(grant.notes[0], {"eve@ops3, expired ", "(on n1, n2 and n3)"}));
+}
+
 TEST_F(ClusterLockTest, IsTakenWithoutAMemberThatIsAway) {
     cut_off("n2");
     ClusterLock lock = make_lock();
