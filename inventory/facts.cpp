@@ -53,6 +53,16 @@ Json to_json(const SlotFacts& slot) {
     };
 }
 
+Json to_json(const ArchiverFacts& archiver) {
+    return {
+        {"failed", archiver.failed},
+        {"last_failed_wal", or_null(archiver.last_failed_wal)},
+        {"last_failed_ago", or_null(archiver.last_failed_ago)},
+        {"last_archived_ago", or_null(archiver.last_archived_ago)},
+        {"waiting", or_null(archiver.waiting)},
+    };
+}
+
 Json to_json(const WalFacts& wal) {
     return {
         {"bytes", wal.bytes},
@@ -66,6 +76,10 @@ Json to_json(const WalFacts& wal) {
         {"keep_size", wal.keep_size},
         {"max_slot_wal_keep_size", wal.max_slot_wal_keep_size},
         {"archiving_fails", wal.archiving_fails},
+        {"archiver", wal.archiver ? to_json(*wal.archiver) : Json(nullptr)},
+        {"checkpoint_age_seconds", or_null(wal.checkpoint_age_seconds)},
+        {"checkpoint_timeout_seconds", wal.checkpoint_timeout_seconds},
+        {"base_backups", wal.base_backups},
     };
 }
 
@@ -85,6 +99,25 @@ Json to_json(const UnitFacts& unit) {
         {"started_at", epoch_or_null(unit.started_at)},
         {"package_changed_at", epoch_or_null(unit.package_changed_at)},
     };
+}
+
+Json to_json(const SetupFacts& setup) {
+    return {
+        {"file", or_null(setup.file)},
+        {"changed_at", epoch_or_null(setup.changed_at)},
+        {"dcs", setup.dcs},
+        {"python", or_null(setup.python)},
+        {"modules", setup.modules},
+        {"has_bootstrap_users", setup.has_bootstrap_users},
+        {"verify_client", or_null(setup.verify_client)},
+        {"has_ctl_certificate", setup.has_ctl_certificate},
+        {"allowlist_by_members", setup.allowlist_by_members},
+        {"parameters", setup.parameters},
+    };
+}
+
+Json to_json(const OsFacts& os) {
+    return {{"id", or_null(os.id)}, {"version", or_null(os.version)}, {"libc", or_null(os.libc)}};
 }
 
 Json to_json(const LockFacts& lock) {
@@ -237,7 +270,10 @@ Json MemberFacts::to_json() const {
           {"installed", or_null(postgres.installed)},
           {"package", or_null(postgres.package)},
           {"started_at", or_null(postgres.started_at)},
-          {"data_directory", or_null(postgres.data_directory)}}},
+          {"data_directory", or_null(postgres.data_directory)},
+          {"settings", postgres.settings}}},
+        {"setup", object_or_null(setup)},
+        {"os", object_or_null(os)},
         {"unit", object_or_null(unit)},
         {"wal", object_or_null(wal)},
         {"disk", object_or_null(disk)},
@@ -310,6 +346,9 @@ void ClusterFacts::update(const ClusterFacts& quick) {
         now.patroni.available = known->patroni.available;
         now.postgres.installed = known->postgres.installed;
         now.postgres.package = known->postgres.package;
+        now.postgres.settings = known->postgres.settings;
+        now.setup = known->setup;
+        now.os = known->os;
         now.boot_id = known->boot_id;
         now.unit = known->unit;
         now.wal = known->wal;

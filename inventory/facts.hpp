@@ -55,6 +55,15 @@ struct SlotFacts {
     bool stuck = false;  ///< decided by diagnosis from two samples
 };
 
+/// pg_stat_archiver. Times are seconds ago, by the member's own clock.
+struct ArchiverFacts {
+    std::int64_t failed = 0;  ///< attempts that failed since the statistics were reset
+    std::string last_failed_wal;
+    std::optional<std::int64_t> last_failed_ago;
+    std::optional<std::int64_t> last_archived_ago;
+    std::optional<std::int64_t> waiting;  ///< segments that are not archived yet (PostgreSQL 12+)
+};
+
 /// What pg_wal holds and why it could be there.
 struct WalFacts {
     std::int64_t bytes = 0;
@@ -68,6 +77,11 @@ struct WalFacts {
     std::int64_t max_slot_wal_keep_size = -1;  ///< PostgreSQL 13+; -1: without limit
     bool archiving_fails =
         false;  ///< the archiver's last attempt failed: it holds what it has not got away
+    std::optional<ArchiverFacts> archiver;  ///< absent: archive_mode is off
+    /// Since the last checkpoint, on a replica the last restartpoint, by the member's own clock.
+    std::optional<std::int64_t> checkpoint_age_seconds;
+    std::int64_t checkpoint_timeout_seconds = 0;
+    std::int64_t base_backups = 0;  ///< that are being taken from it now (PostgreSQL 13+)
 
     /// Bytes that are kept although a restart would not need them: what slots, keep_size and a
     /// failing archiver hold. Recycled files for the future do not count.
@@ -96,12 +110,37 @@ struct PatroniFacts {
     std::vector<std::string> available;  ///< package versions that the member's repositories have
 };
 
+/// What Patroni was set up with on a member: its configuration file, and the Python that runs it.
+/// Read there by that Python, which tells only what is below: no secret leaves the member.
+struct SetupFacts {
+    std::string file;             ///< path of its configuration
+    std::int64_t changed_at = 0;  ///< of that file, seconds since the epoch
+    std::vector<std::string>
+        dcs;             ///< its sections for one: etcd, etcd3, consul, zookeeper, raft, …
+    std::string python;  ///< `3.13.5`
+    std::map<std::string, std::string> modules;  ///< of Python: ydiff, psycopg2, … -> version
+    bool has_bootstrap_users = false;
+    std::string verify_client;  ///< restapi.verify_client; empty: not set
+    bool has_ctl_certificate = false;
+    bool allowlist_by_members = false;  ///< restapi.allowlist_include_members
+    nlohmann::json parameters;          ///< postgresql.parameters of the file: name -> value
+};
+
+struct OsFacts {
+    std::string id;       ///< `debian`, of /etc/os-release
+    std::string version;  ///< `13`
+    std::string libc;     ///< `2.41`: text indexes depend on its collations
+};
+
 struct PostgresFacts {
     std::string running;     ///< `17.12`
     std::string installed;   ///< version of the server package
     std::string package;     ///< its name: postgresql-17
     std::string started_at;  ///< of the postmaster, in UTC: equal texts are the same start
     std::string data_directory;
+    /// Parameters as they run, by name: those that members must have alike, or a replica not
+    /// smaller than the leader.
+    std::map<std::string, std::string> settings;
 };
 
 /// The lock of lockstep, as it is on one member. Times are by the clock of that.
@@ -161,6 +200,8 @@ struct MemberFacts {  // NOLINT(bugprone-exception-escape)
 
     PatroniFacts patroni;
     PostgresFacts postgres;
+    std::optional<SetupFacts> setup;
+    std::optional<OsFacts> os;
     std::optional<UnitFacts> unit;
     std::optional<WalFacts> wal;
     std::optional<DiskFacts> disk;
@@ -171,7 +212,7 @@ struct MemberFacts {  // NOLINT(bugprone-exception-escape)
     Access ssh;
     Access sql;
     /// What was asked on the member and could not be found out, with the reason: `disk`, `unit`,
-    /// `patroni_package`, `postgres_package`.
+    /// `patroni_package`, `postgres_package`, `setup`.
     std::map<std::string, std::string> unknown;
     /// In a plan: what its steps up to here will have made of things that no observation looks at:
     /// `unit pgbouncer` -> `inactive`. Not observed, and so in no JSON.

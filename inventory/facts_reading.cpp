@@ -54,6 +54,39 @@ SlotFacts slot_from(const Json& json) {
     return slot;
 }
 
+ArchiverFacts archiver_from(const Json& json) {
+    ArchiverFacts archiver;
+    read(json, "failed", archiver.failed);
+    read(json, "last_failed_wal", archiver.last_failed_wal);
+    read(json, "last_failed_ago", archiver.last_failed_ago);
+    read(json, "last_archived_ago", archiver.last_archived_ago);
+    read(json, "waiting", archiver.waiting);
+    return archiver;
+}
+
+SetupFacts setup_from(const Json& json) {
+    SetupFacts setup;
+    read(json, "file", setup.file);
+    read(json, "changed_at", setup.changed_at);
+    read(json, "dcs", setup.dcs);
+    read(json, "python", setup.python);
+    read(json, "modules", setup.modules);
+    read(json, "has_bootstrap_users", setup.has_bootstrap_users);
+    read(json, "verify_client", setup.verify_client);
+    read(json, "has_ctl_certificate", setup.has_ctl_certificate);
+    read(json, "allowlist_by_members", setup.allowlist_by_members);
+    read(json, "parameters", setup.parameters);
+    return setup;
+}
+
+OsFacts os_from(const Json& json) {
+    OsFacts os;
+    read(json, "id", os.id);
+    read(json, "version", os.version);
+    read(json, "libc", os.libc);
+    return os;
+}
+
 WalFacts wal_from(const Json& json) {
     WalFacts wal;
     read(json, "bytes", wal.bytes);
@@ -66,6 +99,12 @@ WalFacts wal_from(const Json& json) {
     read(json, "keep_size", wal.keep_size);
     read(json, "max_slot_wal_keep_size", wal.max_slot_wal_keep_size);
     read(json, "archiving_fails", wal.archiving_fails);
+    if (const Json& archiver = object(json, "archiver"); !archiver.empty()) {
+        wal.archiver = archiver_from(archiver);
+    }
+    read(json, "checkpoint_age_seconds", wal.checkpoint_age_seconds);
+    read(json, "checkpoint_timeout_seconds", wal.checkpoint_timeout_seconds);
+    read(json, "base_backups", wal.base_backups);
     return wal;
 }
 
@@ -107,6 +146,7 @@ void read_software(const Json& json, MemberFacts& member) {
     read(postgres, "package", member.postgres.package);
     read(postgres, "started_at", member.postgres.started_at);
     read(postgres, "data_directory", member.postgres.data_directory);
+    read(postgres, "settings", member.postgres.settings);
 }
 
 }  // namespace
@@ -136,6 +176,12 @@ MemberFacts MemberFacts::from_json(const Json& json) {
     read(json, "boot_id", member.boot_id);
     read(json, "unknown", member.unknown);
     read_software(json, member);
+    if (const Json& setup = object(json, "setup"); !setup.empty()) {
+        member.setup = setup_from(setup);
+    }
+    if (const Json& os = object(json, "os"); !os.empty()) {
+        member.os = os_from(os);
+    }
     if (const Json& unit = object(json, "unit"); !unit.empty()) {
         member.unit = unit_from(unit);
     }
