@@ -1,30 +1,10 @@
 #include "engine/rendering.hpp"
 
+#include "engine/facts_value.hpp"
+
 namespace lockstep {
 
 namespace {
-
-/// Facts as a value: what nobody could observe is unknown, and never passes for anything.
-Value fact_value(const nlohmann::json& json, const std::string& path) {
-    if (json.is_null()) {
-        return Value::unknown(path + " is not known");
-    }
-    if (json.is_object()) {
-        Value::Map map;
-        for (const auto& [key, element] : json.items()) {
-            map.emplace(key, fact_value(element, path + "." + key));
-        }
-        return Value(std::move(map));
-    }
-    if (json.is_array()) {
-        Value::List list;
-        for (const nlohmann::json& element : json) {
-            list.push_back(fact_value(element, path + "[]"));
-        }
-        return Value(std::move(list));
-    }
-    return Value::from_json(json);
-}
 
 /// An argument, or why there is none.
 using Rendered = std::variant<Value, Value::Unknown, EvaluationError>;
@@ -97,7 +77,7 @@ Scope make_scope(const ScopeSource& source) {
     if (source.facts.leader.empty()) {
         seen["leader"] = "";
     }
-    Value observed = fact_value(seen, "cluster");
+    Value observed = facts_value(seen, "cluster");
     Scope scope;
     scope.emplace("members", observed.as_map().at("members"));
     for (const Value& candidate : observed.as_map().at("members").as_list()) {

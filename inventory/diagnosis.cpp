@@ -4,7 +4,6 @@
 #include "inventory/diagnosis_rules.hpp"
 
 #include <algorithm>
-#include <tuple>
 
 namespace lockstep {
 
@@ -263,10 +262,7 @@ std::vector<Finding> diagnose(const ClusterFacts& facts, const Cluster& expected
     replication(facts, found);
     pending_restarts(facts, found);
     rules::leftovers(facts, found);
-    std::ranges::stable_sort(found, [](const Finding& a, const Finding& b) {
-        return std::tuple(-static_cast<int>(a.severity), std::string_view(a.member)) <
-               std::tuple(-static_cast<int>(b.severity), std::string_view(b.member));
-    });
+    sort_findings(found);
     return found;
 }
 

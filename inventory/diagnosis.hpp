@@ -4,7 +4,6 @@
 #include "inventory/finding.hpp"
 #include "inventory/inventory.hpp"
 
-#include <optional>
 #include <vector>
 
 /// From facts to findings. Pure: no I/O, no clock. Everything that Patroni or PostgreSQL do is
@@ -31,21 +30,9 @@ void classify_slots(ClusterFacts& facts);
 /// nothing is decided.
 bool mark_stuck_slots(ClusterFacts& later, const ClusterFacts& earlier);
 
-/// Every finding, worst first, then by member. `expected` names what the inventory says must exist.
+/// Every finding but what is known of versions (engine/knowledge), worst first, then by member.
+/// `expected` names what the inventory says must exist.
 [[nodiscard]] std::vector<Finding> diagnose(const ClusterFacts& facts, const Cluster& expected);
-
-/// Why a Patroni of one version must not be a replica's while one of another is the leader's.
-struct BadPair {
-    std::string symptom;
-    std::string remedy;
-    std::string source;
-};
-
-/// nullopt for a good pair. Upstream versions. `permanent_physical_slots` says whether the
-/// configuration has such slots: some pairs are bad only then.
-[[nodiscard]] std::optional<BadPair> known_bad_pair(std::string_view leader,
-                                                    std::string_view replica,
-                                                    bool permanent_physical_slots = false);
 
 /// Whether the dynamic configuration has a permanent physical slot that is no member's.
 [[nodiscard]] bool has_permanent_physical_slots(const ClusterFacts& facts);

@@ -7,55 +7,6 @@
 
 namespace lockstep {
 
-namespace {
-
-bool older(std::string_view version, std::string_view than) {
-    return PackageVersion(version) < PackageVersion(than);
-}
-
-bool in_range(std::string_view version, std::string_view from, std::string_view below) {
-    return !older(version, from) && older(version, below);
-}
-
-// From 4.0.0 on a replica keeps a slot for every other member and advances it to what the leader
-// publishes; a leader before 4.0.0 publishes nothing for members (Patroni 4.0.3 release notes).
-std::optional<BadPair> frozen_member_slots(std::string_view leader, std::string_view replica) {
-    if (!older(leader, "4.0.0") || !in_range(replica, "4.0.0", "4.0.3")) {
-        return std::nullopt;
-    }
-    return BadPair{
-        "the replica creates slots for other members and never advances them, so its pg_wal grows "
-        "until the disk is full",
-        "Bring every member to one release of 4.0.4 or later with `lockstep run patroni-upgrade`; "
-        "until then member_slots_ttl: 0 in the dynamic configuration makes the replica drop them.",
-        "patroni#3184"};
-}
-
-// Permanent physical slots are on replicas from 3.2.0 on (#2852), and only a leader of 3.2.0 or
-// later publishes how far they are. Seen with 3.1.2 and 3.2.1.
-std::optional<BadPair> frozen_permanent_slots(std::string_view leader, std::string_view replica) {
-    if (!older(leader, "3.2.0") || older(replica, "3.2.0")) {
-        return std::nullopt;
-    }
-    return BadPair{
-        "the replica creates the permanent physical slots and never advances them, so its pg_wal "
-        "grows until the disk is full",
-        "Bring the leader to 3.2.0 or later with `lockstep run patroni-upgrade`, or take the slots "
-        "out of `slots` in the dynamic configuration until then.",
-        "patroni#2852"};
-}
-
-}  // namespace
-
-std::optional<BadPair> known_bad_pair(std::string_view leader,
-                                      std::string_view replica,
-                                      bool permanent_physical_slots) {
-    if (auto pair = frozen_member_slots(leader, replica)) {
-        return pair;
-    }
-    return permanent_physical_slots ? frozen_permanent_slots(leader, replica) : std::nullopt;
-}
-
 namespace rules {
 
 namespace {
@@ -101,35 +52,6 @@ void mixed_versions(const ClusterFacts& facts, Findings& found) {
              "members run different versions of PostgreSQL: " + describe(postgres),
              "Finish the update: restart PostgreSQL, through Patroni, where it is older.",
              ""});
-    }
-}
-
-void known_bad_pairs(const ClusterFacts& facts, Findings& found) {
-    const MemberFacts* leader = facts.leader_member();
-    if (leader == nullptr || plain_upstream(leader->patroni.running).empty()) {
-        return;
-    }
-    for (const MemberFacts& member : facts.members) {
-        if (&member == leader || plain_upstream(member.patroni.running).empty()) {
-            continue;
-        }
-        const bool member_slots_matter =
-            keeps_member_slots(facts) && !member.tags.contains("nofailover");
-        const bool permanent = has_permanent_physical_slots(facts);
-        const auto pair =
-            known_bad_pair(leader->patroni.running, member.patroni.running, permanent);
-        if (!pair || (!permanent && !member_slots_matter)) {
-            continue;
-        }
-        found.push_back({"patroni.known_bad_pair",
-                         Severity::critical,
-                         member.name,
-                         "",
-                         "Patroni " + member.patroni.running + " on " + member.name +
-                             " does not go with " + leader->patroni.running + " on the leader " +
-                             leader->name + ": " + pair->symptom,
-                         pair->remedy,
-                         pair->source});
     }
 }
 
@@ -188,7 +110,6 @@ std::string join_names(const std::vector<std::string>& names) {
 
 void versions(const ClusterFacts& facts, Findings& found) {
     mixed_versions(facts, found);
-    known_bad_pairs(facts, found);
     for (const MemberFacts& member : facts.members) {
         not_restarted(member, found);
     }

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <tuple>
 
 namespace lockstep {
 
@@ -58,13 +59,16 @@ Finding Finding::from_json(const nlohmann::json& json) {
 }
 
 bool Finding::is_named(std::string_view name) const {
-    return name == id || (!member.empty() && name == id + "@" + member);
+    const std::string full = subject.empty() ? id : id + ":" + subject;
+    const std::string at = member.empty() ? "" : "@" + member;
+    return name == id || name == full || (!at.empty() && (name == id + at || name == full + at));
 }
 
 const std::vector<std::string>& finding_ids() {
     static const std::vector<std::string> k_ids = {
         "patroni.mixed_versions",
         "patroni.known_bad_pair",
+        "patroni.known_issue",
         "patroni.not_restarted",
         "patroni.write_refused",
         "slot.stuck",
@@ -86,6 +90,13 @@ const std::vector<std::string>& finding_ids() {
         "config.drift",
     };
     return k_ids;
+}
+
+void sort_findings(std::vector<Finding>& findings) {
+    std::ranges::stable_sort(findings, [](const Finding& a, const Finding& b) {
+        return std::tuple(-static_cast<int>(a.severity), std::string_view(a.member)) <
+               std::tuple(-static_cast<int>(b.severity), std::string_view(b.member));
+    });
 }
 
 Severity worst(const std::vector<Finding>& findings) {

@@ -31,12 +31,15 @@ struct Finding {
 
     [[nodiscard]] nlohmann::json to_json() const;
     [[nodiscard]] static Finding from_json(const nlohmann::json& json);
-    /// `id` or `id@member`, as `--accept` takes it.
+    /// `id`, `id:subject`, and both with `@member`, as `--accept` takes it.
     [[nodiscard]] bool is_named(std::string_view name) const;
 };
 
 /// Every id there is, for validation and did-you-mean.
 [[nodiscard]] const std::vector<std::string>& finding_ids();
+
+/// Worst first, then by member.
+void sort_findings(std::vector<Finding>& findings);
 
 /// The worst severity, or nullopt-like `info` for none.
 [[nodiscard]] Severity worst(const std::vector<Finding>& findings);

@@ -1,6 +1,7 @@
 #include "steps/live_runner.hpp"
 
 #include "base/error.hpp"
+#include "engine/knowledge/judgement.hpp"
 #include "inventory/diagnosis.hpp"
 #include "steps/catalog.hpp"
 #include "steps/reconciliation.hpp"
@@ -99,7 +100,7 @@ ClusterFacts LiveRunner::observe(bool full, std::stop_token stop) {
 std::vector<Finding> LiveRunner::diagnose(ClusterFacts& facts, std::stop_token stop) {
     settle_slots(facts, earlier_ ? &*earlier_ : nullptr, observer_, clock_, stop);
     earlier_ = facts;
-    return lockstep::diagnose(facts, cluster_);
+    return examine(facts, cluster_);
 }
 
 nlohmann::json LiveRunner::probe(const StepCall& call,

@@ -1,25 +1,29 @@
 #include "steps/reconciliation.hpp"
 
-#include "inventory/diagnosis.hpp"
+#include "engine/knowledge/judgement.hpp"
 #include "steps/actions/apt.hpp"
 
 #include <algorithm>
 
 namespace lockstep {
 
+namespace {
+
+bool must_not_stay(const KnownIssue& issue) {
+    return issue.row->replica && issue.row->finding.empty() &&
+           issue.row->severity == Severity::critical && issue.undecided.empty();
+}
+
+}  // namespace
+
 Reconciliation reconcile(const ClusterFacts& end, const Cluster& cluster) {
     Reconciliation result;
-    const MemberFacts* leader = end.leader_member();
-    if (leader == nullptr || !keeps_member_slots(end)) {
-        return result;
-    }
-    const std::string& version = leader->patroni.installed;
-    for (const MemberFacts& member : end.members) {
-        const auto pair = known_bad_pair(
-            leader->patroni.running, member.patroni.running, has_permanent_physical_slots(end));
-        if (member.is_leader() || !pair) {
+    for (const KnownIssue& issue : known_of_state(shipped_knowledge(), end)) {
+        if (!must_not_stay(issue)) {
             continue;
         }
+        const MemberFacts& member = *end.find(issue.member);
+        const std::string& version = end.leader_member()->patroni.installed;
         const auto& available = member.patroni.available;
         if (std::ranges::find(available, version) != available.end()) {
             result.calls.push_back(
@@ -34,14 +38,13 @@ Reconciliation reconcile(const ClusterFacts& end, const Cluster& cluster) {
              .severity = Severity::critical,
              .member = member.name,
              .subject = version,
-             .message = "going back would leave " + leader->patroni.running +
-                        " on the leader and " + member.patroni.running + " on " + member.name +
-                        ": " + pair->symptom + "; and no repository of " + member.name + " has " +
-                        version,
-             .remedy = pair->remedy +
+             .message = "going back would leave " + issue.other_version + " on the leader and " +
+                        issue.version + " on " + member.name + ": " + issue.row->symptom +
+                        "; and no repository of " + member.name + " has " + version,
+             .remedy = issue.row->remedy +
                        " To go without such a way back: --accept rollback.bad_pair@" + member.name +
                        " --reason \"…\".",
-             .source = pair->source,
+             .source = issue.row->source,
              .needs_decision = false,
              .acceptable = true});
     }

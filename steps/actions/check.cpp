@@ -1,4 +1,5 @@
 #include "base/error.hpp"
+#include "engine/knowledge/judgement.hpp"
 #include "inventory/diagnosis.hpp"
 #include "steps/catalog.hpp"
 
@@ -45,7 +46,7 @@ class Check final : public Action {
                     const ClusterFacts& facts,
                     const Cluster& cluster) const override {
         Preview preview;
-        const std::vector<Finding> findings = diagnose(facts, cluster);
+        const std::vector<Finding> findings = examine(facts, cluster);
         preview.blocked_by = refusals(findings, call);
         preview.because = "refuses on " + text_arg(call, "refuse_on") + " findings";
         if (!findings.empty() && preview.blocked_by.empty()) {
@@ -61,7 +62,7 @@ class Check final : public Action {
         settle_slots(context.facts, &earlier, context.observer, context.clock, context.stop);
         StepResult result;
         result.learned = [seen = context.facts](ClusterFacts& facts) { facts = seen; };
-        const std::vector<Finding> findings = diagnose(context.facts, context.cluster);
+        const std::vector<Finding> findings = examine(context.facts, context.cluster);
         result.findings = refusals(findings, call);
         result.output = {{"findings", findings.size()}};
         if (result.findings.empty()) {

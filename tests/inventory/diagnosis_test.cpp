@@ -167,7 +167,6 @@ TEST(StuckSlot, OfAMemberIsTheIncident) {
     const Names found = samples.ids_after_marking();
     EXPECT_EQ(std::ranges::count(found, "slot.stuck:n2"), 2);
     EXPECT_EQ(std::ranges::count(found, "slot.stuck:n3"), 2);
-    EXPECT_EQ(std::ranges::count(found, "patroni.known_bad_pair:n2"), 1);
     EXPECT_EQ(std::ranges::count(found, "wal.oversize:n2"), 1);
     EXPECT_EQ(std::ranges::count(found, "patroni.mixed_versions"), 1);
     for (const Finding& finding : findings_of(samples.later)) {
@@ -286,41 +285,6 @@ TEST(NotRestarted, KnowsPostgresqlToo) {
     ClusterFacts facts = healthy_cluster("4.0.7");
     facts.find("n2")->postgres.installed = "17.13-1.pgdg120+1";
     EXPECT_EQ(ids_of(facts), (Names{"postgres.not_restarted:n2"}));
-}
-
-TEST(KnownBadPair, IsALeaderBeforeFourWithAReplicaOfTheFirstThree) {
-    for (const char* replica : {"4.0.0", "4.0.1", "4.0.2"}) {
-        EXPECT_TRUE(known_bad_pair("3.2.1", replica)) << replica;
-        EXPECT_TRUE(known_bad_pair("2.1.7", replica)) << replica;
-        EXPECT_FALSE(known_bad_pair("4.0.0", replica)) << replica;
-    }
-    EXPECT_FALSE(known_bad_pair("3.2.1", "4.0.3"));
-    EXPECT_FALSE(known_bad_pair("3.2.1", "3.3.3"));
-    EXPECT_FALSE(known_bad_pair("4.0.2", "3.2.1"));
-}
-
-TEST(KnownBadPair, DependsOnPermanentPhysicalSlotsBeforeThreeTwo) {
-    EXPECT_TRUE(known_bad_pair("3.1.2", "3.2.1", true));
-    EXPECT_TRUE(known_bad_pair("3.1.2", "4.0.7", true));
-    EXPECT_FALSE(known_bad_pair("3.1.2", "3.2.1", false));
-    EXPECT_FALSE(known_bad_pair("3.2.0", "3.2.1", true));
-    EXPECT_FALSE(known_bad_pair("3.1.2", "3.1.2", true));
-}
-
-TEST(KnownBadPair, IsNoneWhereReplicasKeepNoSlots) {
-    ClusterFacts facts = healthy_cluster("4.0.2");
-    facts.find("n1")->patroni = {"3.2.1", "3.2.1-1", {}};
-    EXPECT_EQ(
-        ids_of(facts),
-        (Names{
-            "patroni.known_bad_pair:n2", "patroni.known_bad_pair:n3", "patroni.mixed_versions"}));
-    facts.find("n3")->tags["nofailover"] = true;
-    EXPECT_EQ(ids_of(facts), (Names{"patroni.known_bad_pair:n2", "patroni.mixed_versions"}));
-    facts.config["member_slots_ttl"] = 0;
-    EXPECT_EQ(ids_of(facts), (Names{"patroni.mixed_versions"}));
-    facts.config.erase("member_slots_ttl");
-    facts.config["postgresql"] = {{"use_slots", false}};
-    EXPECT_EQ(ids_of(facts), (Names{"patroni.mixed_versions"}));
 }
 
 TEST(PermanentSlots, AreThoseThatAreNoMembers) {

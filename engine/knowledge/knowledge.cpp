@@ -1,0 +1,198 @@
+#include "engine/knowledge/knowledge.hpp"
+
+#include "base/suggest.hpp"
+#include "base/yaml.hpp"
+#include "engine/knowledge/knowledge_text.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <array>
+#include <set>
+
+namespace lockstep {
+
+namespace {
+
+using yaml::Node;
+
+constexpr std::array<std::pair<std::string_view, std::optional<VersionRange> KnowledgeRow::*>, 7>
+    k_ranges{{{"leader", &KnowledgeRow::leader},
+              {"replica", &KnowledgeRow::replica},
+              {"member", &KnowledgeRow::member},
+              {"beside", &KnowledgeRow::beside},
+              {"from", &KnowledgeRow::from},
+              {"to", &KnowledgeRow::to},
+              {"postgres", &KnowledgeRow::postgres}}};
+
+template <class Choice>
+Choice choose(const Node& node,
+              std::string_view what,
+              const std::vector<std::pair<std::string, Choice>>& choices) {
+    const std::string text = yaml::as_string(node, what);
+    std::vector<std::string> names;
+    for (const auto& [name, choice] : choices) {
+        if (text == name) {
+            return choice;
+        }
+        names.push_back(name);
+    }
+    throw InputError(
+        node.where, "\"" + text + "\" is no " + std::string(what), did_you_mean(text, names));
+}
+
+const Node& required(const Node& row, std::string_view key) {
+    const Node* node = row.find(key);
+    if (node == nullptr) {
+        throw InputError(row.where, "`" + std::string(key) + "` is missing in a row");
+    }
+    return *node;
+}
+
+std::string text_of(const Node& row, std::string_view key) {
+    const Node* node = row.find(key);
+    return node == nullptr ? std::string() : yaml::as_string(*node, key);
+}
+
+void check_shape(const KnowledgeRow& row, const SourceLocation& where) {
+    const bool state = row.leader || row.replica || row.member || row.beside;
+    if (state == row.of_a_change()) {
+        throw InputError(where,
+                         "the row " + row.id + " must be either of a state or of a change",
+                         "Give leader, replica, member or beside; or from and to.");
+    }
+    if ((row.replica && !row.leader) || (row.beside && !row.member) || (row.member && row.leader)) {
+        throw InputError(where,
+                         "the versions of the row " + row.id + " make no shape",
+                         "`replica` goes with `leader`, `beside` with `member`.");
+    }
+}
+
+KnowledgeRow read_row(const Node& node) {
+    if (!node.is(Node::Kind::map)) {
+        throw InputError(node.where, "a row must be a map, not " + node.describe());
+    }
+    yaml::refuse_unknown_keys(node,
+                              {"id",
+                               "severity",
+                               "leader",
+                               "replica",
+                               "member",
+                               "beside",
+                               "from",
+                               "to",
+                               "postgres",
+                               "when",
+                               "ask",
+                               "passing",
+                               "finding",
+                               "symptom",
+                               "remedy",
+                               "source"},
+                              "a row of knowledge");
+    KnowledgeRow row;
+    row.id = yaml::as_string(required(node, "id"), "id");
+    row.severity = choose<Severity>(required(node, "severity"),
+                                    "severity",
+                                    {{"info", Severity::info},
+                                     {"warning", Severity::warning},
+                                     {"critical", Severity::critical}});
+    for (const auto& [key, range] : k_ranges) {
+        if (const Node* versions = node.find(key)) {
+            row.*range = VersionRange::read(*versions, key);
+        }
+    }
+    if (const Node* when = node.find("when")) {
+        row.when = Expression::parse(yaml::as_string(*when, "when"), when->text_where);
+    }
+    if (const Node* passing = node.find("passing")) {
+        row.passing = choose<Passing>(*passing,
+                                      "passing",
+                                      {{"harmful", Passing::harmful},
+                                       {"paused", Passing::paused},
+                                       {"harmless", Passing::harmless}});
+    }
+    row.ask = text_of(node, "ask");
+    row.finding = text_of(node, "finding");
+    row.symptom = yaml::as_string(required(node, "symptom"), "symptom");
+    row.remedy = yaml::as_string(required(node, "remedy"), "remedy");
+    row.source = yaml::as_string(required(node, "source"), "source");
+    check_shape(row, node.where);
+    return row;
+}
+
+std::string_view to_text(Passing passing) {
+    switch (passing) {
+        case Passing::paused:
+            return "paused";
+        case Passing::harmless:
+            return "harmless";
+        case Passing::harmful:
+            break;
+    }
+    return "harmful";
+}
+
+}  // namespace
+
+std::string KnowledgeRow::finding_id() const {
+    return !finding.empty() ? finding
+           : of_a_pair()    ? "patroni.known_bad_pair"
+                            : "patroni.known_issue";
+}
+
+std::string KnowledgeRow::versions_text() const {
+    std::string text;
+    for (const auto& [key, range] : k_ranges) {
+        if (const std::optional<VersionRange>& versions = this->*range) {
+            text += (text.empty() ? "" : ", ") + std::string(key) + " " + versions->text();
+        }
+    }
+    return text;
+}
+
+nlohmann::json KnowledgeRow::to_json() const {
+    const auto or_null = [](const std::string& text) {
+        return text.empty() ? nlohmann::json(nullptr) : nlohmann::json(text);
+    };
+    nlohmann::json versions = nlohmann::json::object();
+    for (const auto& [key, range] : k_ranges) {
+        if (const std::optional<VersionRange>& wanted = this->*range) {
+            versions[std::string(key)] = wanted->text();
+        }
+    }
+    return {
+        {"id", id},
+        {"severity", lockstep::to_text(severity)},
+        {"versions", versions},
+        {"when", when ? nlohmann::json(when->text()) : nlohmann::json(nullptr)},
+        {"ask", or_null(ask)},
+        {"passing", to_text(passing)},
+        {"finding", finding_id()},
+        {"symptom", symptom},
+        {"remedy", remedy},
+        {"source", source},
+    };
+}
+
+Knowledge parse_knowledge(std::string_view text, const std::string& file_name) {
+    const Node root = yaml::parse(text, file_name);
+    if (!root.is(Node::Kind::list)) {
+        throw InputError(root.where, "the knowledge must be a list of rows");
+    }
+    Knowledge rows;
+    std::set<std::string> ids;
+    for (const Node& node : root.items) {
+        rows.push_back(read_row(node));
+        if (!ids.insert(rows.back().id).second) {
+            throw InputError(node.where, "the row " + rows.back().id + " is there twice");
+        }
+    }
+    return rows;
+}
+
+const Knowledge& shipped_knowledge() {
+    static const Knowledge k_rows = parse_knowledge(k_knowledge_text, "knowledge.yaml");
+    return k_rows;
+}
+
+}  // namespace lockstep
