@@ -24,6 +24,7 @@ int command_resume(const Options& options, Interrupts& interrupts);
 int command_rollback(const Options& options, Interrupts& interrupts);
 int command_runs(const Options& options);
 int command_show(const Options& options);
+int command_knowledge(const Options& options);
 int command_validate(const Options& options);
 int command_doctor(const Options& options, Interrupts& interrupts);
 int command_unlock(const Options& options, Interrupts& interrupts);

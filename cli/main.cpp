@@ -38,6 +38,9 @@ int dispatch(const Options& options, Interrupts& interrupts) {
     if (options.command == "show") {
         return command_show(options);
     }
+    if (options.command == "knowledge") {
+        return command_knowledge(options);
+    }
     if (options.command == "validate") {
         return command_validate(options);
     }

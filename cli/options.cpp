@@ -63,6 +63,8 @@ void add_commands(CLI::App& app, Options& options) {
     auto* validate = app.add_subcommand("validate", "Check runbooks; no cluster is needed");
     validate->add_option("RUNBOOK", options.runbooks, "Paths, or names of shipped runbooks")
         ->required();
+    auto* knowledge = app.add_subcommand("knowledge", "What is known of versions of Patroni");
+    knowledge->add_option("--for", options.versions, "Only what matters from A to B: A..B");
     auto* doctor = app.add_subcommand("doctor", "Can every member be reached, and if not, why");
     doctor->add_option("CLUSTER", options.cluster, "Cluster of the inventory");
     auto* unlock = app.add_subcommand("unlock", "Break a lock whose run is gone, on the record");

@@ -31,6 +31,7 @@ struct Options {
     std::vector<std::string> redo;      ///< of resume: steps in doubt to do again
     bool once_more = false;             ///< of resume: although engines keep ending there
     std::string lock_id;                ///< of unlock
+    std::string versions;               ///< of knowledge: `A..B`; empty: everything
 };
 
 /// What parsing came to: options, or an exit code because everything has been said (--help, or a

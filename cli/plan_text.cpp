@@ -147,6 +147,9 @@ std::string plan_text(const Plan& plan, const Terminal& terminal) {
     if (!plan.findings.empty()) {
         text += "\n  now on the cluster:\n" + findings_text(plan.findings, terminal);
     }
+    if (!plan.advice.empty()) {
+        text += "\n  known of these versions:\n" + findings_text(plan.advice, terminal);
+    }
     if (!plan.ready()) {
         text += "\n" + refusal_text(plan, terminal);
     } else if (plan.nothing_to_do()) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cli/terminal.hpp"
+#include "engine/knowledge/knowledge.hpp"
 #include "engine/plan.hpp"
 #include "engine/run_state.hpp"
 #include "inventory/facts.hpp"
@@ -19,6 +20,10 @@ namespace lockstep {
 
 [[nodiscard]] std::string findings_text(const std::vector<Finding>& findings,
                                         const Terminal& terminal);
+
+/// Rows of knowledge, each with its versions, its conditions and what to do.
+[[nodiscard]] std::string knowledge_text(const std::vector<const KnowledgeRow*>& rows,
+                                         const Terminal& terminal);
 
 /// Everything a run would do, in order, with its reasons and its way back.
 [[nodiscard]] std::string plan_text(const Plan& plan, const Terminal& terminal);

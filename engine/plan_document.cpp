@@ -184,6 +184,7 @@ Json Plan::to_json() const {
         {"verdict", ready() ? "ready" : "blocked"},
         {"blocked_by", lockstep::to_json(blocked_by)},
         {"accepted", lockstep::to_json(accepted)},
+        {"advice", lockstep::to_json(advice)},
         {"heals", runbook->heals},
         {"guards", guards},
         {"on_failure", on_failure == OnFailure::rollback ? "rollback" : "stop"},
@@ -204,6 +205,7 @@ Plan restore_plan(const PlanDocument& from) {
         plan.facts = ClusterFacts::from_json(document.at("facts"));
         plan.findings = findings_from(document.at("findings"));
         plan.accepted = findings_from(document.at("accepted"));
+        plan.advice = findings_from(document.value("advice", Json::array()));
         plan.hash = document.at("plan_hash");
         plan.on_failure =
             document.at("on_failure") == "rollback" ? OnFailure::rollback : OnFailure::stop;

@@ -1,6 +1,7 @@
 #include "engine/planner.hpp"
 
 #include "engine/expansion.hpp"
+#include "engine/knowledge/outlook.hpp"
 #include "engine/rendering.hpp"
 
 #include <algorithm>
@@ -27,12 +28,14 @@ class Forecast {
           plan_(plan),
           runner_(runner),
           stop_(std::move(stop)),
-          projected_(plan.facts) {}
+          projected_(plan.facts),
+          outlook_(shipped_knowledge(), plan.facts) {}
 
     void run() {
         for (PlannedStep& step : plan_.steps) {
             judge(step);
         }
+        apply_knowledge();
         drop_idle_temporaries();
         look_back();
         prepare_undo();
@@ -94,6 +97,8 @@ class Forecast {
         choose_undo(step, schema, scope, preview.needs_no_undo);
         if (preview.effect) {
             preview.effect(projected_);
+            outlook_.after(step.member.empty() ? step.id : step.id + " on " + step.member,
+                           projected_);
         }
         if (schema.temporary) {
             open_.push_back(schema.name);
@@ -126,10 +131,38 @@ class Forecast {
         }
     }
 
+    void apply_knowledge() {
+        Outlook::Verdict verdict = outlook_.conclude(projected_);
+        plan_.advice = std::move(verdict.advice);
+        for (Finding& finding : verdict.refusals) {
+            add_refusal(std::move(finding));
+        }
+    }
+
+    /// The same for the way back. Pairs that it would end in were mended or refused already; while
+    /// a run that has paused goes back, it is paused.
+    void apply_knowledge_to_way_back(Outlook& back, const ClusterFacts& end) {
+        for (Finding& finding : back.conclude(end).refusals) {
+            const auto is_mended = [&](const Finding& other) {
+                return other.id == "rollback.bad_pair" && other.member == finding.member;
+            };
+            if (std::ranges::any_of(plan_.blocked_by, is_mended)) {
+                continue;
+            }
+            finding.id = "rollback.known_issue";
+            finding.message = "on the way back, " + finding.message;
+            finding.remedy =
+                "To go without a way back: --accept rollback.known_issue:" + finding.subject +
+                " --reason \"…\".";
+            add_refusal(std::move(finding));
+        }
+    }
+
     /// Goes the way back in thought, newest first, and looks at where it ends: versions that must
     /// not stand side by side are mended there, or there is no such way.
     void look_back() {
         ClusterFacts end = projected_;
+        Outlook back(shipped_knowledge(), plan_.facts);
         PlannedStep* oldest = nullptr;
         for (std::size_t i = plan_.steps.size(); i-- > 0;) {
             PlannedStep& step = plan_.steps[i];
@@ -140,6 +173,9 @@ class Forecast {
                 const Preview preview = runner_.preview(call_of(undo, step.id), end);
                 if (preview.effect && !find_action(*request_.actions, undo.uses)->temporary) {
                     preview.effect(end);
+                    ClusterFacts meanwhile = end;
+                    meanwhile.paused = meanwhile.paused || outlook_.was_paused();
+                    back.after("the undo of " + step.id, meanwhile);
                 }
             }
             const ActionSchema& schema = *find_action(*request_.actions, step.uses);
@@ -155,6 +191,13 @@ class Forecast {
         for (Finding& finding : mended.refusals) {
             add_refusal(std::move(finding));
         }
+        for (const Undo& undo : oldest->undo_besides) {
+            const Preview preview = runner_.preview(call_of(undo, oldest->id), end);
+            if (preview.effect) {
+                preview.effect(end);
+            }
+        }
+        apply_knowledge_to_way_back(back, end);
     }
 
     /// What an undo needs is prepared before the first change, each thing once.
@@ -305,6 +348,7 @@ class Forecast {
     StepRunner& runner_;
     std::stop_token stop_;
     ClusterFacts projected_;
+    Outlook outlook_;
     Value::Map registered_;
     std::vector<std::string> open_;
 };
@@ -335,7 +379,7 @@ void apply_acceptance(const std::vector<std::string>& names, Plan& plan) {
 /// What a plan is bound to. Lag and LSNs move all the time; what steps rely on is in the steps.
 std::string hash_of(const Plan& plan) {
     nlohmann::json bound = plan.to_json();
-    for (const char* moving : {"plan_hash", "facts", "findings"}) {
+    for (const char* moving : {"plan_hash", "facts", "findings", "advice"}) {
         bound.erase(moving);
     }
     for (nlohmann::json& step : bound.at("steps")) {

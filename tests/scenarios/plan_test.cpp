@@ -125,5 +125,71 @@ TEST_F(Planning, HashesWhatItWillDoAndNotTheLag) {
     EXPECT_NE(plan("- {id: b, on: members, uses: change}\n").hash, before);
 }
 
+class PlanningVersions : public Story {
+  protected:
+    PlanningVersions() {
+        for (MemberFacts& member : runner.facts.members) {
+            member.patroni.running = "3.3.2";
+            member.patroni.available = {"3.3.2-1", "4.0.3-1", "4.0.7-1"};
+            member.postgres.running = "16.4";
+        }
+    }
+
+    /// `change` brings a member to the version, `revert` back to the first.
+    void bring_to(const std::string& version) {
+        const auto set = [](const std::string& to) {
+            return [to](const StepCall& call, const ClusterFacts&) {
+                Preview preview;
+                preview.undo.push_back({{}, "revert", call.member, {{"what", "x"}}});
+                preview.effect = [member = call.member, to](ClusterFacts& facts) {
+                    facts.find(member)->patroni.running = to;
+                };
+                return preview;
+            };
+        };
+        runner.previews["change"] = set(version);
+        runner.previews["revert"] = set("3.3.2");
+    }
+
+    static constexpr const char* k_all = "- {id: a, on: members, uses: change}\n";
+};
+
+TEST_F(PlanningVersions, IsBlockedByATargetKnownToBeBad) {
+    bring_to("4.0.3");
+    const Plan planned = plan(k_all);
+    ASSERT_EQ(planned.blocked_by.size(), 1U);
+    EXPECT_EQ(planned.blocked_by[0].subject, "sslnegotiation-in-conninfo");
+    EXPECT_NE(planned.blocked_by[0].remedy.find("4.0.7"), std::string::npos);
+    EXPECT_EQ(planned.refusal_code(), 4);
+    EXPECT_TRUE(started().empty());
+    accepted = {"patroni.known_issue:sslnegotiation-in-conninfo"};
+    EXPECT_TRUE(plan(k_all).ready());
+}
+
+TEST_F(PlanningVersions, GivesAdviceThatIsNoPartOfTheHash) {
+    bring_to("4.0.7");
+    const Plan planned = plan(k_all);
+    EXPECT_TRUE(planned.ready());
+    EXPECT_TRUE(std::ranges::any_of(planned.advice, [](const Finding& finding) {
+        return finding.subject == "master-is-primary";
+    }));
+    EXPECT_EQ(planned.to_json().at("advice").size(), planned.advice.size());
+}
+
+TEST_F(PlanningVersions, LooksAtTheWayBackToo) {
+    runner.facts.config = {{"synchronous_mode", "quorum"}};
+    for (MemberFacts& member : runner.facts.members) {
+        member.patroni.running = "4.0.4";
+    }
+    bring_to("4.0.7");  // and revert brings to 3.3.2: lower than where it began
+    const Plan planned = plan(k_all);
+    ASSERT_EQ(planned.blocked_by.size(), 1U);
+    EXPECT_EQ(planned.blocked_by[0].id, "rollback.known_issue");
+    EXPECT_EQ(planned.blocked_by[0].subject, "quorum-under-three");
+    EXPECT_TRUE(planned.blocked_by[0].message.starts_with("on the way back, after the undo of a"));
+    accepted = {"rollback.known_issue"};
+    EXPECT_TRUE(plan(k_all).ready());
+}
+
 }  // namespace
 }  // namespace lockstep

@@ -1,0 +1,84 @@
+#include "base/error.hpp"
+#include "cli/commands.hpp"
+#include "cli/texts.hpp"
+#include "engine/knowledge/knowledge.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <iostream>
+
+namespace lockstep {
+
+namespace {
+
+struct Versions {
+    std::string from;
+    std::string to;
+};
+
+/// `3.0.2..4.0.7`
+Versions parse_versions(const std::string& text) {
+    const std::size_t dots = text.find("..");
+    try {
+        if (dots == std::string::npos) {
+            throw Error("");
+        }
+        return {PackageVersion(text.substr(0, dots)).upstream(),
+                PackageVersion(text.substr(dots + 2)).upstream()};
+    } catch (const Error&) {
+        throw UsageError("--for " + text + ": that is not two versions",
+                         "Give them as --for 3.0.2..4.0.7.");
+    }
+}
+
+/// Whether the row can say something on the way: before, meanwhile with one of both versions on the
+/// leader and the other on a replica, or after.
+bool matters(const KnowledgeRow& row, const Versions& versions) {
+    const auto fits = [](const std::optional<VersionRange>& range, const std::string& version) {
+        return !range || range->contains(version);
+    };
+    if (row.of_a_change()) {
+        return fits(row.from, versions.from) && fits(row.to, versions.to);
+    }
+    const auto& one = row.leader ? row.leader : row.member;
+    const auto& other = row.leader ? row.replica : row.beside;
+    if (!other) {
+        return fits(one, versions.from) || fits(one, versions.to);
+    }
+    return (fits(one, versions.from) && fits(other, versions.to)) ||
+           (fits(one, versions.to) && fits(other, versions.from));
+}
+
+}  // namespace
+
+int command_knowledge(const Options& options) {
+    std::vector<const KnowledgeRow*> rows;
+    std::optional<Versions> versions;
+    if (!options.versions.empty()) {
+        versions = parse_versions(options.versions);
+    }
+    for (const KnowledgeRow& row : shipped_knowledge()) {
+        if (!versions || matters(row, *versions)) {
+            rows.push_back(&row);
+        }
+    }
+    std::ranges::stable_sort(
+        rows, std::ranges::greater{}, [](const KnowledgeRow* row) { return row->severity; });
+    if (options.output == Output::text) {
+        std::cout << knowledge_text(rows, Terminal::on(STDOUT_FILENO));
+        if (rows.empty()) {
+            std::cout << "nothing is known that matters from " << versions->from << " to "
+                      << versions->to << "\n";
+        }
+        return 0;
+    }
+    nlohmann::json document = nlohmann::json::array();
+    for (const KnowledgeRow* row : rows) {
+        document.push_back(row->to_json());
+    }
+    std::cout << document.dump(options.output == Output::json ? 2 : -1) << "\n";
+    return 0;
+}
+
+}  // namespace lockstep

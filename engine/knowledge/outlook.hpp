@@ -1,0 +1,58 @@
+#pragma once
+
+#include "engine/knowledge/judgement.hpp"
+
+#include <string>
+#include <vector>
+
+/// What is known of the states that a plan leads through, and of where it ends.
+namespace lockstep {
+
+/// Follows a plan from state to state. What was so before the plan is not held against it.
+class Outlook {
+  public:
+    Outlook(const Knowledge& knowledge, const ClusterFacts& start);
+
+    /// `facts` as they will be once `step` is done.
+    void after(const std::string& step, const ClusterFacts& facts);
+
+    struct Verdict {
+        std::vector<Finding> refusals;  ///< each can be accepted by name
+        std::vector<Finding> advice;    ///< what a person should know first
+    };
+
+    /// With the state that the plan ends in: what it passes through, what it stays in, and what is
+    /// known of the changes of versions it makes.
+    [[nodiscard]] Verdict conclude(const ClusterFacts& end);
+
+    /// Whether the cluster was paused in any of the states.
+    [[nodiscard]] bool was_paused() const { return was_paused_; }
+
+  private:
+    struct Seen {
+        KnownIssue issue;
+        std::string after;  ///< the first step that leads there
+        bool harmless = false;
+        bool paused = false;
+    };
+
+    [[nodiscard]] bool is_new(const KnownIssue& issue) const;
+    void judge_states(const std::vector<KnownIssue>& at_end, Verdict& verdict) const;
+    void judge_changes(const ClusterFacts& end, Verdict& verdict) const;
+
+    const Knowledge& knowledge_;
+    const ClusterFacts& start_;
+    std::vector<KnownIssue> before_;
+    std::vector<Seen> passed_;
+    std::string last_state_;  ///< what rows can depend on, of the state judged last
+    bool was_paused_ = false;
+};
+
+/// Another way to `target`, or another target, that nothing critical is known of: an order, a
+/// version in between, or the nearest of the versions that every member can install. In a sentence;
+/// empty when there is none.
+[[nodiscard]] std::string propose_way(const Knowledge& knowledge,
+                                      const ClusterFacts& start,
+                                      const std::string& target);
+
+}  // namespace lockstep
