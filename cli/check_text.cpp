@@ -109,17 +109,35 @@ std::string summary_line(const ClusterFacts& facts,
 
 }  // namespace
 
+namespace {
+
+/// Of what is known of versions the row, as `--accept` takes it.
+std::string name_of(const Finding& finding) {
+    const bool of_a_row = finding.id.starts_with("patroni.known_");
+    return of_a_row && !finding.subject.empty() ? finding.id + ":" + finding.subject : finding.id;
+}
+
+}  // namespace
+
 std::string findings_text(const std::vector<Finding>& findings, const Terminal& terminal) {
     std::string text;
+    const Finding* previous = nullptr;
     for (const Finding& finding : findings) {
         std::string title(to_text(finding.severity));
         std::ranges::transform(title, title.begin(), [](unsigned char c) {
             return static_cast<char>(std::toupper(c));
         });
         text += "  " + terminal.paint(title, tone_of(finding.severity)) + "  " +
-                terminal.paint(finding.id, Tone::strong) +
+                terminal.paint(name_of(finding), Tone::strong) +
                 (finding.member.empty() ? "" : "  " + one_line(finding.member)) + "\n";
         text += "      " + wrap(finding.message, 6) + "\n";
+        if (previous != nullptr && previous->id == finding.id &&
+            previous->remedy == finding.remedy && previous->source == finding.source) {
+            text += "      " + terminal.paint("do:", Tone::good) + " the same\n";
+            previous = &finding;
+            continue;
+        }
+        previous = &finding;
         if (!finding.remedy.empty()) {
             text += "      " + terminal.paint("do:", Tone::good) + " " + wrap(finding.remedy, 10) +
                     "\n";

@@ -228,19 +228,16 @@ void of_members(const KnowledgeRow& row, State& state, std::vector<KnownIssue>& 
 std::string KnownIssue::message() const {
     std::string text;
     if (row->of_a_change()) {
-        text = "from Patroni " + from + " to " + version + ": ";
+        text = "from Patroni " + from + " to " + version;
     } else if (row->of_a_pair() && row->finding.empty()) {
         text = "Patroni " + version + " on " + member + " does not go with " + other_version +
-               " on " + (row->replica ? "the leader " : "") + other + ": ";
+               " on " + (row->replica ? "the leader " : "") + other;
     } else if (row->of_a_pair()) {
-        text = member + " and " + (row->replica ? "the leader " : "") + other + ": ";
+        text = member + " and " + (row->replica ? "the leader " : "") + other;
     } else {
-        text = "Patroni " + version + " on " + member + ": ";
+        text = "Patroni " + version + " on " + member;
     }
-    text += row->symptom;
-    if (!row->ask.empty()) {
-        text += ", if " + row->ask;
-    }
+    text += (row->ask.empty() ? "" : ", if " + row->ask) + ": " + row->symptom;
     return undecided.empty() ? text : text + "; whether that is so here is not known: " + undecided;
 }
 

@@ -1,5 +1,7 @@
 #include "engine/knowledge/outlook.hpp"
 
+#include "inventory/diagnosis_rules.hpp"
+
 #include <algorithm>
 #include <optional>
 
@@ -42,6 +44,25 @@ bool is_sure(const KnownIssue& issue) {
 std::string accept_hint(const Finding& finding) {
     return " To do it all the same: --accept " + finding.id + ":" + finding.subject +
            " --reason \"…\".";
+}
+
+/// What the facts do not tell is said once, not row by row.
+Finding not_judged(const std::vector<KnownIssue>& open) {
+    std::vector<std::string> rows;
+    std::vector<std::string> reasons;
+    for (const KnownIssue& issue : open) {
+        rows.push_back(issue.row->id);
+        if (std::ranges::find(reasons, issue.undecided) == reasons.end()) {
+            reasons.push_back(issue.undecided);
+        }
+    }
+    return {.id = "patroni.known_issue",
+            .severity = Severity::info,
+            .subject = "not-judged",
+            .message = "whether these matter could not be judged: " + rules::join_names(rows) +
+                       ", because " + rules::join_names(reasons),
+            .remedy = "Read them in `lockstep knowledge --for " + open.front().from + ".." +
+                      open.front().version + "`."};
 }
 
 /// The version that the plan brings all members to; empty: they stay apart.
@@ -116,17 +137,28 @@ void Outlook::judge_states(const std::vector<KnownIssue>& at_end, Verdict& verdi
 }
 
 void Outlook::judge_changes(const ClusterFacts& end, Verdict& verdict) const {
-    for (const KnownIssue& issue :
-         known_of_changes(knowledge_, start_, changes_between(start_, end))) {
+    const std::vector<VersionChange> changes = changes_between(start_, end);
+    std::vector<KnownIssue> open;
+    for (const KnownIssue& issue : known_of_changes(knowledge_, start_, changes)) {
+        const bool asks = !issue.row->ask.empty();
+        if (!issue.undecided.empty()) {
+            if (issue.row->severity != Severity::info) {
+                open.push_back(issue);
+            }
+            continue;
+        }
         Finding finding = issue.to_finding();
         finding.member.clear();  // one of many: it is about the change
         if (finding.severity == Severity::critical) {
             finding.remedy += accept_hint(finding);
             verdict.refusals.push_back(std::move(finding));
-        } else if (is_sure(issue) || issue.row->severity != Severity::info) {
+        } else if (!asks || issue.row->severity != Severity::info) {
             finding.severity = std::min(issue.row->severity, Severity::warning);
             verdict.advice.push_back(std::move(finding));
         }
+    }
+    if (!open.empty()) {
+        verdict.advice.push_back(not_judged(open));
     }
 }
 

@@ -137,6 +137,17 @@ TEST_F(OutlookTest, TellsWhatChangesWithTheVersion) {
     EXPECT_EQ(find_row(verdict.advice, "citus-secondaries"), nullptr) << "info that only asks";
 }
 
+TEST_F(OutlookTest, SaysOnceWhatCouldNotBeJudged) {
+    const Outlook::Verdict verdict =
+        upgrade("4.0.7");  // what the members were set up with is not known
+    const Finding* open = find_row(verdict.advice, "not-judged");
+    ASSERT_NE(open, nullptr);
+    EXPECT_EQ(open->severity, Severity::info);
+    EXPECT_NE(open->message.find("kubernetes-labels"), std::string::npos);
+    EXPECT_EQ(find_row(verdict.advice, "kubernetes-labels"), nullptr);
+    EXPECT_EQ(open->remedy, "Read them in `lockstep knowledge --for 3.2.1..4.0.7`.");
+}
+
 TEST_F(OutlookTest, RefusesTheChangeThatWouldTurnSynchronousReplicationOff) {
     start = healthy_cluster("4.0.7");
     start.config["synchronous_mode"] = "quorum";
