@@ -32,24 +32,6 @@ Versions parse_versions(const std::string& text) {
     }
 }
 
-/// Whether the row can say something on the way: before, meanwhile with one of both versions on the
-/// leader and the other on a replica, or after.
-bool matters(const KnowledgeRow& row, const Versions& versions) {
-    const auto fits = [](const std::optional<VersionRange>& range, const std::string& version) {
-        return !range || range->contains(version);
-    };
-    if (row.of_a_change()) {
-        return fits(row.from, versions.from) && fits(row.to, versions.to);
-    }
-    const auto& one = row.leader ? row.leader : row.member;
-    const auto& other = row.leader ? row.replica : row.beside;
-    if (!other) {
-        return fits(one, versions.from) || fits(one, versions.to);
-    }
-    return (fits(one, versions.from) && fits(other, versions.to)) ||
-           (fits(one, versions.to) && fits(other, versions.from));
-}
-
 }  // namespace
 
 int command_knowledge(const Options& options) {
@@ -59,7 +41,7 @@ int command_knowledge(const Options& options) {
         versions = parse_versions(options.versions);
     }
     for (const KnowledgeRow& row : shipped_knowledge()) {
-        if (!versions || matters(row, *versions)) {
+        if (!versions || row.matters(versions->from, versions->to)) {
             rows.push_back(&row);
         }
     }

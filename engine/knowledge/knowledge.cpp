@@ -150,6 +150,22 @@ std::string KnowledgeRow::versions_text() const {
     return text;
 }
 
+bool KnowledgeRow::matters(std::string_view from_version, std::string_view to_version) const {
+    const auto fits = [](const std::optional<VersionRange>& range, std::string_view version) {
+        return !range || range->contains(version);
+    };
+    if (of_a_change()) {
+        return fits(from, from_version) && fits(to, to_version);
+    }
+    const std::optional<VersionRange>& one = leader ? leader : member;
+    const std::optional<VersionRange>& other = leader ? replica : beside;
+    if (!other) {
+        return fits(one, from_version) || fits(one, to_version);
+    }
+    return (fits(one, from_version) && fits(other, to_version)) ||
+           (fits(one, to_version) && fits(other, from_version));
+}
+
 nlohmann::json KnowledgeRow::to_json() const {
     const auto or_null = [](const std::string& text) {
         return text.empty() ? nlohmann::json(nullptr) : nlohmann::json(text);

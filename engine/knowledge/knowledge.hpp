@@ -53,6 +53,10 @@ struct KnowledgeRow {
     /// Which versions, in words: `leader < 4.0.0, replica 4.0.0 - 4.0.2`.
     [[nodiscard]] std::string versions_text() const;
 
+    /// Whether it can say something on the way between two versions: before, after, or meanwhile,
+    /// with one of both on the leader and the other on a replica.
+    [[nodiscard]] bool matters(std::string_view from_version, std::string_view to_version) const;
+
     [[nodiscard]] nlohmann::json to_json() const;
 };
 

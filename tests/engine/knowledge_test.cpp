@@ -455,6 +455,20 @@ TEST(Examine, AddsWhatIsKnownToTheDiagnosis) {
             "patroni.known_bad_pair:n2", "patroni.known_bad_pair:n3", "patroni.mixed_versions"}));
 }
 
+TEST(KnowledgeRow, MattersBetweenVersionsThatMeetOnTheWay) {
+    const auto matters = [](const char* id, const char* from, const char* to) {
+        return std::ranges::find(shipped_knowledge(), id, &KnowledgeRow::id)->matters(from, to);
+    };
+    EXPECT_TRUE(matters("member-slots-never-advance", "3.2.1", "4.0.2"));
+    EXPECT_TRUE(matters("member-slots-never-advance", "4.0.2", "3.2.1"));
+    EXPECT_FALSE(matters("member-slots-never-advance", "3.2.1", "4.0.4"));
+    EXPECT_TRUE(matters("lost-slots-stay", "4.0.7", "4.1.4"));
+    EXPECT_FALSE(matters("lost-slots-stay", "4.0.10", "4.1.4"));
+    EXPECT_TRUE(matters("master-is-primary", "3.3.11", "4.0.7"));
+    EXPECT_FALSE(matters("master-is-primary", "4.0.7", "3.3.11"));
+    EXPECT_TRUE(matters("four-beside-before-three-one", "3.0.2", "4.0.7"));
+}
+
 std::string complaint(const std::string& text) {
     try {
         (void)parse_knowledge(text, "k.yaml");

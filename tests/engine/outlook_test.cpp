@@ -133,7 +133,7 @@ TEST_F(OutlookTest, TellsWhatChangesWithTheVersion) {
     ASSERT_NE(scripts, nullptr);
     EXPECT_EQ(scripts->severity, Severity::warning);
     EXPECT_TRUE(scripts->member.empty());
-    EXPECT_TRUE(scripts->message.starts_with("from Patroni 3.2.1 to 4.0.7: "));
+    EXPECT_TRUE(scripts->message.starts_with("from Patroni 3.2.1 to 4.0.7, if scripts"));
     EXPECT_EQ(find_row(verdict.advice, "citus-secondaries"), nullptr) << "info that only asks";
 }
 
