@@ -16,6 +16,13 @@ void versions(const ClusterFacts& facts, Findings& found);
 /// Slots, WAL and disk of every member.
 void storage(const ClusterFacts& facts, Findings& found);
 
+/// `serves the member n2`, after a slot's name.
+[[nodiscard]] std::string slot_service(const ClusterFacts& facts, const SlotFacts& slot);
+/// What to do about one that is stuck.
+[[nodiscard]] std::string slot_remedy(const ClusterFacts& facts,
+                                      const MemberFacts& member,
+                                      const SlotFacts& slot);
+
 /// What answers and what does not, and who has lost the DCS.
 void reachability(const ClusterFacts& facts, const Cluster& expected, Findings& found);
 /// Parameters of PostgreSQL: waiting for a restart, different between members, and other than the

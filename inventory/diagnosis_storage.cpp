@@ -24,24 +24,6 @@ const MemberFacts* served_member(const ClusterFacts& facts, const SlotFacts& slo
     return found == facts.members.end() ? nullptr : &*found;
 }
 
-std::string served_text(const ClusterFacts& facts, const SlotFacts& slot) {
-    const std::string logical =
-        slot.database.empty() ? "" : " (" + slot.plugin + " in the database " + slot.database + ")";
-    switch (slot.serves) {
-        case SlotServes::member: {
-            const MemberFacts* served = served_member(facts, slot);
-            return "serves the member " + (served == nullptr ? slot.name : served->name);
-        }
-        case SlotServes::permanent:
-            return "is a permanent slot of the configuration" + logical;
-        case SlotServes::consumer:
-            return logical.empty() ? "serves a consumer" : "serves a logical consumer" + logical;
-        case SlotServes::orphan:
-            break;
-    }
-    return "serves nobody that is known";
-}
-
 std::string remedy_of_member_slot(const ClusterFacts& facts,
                                   const MemberFacts& member,
                                   const SlotFacts& slot) {
@@ -72,28 +54,6 @@ std::string drop_statement(const SlotFacts& slot) {
     return "`select pg_drop_replication_slot('" + slot.name + "')`";
 }
 
-std::string remedy_of_stuck(const ClusterFacts& facts,
-                            const MemberFacts& member,
-                            const SlotFacts& slot) {
-    switch (slot.serves) {
-        case SlotServes::member:
-            return remedy_of_member_slot(facts, member, slot);
-        case SlotServes::permanent:
-            return "Connect its consumer again, or take it out of `slots` in the dynamic "
-                   "configuration (`patronictl edit-config`): Patroni creates anew what is only "
-                   "dropped.";
-        case SlotServes::consumer:
-            return "Connect its consumer again. When nobody needs it any more, drop it on " +
-                   member.name + ": " + drop_statement(slot) +
-                   "; its consumer then has to start afresh.";
-        case SlotServes::orphan:
-            break;
-    }
-    return "No version change cures it. If nobody needs it, name it in the input drop_slots of "
-           "`lockstep run patroni-upgrade`, or drop it on " +
-           member.name + ": " + drop_statement(slot) + ".";
-}
-
 void stuck_slot(const ClusterFacts& facts,
                 const MemberFacts& member,
                 const SlotFacts& slot,
@@ -105,11 +65,11 @@ void stuck_slot(const ClusterFacts& facts,
          member.name,
          slot.name,
          "the replication slot " + slot.name + " on " + member.name +
-             " does not advance and holds " + held + " of WAL; it " + served_text(facts, slot) +
+             " does not advance and holds " + held + " of WAL; it " + slot_service(facts, slot) +
              ", nothing is connected to it, and it stood at " +
              format_lsn(slot.restart_lsn.value_or(0)) + " in two samples at least " +
              format_duration(stuck_interval(facts)) + " apart",
-         remedy_of_stuck(facts, member, slot),
+         slot_remedy(facts, member, slot),
          slot.serves == SlotServes::member ? "patroni#3184" : "",
          // A member's slot moves again once the versions agree; the others are somebody's.
          slot.serves != SlotServes::member});
@@ -253,6 +213,46 @@ void disk(const MemberFacts& member, Findings& found) {
 }
 
 }  // namespace
+
+std::string slot_service(const ClusterFacts& facts, const SlotFacts& slot) {
+    const std::string logical =
+        slot.database.empty() ? "" : " (" + slot.plugin + " in the database " + slot.database + ")";
+    switch (slot.serves) {
+        case SlotServes::member: {
+            const MemberFacts* served = served_member(facts, slot);
+            return "serves the member " + (served == nullptr ? slot.name : served->name);
+        }
+        case SlotServes::permanent:
+            return "is a permanent slot of the configuration" + logical;
+        case SlotServes::consumer:
+            return logical.empty() ? "serves a consumer" : "serves a logical consumer" + logical;
+        case SlotServes::orphan:
+            break;
+    }
+    return "serves nobody that is known";
+}
+
+std::string slot_remedy(const ClusterFacts& facts,
+                        const MemberFacts& member,
+                        const SlotFacts& slot) {
+    switch (slot.serves) {
+        case SlotServes::member:
+            return remedy_of_member_slot(facts, member, slot);
+        case SlotServes::permanent:
+            return "Connect its consumer again, or take it out of `slots` in the dynamic "
+                   "configuration (`patronictl edit-config`): Patroni creates anew what is only "
+                   "dropped.";
+        case SlotServes::consumer:
+            return "Connect its consumer again. When nobody needs it any more, drop it on " +
+                   member.name + ": " + drop_statement(slot) +
+                   "; its consumer then has to start afresh.";
+        case SlotServes::orphan:
+            break;
+    }
+    return "No version change cures it. If nobody needs it, name it in the input drop_slots of "
+           "`lockstep run patroni-upgrade`, or drop it on " +
+           member.name + ": " + drop_statement(slot) + ".";
+}
 
 void storage(const ClusterFacts& facts, Findings& found) {
     for (const MemberFacts& member : facts.members) {

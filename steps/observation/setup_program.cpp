@@ -20,7 +20,9 @@ bool is_scalar(const Json& value) {
 
 // The configuration file is the daemon's argument; where there is none, it is the text in
 // PATRONI_CONFIGURATION. A folder is its *.yml in order, each over the ones before; PATRONI_… in
-// the environment goes over all of it (patroni/config.py, 2.1 to 4.1).
+// the environment goes over all of it (patroni/config.py, 2.1 to 4.1). Versions of modules are read
+// from the names of their .dist-info and .egg-info, because importlib.metadata takes longer than
+// all the rest, and Python before 3.8 has none.
 const std::string& setup_program() {
     static const std::string k_program = R"py(
 import json, os, re, sys
@@ -77,19 +79,19 @@ def section(*keys):
 dcs = ['etcd3', 'etcd', 'consul', 'zookeeper', 'exhibitor', 'kubernetes', 'raft']
 used = [n for n in dcs if section(n) or any(
     v.startswith('PATRONI_%s_' % n.upper()) for v in environment)]
-try:
-    from importlib.metadata import version
-except ImportError:
-    def version(name):
-        import pkg_resources
-        return pkg_resources.get_distribution(name).version
+asked = ('ydiff', 'cdiff', 'prettytable', 'psycopg2', 'psycopg2-binary', 'psycopg',
+         'python-etcd', 'python-consul', 'py-consul', 'urllib3', 'pysyncobj')
 modules = {}
-for name in ('ydiff', 'cdiff', 'prettytable', 'psycopg2', 'psycopg2-binary', 'psycopg',
-             'python-etcd', 'python-consul', 'py-consul', 'urllib3', 'PySyncObj'):
+info = re.compile('^(.+?)-([0-9][^-]*)(-.*)?[.](dist|egg)-info$')
+for folder in sys.path:
     try:
-        modules[name] = str(version(name))
-    except Exception:
-        pass
+        found = [m for m in map(info.match, os.listdir(folder or '.')) if m]
+    except OSError:
+        continue
+    for match in found:
+        name = re.sub('[-_.]+', '-', match.group(1)).lower()
+        if name in asked:
+            modules.setdefault('PySyncObj' if name == 'pysyncobj' else name, match.group(2))
 private = re.compile('command|conninfo|pass|secret|key|salt|token|[.]', re.I)
 plain = re.compile('^(-?[0-9][0-9.]* ?[A-Za-z]{0,3}|[A-Za-z][A-Za-z_]{0,15})$')
 parameters = {}
