@@ -32,6 +32,8 @@ struct Options {
     bool once_more = false;             ///< of resume: although engines keep ending there
     std::string lock_id;                ///< of unlock
     std::string versions;               ///< of knowledge: `A..B`; empty: everything
+    std::string explain;                ///< of check: a topic, `wal`
+    std::string member;                 ///< of check --explain; empty: all
 };
 
 /// What parsing came to: options, or an exit code because everything has been said (--help, or a

@@ -235,7 +235,7 @@ class FakeCluster {
         });
         sql.on(member.host, [this, name](const SqlStatement& statement) {
             const Member& on = members.at(name);
-            if (statement.text == observation_query()) {
+            if (statement.text == observation_query(17)) {
                 return SqlResult{{"document"}, {{on.sql.dump()}}};
             }
             if (!on.statements) {
