@@ -1,10 +1,10 @@
 #include "inventory/diagnosis.hpp"
 
+#include "base/clock.hpp"
 #include "base/units.hpp"
 #include "inventory/diagnosis_rules.hpp"
 
 #include <algorithm>
-#include <tuple>
 
 namespace lockstep {
 
@@ -56,6 +56,10 @@ void leadership(const ClusterFacts& facts, Findings& found) {
          ""});
 }
 
+std::string since_text(const ClusterFacts& facts) {
+    return facts.paused_since ? " (at least since " + to_iso8601(*facts.paused_since) + ")" : "";
+}
+
 void maintenance(const ClusterFacts& facts, Findings& found) {
     if (facts.paused) {
         std::vector<std::string> unaware;
@@ -69,7 +73,7 @@ void maintenance(const ClusterFacts& facts, Findings& found) {
              Severity::warning,
              "",
              "",
-             "the cluster is paused: no failover happens" +
+             "the cluster is paused" + since_text(facts) + ": no failover happens" +
                  (unaware.empty() ? "" : ", and not known yet to " + rules::join_names(unaware)),
              "Find out who paused it and why. Resume it with `patronictl resume`, but only while "
              "the "
@@ -263,10 +267,7 @@ std::vector<Finding> diagnose(const ClusterFacts& facts, const Cluster& expected
     replication(facts, found);
     pending_restarts(facts, found);
     rules::leftovers(facts, found);
-    std::ranges::stable_sort(found, [](const Finding& a, const Finding& b) {
-        return std::tuple(-static_cast<int>(a.severity), std::string_view(a.member)) <
-               std::tuple(-static_cast<int>(b.severity), std::string_view(b.member));
-    });
+    sort_worst_first(found);
     return found;
 }
 

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <tuple>
 
 namespace lockstep {
 
@@ -86,6 +87,13 @@ const std::vector<std::string>& finding_ids() {
         "config.drift",
     };
     return k_ids;
+}
+
+void sort_worst_first(std::vector<Finding>& findings) {
+    std::ranges::stable_sort(findings, [](const Finding& a, const Finding& b) {
+        return std::tuple(-static_cast<int>(a.severity), std::string_view(a.member)) <
+               std::tuple(-static_cast<int>(b.severity), std::string_view(b.member));
+    });
 }
 
 Severity worst(const std::vector<Finding>& findings) {
