@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
@@ -7,7 +8,7 @@
 
 namespace lockstep {
 
-enum class Output { text, json, jsonl };
+enum class Output { text, json, jsonl, prometheus };
 
 /// The command line, parsed. What is not given is empty; defaults are filled in by the functions
 /// below.
@@ -31,6 +32,11 @@ struct Options {
     std::vector<std::string> redo;      ///< of resume: steps in doubt to do again
     bool once_more = false;             ///< of resume: although engines keep ending there
     std::string lock_id;                ///< of unlock
+
+    bool all = false;                                 ///< of check: every cluster
+    std::optional<std::chrono::milliseconds> watch;   ///< of check: how often
+    std::string output_file;                          ///< of check; empty: stdout
+    std::chrono::milliseconds member_timeout{15000};  ///< of check: for a member's answer
 };
 
 /// What parsing came to: options, or an exit code because everything has been said (--help, or a
