@@ -112,24 +112,6 @@ void add_commands(CLI::App& app, Options& options) {
         });
 }
 
-void refuse_what_does_not_fit(const Options& options) {
-    if (options.output == Output::prometheus && options.command != "check") {
-        throw UsageError("--output prometheus is for check alone");
-    }
-    if (options.watch && options.output == Output::prometheus && options.output_file.empty()) {
-        throw UsageError("--watch with --output prometheus has no use without --output-file",
-                         "Name the file that the collector reads.");
-    }
-    if (options.watch && options.output != Output::prometheus && !options.output_file.empty()) {
-        throw UsageError("--watch writes to --output-file only with --output prometheus",
-                         "Redirect its output: lockstep check --watch 30s --output jsonl >> FILE.");
-    }
-    if (options.all && !options.cluster.empty()) {
-        throw UsageError("--all is every cluster, and " + options.cluster + " is one",
-                         "Leave one of them out.");
-    }
-}
-
 std::string home() {
     const std::string folder = environment("HOME");
     return folder.empty() ? "/root" : folder;
@@ -171,8 +153,25 @@ Parsed parse_options(int argc, char** argv) {
     if (!options.accept.empty() && options.reason.empty()) {
         throw UsageError("--accept needs a reason, for the record", "Give it as --reason \"…\".");
     }
-    refuse_what_does_not_fit(options);
     return parsed;
+}
+
+void refuse_what_does_not_fit(const Options& options) {
+    if (options.output == Output::prometheus && options.command != "check") {
+        throw UsageError("--output prometheus is for check alone");
+    }
+    if (options.watch && options.output == Output::prometheus && options.output_file.empty()) {
+        throw UsageError("--watch with --output prometheus has no use without --output-file",
+                         "Name the file that the collector reads.");
+    }
+    if (options.watch && options.output != Output::prometheus && !options.output_file.empty()) {
+        throw UsageError("--watch writes to --output-file only with --output prometheus",
+                         "Redirect its output: lockstep check --watch 30s --output jsonl >> FILE.");
+    }
+    if (options.all && !options.cluster.empty()) {
+        throw UsageError("--all is every cluster, and " + options.cluster + " is one",
+                         "Leave one of them out.");
+    }
 }
 
 std::string inventory_path(const Options& options) {

@@ -48,6 +48,9 @@ struct Parsed {
 
 [[nodiscard]] Parsed parse_options(int argc, char** argv);
 
+/// Throws UsageError for options of `check` that have no meaning together, or for another command.
+void refuse_what_does_not_fit(const Options& options);
+
 /// -i, else $LOCKSTEP_INVENTORY, ./inventory.yaml, $XDG_CONFIG_HOME/lockstep/inventory.yaml,
 /// /etc/lockstep/inventory.yaml. Throws UsageError when there is none.
 [[nodiscard]] std::string inventory_path(const Options& options);
