@@ -7,6 +7,13 @@ namespace lockstep {
 
 namespace {
 
+std::string upper(std::string_view text) {
+    std::string result(text);
+    std::ranges::transform(
+        result, result.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    return result;
+}
+
 std::string or_dash(const std::string& text) {
     return text.empty() ? "-" : text;
 }
@@ -123,12 +130,8 @@ std::string findings_text(const std::vector<Finding>& findings, const Terminal& 
     std::string text;
     const Finding* previous = nullptr;
     for (const Finding& finding : findings) {
-        std::string title(to_text(finding.severity));
-        std::ranges::transform(title, title.begin(), [](unsigned char c) {
-            return static_cast<char>(std::toupper(c));
-        });
-        text += "  " + terminal.paint(title, tone_of(finding.severity)) + "  " +
-                terminal.paint(name_of(finding), Tone::strong) +
+        text += "  " + terminal.paint(upper(to_text(finding.severity)), tone_of(finding.severity)) +
+                "  " + terminal.paint(name_of(finding), Tone::strong) +
                 (finding.member.empty() ? "" : "  " + one_line(finding.member)) + "\n";
         text += "      " + wrap(finding.message, 6) + "\n";
         if (previous != nullptr && previous->id == finding.id &&
@@ -144,6 +147,43 @@ std::string findings_text(const std::vector<Finding>& findings, const Terminal& 
         }
         if (!finding.source.empty()) {
             text += "      " + terminal.paint("see: " + one_line(finding.source), Tone::dim) + "\n";
+        }
+    }
+    return text;
+}
+
+std::string check_all_text(const std::vector<CheckResult>& results, const Terminal& terminal) {
+    const auto line_of = [&](const CheckResult& result) {
+        return result.observed() ? summary_line(result.facts, result.findings, terminal)
+                                 : terminal.paint("UNKNOWN", Tone::bad) + " - " + result.cluster +
+                                       ": " + one_line(result.error) + "\n";
+    };
+    const CheckStatus status = worst(results);
+    std::string text = terminal.paint(upper(to_text(status)),
+                                      status == CheckStatus::ok        ? Tone::good
+                                      : status == CheckStatus::warning ? Tone::warn
+                                                                       : Tone::bad) +
+                       " - " + std::to_string(results.size()) + " clusters";
+    for (const CheckStatus each :
+         {CheckStatus::critical, CheckStatus::unknown, CheckStatus::warning, CheckStatus::ok}) {
+        const auto count = std::ranges::count(results, each, &CheckResult::status);
+        if (count > 0) {
+            text += (each == CheckStatus::critical || text.ends_with(" clusters") ? ": " : ", ") +
+                    std::to_string(count) + " " + std::string(to_text(each));
+        }
+    }
+    text += "\n\n";
+    for (const CheckResult& result : results) {
+        text += "  " + line_of(result);
+    }
+    for (const CheckResult& result : results) {
+        if (!result.findings.empty()) {
+            text += "\n" + terminal.paint(result.cluster, Tone::strong) + "\n" +
+                    findings_text(result.findings, terminal);
+        }
+        if (!result.hint.empty()) {
+            text += "\n" + terminal.paint(result.cluster, Tone::strong) + "\n      " +
+                    terminal.paint("do:", Tone::good) + " " + wrap(result.hint, 10) + "\n";
         }
     }
     return text;

@@ -1,6 +1,9 @@
 #include "base/error.hpp"
 #include "base/suggest.hpp"
+#include "cli/check_watch.hpp"
+#include "cli/cluster_check.hpp"
 #include "cli/commands.hpp"
+#include "cli/output_file.hpp"
 #include "cli/signals.hpp"
 #include "cli/texts.hpp"
 
@@ -11,20 +14,6 @@
 namespace lockstep {
 
 namespace {
-
-// Before anything is asked: a mistake costs no time.
-void refuse_other_topics(const Options& options) {
-    const std::vector<std::string> topics{"wal"};
-    if (options.explain.empty() && !options.member.empty()) {
-        throw UsageError(
-            "check takes a member only with --explain",
-            "lockstep check " + options.cluster + " " + options.member + " --explain wal");
-    }
-    if (!options.explain.empty() && options.explain != topics.front()) {
-        throw UsageError("check cannot explain \"" + options.explain + "\"",
-                         did_you_mean(options.explain, topics));
-    }
-}
 
 std::vector<WalExplanation> explanations(const Options& options, const ClusterFacts& facts) {
     if (options.member.empty()) {
@@ -41,39 +30,81 @@ std::vector<WalExplanation> explanations(const Options& options, const ClusterFa
                      did_you_mean(options.member, names));
 }
 
+std::vector<const Cluster*> wanted_clusters(const Options& options, const Inventory& inventory) {
+    if (!options.all) {
+        return {&inventory.cluster(options.cluster)};
+    }
+    std::vector<const Cluster*> clusters;
+    for (const Cluster& cluster : inventory.clusters) {
+        clusters.push_back(&cluster);
+    }
+    return clusters;
+}
+
+std::string json_text(const nlohmann::json& document, Output output) {
+    const int indent = output == Output::json ? 2 : -1;
+    return document.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+nlohmann::json json_of(const Options& options, const CheckResult& result) {
+    nlohmann::json document = to_json(result);
+    if (!options.explain.empty()) {
+        document["explanation"] = nlohmann::json::array();
+        for (const WalExplanation& explanation : explanations(options, result.facts)) {
+            document["explanation"].push_back(explanation.to_json());
+        }
+    }
+    return document;
+}
+
+std::string render(const Options& options, const std::vector<CheckResult>& results) {
+    const CheckResult& first = results.front();
+    switch (options.output) {
+        case Output::prometheus:
+            return prometheus_text(results);
+        case Output::json:
+        case Output::jsonl:
+            return json_text(options.all ? to_json(results) : json_of(options, first),
+                             options.output);
+        case Output::text:
+            break;
+    }
+    const Terminal terminal =
+        options.output_file.empty() ? Terminal::on(STDOUT_FILENO) : Terminal(false, false);
+    if (!options.explain.empty()) {
+        return explain_text(
+            first.facts, first.findings, explanations(options, first.facts), terminal);
+    }
+    return options.all ? check_all_text(results, terminal)
+                       : check_text(first.facts, first.findings, terminal);
+}
+
 }  // namespace
 
 int command_check(const Options& options, Interrupts& interrupts) {
-    refuse_other_topics(options);
-    Workplace place(options);
-    ClusterFacts facts = place.runner.observe(true, interrupts.token());
-    const std::vector<Finding> findings = place.runner.diagnose(facts, interrupts.token());
-    const Severity severity = worst(findings);
-    const char* status = severity == Severity::critical  ? "critical"
-                         : severity == Severity::warning ? "warning"
-                                                         : "ok";
-    if (options.output == Output::text && !options.explain.empty()) {
-        std::cout << explain_text(
-            facts, findings, explanations(options, facts), Terminal::on(STDOUT_FILENO));
-    } else if (options.output == Output::text) {
-        std::cout << check_text(facts, findings, Terminal::on(STDOUT_FILENO));
-    } else {
-        nlohmann::json document = facts.to_json();
-        document["status"] = status;
-        document["findings"] = to_json(findings);
-        if (!options.explain.empty()) {
-            document["explanation"] = nlohmann::json::array();
-            for (const WalExplanation& explanation : explanations(options, facts)) {
-                document["explanation"].push_back(explanation.to_json());
-            }
-        }
-        std::cout << document.dump(options.output == Output::json ? 2 : -1,
-                                   ' ',
-                                   false,
-                                   nlohmann::json::error_handler_t::replace)
-                  << "\n";
+    const Inventory inventory = load_inventory(inventory_path(options));
+    SystemClock clock;
+    SampleHistory history(state_folder(options), clock);
+    ClusterChecks::Settings settings;
+    settings.member_timeout = options.member_timeout;
+    settings.second_sample = !options.watch;
+    ClusterChecks checks(wanted_clusters(options, inventory), history, clock, settings);
+    if (options.watch) {
+        return watch(options, checks, clock, interrupts);
     }
-    return severity == Severity::critical ? 2 : severity == Severity::warning ? 1 : 0;
+    const std::vector<CheckResult> results = checks.look(interrupts.token());
+    // A file for a collector says that the cluster cannot be observed; a person is told in words.
+    const bool for_program = options.all || options.output == Output::prometheus;
+    if (!for_program && !results.front().observed()) {
+        throw Error(results.front().error, results.front().hint);
+    }
+    const std::string text = render(options, results);
+    if (options.output_file.empty()) {
+        std::cout << text;
+    } else {
+        write_whole_file(options.output_file, text);
+    }
+    return static_cast<int>(worst(results));
 }
 
 }  // namespace lockstep

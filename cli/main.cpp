@@ -66,6 +66,7 @@ int exit_code_of(const Options& options, int code) {
 
 int run_command(const Options& options, Interrupts& interrupts) {
     try {
+        refuse_what_does_not_fit(options);
         return dispatch(options, interrupts);
     } catch (const UsageError& error) {
         return complain(error.what(), error.hint(), exit_code_of(options, 2));

@@ -2,6 +2,7 @@
 
 #include "base/error.hpp"
 #include "base/suggest.hpp"
+#include "base/units.hpp"
 #include "cli/version.hpp"
 
 #include <CLI/CLI.hpp>
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 
 namespace lockstep {
 
@@ -25,20 +27,58 @@ void add_global_options(CLI::App& app, Options& options, std::vector<std::string
     app.add_option("--set", assignments, "Input of the runbook: name=value (repeatable)")
         ->allow_extra_args(false);
     app.add_option("--state", options.state, "Folder of the journal");
-    app.add_option("--output", options.output, "text, json or jsonl")
-        ->transform(CLI::CheckedTransformer(std::map<std::string, Output>{
-            {"text", Output::text}, {"json", Output::json}, {"jsonl", Output::jsonl}}));
+    app.add_option("--output", options.output, "text, json or jsonl; of check also prometheus")
+        ->transform(CLI::CheckedTransformer(
+            std::map<std::string, Output>{{"text", Output::text},
+                                          {"json", Output::json},
+                                          {"jsonl", Output::jsonl},
+                                          {"prometheus", Output::prometheus}}));
     app.add_option("--log-level", options.log_level, "trace, debug, info, warning or error")
         ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
     app.add_flag("-y,--yes", options.yes, "Do not ask before a run");
     app.add_option("--reason", options.reason, "Why, for the record");
 }
 
-void add_commands(CLI::App& app, Options& options) {
+CLI::Option* add_duration(CLI::App& command,
+                          const std::string& name,
+                          std::function<void(std::chrono::milliseconds)> take,
+                          const std::string& what) {
+    return command.add_option_function<std::string>(
+        name,
+        [name, take = std::move(take)](const std::string& text) {
+            const auto length = parse_duration(text);
+            if (!length || *length < std::chrono::seconds{1}) {
+                throw CLI::ValidationError(
+                    name, "\"" + text + "\" is not a length of time of at least 1s, such as 30s");
+            }
+            take(*length);
+        },
+        what);
+}
+
+void add_check(CLI::App& app, Options& options) {
     auto* check = app.add_subcommand("check", "Diagnose a cluster: versions, roles, slots, WAL");
-    check->add_option("CLUSTER", options.cluster, "Cluster of the inventory");
-    check->add_option("MEMBER", options.member, "Of --explain: this member alone");
+    auto* cluster = check->add_option("CLUSTER", options.cluster, "Cluster of the inventory");
+    auto* member = check->add_option("MEMBER", options.member, "Of --explain: this member alone");
     check->add_option("--explain", options.explain, "wal: what holds the WAL of each member");
+    check->add_flag("--all", options.all, "Every cluster of the inventory")
+        ->excludes(cluster)
+        ->excludes(member);
+    check->add_option("--output-file", options.output_file, "Put the output there, all at once");
+    add_duration(
+        *check,
+        "--watch",
+        [&options](auto length) { options.watch = length; },
+        "Look again and again, so often: 30s");
+    add_duration(
+        *check,
+        "--timeout",
+        [&options](auto length) { options.member_timeout = length; },
+        "How long a member may take to answer; 15s unless given");
+}
+
+void add_commands(CLI::App& app, Options& options) {
+    add_check(app, options);
     auto* plan = app.add_subcommand("plan", "Show what a runbook would do; changes nothing");
     auto* run = app.add_subcommand("run", "Execute a runbook: prints the plan and asks first");
     for (CLI::App* command : {plan, run}) {
@@ -120,6 +160,49 @@ Parsed parse_options(int argc, char** argv) {
         throw UsageError("--accept needs a reason, for the record", "Give it as --reason \"…\".");
     }
     return parsed;
+}
+
+namespace {
+
+void refuse_other_topics(const Options& options) {
+    const std::vector<std::string> topics{"wal"};
+    if (options.explain.empty() && !options.member.empty()) {
+        throw UsageError(
+            "check takes a member only with --explain",
+            "lockstep check " + options.cluster + " " + options.member + " --explain wal");
+    }
+    if (options.explain.empty()) {
+        return;
+    }
+    if (options.explain != topics.front()) {
+        throw UsageError("check cannot explain \"" + options.explain + "\"",
+                         did_you_mean(options.explain, topics));
+    }
+    if (options.all || options.watch || options.output == Output::prometheus) {
+        throw UsageError(
+            "--explain is of one cluster, once: not with --all, --watch or prometheus");
+    }
+}
+
+}  // namespace
+
+void refuse_what_does_not_fit(const Options& options) {
+    refuse_other_topics(options);
+    if (options.output == Output::prometheus && options.command != "check") {
+        throw UsageError("--output prometheus is for check alone");
+    }
+    if (options.watch && options.output == Output::prometheus && options.output_file.empty()) {
+        throw UsageError("--watch with --output prometheus has no use without --output-file",
+                         "Name the file that the collector reads.");
+    }
+    if (options.watch && options.output != Output::prometheus && !options.output_file.empty()) {
+        throw UsageError("--watch writes to --output-file only with --output prometheus",
+                         "Redirect its output: lockstep check --watch 30s --output jsonl >> FILE.");
+    }
+    if (options.all && !options.cluster.empty()) {
+        throw UsageError("--all is every cluster, and " + options.cluster + " is one",
+                         "Leave one of them out.");
+    }
 }
 
 std::string inventory_path(const Options& options) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
@@ -7,7 +8,7 @@
 
 namespace lockstep {
 
-enum class Output { text, json, jsonl };
+enum class Output { text, json, jsonl, prometheus };
 
 /// The command line, parsed. What is not given is empty; defaults are filled in by the functions
 /// below.
@@ -34,6 +35,11 @@ struct Options {
     std::string versions;               ///< of knowledge: `A..B`; empty: everything
     std::string explain;                ///< of check: a topic, `wal`
     std::string member;                 ///< of check --explain; empty: all
+
+    bool all = false;                                 ///< of check: every cluster
+    std::optional<std::chrono::milliseconds> watch;   ///< of check: how often
+    std::string output_file;                          ///< of check; empty: stdout
+    std::chrono::milliseconds member_timeout{15000};  ///< of check: for a member's answer
 };
 
 /// What parsing came to: options, or an exit code because everything has been said (--help, or a
@@ -44,6 +50,9 @@ struct Parsed {
 };
 
 [[nodiscard]] Parsed parse_options(int argc, char** argv);
+
+/// Throws UsageError for options of `check` that have no meaning together, or for another command.
+void refuse_what_does_not_fit(const Options& options);
 
 /// -i, else $LOCKSTEP_INVENTORY, ./inventory.yaml, $XDG_CONFIG_HOME/lockstep/inventory.yaml,
 /// /etc/lockstep/inventory.yaml. Throws UsageError when there is none.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cli/cluster_check.hpp"
 #include "cli/terminal.hpp"
 #include "engine/knowledge/knowledge.hpp"
 #include "engine/plan.hpp"
@@ -24,6 +25,12 @@ namespace lockstep {
                                        const std::vector<Finding>& findings,
                                        const std::vector<WalExplanation>& explanations,
                                        const Terminal& terminal);
+/// The same of many clusters: a line for all, a line each, then the findings of each.
+[[nodiscard]] std::string check_all_text(const std::vector<CheckResult>& results,
+                                         const Terminal& terminal);
+
+/// Results in Prometheus' text format, as node_exporter's textfile collector reads it.
+[[nodiscard]] std::string prometheus_text(const std::vector<CheckResult>& results);
 
 [[nodiscard]] std::string findings_text(const std::vector<Finding>& findings,
                                         const Terminal& terminal);

@@ -124,6 +124,10 @@ const LockFacts* lock_that_left_the_pause(const ClusterFacts& facts) {
     return nullptr;
 }
 
+std::string since_text(const ClusterFacts& facts) {
+    return facts.paused_since ? " (at least since " + to_iso8601(*facts.paused_since) + ")" : "";
+}
+
 void paused(const ClusterFacts& facts, Findings& found) {
     std::vector<std::string> unaware;
     for (const MemberFacts& member : facts.members) {
@@ -133,7 +137,7 @@ void paused(const ClusterFacts& facts, Findings& found) {
     }
     Finding finding{.id = "cluster.paused", .severity = Severity::warning};
     finding.message =
-        "the cluster is paused: no failover happens" +
+        "the cluster is paused" + since_text(facts) + ": no failover happens" +
         (unaware.empty() ? "" : ", and not known yet to " + rules::join_names(unaware));
     const LockFacts* left = lock_that_left_the_pause(facts);
     if (const LockFacts* held = facts.held_lock()) {
@@ -273,7 +277,7 @@ std::vector<Finding> diagnose(const ClusterFacts& facts, const Cluster& expected
     replication(facts, found);
     rules::settings(facts, found);
     rules::leftovers(facts, found);
-    sort_findings(found);
+    sort_worst_first(found);
     return found;
 }
 

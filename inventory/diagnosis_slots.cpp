@@ -28,6 +28,13 @@ bool is_suspicious(const MemberFacts& member, const SlotFacts& slot) {
            *slot.retained_bytes >= segment_of(member);
 }
 
+// After a start of PostgreSQL a slot stands where it was last saved, with a checkpoint: it may look
+// unmoved although it moved in between (ReplicationSlotMarkDirty, PostgreSQL 9.4 to 18).
+bool is_same_postgres(const MemberFacts& a, const MemberFacts& b) {
+    return a.system_identifier == b.system_identifier && !a.postgres.started_at.empty() &&
+           a.postgres.started_at == b.postgres.started_at;
+}
+
 // A copy on a replica cannot be ahead of its original: Patroni advances slots of members and
 // permanent slots to where the leader's slot of that name is (patroni/postgresql/slots.py, 3.2
 // to 4.1), and PostgreSQL 17 does so with synchronised logical slots. When the leader's own slot is
@@ -173,6 +180,39 @@ bool carry_over(ClusterFacts& later, const ClusterFacts& earlier) {
 }
 
 }  // namespace
+
+// The sample that settle_slots() takes comes three loops after one in which the slot was
+// suspicious. An older one need not have been taken then: a slot of an idle cluster stands still
+// for hours, then a second's worth of WAL makes it suspicious. So it has to have been suspicious
+// there, too; and one that has moved since counts as well only when that was a short while ago.
+bool settle_by_earlier(ClusterFacts& now, const ClusterFacts& earlier) {
+    const auto apart = now.sampled_at - earlier.sampled_at;
+    const bool old_enough = apart >= stuck_interval(now);
+    bool decided = true;
+    for (MemberFacts& member : now.members) {
+        if (!member.slots) {
+            continue;
+        }
+        const MemberFacts* member_before = earlier.find(member.name);
+        for (SlotFacts& slot : *member.slots) {
+            slot.stuck = false;
+            if (!is_suspicious(member, slot)) {
+                continue;
+            }
+            const SlotFacts* before = find_slot(member_before, slot.name);
+            if (!old_enough || before == nullptr || !is_same_postgres(*member_before, member)) {
+                decided = false;
+            } else if (before->restart_lsn != slot.restart_lsn) {
+                decided = decided && apart <= 4 * stuck_interval(now);
+            } else if (is_suspicious(*member_before, *before)) {
+                slot.stuck = !follows_the_leaders(slot, member, now);
+            } else {
+                decided = false;
+            }
+        }
+    }
+    return decided;
+}
 
 // That replay has moved meanwhile is not asked for: a slot that follows its member would have
 // caught up with a member that stands still, for three loops are enough for that.

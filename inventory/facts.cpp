@@ -82,6 +82,7 @@ Json to_json(const WalFacts& wal) {
         {"checkpoint_age_seconds", or_null(wal.checkpoint_age_seconds)},
         {"checkpoint_timeout_seconds", wal.checkpoint_timeout_seconds},
         {"base_backups", wal.base_backups},
+        {"growth_bytes_per_second", or_null(wal.growth_per_second)},
     };
 }
 
@@ -337,6 +338,7 @@ Json ClusterFacts::to_json() const {
         {"cluster_error", or_null(cluster_error)},
         {"timeline", or_null(timeline)},
         {"paused", paused},
+        {"paused_since", paused_since ? Json(to_iso8601(*paused_since)) : Json(nullptr)},
         {"scheduled_switchover", scheduled_switchover},
         {"switchover", scheduled_switchover ? lockstep::to_json(switchover) : Json(nullptr)},
         {"config", config},

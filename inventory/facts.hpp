@@ -86,6 +86,8 @@ struct WalFacts {
     std::optional<std::int64_t> checkpoint_age_seconds;
     std::int64_t checkpoint_timeout_seconds = 0;
     std::int64_t base_backups = 0;  ///< that are being taken from it now (PostgreSQL 13+)
+    /// By samples of before, where `check` has any: see growth.hpp. Negative: it shrinks.
+    std::optional<double> growth_per_second;
 
     /// Bytes that are kept although a restart would not need them: what slots, keep_size and a
     /// failing archiver hold. Recycled files for the future do not count.
@@ -245,7 +247,9 @@ struct ClusterFacts {
     std::string leader;  ///< holder of the leader lock; empty: none, or unknown by cluster_error
     std::string cluster_error;  ///< why /cluster gave no list of members; empty: it did
     std::optional<int> timeline;
-    bool paused = false;    ///< by the dynamic configuration
+    bool paused = false;  ///< by the dynamic configuration
+    /// Since when at least, by samples of before; absent: not paused, or nobody looked before.
+    std::optional<std::chrono::system_clock::time_point> paused_since;
     nlohmann::json config;  ///< dynamic configuration as served by /config
     bool scheduled_switchover = false;
     SwitchoverFacts switchover;          ///< that one

@@ -94,7 +94,7 @@ const std::vector<std::string>& finding_ids() {
     return k_ids;
 }
 
-void sort_findings(std::vector<Finding>& findings) {
+void sort_worst_first(std::vector<Finding>& findings) {
     std::ranges::stable_sort(findings, [](const Finding& a, const Finding& b) {
         return std::tuple(-static_cast<int>(a.severity), std::string_view(a.member)) <
                std::tuple(-static_cast<int>(b.severity), std::string_view(b.member));

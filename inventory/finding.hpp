@@ -38,8 +38,8 @@ struct Finding {
 /// Every id there is, for validation and did-you-mean.
 [[nodiscard]] const std::vector<std::string>& finding_ids();
 
-/// Worst first, then by member.
-void sort_findings(std::vector<Finding>& findings);
+/// The worst first, then by member; what is alike stays in its order.
+void sort_worst_first(std::vector<Finding>& findings);
 
 /// The worst severity, or nullopt-like `info` for none.
 [[nodiscard]] Severity worst(const std::vector<Finding>& findings);

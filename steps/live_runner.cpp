@@ -90,7 +90,7 @@ LiveRunner::~LiveRunner() {
 
 ClusterFacts LiveRunner::observe(bool full, std::stop_token stop) {
     ClusterFacts facts =
-        observer_.observe(full ? Depth::full : Depth::quick, k_observe_timeout, stop);
+        observer_.observe(full ? Depth::full : Depth::quick, looking_.timeout, stop);
     if (full) {
         observer_.probe_write_access(facts, stop);
     }
@@ -98,7 +98,15 @@ ClusterFacts LiveRunner::observe(bool full, std::stop_token stop) {
 }
 
 std::vector<Finding> LiveRunner::diagnose(ClusterFacts& facts, std::stop_token stop) {
-    settle_slots(facts, earlier_ ? &*earlier_ : nullptr, observer_, clock_, stop);
+    const bool settled = looking_.settle && looking_.settle(facts);
+    if (!settled && looking_.second_sample) {
+        settle_slots(facts,
+                     earlier_ ? &*earlier_ : nullptr,
+                     observer_,
+                     clock_,
+                     stop,
+                     looking_.second_timeout);
+    }
     earlier_ = facts;
     return examine(facts, cluster_);
 }

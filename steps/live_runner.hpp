@@ -9,6 +9,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -28,6 +29,19 @@ class LiveRunner final : public StepRunner {
 
     [[nodiscard]] ClusterFacts observe(bool full, std::stop_token stop) override;
     [[nodiscard]] std::vector<Finding> diagnose(ClusterFacts& facts, std::stop_token stop) override;
+
+    /// How a caller that only looks wants it done. Not while something runs.
+    struct Looking {
+        std::chrono::milliseconds timeout{15000};         ///< of one member
+        std::chrono::milliseconds second_timeout{60000};  ///< the same, in a second sample
+        /// Decides about suspicious slots by samples of before: see settle_by_earlier(). Empty:
+        /// there are none.
+        std::function<bool(ClusterFacts& now)> settle;
+        bool second_sample = true;  ///< take one where that did not decide; false: another time
+    };
+
+    void look(Looking how) { looking_ = std::move(how); }
+
     [[nodiscard]] nlohmann::json probe(const StepCall& call,
                                        const ClusterFacts& facts,
                                        std::stop_token stop) override;
@@ -64,6 +78,7 @@ class LiveRunner final : public StepRunner {
     Clock& clock_;
     Links links_;
     Observer observer_;
+    Looking looking_;
     std::optional<ClusterFacts> earlier_;  ///< the sample before, for slots that do not move
     std::unique_ptr<WriteProbe> write_probe_;
     std::string scope_;                  ///< Patroni's, when the lock was taken

@@ -305,7 +305,7 @@ std::vector<Finding> examine(const ClusterFacts& facts, const Cluster& expected)
         findings.push_back(issue.to_finding());
         findings.back().acceptable = false;  // of what is there already nobody needs to be asked
     }
-    sort_findings(findings);
+    sort_worst_first(findings);
     return findings;
 }
 

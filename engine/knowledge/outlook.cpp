@@ -173,7 +173,7 @@ Outlook::Verdict Outlook::conclude(const ClusterFacts& end) {
             verdict.refusals.front().remedy = way + " " + verdict.refusals.front().remedy;
         }
     }
-    sort_findings(verdict.advice);
+    sort_worst_first(verdict.advice);
     return verdict;
 }
 

@@ -123,11 +123,14 @@ HttpSettings Links::http_settings() {
 MemberLink& Links::of(const MemberFacts& at) {
     const std::lock_guard lock(mutex_);
     std::unique_ptr<MemberLink>& link = links_[at.name];
-    if (link) {
+    SshEndpoint ssh = endpoint(at);
+    if (link && (ssh.host.empty() || ssh.host == link->ssh_settings.host)) {
         return *link;
     }
+    if (link) {
+        retired_.push_back(std::move(link));
+    }
     auto made = std::make_unique<MemberLink>();
-    SshEndpoint ssh = endpoint(at);
     made->member = at.name;
     made->ssh_settings = cluster_.ssh_of(at.name);
     made->ssh_settings.host = ssh.host;

@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 /// The live connections of a run: one SSH session and one HTTP client a member, opened at first
 /// use and kept to the end.
@@ -40,7 +41,8 @@ struct MemberLink {
     [[nodiscard]] std::string as_root(const std::string& script) const;
 };
 
-/// Links by member; made when first asked for. Safe to use from several threads.
+/// Links by member; made when first asked for, and anew when a member has another host than before.
+/// Safe to use from several threads.
 class Links {
   public:
     Links(const Cluster& cluster, LinkFactory factory);
@@ -74,6 +76,8 @@ class Links {
     std::unique_ptr<ProcessRunner> process_;
     std::mutex mutex_;
     std::map<std::string, std::unique_ptr<MemberLink>> links_;
+    /// Those of hosts that a member had before: somebody may still be in one.
+    std::vector<std::unique_ptr<MemberLink>> retired_;
     std::map<std::string, Secret> secrets_;  ///< by what the reference says
     std::unique_ptr<HttpClient> discovery_;
 };

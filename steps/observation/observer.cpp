@@ -312,19 +312,20 @@ void settle_slots(ClusterFacts& facts,
                   const ClusterFacts* earlier,
                   Observer& observer,
                   Clock& clock,
-                  std::stop_token stop) {
+                  std::stop_token stop,
+                  std::chrono::milliseconds timeout) {
     if (!has_suspicious_slots(facts) || (earlier != nullptr && mark_stuck_slots(facts, *earlier))) {
         return;
     }
-    constexpr std::chrono::seconds k_patience{60};
     const auto due = facts.sampled_at + stuck_interval(facts);
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(due - clock.steady_now());
     if (left.count() > 0 && !clock.sleep_for(left, stop)) {
         throw TransportError(TransportError::Kind::cancelled, "the observation was cancelled");
     }
-    ClusterFacts later = observer.observe(Depth::full, k_patience, stop);
+    ClusterFacts later = observer.observe(Depth::full, timeout, stop);
     later.patroni_write_refused = facts.patroni_write_refused;
     later.patroni_write_error = facts.patroni_write_error;
+    later.paused_since = later.paused ? facts.paused_since : std::nullopt;
     mark_stuck_slots(later, facts);
     facts = std::move(later);
 }

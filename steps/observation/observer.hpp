@@ -42,6 +42,7 @@ void settle_slots(ClusterFacts& facts,
                   const ClusterFacts* earlier,
                   Observer& observer,
                   Clock& clock,
-                  std::stop_token stop);
+                  std::stop_token stop,
+                  std::chrono::milliseconds timeout = std::chrono::seconds{60});
 
 }  // namespace lockstep

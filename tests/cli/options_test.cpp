@@ -60,6 +60,40 @@ TEST(Options, OfCheckNameATopicAndAMember) {
     EXPECT_EQ(options({"check", "--explain", "wal", "orders", "n2"}).member, "n2");
 }
 
+TEST(Options, OfCheckSayHowOftenAndOfWhat) {
+    const Options watch = options({"check", "orders", "--watch", "30s", "--timeout", "4s"});
+    EXPECT_EQ(watch.watch, std::chrono::seconds{30});
+    EXPECT_EQ(watch.member_timeout, std::chrono::seconds{4});
+    EXPECT_TRUE(options({"check", "--all"}).all);
+    EXPECT_FALSE(options({"check"}).watch);
+    EXPECT_EQ(options({"check"}).member_timeout, std::chrono::seconds{15});
+    const Options file = options({"check", "--output", "prometheus", "--output-file", "a.prom"});
+    EXPECT_EQ(file.output, Output::prometheus);
+    EXPECT_EQ(file.output_file, "a.prom");
+}
+
+TEST(Options, OfCheckThatDoNotFitAreRefused) {
+    EXPECT_EQ(parse({"check", "--watch", "500ms"}).parsed.exit_code, 3);
+    EXPECT_EQ(parse({"check", "--watch", "30"}).parsed.exit_code, 3);
+    EXPECT_EQ(parse({"check", "--all", "orders"}).parsed.exit_code, 3);
+    EXPECT_THROW(refuse_what_does_not_fit(options({"check", "--all", "-c", "orders"})), UsageError);
+    for (const char* with : {"--all", "--watch=30s", "--output=prometheus"}) {
+        EXPECT_THROW(refuse_what_does_not_fit(options({"check", "--explain", "wal", with})),
+                     UsageError)
+            << with;
+    }
+    EXPECT_THROW(refuse_what_does_not_fit(options({"check", "orders", "n2"})), UsageError);
+    EXPECT_THROW(refuse_what_does_not_fit(options({"check", "--explain", "wall"})), UsageError);
+    EXPECT_THROW(refuse_what_does_not_fit(options({"plan", "x", "--output", "prometheus"})),
+                 UsageError);
+    EXPECT_THROW(
+        refuse_what_does_not_fit(options({"check", "--watch", "30s", "--output", "prometheus"})),
+        UsageError);
+    EXPECT_THROW(
+        refuse_what_does_not_fit(options({"check", "--watch", "30s", "--output-file", "x"})),
+        UsageError);
+}
+
 TEST(Options, OfUnlockNameTheLock) {
     const Options unlock =
         options({"unlock", "orders", "--lock-id", "0123456789abcdef", "--reason", "laptop died"});

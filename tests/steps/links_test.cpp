@@ -51,6 +51,24 @@ TEST(Links, AreMadeOnceAMember) {
     EXPECT_TRUE(test.endpoints[0].known_hosts.ends_with("/.ssh/known_hosts"));
 }
 
+// A watch outlives what members are; a member that Patroni did not list at first has no host.
+TEST(Links, FollowAMemberToAnotherHost) {
+    LinksUnderTest test;
+    Links links = test.make();
+    MemberFacts member = LinksUnderTest::member();
+    member.host.clear();
+    MemberLink& nowhere = links.of(member);
+    EXPECT_EQ(nowhere.ssh_settings.host, "");
+    member.host = "10.0.0.11";
+    EXPECT_EQ(links.of(member).ssh_settings.host, "10.0.0.11");
+    member.host = "10.0.0.99";
+    MemberLink& moved = links.of(member);
+    EXPECT_EQ(moved.ssh_settings.host, "10.0.0.99");
+    member.host.clear();  // not known for a while
+    EXPECT_EQ(&links.of(member), &moved);
+    EXPECT_EQ(nowhere.member, "n1");  // is still there for whoever is in it
+}
+
 TEST(Links, PreferTheInventorysHostToPatronis) {
     LinksUnderTest test;
     MemberSettings settings;

@@ -1,0 +1,118 @@
+#include "base/sqlite.hpp"
+
+#include "base/error.hpp"
+
+#include <sqlite3.h>
+
+#include <fcntl.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <system_error>
+
+namespace lockstep::sqlite {
+
+namespace {
+
+/// Magic numbers of statfs(2).
+constexpr std::array<unsigned long, 7> k_network_file_systems{
+    0x6969UL,      // NFS
+    0xff534d42UL,  // CIFS
+    0xfe534d42UL,  // SMB2
+    0x517bUL,      // SMB
+    0x65735546UL,  // FUSE: sshfs and its like
+    0x47504653UL,  // GPFS
+    0x0bd00bd0UL,  // Lustre
+};
+
+void check(sqlite3* db, int code) {
+    if (code != SQLITE_OK) {
+        throw Error(sqlite3_errmsg(db));
+    }
+}
+
+}  // namespace
+
+bool is_on_network(const std::string& folder) {
+    struct statfs about {};
+
+    if (::statfs(folder.c_str(), &about) != 0) {
+        throw Error("cannot look at " + folder + ": " + std::generic_category().message(errno));
+    }
+    return std::ranges::find(k_network_file_systems, static_cast<unsigned long>(about.f_type)) !=
+           k_network_file_systems.end();
+}
+
+void Database::Close::operator()(sqlite3* db) const {
+    sqlite3_close(db);
+}
+
+Database::Database(const std::string& path, int patience_ms) {
+    if (path != ":memory:") {
+        // Created by us first, so that it is never readable by others, not even for a moment.
+        const int fd = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+        if (fd < 0) {
+            throw Error("cannot open " + path + ": " + std::generic_category().message(errno));
+        }
+        ::close(fd);
+    }
+    sqlite3* db = nullptr;
+    const int code =
+        sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+    db_.reset(db);
+    if (code != SQLITE_OK) {
+        throw Error("cannot open " + path + ": " + sqlite3_errmsg(db));
+    }
+    sqlite3_busy_timeout(db, patience_ms);
+}
+
+void Database::execute(const std::string& sql) {
+    check(db_.get(), sqlite3_exec(db_.get(), sql.c_str(), nullptr, nullptr, nullptr));
+}
+
+std::int64_t Database::number(const std::string& query) {
+    Statement select(*this, query);
+    select.step();
+    return select.integer(0);
+}
+
+Statement::Statement(Database& db, const std::string& sql) : db_(db.get()) {
+    check(db_, sqlite3_prepare_v2(db_, sql.c_str(), -1, &statement_, nullptr));
+}
+
+Statement::~Statement() {
+    sqlite3_finalize(statement_);
+}
+
+Statement& Statement::bind(const std::string& text) {
+    const auto size = static_cast<int>(text.size());
+    check(db_, sqlite3_bind_text(statement_, ++bound_, text.c_str(), size, SQLITE_TRANSIENT));
+    return *this;
+}
+
+Statement& Statement::bind(std::int64_t number) {
+    check(db_, sqlite3_bind_int64(statement_, ++bound_, number));
+    return *this;
+}
+
+bool Statement::step() {
+    const int code = sqlite3_step(statement_);
+    if (code != SQLITE_ROW && code != SQLITE_DONE) {
+        throw Error(sqlite3_errmsg(db_));
+    }
+    return code == SQLITE_ROW;
+}
+
+std::string Statement::text(int column) {
+    const auto* bytes = sqlite3_column_text(statement_, column);
+    const auto size = static_cast<std::size_t>(sqlite3_column_bytes(statement_, column));
+    return bytes == nullptr ? "" : std::string(bytes, bytes + size);
+}
+
+std::int64_t Statement::integer(int column) {
+    return sqlite3_column_int64(statement_, column);
+}
+
+}  // namespace lockstep::sqlite

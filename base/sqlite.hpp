@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+/// The little of SQLite that is needed. Everything throws Error with what SQLite says.
+namespace lockstep::sqlite {
+
+/// Whether `folder` is on a file system of another machine, where locks and shared memory cannot be
+/// relied on. Throws Error when it cannot be looked at.
+[[nodiscard]] bool is_on_network(const std::string& folder);
+
+/// One connection; used by one thread at a time.
+class Database {
+  public:
+    /// The file is made, for its owner alone, when it is not there. `:memory:` is one that nobody
+    /// else sees. Waits up to `patience_ms` for another process that writes.
+    explicit Database(const std::string& path, int patience_ms);
+
+    void execute(const std::string& sql);
+    /// The one number that a query gives.
+    [[nodiscard]] std::int64_t number(const std::string& query);
+
+    [[nodiscard]] sqlite3* get() const { return db_.get(); }
+
+  private:
+    struct Close {
+        void operator()(sqlite3* db) const;
+    };
+
+    std::unique_ptr<sqlite3, Close> db_;
+};
+
+/// One prepared statement.
+class Statement {
+  public:
+    Statement(Database& db, const std::string& sql);
+    Statement(const Statement&) = delete;
+    Statement& operator=(const Statement&) = delete;
+    ~Statement();
+
+    Statement& bind(const std::string& text);
+    Statement& bind(std::int64_t number);
+    /// True while there is a row.
+    bool step();
+    [[nodiscard]] std::string text(int column);
+    [[nodiscard]] std::int64_t integer(int column);
+
+  private:
+    sqlite3* db_;
+    sqlite3_stmt* statement_ = nullptr;
+    int bound_ = 0;
+};
+
+}  // namespace lockstep::sqlite

@@ -1,0 +1,11 @@
+#pragma once
+
+#include <string>
+
+namespace lockstep {
+
+/// Puts `text` into `path`, 0644, so that whoever reads it has the old text or the new one whole:
+/// into a temporary beside it, made durable, then renamed. Throws Error.
+void write_whole_file(const std::string& path, const std::string& text);
+
+}  // namespace lockstep
