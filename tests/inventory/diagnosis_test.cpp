@@ -316,11 +316,33 @@ TEST(KnownBadPair, IsNoneWhereReplicasKeepNoSlots) {
             "patroni.known_bad_pair:n2", "patroni.known_bad_pair:n3", "patroni.mixed_versions"}));
     facts.find("n3")->tags["nofailover"] = true;
     EXPECT_EQ(ids_of(facts), (Names{"patroni.known_bad_pair:n2", "patroni.mixed_versions"}));
-    facts.config["member_slots_ttl"] = 0;
-    EXPECT_EQ(ids_of(facts), (Names{"patroni.mixed_versions"}));
+    for (const nlohmann::json& zero :
+         {nlohmann::json(0), nlohmann::json("0"), nlohmann::json("0min")}) {
+        facts.config["member_slots_ttl"] = zero;
+        EXPECT_EQ(ids_of(facts), (Names{"patroni.mixed_versions", "config.member_slots_ttl"}))
+            << zero;
+    }
+    for (const nlohmann::json& some :
+         {nlohmann::json(30), nlohmann::json("0.5h"), nlohmann::json()}) {
+        facts.config["member_slots_ttl"] = some;
+        EXPECT_TRUE(keeps_member_slots(facts)) << some;
+    }
     facts.config.erase("member_slots_ttl");
     facts.config["postgresql"] = {{"use_slots", false}};
     EXPECT_EQ(ids_of(facts), (Names{"patroni.mixed_versions"}));
+}
+
+// 3.x does not know the key.
+TEST(MemberSlotsTtl, OfZeroIsSaidWhereSomebodyObeysIt) {
+    ClusterFacts facts = healthy_cluster("4.0.7");
+    facts.config["member_slots_ttl"] = 0;
+    const std::vector<Finding> found = findings_of(facts);
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_EQ(found[0].severity, Severity::info);
+    EXPECT_NE(found[0].message.find("lockstep run patroni-relieve-wal"), std::string::npos);
+    facts = healthy_cluster("3.3.2");
+    facts.config["member_slots_ttl"] = 0;
+    EXPECT_EQ(ids_of(facts), (Names{}));
 }
 
 TEST(PermanentSlots, AreThoseThatAreNoMembers) {
