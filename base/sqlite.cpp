@@ -1,7 +1,5 @@
 #include "base/sqlite.hpp"
 
-#include "base/error.hpp"
-
 #include <sqlite3.h>
 
 #include <fcntl.h>
@@ -29,7 +27,7 @@ constexpr std::array<unsigned long, 7> k_network_file_systems{
 
 void check(sqlite3* db, int code) {
     if (code != SQLITE_OK) {
-        throw Error(sqlite3_errmsg(db));
+        throw SqliteError(sqlite3_errmsg(db));
     }
 }
 
@@ -39,7 +37,8 @@ bool is_on_network(const std::string& folder) {
     struct statfs about {};
 
     if (::statfs(folder.c_str(), &about) != 0) {
-        throw Error("cannot look at " + folder + ": " + std::generic_category().message(errno));
+        throw SqliteError("cannot look at " + folder + ": " +
+                          std::generic_category().message(errno));
     }
     return std::ranges::find(k_network_file_systems, static_cast<unsigned long>(about.f_type)) !=
            k_network_file_systems.end();
@@ -54,7 +53,8 @@ Database::Database(const std::string& path, int patience_ms) {
         // Created by us first, so that it is never readable by others, not even for a moment.
         const int fd = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
         if (fd < 0) {
-            throw Error("cannot open " + path + ": " + std::generic_category().message(errno));
+            throw SqliteError("cannot open " + path + ": " +
+                              std::generic_category().message(errno));
         }
         ::close(fd);
     }
@@ -63,7 +63,7 @@ Database::Database(const std::string& path, int patience_ms) {
         sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
     db_.reset(db);
     if (code != SQLITE_OK) {
-        throw Error("cannot open " + path + ": " + sqlite3_errmsg(db));
+        throw SqliteError("cannot open " + path + ": " + sqlite3_errmsg(db));
     }
     sqlite3_busy_timeout(db, patience_ms);
 }
@@ -100,7 +100,7 @@ Statement& Statement::bind(std::int64_t number) {
 bool Statement::step() {
     const int code = sqlite3_step(statement_);
     if (code != SQLITE_ROW && code != SQLITE_DONE) {
-        throw Error(sqlite3_errmsg(db_));
+        throw SqliteError(sqlite3_errmsg(db_));
     }
     return code == SQLITE_ROW;
 }

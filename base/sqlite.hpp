@@ -1,5 +1,7 @@
 #pragma once
 
+#include "base/error.hpp"
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -7,11 +9,17 @@
 struct sqlite3;
 struct sqlite3_stmt;
 
-/// The little of SQLite that is needed. Everything throws Error with what SQLite says.
+/// The little of SQLite that is needed.
 namespace lockstep::sqlite {
 
+/// What SQLite says, or the system of the file. Everything here throws it.
+class SqliteError : public Error {
+  public:
+    using Error::Error;
+};
+
 /// Whether `folder` is on a file system of another machine, where locks and shared memory cannot be
-/// relied on. Throws Error when it cannot be looked at.
+/// relied on. Throws when it cannot be looked at.
 [[nodiscard]] bool is_on_network(const std::string& folder);
 
 /// One connection; used by one thread at a time.

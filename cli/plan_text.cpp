@@ -82,6 +82,9 @@ std::string inputs_text(const Plan& plan) {
     std::string text;
     for (const auto& [name, value] : plan.inputs) {
         const nlohmann::json json = value.to_json();
+        if (json.is_null()) {  // not given, and without a default
+            continue;
+        }
         text += (text.empty() ? "" : ", ") + name + "=" +
                 (json.is_string() ? json.get<std::string>() : json.dump());
     }
@@ -91,6 +94,8 @@ std::string inputs_text(const Plan& plan) {
 /// Findings that only a person's decision ends, and that no step of this plan acts on.
 std::string decisions_text(const Plan& plan, const Terminal& terminal) {
     std::string text;
+    const bool can_drop = std::ranges::any_of(
+        plan.runbook->inputs, [](const InputSpec& input) { return input.name == "drop_slots"; });
     for (const Finding& finding : plan.findings) {
         const bool dropped = std::ranges::any_of(plan.steps, [&](const PlannedStep& step) {
             return step.verdict != Verdict::wont && !finding.subject.empty() &&
@@ -99,8 +104,9 @@ std::string decisions_text(const Plan& plan, const Terminal& terminal) {
         });
         if (finding.needs_decision && !finding.subject.empty() && !dropped) {
             text += "  " + terminal.paint("decide", Tone::warn) + "  " +
-                    wrap(finding.message + ". It stays as it is unless you say: --set drop_slots=" +
-                             finding.subject,
+                    wrap(finding.message + ". It stays as it is" +
+                             (can_drop ? " unless you say: --set drop_slots=" + finding.subject
+                                       : ": this runbook drops no slot"),
                          10) +
                     "\n";
         }

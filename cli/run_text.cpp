@@ -1,5 +1,6 @@
 #include "base/units.hpp"
 #include "cli/texts.hpp"
+#include "engine/unproven.hpp"
 
 #include <algorithm>
 #include <map>
@@ -200,6 +201,11 @@ std::string summary_text(const RunHeader& header, const RunState& state, const T
     }
     if (state.phase() == RunPhase::succeeded && state.changed_anything()) {
         text += row("proven", proven_text(header, state), terminal);
+    }
+    const char* label = "not proven";
+    for (const std::string& open : unproven(header, state)) {
+        text += row(label, open, terminal);
+        label = "";
     }
     text += failed_steps(state, terminal);
     for (const std::string& note : state.notes()) {

@@ -184,6 +184,9 @@ void Executor::launch(std::size_t index, StepCall call, const Preview& preview) 
                     .hint = look.hint});
             return;
         }
+        look.call.at_start = call.at_start;
+        look.call.earlier = call.earlier;
+        look.call.earlier.push_back({call.uses, call.member, Value(call.with).to_json()});
         call.verify = std::make_shared<const StepCall>(std::move(look.call));
     }
     session_.record_intent(step, call, preview, false);

@@ -84,7 +84,11 @@ Scope make_scope(const ScopeSource& source) {
         if (candidate.as_map().at("name").as_string() == source.member) {
             scope.emplace("member", candidate);
         }
+        if (candidate.as_map().at("name").as_string() == source.facts.leader) {
+            scope.emplace("leader", candidate);
+        }
     }
+    scope.emplace("leader", Value::unknown("nobody holds the leader lock"));  // unless it is there
     scope.emplace("cluster", std::move(observed));
     scope.emplace("inputs", Value(source.plan.inputs));
     scope.emplace("vars", Value(source.plan.vars));

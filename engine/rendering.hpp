@@ -13,7 +13,7 @@ void evaluate_vars(const Cluster& cluster, Plan& plan);
 /// Where an expression of a step is evaluated.
 struct ScopeSource {
     const Plan& plan;           ///< `inputs`, `vars`, and `run`: what was so at its start
-    const ClusterFacts& facts;  ///< `cluster`, `members`
+    const ClusterFacts& facts;  ///< `cluster`, `members`, `leader`
     const Cluster& cluster;
     const Value::Map* registered = nullptr;  ///< `steps`
     std::string_view member = {};            ///< `member`

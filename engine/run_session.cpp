@@ -22,6 +22,7 @@ nlohmann::json result_payload(const StepResult& result) {
             {"message", result.message},
             {"hint", result.hint},
             {"last_lines", result.last_lines},
+            {"unproven", result.unproven},
             {"findings", to_json(result.findings)},
             {"output", result.output}};
 }
@@ -55,6 +56,7 @@ RunSession::RunSession(Setup setup, RunHeader header)
       header_(std::move(header)),
       state_(header_.plan),
       facts_(setup_.plan.facts),
+      at_start_(std::make_shared<const ClusterFacts>(setup_.plan.facts)),
       full_at_(setup_.clock.steady_now()) {}
 
 void RunSession::replay(const std::vector<JournalRecord>& records) {
@@ -107,6 +109,7 @@ void RunSession::record_intent(const PlannedStep& step,
            {{"attempt", call.attempt},
             {"key", call.key},
             {"uses", step.uses},
+            {"with", Value(call.with).to_json()},
             {"operations", to_json(preview.operations)},
             {"undo", to_json(undo)},
             {"no_way_back", undoable && undo.empty() ? why_no_undo(step, preview) : ""},
@@ -224,6 +227,12 @@ RenderedStep RunSession::render(const PlannedStep& step) const {
     rendered.call.heals = setup_.plan.runbook->heals;
     for (const OpenTemporary& temporary : state_.temporaries()) {
         rendered.call.open_temporaries.push_back(temporary.action);
+    }
+    rendered.call.at_start = at_start_;
+    for (const StepProgress& other : state_.steps()) {
+        if (other.may_have_acted()) {
+            rendered.call.earlier.push_back({other.uses, other.member, other.with});
+        }
     }
     return rendered;
 }

@@ -152,9 +152,10 @@ class RunSession {
     Setup setup_;
     RunHeader header_;
     RunState state_;
-    ClusterFacts facts_;     ///< the latest known
-    Clock::Steady full_at_;  ///< when the slow part of them was last read
-    Value::Map registered_;  ///< `steps` of expressions
+    ClusterFacts facts_;                            ///< the latest known
+    std::shared_ptr<const ClusterFacts> at_start_;  ///< for the steps that compare with it
+    Clock::Steady full_at_;                         ///< when the slow part of them was last read
+    Value::Map registered_;                         ///< `steps` of expressions
 };
 
 /// What a run remembers of the cluster around each change, and compares when it goes on.

@@ -2,6 +2,7 @@
 
 #include "base/clock.hpp"
 #include "base/error.hpp"
+#include "engine/unproven.hpp"
 
 #include <algorithm>
 #include <array>
@@ -210,6 +211,7 @@ void RunState::apply_intent(StepProgress& step, const JournalRecord& record) {
     step.state = StepState::running;
     step.attempts = payload.at("attempt");
     step.key = text_of(payload, "key");
+    step.with = payload.value("with", nlohmann::json::object());
     step.accepted = false;
     step.intent_seq = record.seq;
     step.no_way_back = text_of(payload, "no_way_back");
@@ -238,6 +240,7 @@ void RunState::apply_result(StepProgress& step, const JournalRecord& record) {
     step.hint = payload.at("hint");
     step.last_lines = payload.at("last_lines").get<std::vector<std::string>>();
     step.output = payload.at("output");
+    step.unproven = payload.value("unproven", std::vector<std::string>());
     const bool good = step.state == StepState::succeeded || step.state == StepState::already_done;
     const bool found_done = step.state == StepState::already_done && step.attempts <= 1;
     if (found_done) {
@@ -411,6 +414,7 @@ nlohmann::json to_json(const RunHeader& header, const RunState& state) {
         {"ended_at", or_null(state.ended_at())},
         {"steps", steps},
         {"notes", state.notes()},
+        {"unproven", unproven(header, state)},
         {"measured", state.measured()},
     };
 }

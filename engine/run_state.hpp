@@ -68,7 +68,9 @@ struct StepProgress {
     std::string hint;
     std::vector<std::string> last_lines;
     nlohmann::json output;
-    std::int64_t intent_seq = 0;  ///< of its newest intent: rollback goes by it; 0: none
+    nlohmann::json with;                ///< its arguments, of the newest attempt
+    std::vector<std::string> unproven;  ///< what it left open although it succeeded
+    std::int64_t intent_seq = 0;        ///< of its newest intent: rollback goes by it; 0: none
     std::vector<UndoProgress> undo;
     std::string no_way_back;           ///< why there is no undo
     std::string point_of_no_return;    ///< why nothing is taken back once this was started

@@ -45,6 +45,13 @@ struct Undo {
     friend bool operator==(const Undo&, const Undo&) = default;
 };
 
+/// A change that a run has made before, or may have: what its step was asked to do.
+struct EarlierCall {
+    std::string uses;
+    std::string member;   ///< empty: the cluster
+    nlohmann::json with;  ///< plain values; a secret is masked
+};
+
 /// A step with everything put in: one action on one member, or on the cluster.
 struct StepCall {
     std::string id;  ///< `replicas.install`
@@ -62,6 +69,9 @@ struct StepCall {
     nlohmann::json probed;                      ///< what probe() found when the plan was made
     std::vector<std::string> heals;             ///< findings that this run is there to cure
     std::vector<std::string> open_temporaries;  ///< `patroni.pause` while this run has paused
+    /// The cluster as it was when the run was planned; null in a plan and on the way back.
+    std::shared_ptr<const ClusterFacts> at_start;
+    std::vector<EarlierCall> earlier;  ///< by this run, in the order of its plan
     std::chrono::milliseconds timeout{0};
     int attempt = 1;
     /// Looks afterwards whether the effect is in place; when it is not, the step has failed.
@@ -114,6 +124,7 @@ struct StepResult {
     std::vector<std::string> last_lines;  ///< the end of its output, when it failed
     nlohmann::json output;                ///< for `register`; null: nothing
     std::vector<Finding> findings;        ///< what a gate refused on
+    std::vector<std::string> unproven;    ///< what it left open although it succeeded
     /// What the step learned about the cluster, for the facts of later steps; may be empty.
     std::function<void(ClusterFacts&)> learned;
 };

@@ -46,4 +46,7 @@ bool settle_by_earlier(ClusterFacts& now, const ClusterFacts& earlier);
 /// `member_slots_ttl` (Patroni 4.0+) not 0.
 [[nodiscard]] bool keeps_member_slots(const ClusterFacts& facts);
 
+/// `member_slots_ttl` of the dynamic configuration is 0, which 4.x obeys and 3.x does not know.
+[[nodiscard]] bool member_slots_ttl_is_zero(const ClusterFacts& facts);
+
 }  // namespace lockstep

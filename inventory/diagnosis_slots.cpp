@@ -131,12 +131,24 @@ bool has_permanent_physical_slots(const ClusterFacts& facts) {
     return false;
 }
 
+// A number of seconds, or a text such as `30min` (parse_int, patroni/utils.py).
+bool member_slots_ttl_is_zero(const ClusterFacts& facts) {
+    if (!facts.config.is_object()) {
+        return false;
+    }
+    const nlohmann::json ttl = facts.config.value("member_slots_ttl", nlohmann::json());
+    if (ttl.is_number()) {
+        return ttl.get<double>() == 0;
+    }
+    const std::string text = ttl.is_string() ? ttl.get<std::string>() : "";
+    return text.starts_with('0') && text.find_first_of("123456789.") == std::string::npos;
+}
+
 bool keeps_member_slots(const ClusterFacts& facts) {
     if (!facts.config.is_object()) {
         return true;
     }
-    const auto ttl = facts.config.find("member_slots_ttl");
-    if (ttl != facts.config.end() && ttl->is_number() && ttl->get<double>() == 0) {
+    if (member_slots_ttl_is_zero(facts)) {
         return false;
     }
     const auto postgresql = facts.config.find("postgresql");

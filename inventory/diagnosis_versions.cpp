@@ -55,6 +55,27 @@ void mixed_versions(const ClusterFacts& facts, Findings& found) {
     }
 }
 
+// Somebody relieved pg_wal by it, and it must not be forgotten: a member that is away for a moment
+// loses its slot, and a replica that is promoted has none for the others.
+void member_slots_given_up(const ClusterFacts& facts, Findings& found) {
+    const auto is_4 = [](const MemberFacts& member) {
+        const std::string running = plain_upstream(member.patroni.running);
+        return !running.empty() && PackageVersion(running) >= PackageVersion("4.0.0");
+    };
+    if (member_slots_ttl_is_zero(facts) && std::ranges::any_of(facts.members, is_4)) {
+        found.push_back({"config.member_slots_ttl",
+                         Severity::info,
+                         "",
+                         "member_slots_ttl",
+                         "member_slots_ttl is 0: Patroni 4.x keeps no slots for members on "
+                         "replicas, and none for a member that is away; once every member runs one "
+                         "version, `lockstep run patroni-relieve-wal` puts it back",
+                         "Bring every member to one version, then run patroni-relieve-wal again. "
+                         "Rolling back the run that set it puts it back at once.",
+                         "patroni#3145"});
+    }
+}
+
 void not_restarted(const ClusterFacts& facts, const MemberFacts& member, Findings& found) {
     const std::string patroni = plain_upstream(member.patroni.installed);
     if (!patroni.empty() && !member.patroni.running.empty() && patroni != member.patroni.running) {
@@ -115,6 +136,7 @@ std::string join_names(const std::vector<std::string>& names) {
 
 void versions(const ClusterFacts& facts, Findings& found) {
     mixed_versions(facts, found);
+    member_slots_given_up(facts, found);
     for (const MemberFacts& member : facts.members) {
         not_restarted(facts, member, found);
     }

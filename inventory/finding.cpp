@@ -90,6 +90,7 @@ const std::vector<std::string>& finding_ids() {
         "postgres.pending_restart",
         "postgres.not_restarted",
         "config.drift",
+        "config.member_slots_ttl",
     };
     return k_ids;
 }

@@ -228,7 +228,7 @@ const std::vector<Row>& rows() {
           .params = {k_service}},
          make_service_stop},
         {{.name = "slots.verify",
-          .summary = "Proves that no replication slot stands still",
+          .summary = "Proves that no replication slot stands still or was lost",
           .scope = ActionScope::cluster},
          make_slots_verify},
         {{.name = "slots.drop",

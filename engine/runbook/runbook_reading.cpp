@@ -210,7 +210,7 @@ void check_reads(Reading& reading,
                  const SourceLocation& where,
                  Visible visible) {
     static const std::vector<std::string> roots{
-        "cluster", "member", "members", "inputs", "vars", "steps", "item", "run"};
+        "cluster", "leader", "member", "members", "inputs", "vars", "steps", "item", "run"};
     std::set<std::string> seen;
     for (const std::string& path : reads) {
         const auto [root, field] = split(path);

@@ -40,6 +40,21 @@ std::vector<Finding> refusals(const std::vector<Finding>& findings, const StepCa
     return refused;
 }
 
+/// What would refuse, had the runbook not given a reason why it may be.
+std::vector<std::string> accepted(const std::vector<Finding>& findings, const StepCall& call) {
+    std::vector<std::string> texts;
+    const auto ignore = call.with.find("ignore");
+    for (const Finding& finding : findings) {
+        if (ignore == call.with.end() || !ignore->second.as_map().contains(finding.id)) {
+            continue;
+        }
+        texts.push_back("ignored by the runbook, because " +
+                        ignore->second.as_map().at(finding.id).to_text() + ": " + finding.id +
+                        ": " + finding.message);
+    }
+    return texts;
+}
+
 class Check final : public Action {
   public:
     Preview preview(const StepCall& call,
@@ -65,6 +80,7 @@ class Check final : public Action {
         const std::vector<Finding> findings = examine(context.facts, context.cluster);
         result.findings = refusals(findings, call);
         result.output = {{"findings", findings.size()}};
+        result.unproven = accepted(findings, call);
         if (result.findings.empty()) {
             result.message = findings.empty()       ? "no finding"
                              : findings.size() == 1 ? "1 finding, no obstacle"

@@ -90,8 +90,9 @@ Depth depth_for(const Expression& that) {
         const auto body = reads.lower_bound(path + "[].");
         const bool is_range = body != reads.end() && body->starts_with(path + "[].");
         const bool members = path == "members" || path == "cluster.members";
-        const bool whole = path == "member" || path == "cluster" || (members && !is_range) ||
-                           path == "members[]" || path == "cluster.members[]";
+        const bool whole = path == "member" || path == "leader" || path == "cluster" ||
+                           (members && !is_range) || path == "members[]" ||
+                           path == "cluster.members[]";
         const bool slow = std::ranges::any_of(k_full_facts, [&](std::string_view field) {
             return path.find(field) != std::string::npos;
         });

@@ -1,6 +1,5 @@
 #include "base/error.hpp"
 #include "base/units.hpp"
-#include "inventory/diagnosis.hpp"
 #include "steps/catalog.hpp"
 
 #include <algorithm>
@@ -8,44 +7,6 @@
 namespace lockstep {
 
 namespace {
-
-class SlotsVerify final : public Action {
-  public:
-    Preview preview(const StepCall& /*call*/,
-                    const ClusterFacts& /*facts*/,
-                    const Cluster& /*cluster*/) const override {
-        Preview preview;
-        preview.because = "no slot may stand still over three loops";
-        return preview;
-    }
-
-    StepResult run(const StepCall& /*call*/, ActionContext& context) const override {
-        const ClusterFacts earlier = context.facts;
-        context.refresh(Depth::full);
-        settle_slots(context.facts, &earlier, context.observer, context.clock, context.stop);
-        StepResult result;
-        result.learned = [seen = context.facts](ClusterFacts& facts) { facts = seen; };
-        std::size_t good = 0;
-        for (const Finding& finding : diagnose(context.facts, context.cluster)) {
-            const bool about_slots = finding.id == "slot.stuck" || finding.id == "slot.lost" ||
-                                     finding.id == "member.unreachable";
-            if (about_slots && !finding.needs_decision) {
-                result.findings.push_back(finding);
-            }
-        }
-        for (const MemberFacts& member : context.facts.members) {
-            good += member.slots ? member.slots->size() : 0;
-        }
-        if (result.findings.empty()) {
-            result.message = "none of " + std::to_string(good) + " slots is stuck";
-            return result;
-        }
-        result.outcome = StepOutcome::failed;
-        result.message = result.findings.front().message;
-        result.hint = result.findings.front().remedy;
-        return result;
-    }
-};
 
 /// Where the slot is, and whether it may go.
 struct Holder {
@@ -297,10 +258,6 @@ class SlotsCreate final : public Action {
 };
 
 }  // namespace
-
-std::unique_ptr<Action> make_slots_verify() {
-    return std::make_unique<SlotsVerify>();
-}
 
 std::unique_ptr<Action> make_slots_drop() {
     return std::make_unique<SlotsDrop>();

@@ -19,7 +19,8 @@ constexpr auto k_poll = 100ms;
 struct WalVerdict {
     std::string member;
     bool released = false;
-    std::string text;  ///< sizes, and what still holds it
+    std::string text;      ///< sizes, and what still holds it
+    std::string unproven;  ///< what keeps it from its floor although that is no failure
 };
 
 /// At its floor: nothing older than the last restartpoint is kept but what wal_keep_size and the
@@ -46,6 +47,10 @@ WalVerdict judge(const MemberFacts& member) {
                    format_bytes(retained);
         }
         explained = std::max(explained, retained);
+    }
+    if (!left.empty()) {
+        verdict.unproven = "that pg_wal of " + member.name + " is at its floor: it has " +
+                           format_bytes(member.wal->bytes) + left;
     }
     verdict.released = *held <= explained + 2 * member.wal->segment_bytes;
     verdict.text = format_bytes(member.wal->bytes) + left;
@@ -193,6 +198,18 @@ class WalVerify final : public Action {
                 result.last_lines.push_back(line);
             }
             result.message += (result.message.empty() ? "" : "; ") + line;
+            if (!verdict.unproven.empty()) {
+                result.unproven.push_back(verdict.unproven);
+            }
+        }
+        for (const MemberFacts& member : context.facts.members) {
+            if (!member.disk) {
+                const auto why = member.unknown.find("disk");
+                result.unproven.push_back("that " + member.name +
+                                          " has room: its disk is not known" +
+                                          (why == member.unknown.end() ? "" : ", " + why->second));
+                result.message += "; not proven: " + result.unproven.back();
+            }
         }
         if (result.outcome == StepOutcome::failed) {
             result.message = "pg_wal is not released on every member: " + result.message;

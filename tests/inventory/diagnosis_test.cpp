@@ -287,6 +287,20 @@ TEST(NotRestarted, KnowsPostgresqlToo) {
     EXPECT_EQ(ids_of(facts), (Names{"postgres.not_restarted:n2"}));
 }
 
+TEST(MemberSlotsGivenUp, AreToldUnderPatroniFour) {
+    ClusterFacts facts = healthy_cluster("4.0.7");
+    for (const nlohmann::json& zero :
+         {nlohmann::json(0), nlohmann::json("0"), nlohmann::json("0min")}) {
+        facts.config["member_slots_ttl"] = zero;
+        EXPECT_EQ(ids_of(facts), (Names{"config.member_slots_ttl"})) << zero;
+    }
+    facts.config["member_slots_ttl"] = 1800;
+    EXPECT_EQ(ids_of(facts), Names{});
+    facts = healthy_cluster("3.3.11");
+    facts.config["member_slots_ttl"] = 0;
+    EXPECT_EQ(ids_of(facts), Names{});
+}
+
 TEST(PermanentSlots, AreThoseThatAreNoMembers) {
     ClusterFacts facts = healthy_cluster("3.1.2");
     EXPECT_FALSE(has_permanent_physical_slots(facts));

@@ -1,3 +1,4 @@
+#include "engine/unproven.hpp"
 #include "tests/scenarios/story.hpp"
 
 namespace lockstep {
@@ -17,6 +18,65 @@ TEST_F(Running, DoesEveryStepInOrderAndEndsWithZero) {
     EXPECT_EQ(started(), (Names{"hold", "work on n1", "work on n2", "work on n3", "release"}));
     EXPECT_EQ(state->phase(), RunPhase::succeeded);
     EXPECT_TRUE(state->measured().contains("paused_ms"));
+}
+
+TEST_F(Running, TellsEachStepHowItBeganAndWhatItHasDoneAlsoAfterAResume) {
+    std::vector<std::string> told;
+    runner.workers["change"] = [](const StepCall&, ClusterFacts& now) {
+        now.find("n2")->lag_bytes = 4711;
+        return StepResult{};
+    };
+    runner.workers["look"] = [&](const StepCall& call, ClusterFacts&) {
+        EXPECT_EQ(call.at_start->find("n2")->lag_bytes, 2);
+        EXPECT_EQ(call.at_start->members.size(), 3U);
+        for (const EarlierCall& earlier : call.earlier) {
+            told.push_back(earlier.uses + " " + earlier.member + " " +
+                           earlier.with.value("text", ""));
+        }
+        return StepResult{.outcome = told.size() < 2 ? StepOutcome::failed : StepOutcome::succeeded,
+                          .unproven = {"that it is blue"}};
+    };
+    run(plan(R"(
+- {id: first, uses: look, on_failure: continue}
+- {id: work, on: n2, uses: change, with: {text: slot}}
+- {id: end, uses: look}
+)"));
+    EXPECT_EQ(told, (Names{"change n2 slot"}));
+    EXPECT_EQ(resume().exit_code, 0);
+    EXPECT_EQ(told, (Names{"change n2 slot", "change n2 slot"}));
+    EXPECT_EQ(state->find("end", "")->unproven, (Names{"that it is blue"}));
+}
+
+TEST_F(Running, SaysWhatItHasNotProven) {
+    accepted = {"disk.low"};
+    runner.previews["change"] = [](const StepCall&, const ClusterFacts&) {
+        Preview preview;
+        preview.blocked_by.push_back(
+            {.id = "disk.low", .message = "n2 has 9% free", .acceptable = true});
+        return preview;
+    };
+    runner.workers["change"] = [](const StepCall&, ClusterFacts&) {
+        return StepResult{.unproven = {"that it is blue"}};
+    };
+    const auto left_open = [&](const std::string& head) {
+        const Plan planned = plan("- {id: a, uses: change, undo: none}\n", head);
+        runner.previews["change"] = [](const StepCall&, const ClusterFacts&) { return Preview{}; };
+        run(planned);
+        return unproven(header_of(planned), *state);
+    };
+    EXPECT_EQ(left_open(""),
+              (Names{"accepted by name, and not looked at again: disk.low: n2 has 9% free",
+                     "that it is blue",
+                     "what a client would have seen: this runbook has no write probe"}));
+    accepted.clear();
+    journal = FakeJournal();
+    runner.probe_report = ProbeReport{.writes = 0};
+    EXPECT_EQ(
+        left_open("guards: [write_probe: {every: 100ms}]\n"),
+        (Names{"that it is blue", "what a client would have seen: the write probe did not write"}));
+    journal = FakeJournal();
+    runner.probe_report = ProbeReport{.writes = 7};
+    EXPECT_EQ(left_open("guards: [write_probe: {every: 100ms}]\n"), (Names{"that it is blue"}));
 }
 
 TEST_F(Running, RecordsTheIntentBeforeItStarts) {

@@ -56,7 +56,10 @@ TEST_F(Check, LetsPassWhatIsIgnoredForAReason) {
     call.with.emplace("ignore",
                       Value(Value::Map{{"postgres.pending_restart", "planned for Sunday"}}));
     EXPECT_TRUE(world.preview(call).blocked_by.empty());
-    EXPECT_EQ(world.run(call).outcome, StepOutcome::succeeded);
+    const StepResult result = world.run(call);
+    EXPECT_EQ(result.outcome, StepOutcome::succeeded);
+    ASSERT_EQ(result.unproven.size(), 1U);
+    EXPECT_NE(result.unproven[0].find("planned for Sunday"), std::string::npos);
 }
 
 TEST_F(Check, CallsAMemberThatCannotBeReachedUnreachable) {

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <memory>
+#include <utility>
 
 namespace lockstep {
 namespace {
@@ -233,13 +235,43 @@ TEST_F(SlotsCreate, TakesNoNameThatPostgresRefuses) {
 
 class SlotsVerify : public testing::Test {
   protected:
+    SlotsVerify() { at_start = world.observe(); }
+
+    /// The step at the end of a run that began with the cluster as it is now.
+    void begins() { at_start = world.observe(); }
+
+    StepResult verify() {
+        StepCall call = step_call("slots.verify");
+        call.at_start = std::make_shared<const ClusterFacts>(at_start);
+        call.earlier = earlier;
+        return world.run(call);
+    }
+
+    void loses_slot(const std::string& member, const std::string& name) {
+        auto& slots = world.members.at(member).sql["slots"];
+        slots.erase(std::ranges::find_if(
+            slots, [&](const auto& slot) { return slot["slot_name"] == name; }));
+    }
+
+    void expect_vanished(const std::string& member, const std::string& slot) {
+        const StepResult result = verify();
+        EXPECT_EQ(result.outcome, StepOutcome::failed) << result.message;
+        ASSERT_EQ(ids_of(result.findings), (Names{"slot.vanished"})) << result.message;
+        EXPECT_EQ(result.findings[0].member, member);
+        EXPECT_EQ(result.findings[0].subject, slot);
+        EXPECT_FALSE(result.hint.empty());
+    }
+
     FakeCluster world;
+    ClusterFacts at_start;
+    std::vector<EarlierCall> earlier;
 };
 
 TEST_F(SlotsVerify, PassesWhereEverySlotMovesAndDoesNotWait) {
-    const StepResult result = world.run(step_call("slots.verify"));
+    const StepResult result = verify();
     EXPECT_EQ(result.outcome, StepOutcome::succeeded) << result.message;
-    EXPECT_EQ(result.message, "none of 6 slots is stuck");
+    EXPECT_EQ(result.message, "none of 6 slots is stuck, none was lost");
+    EXPECT_TRUE(result.unproven.empty());
     EXPECT_TRUE(world.clock.sleeps().empty());
 }
 
@@ -247,7 +279,7 @@ TEST_F(SlotsVerify, FailsOnAMembersSlotThatStandsStill) {
     for (auto& slot : world.members.at("n2").sql["slots"]) {
         slot.update(k_far_behind);
     }
-    const StepResult result = world.run(step_call("slots.verify"));
+    const StepResult result = verify();
     EXPECT_EQ(result.outcome, StepOutcome::failed);
     ASSERT_FALSE(result.findings.empty());
     EXPECT_EQ(result.findings[0].id, "slot.stuck");
@@ -255,15 +287,132 @@ TEST_F(SlotsVerify, FailsOnAMembersSlotThatStandsStill) {
 }
 
 // It was there before, and nobody said that it may go: a person's decision, not a failed upgrade.
-TEST_F(SlotsVerify, DoesNotFailOnAnOrphanThatWaitsForADecision) {
+TEST_F(SlotsVerify, LeavesAnOrphanThatWaitsForADecisionAndSaysSo) {
     world.has_slot("n1", "legacy", k_far_behind);
-    const StepResult result = world.run(step_call("slots.verify"));
+    begins();
+    const StepResult result = verify();
     EXPECT_EQ(result.outcome, StepOutcome::succeeded) << result.message;
+    ASSERT_EQ(result.unproven.size(), 1U);
+    EXPECT_TRUE(contains(result.unproven[0], "slot legacy on n1 stays as it is"))
+        << result.unproven[0];
+    EXPECT_TRUE(contains(result.message, result.unproven[0])) << result.message;
+}
+
+TEST_F(SlotsVerify, FailsOnASlotThatLostItsReaderMeanwhileAndStandsStill) {
+    world.has_slot("n1", "cdc", {{"slot_type", "logical"}, {"active", true}});
+    begins();
+    world.members.at("n1").sql["slots"].back().update(k_far_behind);
+    world.members.at("n1").sql["slots"].back()["active"] = false;
+    const StepResult result = verify();
+    EXPECT_EQ(result.outcome, StepOutcome::failed) << result.message;
+    EXPECT_EQ(ids_of(result.findings), (Names{"slot.stuck"}));
 }
 
 TEST_F(SlotsVerify, DoesNotPassWhereAMemberCouldNotBeAsked) {
     world.sql.fail("10.0.0.12", TransportError::Kind::connect, "refused");
-    EXPECT_EQ(world.run(step_call("slots.verify")).outcome, StepOutcome::failed);
+    const StepResult result = verify();
+    EXPECT_EQ(result.outcome, StepOutcome::failed);
+    EXPECT_TRUE(contains(result.message, "the slots of n2 could not be read")) << result.message;
+}
+
+TEST_F(SlotsVerify, FailsWhereASlotOfSomebodyElseIsGone) {
+    world.config["slots"] = {{"archive", {{"type", "physical"}}}};
+    for (const auto& [name, fields] : {std::pair<std::string, nlohmann::json>{"legacy", nullptr},
+                                       {"cdc", {{"slot_type", "logical"}, {"active", true}}},
+                                       {"archive", {{"active", true}}}}) {
+        world.has_slot("n1", name, fields);
+        begins();
+        loses_slot("n1", name);
+        expect_vanished("n1", name);
+    }
+}
+
+// 3.x keeps none on replicas, 4.x one for every other member.
+TEST_F(SlotsVerify, LetsSlotsOfMembersComeAndGo) {
+    loses_slot("n2", "n1");
+    EXPECT_EQ(verify().outcome, StepOutcome::succeeded);
+    begins();
+    world.has_slot("n2", "n1");
+    EXPECT_EQ(verify().outcome, StepOutcome::succeeded);
+}
+
+// patroni/postgresql/slots.py before 3.2.0 has permanent physical slots on the leader alone.
+TEST_F(SlotsVerify, LetsAReplicaThatWentBelowThreeTwoDropItsCopyOfAPermanentSlot) {
+    world.config["slots"] = {{"archive", {{"type", "physical"}}}};
+    world.has_slot("n1", "archive", {{"active", true}});
+    world.has_slot("n2", "archive");
+    begins();
+    loses_slot("n2", "archive");
+    expect_vanished("n2", "archive");
+    world.has_version("n2", "3.0.2-1");
+    EXPECT_EQ(verify().outcome, StepOutcome::succeeded);
+    loses_slot("n1", "archive");
+    world.has_version("n1", "3.0.2-1");
+    expect_vanished("n1", "archive");
+}
+
+TEST_F(SlotsVerify, LetsGoWhatThisRunWasToldToDropThereAndNothingElse) {
+    world.has_slot("n1", "legacy");
+    begins();
+    loses_slot("n1", "legacy");
+    earlier = {{"slots.drop", "", {{"slot", "other"}}}, {"slots.drop", "n2", {{"slot", "legacy"}}}};
+    expect_vanished("n1", "legacy");
+    earlier.push_back({"slots.drop", "", {{"slot", "legacy"}}});
+    EXPECT_EQ(verify().outcome, StepOutcome::succeeded);
+    earlier = {{"slots.drop", "n1", {{"slot", "legacy"}}}};
+    EXPECT_EQ(verify().outcome, StepOutcome::succeeded);
+}
+
+TEST_F(SlotsVerify, LetsGoWhatThisRunTookOutOfTheConfiguration) {
+    world.config["slots"] = {{"archive", {{"type", "physical"}}}};
+    world.has_slot("n1", "archive", {{"active", true}});
+    begins();
+    loses_slot("n1", "archive");
+    earlier = {{"patroni.config", "", {{"patch", {{"slots", {{"archive", {{"a", 1}}}}}}}}}};
+    expect_vanished("n1", "archive");
+    earlier = {{"patroni.config", "", {{"patch", {{"slots", {{"archive", nullptr}}}}}}}};
+    EXPECT_EQ(verify().outcome, StepOutcome::succeeded);
+}
+
+TEST_F(SlotsVerify, FailsOnALostSlotUnlessItWasAnOrphanLostBefore) {
+    const nlohmann::json lost = {{"wal_status", "lost"}, {"restart_lsn", nullptr}};
+    world.has_slot("n1", "legacy");
+    begins();
+    world.members.at("n1").sql["slots"].back().update(lost);
+    EXPECT_EQ(ids_of(verify().findings), (Names{"slot.lost"}));
+    begins();
+    const StepResult result = verify();
+    EXPECT_EQ(result.outcome, StepOutcome::succeeded) << result.message;
+    EXPECT_EQ(result.unproven,
+              (Names{"slot legacy on n1 was lost before this run, and stays as it is"}));
+    world.has_slot("n1", "cdc", {{"slot_type", "logical"}});
+    world.members.at("n1").sql["slots"].back().update(lost);
+    begins();
+    EXPECT_EQ(verify().outcome, StepOutcome::failed);
+}
+
+TEST_F(SlotsVerify, SaysThatAConsumerWasNotThereToGoOn) {
+    world.has_slot("n1", "cdc", {{"slot_type", "logical"}, {"active", true}});
+    begins();
+    EXPECT_TRUE(verify().unproven.empty());
+    world.members.at("n1").sql["slots"].back()["active"] = false;
+    EXPECT_EQ(verify().unproven,
+              (Names{"that the consumer of slot cdc on n1 can go on: it is not connected any "
+                     "more"}));
+    begins();
+    EXPECT_EQ(verify().unproven,
+              (Names{"that the consumer of slot cdc on n1 can go on: it is not connected"}));
+}
+
+TEST_F(SlotsVerify, NeverTakesAnUnknownStartForNothingLost) {
+    at_start.find("n2")->slots.reset();
+    ASSERT_EQ(verify().unproven.size(), 1U);
+    EXPECT_TRUE(contains(verify().unproven[0], "no slot of n2")) << verify().unproven[0];
+    EXPECT_EQ(world.run(step_call("slots.verify")).unproven.size(), 1U);
+    MemberFacts gone = *at_start.find("n2");
+    gone.name = "n4";
+    at_start.members.push_back(gone);
+    EXPECT_EQ(verify().outcome, StepOutcome::failed);
 }
 
 }  // namespace

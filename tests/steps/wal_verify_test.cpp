@@ -105,6 +105,8 @@ TEST_F(WalVerify, PassesBesideAnOrphanThatWasLeft) {
     EXPECT_EQ(result.outcome, StepOutcome::succeeded) << result.message;
     EXPECT_TRUE(contains(result.message, "legacy")) << result.message;
     EXPECT_TRUE(contains(result.message, "holds 64 MB")) << result.message;
+    ASSERT_EQ(result.unproven.size(), 1U);
+    EXPECT_TRUE(contains(result.unproven[0], "pg_wal of n1")) << result.unproven[0];
 }
 
 TEST_F(WalVerify, NeverTakesUnknownForReleased) {
@@ -113,6 +115,16 @@ TEST_F(WalVerify, NeverTakesUnknownForReleased) {
     EXPECT_EQ(result.outcome, StepOutcome::failed);
     EXPECT_TRUE(contains(result.message, "n2: what its pg_wal holds is not known"))
         << result.message;
+}
+
+TEST_F(WalVerify, SaysWhichDiskNobodyCouldLookAt) {
+    EXPECT_TRUE(world.run(verify()).unproven.empty());
+    world.members.at("n2").ssh_error =
+        TransportError(TransportError::Kind::connect, "no connection to root@10.0.0.12:22");
+    const StepResult result = world.run(verify());
+    EXPECT_EQ(result.outcome, StepOutcome::succeeded) << result.message;
+    ASSERT_EQ(result.unproven.size(), 1U);
+    EXPECT_TRUE(contains(result.unproven[0], "that n2 has room")) << result.unproven[0];
 }
 
 TEST_F(WalVerify, IsRefusedWhereAMemberCannotBeAsked) {
