@@ -233,7 +233,7 @@ struct ClusterFacts {
     std::string leader;  ///< holder of the leader lock; empty: none, or unknown by cluster_error
     std::string cluster_error;  ///< why /cluster gave no list of members; empty: it did
     std::optional<int> timeline;
-    bool paused = false;    ///< by the dynamic configuration
+    bool paused = false;  ///< by the dynamic configuration
     /// Since when at least, by samples of before; absent: not paused, or nobody looked before.
     std::optional<std::chrono::system_clock::time_point> paused_since;
     nlohmann::json config;  ///< dynamic configuration as served by /config
