@@ -217,6 +217,20 @@ TEST_F(Growth, RateIsAFactOfEveryMemberThatWasSeenBefore) {
     EXPECT_NEAR(*facts.find("n2")->wal->growth_per_second, 2.4 * k_mb, k_mb);
 }
 
+TEST(EndlessGrowth, IsNoneThatMaxWalSizeHasRoomFor) {
+    const Lsn start = 64 * k_segment;
+    const std::vector<WalPoint> points = {
+        {60s, 2 * k_segment, 0, start, start},
+        {30s, 5 * k_segment, 0, start + 3 * k_segment, start},
+        {0s, 9 * k_segment, 7 * k_segment, start + 7 * k_segment, start}};
+    WalFacts wal;
+    wal.segment_bytes = k_segment;
+    wal.max_wal_size = 2 * k_segment;
+    EXPECT_TRUE(endless_growth(points, wal, 30s));
+    wal.max_wal_size = 9 * k_segment;
+    EXPECT_FALSE(endless_growth(points, wal, 30s));
+}
+
 TEST_F(Growth, NamesArchivingThatFails) {
     server.rate = 20 * k_mb;
     server.slot_is_stuck = true;
