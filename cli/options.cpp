@@ -37,6 +37,8 @@ void add_global_options(CLI::App& app, Options& options, std::vector<std::string
 void add_commands(CLI::App& app, Options& options) {
     auto* check = app.add_subcommand("check", "Diagnose a cluster: versions, roles, slots, WAL");
     check->add_option("CLUSTER", options.cluster, "Cluster of the inventory");
+    check->add_option("MEMBER", options.member, "Of --explain: this member alone");
+    check->add_option("--explain", options.explain, "wal: what holds the WAL of each member");
     auto* plan = app.add_subcommand("plan", "Show what a runbook would do; changes nothing");
     auto* run = app.add_subcommand("run", "Execute a runbook: prints the plan and asks first");
     for (CLI::App* command : {plan, run}) {

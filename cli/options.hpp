@@ -31,6 +31,8 @@ struct Options {
     std::vector<std::string> redo;      ///< of resume: steps in doubt to do again
     bool once_more = false;             ///< of resume: although engines keep ending there
     std::string lock_id;                ///< of unlock
+    std::string explain;                ///< of check: a topic, `wal`
+    std::string member;                 ///< of check --explain; empty: all
 };
 
 /// What parsing came to: options, or an exit code because everything has been said (--help, or a

@@ -5,6 +5,7 @@
 #include "engine/run_state.hpp"
 #include "inventory/facts.hpp"
 #include "inventory/finding.hpp"
+#include "inventory/wal_explanation.hpp"
 
 #include <string>
 #include <vector>
@@ -16,6 +17,12 @@ namespace lockstep {
 [[nodiscard]] std::string check_text(const ClusterFacts& facts,
                                      const std::vector<Finding>& findings,
                                      const Terminal& terminal);
+
+/// The same first line, then for each member what holds its WAL.
+[[nodiscard]] std::string explain_text(const ClusterFacts& facts,
+                                       const std::vector<Finding>& findings,
+                                       const std::vector<WalExplanation>& explanations,
+                                       const Terminal& terminal);
 
 [[nodiscard]] std::string findings_text(const std::vector<Finding>& findings,
                                         const Terminal& terminal);

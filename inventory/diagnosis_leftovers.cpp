@@ -16,10 +16,6 @@ struct Remains {
     bool runs = false;                  ///< one of them
 };
 
-std::string ago(std::int64_t seconds) {
-    return seconds > 0 ? format_duration(std::chrono::seconds{seconds}) + " ago" : "just now";
-}
-
 std::map<std::string, Remains> collect(const ClusterFacts& facts) {
     std::map<std::string, Remains> by_run;
     for (const MemberFacts& member : facts.members) {
@@ -92,6 +88,10 @@ std::string remedy_of(const ClusterFacts& facts, const std::string& run, const R
 }
 
 }  // namespace
+
+std::string ago(std::int64_t seconds) {
+    return seconds > 0 ? format_duration(std::chrono::seconds{seconds}) + " ago" : "just now";
+}
 
 void leftovers(const ClusterFacts& facts, Findings& found) {
     if (facts.held_lock() != nullptr) {

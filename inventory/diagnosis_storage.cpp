@@ -7,28 +7,21 @@ namespace lockstep::rules {
 
 namespace {
 
+double free_part(const DiskFacts& disk) {
+    return static_cast<double>(disk.free_bytes) / static_cast<double>(disk.total_bytes);
+}
+
+bool is_low(const MemberFacts& member) {
+    constexpr double k_warning = 0.20;
+    return member.disk && member.disk->total_bytes > 0 && free_part(*member.disk) < k_warning;
+}
+
 /// The member that a slot is named after.
 const MemberFacts* served_member(const ClusterFacts& facts, const SlotFacts& slot) {
     const auto found = std::ranges::find_if(facts.members, [&](const MemberFacts& member) {
         return slot_name_of(member.name) == slot.name;
     });
     return found == facts.members.end() ? nullptr : &*found;
-}
-
-std::string served_text(const ClusterFacts& facts, const SlotFacts& slot) {
-    switch (slot.serves) {
-        case SlotServes::member: {
-            const MemberFacts* served = served_member(facts, slot);
-            return "serves the member " + (served == nullptr ? slot.name : served->name);
-        }
-        case SlotServes::permanent:
-            return "is a permanent slot of the configuration";
-        case SlotServes::consumer:
-            return "serves a logical consumer";
-        case SlotServes::orphan:
-            break;
-    }
-    return "serves nobody that is known";
 }
 
 std::string remedy_of_member_slot(const ClusterFacts& facts,
@@ -57,23 +50,8 @@ std::string remedy_of_member_slot(const ClusterFacts& facts,
            "PostgreSQL keeps running.";
 }
 
-std::string remedy_of_stuck(const ClusterFacts& facts,
-                            const MemberFacts& member,
-                            const SlotFacts& slot) {
-    switch (slot.serves) {
-        case SlotServes::member:
-            return remedy_of_member_slot(facts, member, slot);
-        case SlotServes::permanent:
-            return "Connect its consumer again, or take it out of `slots` in the dynamic "
-                   "configuration (patronictl edit-config).";
-        case SlotServes::consumer:
-            return "Connect its consumer again, or drop the slot when nobody needs it any more.";
-        case SlotServes::orphan:
-            break;
-    }
-    return "No version change cures it. If nobody needs it, name it in the input drop_slots of "
-           "`lockstep run patroni-upgrade`, or drop it on " +
-           member.name + " with pg_drop_replication_slot.";
+std::string drop_statement(const SlotFacts& slot) {
+    return "`select pg_drop_replication_slot('" + slot.name + "')`";
 }
 
 void stuck_slot(const ClusterFacts& facts,
@@ -87,11 +65,11 @@ void stuck_slot(const ClusterFacts& facts,
          member.name,
          slot.name,
          "the replication slot " + slot.name + " on " + member.name +
-             " does not advance and holds " + held + " of WAL; it " + served_text(facts, slot) +
+             " does not advance and holds " + held + " of WAL; it " + slot_service(facts, slot) +
              ", nothing is connected to it, and it stood at " +
              format_lsn(slot.restart_lsn.value_or(0)) + " in two samples at least " +
              format_duration(stuck_interval(facts)) + " apart",
-         remedy_of_stuck(facts, member, slot),
+         slot_remedy(facts, member, slot),
          slot.serves == SlotServes::member ? "patroni#3184" : "",
          // A member's slot moves again once the versions agree; the others are somebody's.
          slot.serves != SlotServes::member});
@@ -181,17 +159,46 @@ void oversize(const MemberFacts& member, Findings& found) {
                      by_slot && oldest->stuck && oldest->serves != SlotServes::member});
 }
 
+// The archiver tries a segment three times, waits a minute, and takes no other before it
+// (PostgreSQL 11 to 18, pgarch.c): all newer segments wait for the one that fails.
+void not_archived(const MemberFacts& member, Findings& found) {
+    if (!member.wal || !member.wal->archiver || !member.wal->archiving_fails) {
+        return;
+    }
+    const ArchiverFacts& archiver = *member.wal->archiver;
+    std::string message = "archiving of WAL fails on " + member.name;
+    if (!archiver.last_failed_wal.empty()) {
+        message += ": " + archiver.last_failed_wal + " was tried";
+        message += archiver.last_failed_ago ? " " + ago(*archiver.last_failed_ago) : "";
+    }
+    message += archiver.last_archived_ago
+                   ? ", the last success was " + ago(*archiver.last_archived_ago)
+                   : ", and none was archived since the statistics began";
+    if (archiver.waiting) {
+        message += "; " + std::to_string(*archiver.waiting) +
+                   (*archiver.waiting == 1 ? " segment waits" : " segments wait");
+        if (member.wal->segment_bytes > 0) {
+            message += " (" + format_bytes(*archiver.waiting * member.wal->segment_bytes) + ")";
+        }
+        message += " and cannot be removed";
+    }
+    found.push_back({"wal.not_archived",
+                     is_low(member) ? Severity::critical : Severity::warning,
+                     member.name,
+                     archiver.last_failed_wal,
+                     message,
+                     "Look for archive_command in PostgreSQL's log on " + member.name +
+                         ": the archive is full, not reached, or refuses what is there already. "
+                         "Remove nothing in pg_wal by hand.",
+                     "PostgreSQL: Continuous Archiving"});
+}
+
 void disk(const MemberFacts& member, Findings& found) {
-    constexpr double k_warning = 0.20;
     constexpr double k_critical = 0.10;
-    if (!member.disk || member.disk->total_bytes <= 0) {
+    if (!is_low(member)) {
         return;
     }
-    const double free = static_cast<double>(member.disk->free_bytes) /
-                        static_cast<double>(member.disk->total_bytes);
-    if (free >= k_warning) {
-        return;
-    }
+    const double free = free_part(*member.disk);
     found.push_back({"disk.low",
                      free < k_critical ? Severity::critical : Severity::warning,
                      member.name,
@@ -207,10 +214,51 @@ void disk(const MemberFacts& member, Findings& found) {
 
 }  // namespace
 
+std::string slot_service(const ClusterFacts& facts, const SlotFacts& slot) {
+    const std::string logical =
+        slot.database.empty() ? "" : " (" + slot.plugin + " in the database " + slot.database + ")";
+    switch (slot.serves) {
+        case SlotServes::member: {
+            const MemberFacts* served = served_member(facts, slot);
+            return "serves the member " + (served == nullptr ? slot.name : served->name);
+        }
+        case SlotServes::permanent:
+            return "is a permanent slot of the configuration" + logical;
+        case SlotServes::consumer:
+            return logical.empty() ? "serves a consumer" : "serves a logical consumer" + logical;
+        case SlotServes::orphan:
+            break;
+    }
+    return "serves nobody that is known";
+}
+
+std::string slot_remedy(const ClusterFacts& facts,
+                        const MemberFacts& member,
+                        const SlotFacts& slot) {
+    switch (slot.serves) {
+        case SlotServes::member:
+            return remedy_of_member_slot(facts, member, slot);
+        case SlotServes::permanent:
+            return "Connect its consumer again, or take it out of `slots` in the dynamic "
+                   "configuration (`patronictl edit-config`): Patroni creates anew what is only "
+                   "dropped.";
+        case SlotServes::consumer:
+            return "Connect its consumer again. When nobody needs it any more, drop it on " +
+                   member.name + ": " + drop_statement(slot) +
+                   "; its consumer then has to start afresh.";
+        case SlotServes::orphan:
+            break;
+    }
+    return "No version change cures it. If nobody needs it, name it in the input drop_slots of "
+           "`lockstep run patroni-upgrade`, or drop it on " +
+           member.name + ": " + drop_statement(slot) + ".";
+}
+
 void storage(const ClusterFacts& facts, Findings& found) {
     for (const MemberFacts& member : facts.members) {
         slots(facts, member, found);
         oversize(member, found);
+        not_archived(member, found);
         disk(member, found);
     }
 }

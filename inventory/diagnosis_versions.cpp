@@ -154,7 +154,7 @@ void member_slots_given_up(const ClusterFacts& facts, Findings& found) {
     }
 }
 
-void not_restarted(const MemberFacts& member, Findings& found) {
+void not_restarted(const ClusterFacts& facts, const MemberFacts& member, Findings& found) {
     const std::string patroni = plain_upstream(member.patroni.installed);
     if (!patroni.empty() && !member.patroni.running.empty() && patroni != member.patroni.running) {
         found.push_back(
@@ -170,6 +170,7 @@ void not_restarted(const MemberFacts& member, Findings& found) {
              "mode and leaves PostgreSQL alone.",
              "patroni#3184"});
     }
+    // Seen with a server of 15.18 under the package of 15.20: Patroni calls such a replica running.
     const std::string postgres = plain_upstream(member.postgres.installed);
     if (!postgres.empty() && !member.postgres.running.empty() &&
         postgres != member.postgres.running) {
@@ -179,9 +180,13 @@ void not_restarted(const MemberFacts& member, Findings& found) {
              member.name,
              "",
              member.name + " runs PostgreSQL " + member.postgres.running + ", but " +
-                 member.postgres.installed + " is installed",
-             "Restart PostgreSQL through Patroni, replicas first: new libraries under an "
-             "old server can break replication.",
+                 member.postgres.installed +
+                 " is installed: a server that loads newer libraries than itself can fail, as a "
+                 "replica does that cannot connect again because of an undefined symbol in "
+                 "libpqwalreceiver",
+             "Restart PostgreSQL through Patroni, replicas first: `patronictl restart " +
+                 facts.scope + " " + member.name +
+                 "`. Keep the package manager from updating PostgreSQL as a side effect.",
              ""});
     }
 }
@@ -212,7 +217,7 @@ void versions(const ClusterFacts& facts, Findings& found) {
     known_bad_pairs(facts, found);
     member_slots_given_up(facts, found);
     for (const MemberFacts& member : facts.members) {
-        not_restarted(member, found);
+        not_restarted(facts, member, found);
     }
 }
 

@@ -44,6 +44,8 @@ Json to_json(const SlotFacts& slot) {
     return {
         {"name", slot.name},
         {"type", slot.type},
+        {"plugin", or_null(slot.plugin)},
+        {"database", or_null(slot.database)},
         {"active", slot.active},
         {"restart_lsn", lsn_or_null(slot.restart_lsn)},
         {"retained_bytes", or_null(slot.retained_bytes)},
@@ -118,6 +120,12 @@ Json to_json(const SetupFacts& setup) {
 
 Json to_json(const OsFacts& os) {
     return {{"id", or_null(os.id)}, {"version", or_null(os.version)}, {"libc", or_null(os.libc)}};
+}
+
+Json to_json(const SwitchoverFacts& switchover) {
+    return {{"at", or_null(switchover.at)},
+            {"from", or_null(switchover.from)},
+            {"to", or_null(switchover.to)}};
 }
 
 Json to_json(const LockFacts& lock) {
@@ -254,10 +262,12 @@ Json MemberFacts::to_json() const {
         {"in_recovery", in_recovery},
         {"paused", paused},
         {"dcs_last_seen", or_null(dcs_last_seen)},
+        {"dcs_seen_ago", or_null(dcs_seen_ago)},
         {"cluster_unlocked", cluster_unlocked},
         {"pending_restart", pending_restart},
         {"pending_restart_reason", pending_restart_reason},
         {"scheduled_restart", scheduled_restart},
+        {"scheduled_restart_at", or_null(scheduled_restart_at)},
         {"system_identifier", or_null(system_identifier)},
         {"tags", tags},
         {"boot_id", or_null(boot_id)},
@@ -328,6 +338,7 @@ Json ClusterFacts::to_json() const {
         {"timeline", or_null(timeline)},
         {"paused", paused},
         {"scheduled_switchover", scheduled_switchover},
+        {"switchover", scheduled_switchover ? lockstep::to_json(switchover) : Json(nullptr)},
         {"config", config},
         {"observed_at", to_iso8601(observed_at)},
         {"lock", lock == nullptr ? Json(nullptr) : lockstep::to_json(*lock)},

@@ -46,7 +46,9 @@ enum class SlotServes {
 
 struct SlotFacts {
     std::string name;
-    std::string type;  ///< physical | logical
+    std::string type;      ///< physical | logical
+    std::string plugin;    ///< of a logical slot
+    std::string database;  ///< of a logical slot
     bool active = false;
     std::optional<Lsn> restart_lsn;  ///< absent: invalidated, or never reserved
     std::optional<std::int64_t> retained_bytes;
@@ -55,13 +57,13 @@ struct SlotFacts {
     bool stuck = false;  ///< decided by diagnosis from two samples
 };
 
-/// pg_stat_archiver. Times are seconds ago, by the member's own clock.
+/// pg_stat_archiver, and what waits. Times are seconds ago, by the member's own clock.
 struct ArchiverFacts {
     std::int64_t failed = 0;  ///< attempts that failed since the statistics were reset
     std::string last_failed_wal;
     std::optional<std::int64_t> last_failed_ago;
     std::optional<std::int64_t> last_archived_ago;
-    std::optional<std::int64_t> waiting;  ///< segments that are not archived yet (PostgreSQL 12+)
+    std::optional<std::int64_t> waiting;  ///< segments that are not archived yet (PostgreSQL 13+)
 };
 
 /// What pg_wal holds and why it could be there.
@@ -77,8 +79,10 @@ struct WalFacts {
     std::int64_t max_slot_wal_keep_size = -1;  ///< PostgreSQL 13+; -1: without limit
     bool archiving_fails =
         false;  ///< the archiver's last attempt failed: it holds what it has not got away
-    std::optional<ArchiverFacts> archiver;  ///< absent: archive_mode is off
-    /// Since the last checkpoint, on a replica the last restartpoint, by the member's own clock.
+    /// Absent: nothing is archived here. A replica archives with archive_mode=always alone.
+    std::optional<ArchiverFacts> archiver;
+    /// Since the last checkpoint began, by the member's own clock; on a replica since the leader
+    /// began, by its clock, the checkpoint that was the last restartpoint here.
     std::optional<std::int64_t> checkpoint_age_seconds;
     std::int64_t checkpoint_timeout_seconds = 0;
     std::int64_t base_backups = 0;  ///< that are being taken from it now (PostgreSQL 13+)
@@ -138,8 +142,8 @@ struct PostgresFacts {
     std::string package;     ///< its name: postgresql-17
     std::string started_at;  ///< of the postmaster, in UTC: equal texts are the same start
     std::string data_directory;
-    /// Parameters as they run, by name: those that members must have alike, or a replica not
-    /// smaller than the leader.
+    /// Parameters as they run, by name, as SHOW prints them: those that members must have alike, or
+    /// a replica not smaller than the leader, and those that the member's own configuration sets.
     std::map<std::string, std::string> settings;
 };
 
@@ -190,9 +194,12 @@ struct MemberFacts {  // NOLINT(bugprone-exception-escape)
     bool in_recovery = false;
     bool paused = false;                        ///< by the member's own word
     std::optional<std::int64_t> dcs_last_seen;  ///< seconds since the epoch, the member's clock
-    bool cluster_unlocked = false;              ///< it sees no leader lock
+    /// How long ago that was when it answered, both by its own clock.
+    std::optional<std::int64_t> dcs_seen_ago;
+    bool cluster_unlocked = false;  ///< it sees no leader lock
     bool pending_restart = false;
     bool scheduled_restart = false;
+    std::string scheduled_restart_at;  ///< as Patroni tells it, ISO 8601
     nlohmann::json pending_restart_reason;
     std::string system_identifier;
     std::map<std::string, nlohmann::json> tags;
@@ -225,6 +232,13 @@ struct MemberFacts {  // NOLINT(bugprone-exception-escape)
     [[nodiscard]] static MemberFacts from_json(const nlohmann::json& json);
 };
 
+/// A switchover that Patroni will do later. What it does not tell is empty.
+struct SwitchoverFacts {
+    std::string at;    ///< ISO 8601
+    std::string from;  ///< member
+    std::string to;    ///< member; empty: Patroni chooses
+};
+
 struct ClusterFacts {
     std::string name;    ///< of the inventory
     std::string scope;   ///< Patroni's
@@ -234,6 +248,7 @@ struct ClusterFacts {
     bool paused = false;    ///< by the dynamic configuration
     nlohmann::json config;  ///< dynamic configuration as served by /config
     bool scheduled_switchover = false;
+    SwitchoverFacts switchover;          ///< that one
     bool patroni_write_refused = false;  ///< the REST API does not accept our credentials
     std::string patroni_write_error;
     std::vector<MemberFacts> members;  ///< by name

@@ -40,6 +40,8 @@ SlotFacts slot_from(const Json& json) {
     SlotFacts slot;
     read(json, "name", slot.name);
     read(json, "type", slot.type);
+    read(json, "plugin", slot.plugin);
+    read(json, "database", slot.database);
     read(json, "active", slot.active);
     read_lsn(json, "restart_lsn", slot.restart_lsn);
     read(json, "retained_bytes", slot.retained_bytes);
@@ -167,10 +169,12 @@ MemberFacts MemberFacts::from_json(const Json& json) {
     read(json, "in_recovery", member.in_recovery);
     read(json, "paused", member.paused);
     read(json, "dcs_last_seen", member.dcs_last_seen);
+    read(json, "dcs_seen_ago", member.dcs_seen_ago);
     read(json, "cluster_unlocked", member.cluster_unlocked);
     read(json, "pending_restart", member.pending_restart);
     read(json, "pending_restart_reason", member.pending_restart_reason);
     read(json, "scheduled_restart", member.scheduled_restart);
+    read(json, "scheduled_restart_at", member.scheduled_restart_at);
     read(json, "system_identifier", member.system_identifier);
     read(json, "tags", member.tags);
     read(json, "boot_id", member.boot_id);
@@ -213,6 +217,10 @@ ClusterFacts ClusterFacts::from_json(const Json& json) {
     read(json, "timeline", facts.timeline);
     read(json, "paused", facts.paused);
     read(json, "scheduled_switchover", facts.scheduled_switchover);
+    const Json& switchover = object(json, "switchover");
+    read(switchover, "at", facts.switchover.at);
+    read(switchover, "from", facts.switchover.from);
+    read(switchover, "to", facts.switchover.to);
     read(json, "config", facts.config);
     std::string observed_at;
     read(json, "observed_at", observed_at);

@@ -268,6 +268,11 @@ class Transfer {
         const char* type = nullptr;
         ::curl_easy_getinfo(easy_.get(), CURLINFO_CONTENT_TYPE, &type);
         response.content_type = type == nullptr ? "" : type;
+        curl_header* date = nullptr;
+        if (::curl_easy_header(easy_.get(), "Date", 0, CURLH_HEADER, -1, &date) == CURLHE_OK) {
+            response.date =
+                std::max<std::int64_t>(::curl_getdate(date->value, nullptr), 0);  // -1: none
+        }
         response.body = std::move(body_.text);
         return response;
     }

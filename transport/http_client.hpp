@@ -3,6 +3,7 @@
 #include "base/deadline.hpp"
 #include "base/secret.hpp"
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -33,6 +34,7 @@ struct HttpResponse {
     long status = 0;
     std::string body;  ///< at most 8 MiB; a longer one is an error
     std::string content_type;
+    std::int64_t date = 0;  ///< of the server's clock, seconds since the epoch; 0: it did not tell
 
     [[nodiscard]] bool ok() const { return status >= 200 && status < 300; }
 };

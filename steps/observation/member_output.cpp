@@ -1,7 +1,9 @@
 #include "base/error.hpp"
+#include "steps/observation/json_fields.hpp"
 #include "steps/observation/member_query.hpp"
 #include "steps/observation/member_script.hpp"
 #include "steps/observation/observed_time.hpp"
+#include "steps/observation/setup_program.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -105,6 +107,33 @@ void read_unit(const Section& section, const std::string& unit, MemberFacts& mem
         facts.started_at = systemd_time(value_of(section, "ExecMainStartTimestamp")).value_or(0);
     }
     member.unit = facts;
+}
+
+// os-release(5) may quote its values; `glibc 2.41` of getconf, nothing where there is no glibc.
+void read_os(const Section& section, MemberFacts& member) {
+    const auto unquoted = [&](const char* key) {
+        std::string value = value_of(section, key);
+        std::erase_if(value, [](char c) { return c == '"' || c == '\''; });
+        return value;
+    };
+    const std::string libc = value_of(section, "libc");
+    OsFacts os{unquoted("ID"), unquoted("VERSION_ID"), libc.substr(libc.rfind(' ') + 1)};
+    if (!os.id.empty() || !os.libc.empty()) {
+        member.os = std::move(os);
+    }
+}
+
+// One line of JSON, as setup_program() prints it.
+void read_setup(const Section& section, MemberFacts& member) {
+    for (const std::string& line : section.lines) {
+        const nlohmann::json body = nlohmann::json::parse(line, nullptr, false);
+        if (section.ok() && json_fields::at(body, "modules").is_object()) {
+            member.setup = setup_of(body);
+            return;
+        }
+    }
+    // A traceback says last what went wrong.
+    member.unknown["setup"] = section.lines.empty() ? reason(section) : section.lines.back();
 }
 
 /// `package=NAME STATUS VERSION`, as the script prints it for dpkg and rpm alike.
@@ -284,6 +313,8 @@ void read_output(const MemberScript& script, const CommandResult& result, Member
         member.boot_id = boot.lines.back();
     }
     read_unit(section("unit"), script.unit, member);
+    read_os(section("os"), member);
+    read_setup(section("setup"), member);  // before SQL, whose settings it selects
     read_patroni_package(section("patroni_package"), member);
     read_available(section("available"), script.package, member);
     read_postgres_package(section("postgres_package"), member);

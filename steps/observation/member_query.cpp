@@ -6,6 +6,7 @@
 #include "steps/observation/patroni_api.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace lockstep {
 
@@ -68,6 +69,18 @@ std::optional<Lsn> segment_start(const std::string& digits, std::int64_t segment
     return (log << 32U) + segment * static_cast<Lsn>(segment_bytes);
 }
 
+std::optional<ArchiverFacts> read_archiver(const Json& row) {
+    if (!row.is_object()) {
+        return std::nullopt;
+    }
+    ArchiverFacts archiver;
+    archiver.failed = integer(row, "failed").value_or(0);
+    archiver.last_failed_wal = text(row, "last_failed_wal");
+    archiver.last_failed_ago = integer(row, "last_failed_ago");
+    archiver.last_archived_ago = integer(row, "last_archived_ago");
+    return archiver;
+}
+
 WalFacts read_wal(const Json& document) {
     const Json& settings = at(document, "settings");
     const Json& files = at(document, "wal");
@@ -81,6 +94,13 @@ WalFacts read_wal(const Json& document) {
     wal.min_wal_size = setting(settings, "min_wal_size").value_or(0);
     wal.max_slot_wal_keep_size = setting(settings, "max_slot_wal_keep_size").value_or(-1);
     wal.archiving_fails = flag(document, "archiving_fails");
+    wal.archiver = read_archiver(at(document, "archiver"));
+    if (wal.archiver) {
+        wal.archiver->waiting = integer(document, "waiting");
+    }
+    wal.checkpoint_age_seconds = integer(document, "checkpoint_age");
+    wal.checkpoint_timeout_seconds = setting(settings, "checkpoint_timeout").value_or(0);
+    wal.base_backups = integer(document, "base_backups").value_or(0);
     if (const auto segments = setting(settings, "wal_keep_segments")) {
         wal.keep_size = *segments * wal.segment_bytes;
     } else {
@@ -93,6 +113,8 @@ SlotFacts read_slot(const Json& row, std::optional<Lsn> position) {
     SlotFacts slot;
     slot.name = text(row, "slot_name");
     slot.type = text(row, "slot_type");
+    slot.plugin = text(row, "plugin");
+    slot.database = text(row, "database");
     slot.active = flag(row, "active");
     slot.restart_lsn = lsn_at(row, "restart_lsn");
     slot.wal_status = text(row, "wal_status");
@@ -112,6 +134,42 @@ std::vector<SlotFacts> read_slots(const Json& document, std::optional<Lsn> posit
     return slots;
 }
 
+// What replicas need alike, or not smaller than the leader, and what the next leader would lack.
+constexpr std::array k_shared_settings{"max_connections",
+                                       "max_prepared_transactions",
+                                       "max_locks_per_transaction",
+                                       "max_worker_processes",
+                                       "max_wal_senders",
+                                       "max_replication_slots",
+                                       "wal_level",
+                                       "track_commit_timestamp",
+                                       "hot_standby",
+                                       "wal_log_hints",
+                                       "shared_preload_libraries"};
+
+void read_parameters(const Json& parameters, MemberFacts& member) {
+    const auto keep = [&](const char* name) {
+        const Json& value = at(parameters, name);
+        if (value.is_string()) {
+            member.postgres.settings[name] = value.get<std::string>();
+        }
+    };
+    std::ranges::for_each(k_shared_settings, keep);
+    if (member.setup && member.setup->parameters.is_object()) {
+        for (const auto& [name, value] : member.setup->parameters.items()) {
+            keep(name.c_str());
+        }
+    }
+}
+
+constexpr std::string_view k_from_13 = "{13}";
+
+// What the query asks about WAL that waits for archiving, and about base backups.
+constexpr const char* k_counts = R"sql(
+  'base_backups', (SELECT count(*) FROM pg_stat_progress_basebackup),
+  'waiting', CASE WHEN a.archives
+                  THEN (SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready') END,)sql";
+
 }  // namespace
 
 // to_jsonb() of the whole row, because pg_replication_slots has grown columns in 13, 14, 16, 17 and
@@ -119,8 +177,10 @@ std::vector<SlotFacts> read_slots(const Json& document, std::optional<Lsn> posit
 // of the old timeline sort before everything else by name, and files recycled for the future are
 // greater by position. The timeline of a standby is its WAL receiver's; pg_control's is that of the
 // last restartpoint.
-const std::string& observation_query() {
-    static const std::string k_query = R"sql(SELECT pg_catalog.jsonb_build_object(
+// Settings of a session, a role or a database are not what the server runs with. A standby archives
+// with archive_mode=always alone (PostgreSQL 9.5 to 18, XLogArchiveCheckDone).
+std::string observation_query(int major) {
+    std::string query = R"sql(SELECT pg_catalog.jsonb_build_object(
   'in_recovery', pg_is_in_recovery(),
   'position', CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,
   'timeline', CASE WHEN pg_is_in_recovery()
@@ -134,16 +194,30 @@ const std::string& observation_query() {
   'wal', (SELECT jsonb_build_object('files', count(*), 'bytes', coalesce(sum(size), 0),
                                     'oldest', min(substr(name, 9, 16)))
             FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'),
-  'archiving_fails', (SELECT current_setting('archive_mode') <> 'off' AND last_failed_time IS NOT NULL
-                             AND last_failed_time > coalesce(last_archived_time, '-infinity')
-                        FROM pg_stat_archiver),
+  'archiving_fails', a.archives AND a.last_failed_time IS NOT NULL
+                     AND a.last_failed_time > coalesce(a.last_archived_time, '-infinity'),
+  'archiver', CASE WHEN a.archives THEN jsonb_build_object(
+      'failed', a.failed_count, 'last_failed_wal', a.last_failed_wal,
+      'last_failed_ago', extract(epoch FROM clock_timestamp() - a.last_failed_time)::bigint,
+      'last_archived_ago', extract(epoch FROM clock_timestamp() - a.last_archived_time)::bigint) END,
+  'checkpoint_age', extract(epoch FROM clock_timestamp() - c.checkpoint_time)::bigint,{13}
   'slots', (SELECT coalesce(jsonb_agg(to_jsonb(s)), '[]'::jsonb)
               FROM pg_replication_slots s WHERE NOT s.temporary),
   'settings', (SELECT jsonb_object_agg(name, jsonb_build_array(setting, unit)) FROM pg_settings
                 WHERE name IN ('wal_segment_size', 'max_wal_size', 'min_wal_size', 'wal_keep_size',
-                               'wal_keep_segments', 'max_slot_wal_keep_size')))
-FROM pg_control_checkpoint() c)sql";
-    return k_query;
+                               'wal_keep_segments', 'max_slot_wal_keep_size', 'checkpoint_timeout')),
+  'parameters', (SELECT jsonb_object_agg(name, current_setting(name)) FROM pg_settings
+                  WHERE name IN ('wal_level', 'archive_mode', 'shared_preload_libraries')
+                     OR vartype IN ('bool', 'integer', 'real') AND context <> 'internal'
+                        AND name NOT LIKE '%.%'
+                        AND source IN ('default', 'environment variable', 'configuration file',
+                                       'command line', 'override')))
+FROM pg_control_checkpoint() c,
+     (SELECT *, current_setting('archive_mode') = 'always'
+                OR current_setting('archive_mode') = 'on' AND NOT pg_is_in_recovery() AS archives
+        FROM pg_stat_archiver) a)sql";
+    query.replace(query.find(k_from_13), k_from_13.size(), major >= 13 ? k_counts : "");
+    return query;
 }
 
 void read_observation(std::string_view document, MemberFacts& member) {
@@ -156,6 +230,7 @@ void read_observation(std::string_view document, MemberFacts& member) {
     member.wal = read_wal(body);
     member.slots = read_slots(body, position);
     member.postgres.data_directory = text(body, "data_directory");
+    read_parameters(at(body, "parameters"), member);
     // Positions of the REST API were taken at one time on all members: they are better for lags.
     if (!member.position) {
         member.position = position;

@@ -8,12 +8,14 @@
 /// The one statement that an observation asks a member's PostgreSQL, and what its answer means.
 namespace lockstep {
 
-/// One SELECT with one column, a JSON document. Runs on PostgreSQL 11 to 18, on primaries and
-/// standbys, and names no column that only some of them have.
-[[nodiscard]] const std::string& observation_query();
+/// One SELECT with one column, a JSON document, for a server of that major version or later:
+/// PostgreSQL 11 to 18, primaries and standbys. It names nothing that only some of them have, but
+/// from 13 on what counts segments that wait for archiving, and base backups.
+[[nodiscard]] std::string observation_query(int major);
 
-/// Fills wal, slots, in_recovery and what the REST API did not tell. Throws Error when the text is
-/// not the document of that query.
+/// Fills wal, slots, in_recovery, settings and what the REST API did not tell; of the settings
+/// those that members must have alike, and those that `member.setup` names, which is read before.
+/// Throws Error when the text is not the document of that query.
 void read_observation(std::string_view document, MemberFacts& member);
 
 }  // namespace lockstep

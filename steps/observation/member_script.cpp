@@ -3,6 +3,7 @@
 #include "base/shell_quote.hpp"
 #include "steps/lock/cluster_lock_script.hpp"
 #include "steps/observation/member_query.hpp"
+#include "steps/observation/setup_program.hpp"
 #include "steps/spool/member_folder.hpp"
 
 #include <array>
@@ -31,8 +32,42 @@ begin boot
 cat /proc/sys/kernel/random/boot_id
 end
 begin unit
-systemctl show -p LoadState -p ActiveState -p SubState -p MainPID -p ExecMainStartTimestamp -- "$unit"
+shown=$(systemctl show -p LoadState -p ActiveState -p SubState -p MainPID -p ExecMainStartTimestamp -- "$unit")
+result=$?
+printf '%s\n' "$shown"
+daemon=
+case $shown in *MainPID=*) daemon=${shown##*MainPID=}; daemon=${daemon%%[!0-9]*} ;; esac
+(exit "$result")
 end
+begin os
+release=/etc/os-release
+[ -r "$release" ] || release=/usr/lib/os-release
+while IFS== read -r key value; do
+  case $key in ID|VERSION_ID) printf '%s=%s\n' "$key" "$value" ;; esac
+done <"$release"
+printf 'libc=%s\n' "$(getconf GNU_LIBC_VERSION 2>/dev/null)"
+end
+)sh";
+
+// The daemon's interpreter as it was called: /proc/PID/exe of a virtual environment is the system's
+// Python, which lacks its modules. It runs as the daemon's own user: what that user may choose is
+// nothing to run as root. -B: no .pyc is written.
+constexpr const char* k_setup = R"sh(
+setup() {
+  begin setup
+  python=python3 first= owner=
+  if [ "${daemon:-0}" != 0 ]; then
+    first=$(tr '\0' '\n' <"/proc/$daemon/cmdline" | { read -r word; printf '%s' "$word"; })
+    owner=$(stat -c %U "/proc/$daemon")
+    for word in "$first" "$(readlink "/proc/$daemon/exe")"; do
+      case $word in /*/python*) if [ -x "$word" ]; then python=$word; break; fi ;; esac
+    done
+  fi
+  if [ "$(id -u)" != 0 ] || [ -z "$owner" ] || [ "$owner" = root ]; then set --
+  else set -- runuser -u "$owner" --; fi
+  bounded 10 "$@" "$python" -E -s -B -c "$setup_program" "${daemon:-0}"
+  end
+}
 )sh";
 
 // A postmaster is the process whose working directory is a data directory with its own pid in
@@ -60,6 +95,29 @@ fi
 end
 )sh";
 
+constexpr const char* k_available = R"sh(
+available() {
+  begin available
+  if command -v apt-cache >/dev/null; then
+    bounded 20 apt-cache madison "$package"
+  elif command -v dnf >/dev/null; then
+    bounded 30 dnf -q -C --showduplicates list "$package"
+  elif command -v yum >/dev/null; then
+    bounded 30 yum -q -C --showduplicates list "$package"
+  fi
+  end
+}
+)sh";
+
+// The two slow ones run beside the rest, each into the pipe of a reader that is busy first: both
+// their sections come whole, after the others, and no file is needed.
+constexpr const char* k_beside = R"sh(
+setup 2>&1 </dev/null | { available 2>&1 </dev/null | { {
+)sh";
+constexpr const char* k_collect = R"sh(
+} </dev/null; cat; }; cat; }
+)sh";
+
 // dpkg's list of a package's files is rewritten when the package is unpacked. Status and version
 // are from the package database alone: neither needs the network.
 constexpr const char* k_packages = R"sh(
@@ -75,15 +133,6 @@ elif command -v rpm >/dev/null; then
   rpm -q --qf 'package=%{NAME} installed %|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\nchanged=%{INSTALLTIME}\n' "$package"
 else
   echo 'neither dpkg-query nor rpm is there'; false
-fi
-end
-begin available
-if command -v apt-cache >/dev/null; then
-  bounded 20 apt-cache madison "$package"
-elif command -v dnf >/dev/null; then
-  bounded 30 dnf -q -C --showduplicates list "$package"
-elif command -v yum >/dev/null; then
-  bounded 30 yum -q -C --showduplicates list "$package"
 fi
 end
 begin postgres_package
@@ -149,9 +198,12 @@ std::string assignment(const char* name, const std::string& value) {
 std::string sql_section(const MemberScript& script) {
     const std::string end_of_input = "end-" + script.nonce;
     return std::string(k_sql) + "  <<'" + end_of_input + "'\n" +
+           "SELECT pg_catalog.current_setting('server_version_num')::int >= 130000 AS newer "
+           "\\gset\n"
            "BEGIN TRANSACTION READ ONLY;\nSET LOCAL statement_timeout = '10s';\n"
-           "SET LOCAL lock_timeout = '2s';\nSET LOCAL search_path = pg_catalog;\n" +
-           observation_query() + ";\nCOMMIT;\n" + end_of_input + "\nend\n";
+           "SET LOCAL lock_timeout = '2s';\nSET LOCAL search_path = pg_catalog;\n\\if :newer\n" +
+           observation_query(13) + ";\n\\else\n" + observation_query(11) + ";\n\\endif\nCOMMIT;\n" +
+           end_of_input + "\nend\n";
 }
 
 }  // namespace
@@ -173,10 +225,12 @@ std::string render(const MemberScript& script) {
         assignment("package", script.package) + assignment("os_user", script.os_user) +
         assignment("port", std::to_string(script.port)) +
         assignment("lock", script.scope.empty() ? "" : lock_file_name(script.scope)) + k_prelude +
-        k_host + k_postmaster + k_packages + k_member_folder + k_job_state + k_leftover;
+        assignment("setup_program", setup_program()) + k_host + k_setup + k_available + k_beside +
+        k_postmaster + k_packages + k_member_folder + k_job_state + k_leftover;
     if (!script.os_user.empty()) {
         text += sql_section(script);
     }
+    text += k_collect;
     // The status of the whole is of no interest: every section has its own.
     return text + "begin done\nend\nexit 0\n";
 }

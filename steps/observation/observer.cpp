@@ -171,6 +171,10 @@ class MemberVisit {
                         "Check the address of " + member_.name + ".");
         }
         patroni_api::read_status(body, member_);
+        if (member_.dcs_last_seen && response.date > 0) {
+            member_.dcs_seen_ago =
+                std::max<std::int64_t>(response.date - *member_.dcs_last_seen, 0);
+        }
         if (scope_.empty()) {  // before Patroni 3.2 /cluster does not have it
             scope_ = json_fields::text(json_fields::at(body, "patroni"), "scope");
         }
@@ -198,7 +202,8 @@ class MemberVisit {
         member_.sql.asked = true;
         try {
             SqlStatement statement;
-            statement.text = observation_query();
+            // Before anybody has told its version: what every server understands.
+            statement.text = observation_query(std::atoi(member_.postgres.running.c_str()));
             const SqlResult result = link_.sql->query(statement, deadline, stop_);
             if (result.rows.size() != 1 || result.rows[0].size() != 1 || !result.rows[0][0]) {
                 throw Error("the observation's query gave no document");

@@ -106,6 +106,12 @@ void settle_lag(MemberFacts& member, const MemberFacts* leader) {
     }
 }
 
+void read_scheduled_restart(const Json& body, MemberFacts& member) {
+    const Json& restart = at(body, "scheduled_restart");
+    member.scheduled_restart = restart.is_object();
+    member.scheduled_restart_at = text(restart, "schedule");
+}
+
 MemberFacts listed_member(const Json& entry) {
     MemberFacts member;
     member.listed = true;
@@ -122,7 +128,7 @@ MemberFacts listed_member(const Json& entry) {
     member.lag_bytes = integer(entry, "lag");  // a text, "unknown", when Patroni cannot tell
     member.pending_restart = flag(entry, "pending_restart");
     member.pending_restart_reason = at(entry, "pending_restart_reason");
-    member.scheduled_restart = at(entry, "scheduled_restart").is_object();
+    read_scheduled_restart(entry, member);
     if (const Json& tags = at(entry, "tags"); tags.is_object()) {
         member.tags = tags.get<std::map<std::string, Json>>();
     }
@@ -159,7 +165,9 @@ void read_cluster(const Json& body, ClusterFacts& facts) {
     }
     facts.scope = text(body, "scope");
     facts.paused = flag(body, "pause");
-    facts.scheduled_switchover = at(body, "scheduled_switchover").is_object();
+    const Json& switchover = at(body, "scheduled_switchover");
+    facts.scheduled_switchover = switchover.is_object();
+    facts.switchover = {text(switchover, "at"), text(switchover, "from"), text(switchover, "to")};
 }
 
 void read_config(const Json& body, ClusterFacts& facts) {
@@ -183,7 +191,7 @@ void read_status(const Json& body, MemberFacts& member) {
     member.cluster_unlocked = flag(body, "cluster_unlocked");
     member.pending_restart = flag(body, "pending_restart");
     member.pending_restart_reason = at(body, "pending_restart_reason");
-    member.scheduled_restart = at(body, "scheduled_restart").is_object();
+    read_scheduled_restart(body, member);
     member.system_identifier = text(body, "database_system_identifier");
     if (const Json& tags = at(body, "tags"); tags.is_object()) {
         member.tags = tags.get<std::map<std::string, Json>>();

@@ -51,6 +51,15 @@ TEST(Options, ReadTheCommandAndWhatItTakes) {
     EXPECT_TRUE(options({"run", "x", "-y", "--reason", "planned"}).yes);
 }
 
+TEST(Options, OfCheckNameATopicAndAMember) {
+    const Options all = options({"check", "orders", "--explain", "wal"});
+    EXPECT_EQ(all.cluster, "orders");
+    EXPECT_EQ(all.explain, "wal");
+    EXPECT_EQ(all.member, "");
+    EXPECT_EQ(options({"check", "orders", "n2", "--explain", "wal"}).member, "n2");
+    EXPECT_EQ(options({"check", "--explain", "wal", "orders", "n2"}).member, "n2");
+}
+
 TEST(Options, OfUnlockNameTheLock) {
     const Options unlock =
         options({"unlock", "orders", "--lock-id", "0123456789abcdef", "--reason", "laptop died"});

@@ -114,6 +114,19 @@ TEST_F(Texts, CheckOfMixedVersionsWithAnOrphan) {
     expect_to_fit(text);
 }
 
+TEST_F(Texts, ExplanationOfWal) {
+    is_mixed_with_an_orphan();
+    world.is_dead("n3");
+    world.members.at("n3").ssh_error = TransportError(
+        TransportError::Kind::connect, "no connection to root@10.0.0.13:22: connection refused");
+    LiveRunner runner(world.cluster, world.factory(), world.clock);
+    ClusterFacts facts = runner.observe(true, {});
+    const std::vector<Finding> findings = runner.diagnose(facts, {});
+    const std::string text = explain_text(facts, findings, explain_wal(facts), k_plain);
+    golden::expect_text("explain_wal", text);
+    expect_to_fit(text);
+}
+
 TEST_F(Texts, CheckOfAMemberThatCannotBeReached) {
     world.is_dead("n3");
     world.members.at("n3").ssh_error =

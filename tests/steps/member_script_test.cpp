@@ -1,8 +1,10 @@
 #include "steps/observation/member_script.hpp"
 
 #include "base/error.hpp"
+#include "base/shell_quote.hpp"
 #include "steps/observation/member_query.hpp"
 #include "steps/observation/observed_time.hpp"
+#include "steps/observation/setup_program.hpp"
 #include "tests/fakes/shell_host.hpp"
 #include "tests/steps/recorded_text.hpp"
 
@@ -107,6 +109,118 @@ TEST(MemberOutput, HoldsWalAndSlots) {
     EXPECT_EQ(member.timeline, 4);
     EXPECT_EQ(member.postgres.running, "17.11");
     EXPECT_EQ(member.postgres.started_at, "2026-11-23T09:11:44.846Z");
+}
+
+TEST(MemberOutput, HoldsTheSetupAndTheSystem) {
+    const MemberFacts member = read(debian());
+    ASSERT_TRUE(member.setup);
+    EXPECT_EQ(member.setup->file, "/etc/patroni/config.yml");
+    EXPECT_EQ(member.setup->changed_at, 1795425010);
+    EXPECT_EQ(member.setup->dcs, (std::vector<std::string>{"etcd3"}));
+    EXPECT_EQ(member.setup->python, "3.13.5");
+    EXPECT_EQ(member.setup->modules.at("ydiff"), "1.4.2");
+    EXPECT_EQ(member.setup->parameters["work_mem"], "8MB");
+    ASSERT_TRUE(member.os);
+    EXPECT_EQ(member.os->id, "debian");
+    EXPECT_EQ(member.os->version, "13");
+    EXPECT_EQ(member.os->libc, "2.41");
+}
+
+TEST(MemberOutput, HoldsTheArchiverTheCheckpointAndTheSettingsThatMatter) {
+    const MemberFacts member = read(debian());
+    ASSERT_TRUE(member.wal->archiver);
+    EXPECT_EQ(member.wal->archiver->waiting, 1);
+    EXPECT_EQ(member.wal->archiver->last_archived_ago, 35);
+    EXPECT_EQ(member.wal->archiver->last_failed_ago, std::nullopt);
+    EXPECT_EQ(member.wal->checkpoint_age_seconds, 42);
+    EXPECT_EQ(member.wal->checkpoint_timeout_seconds, 30);
+    const std::map<std::string, std::string> expected = {{"max_connections", "50"},
+                                                         {"max_worker_processes", "8"},
+                                                         {"wal_level", "logical"},
+                                                         {"hot_standby", "on"},
+                                                         {"shared_preload_libraries", ""},
+                                                         {"work_mem", "4MB"},  // in the file
+                                                         {"jit", "off"}};
+    EXPECT_EQ(member.postgres.settings, expected);
+}
+
+TEST(MemberOutput, WithoutASetupIsWholeAllTheSame) {
+    const MemberFacts member =
+        read(with_section(debian(),
+                          "setup",
+                          "Traceback (most recent call last):\nImportError: No module named yaml",
+                          1));
+    EXPECT_FALSE(member.setup);
+    EXPECT_EQ(member.unknown.at("setup"), "ImportError: No module named yaml");
+    EXPECT_TRUE(member.ssh.ok());
+    EXPECT_FALSE(member.postgres.settings.contains("work_mem"));
+    EXPECT_FALSE(read(with_section(debian(), "setup", "[1]", 0)).setup);
+}
+
+TEST(MemberOutput, OfAnotherLibcThanGlibcHasNone) {
+    const MemberFacts member = read(with_section(debian(), "os", "ID=alpine\nlibc=", 0));
+    EXPECT_EQ(member.os->id, "alpine");
+    EXPECT_TRUE(member.os->libc.empty());
+}
+
+/// What setup_program() says of a daemon with this environment and configuration; null where there
+/// is no Python with YAML.
+nlohmann::json setup_said(const ShellHost& host, const std::string& environment) {
+    if (!host.run({.script = "python3 -c 'import yaml'"}).ok()) {
+        return nullptr;
+    }
+    // The shell plays the daemon: its last argument is the configuration.
+    const std::string daemon = "python3 -E -s -B -c \"$program\" $$; true";
+    const CommandResult result =
+        host.run({.script = "export program=" + shell_quote(setup_program()) + "\n" + environment +
+                            " sh -c " + shell_quote(daemon) + " sh " + host.path("config")});
+    return nlohmann::json::parse(result.out + result.err, nullptr, false);
+}
+
+TEST(SetupProgram, LetsNoSecretOut) {
+    const ShellHost host;
+    host.write("config/10.yml",
+               "etcd: {host: 'a:2379', password: pw1}\n"
+               "restapi: {authentication: {username: u, password: pw2}, verify_client: required}\n"
+               "postgresql: {authentication: {superuser: {password: pw3}}, parameters: {work_mem: "
+               "4MB, jit: off, archive_command: 'push --key pw4', pgx.token: pw5, port: 5433,\n"
+               "  ssl_passphrase_command: pw6, application_name: 'a b pw7 c', krb_server_keyfile: "
+               "pw8}}\n");
+    host.write("config/20.yml",
+               "postgresql: {parameters: {work_mem: 8MB}}\nctl: {certfile: /x}\n"
+               "bootstrap: {users: {admin: {password: pw9}}}\n");
+    host.write("config/ignored.txt", "consul: {}\n");
+    const nlohmann::json said =
+        setup_said(host, "PATRONI_CONSUL_TOKEN=pw10 PATRONI_RESTAPI_PASSWORD=pw11");
+    if (said.is_null()) {
+        GTEST_SKIP() << "needs python3 with yaml";
+    }
+    EXPECT_EQ(said.dump().find("pw"), std::string::npos) << said.dump();
+    const SetupFacts setup = setup_of(said);
+    EXPECT_EQ(setup.file, host.path("config"));
+    EXPECT_GT(setup.changed_at, 0);
+    EXPECT_EQ(setup.dcs, (std::vector<std::string>{"etcd", "consul"}));
+    EXPECT_EQ(setup.parameters,
+              nlohmann::json::parse(R"({"work_mem": "8MB", "jit": false, "port": 5433})"));
+    EXPECT_EQ(setup.verify_client, "required");
+    EXPECT_TRUE(setup.has_ctl_certificate);
+    EXPECT_TRUE(setup.has_bootstrap_users);
+    EXPECT_FALSE(setup.allowlist_by_members);
+    EXPECT_FALSE(setup.python.empty());
+}
+
+TEST(SetupProgram, ReadsAConfigurationInTheEnvironment) {
+    const ShellHost host;
+    const nlohmann::json said = setup_said(host,
+                                           "PATRONI_CONFIGURATION='raft: {data_dir: /x}' "
+                                           "PATRONI_RESTAPI_ALLOWLIST_INCLUDE_MEMBERS=true");
+    if (said.is_null()) {
+        GTEST_SKIP() << "needs python3 with yaml";
+    }
+    const SetupFacts setup = setup_of(said);
+    EXPECT_TRUE(setup.file.empty());
+    EXPECT_EQ(setup.dcs, (std::vector<std::string>{"raft"}));
+    EXPECT_TRUE(setup.allowlist_by_members);
 }
 
 TEST(MemberOutput, LeavesAloneWhatTheRestApiToldBetter) {
@@ -319,6 +433,25 @@ TEST(MemberScript, KnowsNoLockWithoutAScope) {
     const ShellHost host;
     host.write("lock.orders", "id=a1\n");
     EXPECT_FALSE(observed(host, "").leftover);
+}
+
+TEST(Observation, AsksAnOldServerForNothingThatItLacks) {
+    for (const int major : {0, 11, 12}) {
+        EXPECT_EQ(observation_query(major).find("archive_statusdir"), std::string::npos) << major;
+        EXPECT_EQ(observation_query(major).find("progress_basebackup"), std::string::npos) << major;
+    }
+    EXPECT_NE(observation_query(13).find("pg_ls_archive_statusdir"), std::string::npos);
+    EXPECT_NE(observation_query(18).find("pg_stat_progress_basebackup"), std::string::npos);
+    EXPECT_EQ(observation_query(13).find("{13}"), std::string::npos);
+    EXPECT_EQ(observation_query(11).find("{13}"), std::string::npos);
+}
+
+TEST(Observation, HasNoArchiverWhereNothingIsArchived) {
+    MemberFacts member;
+    read_observation(R"({"in_recovery": true, "slots": [], "archiver": null, "waiting": null})",
+                     member);
+    EXPECT_FALSE(member.wal->archiver);
+    EXPECT_FALSE(member.wal->archiving_fails);
 }
 
 // PostgreSQL 12: no wal_status, no safe_wal_size, wal_keep_segments for wal_keep_size.

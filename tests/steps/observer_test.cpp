@@ -229,7 +229,7 @@ TEST_F(ObserverTest, CountsNoLagBelowZero) {
 
 TEST_F(ObserverTest, ReadsPauseScheduledActionsAndPendingRestarts) {
     config_["pause"] = true;
-    body_["scheduled_switchover"] = {{"at", "2026-11-24T00:00:00+00:00"}};
+    body_["scheduled_switchover"] = {{"at", "2026-11-24T00:00:00+00:00"}, {"from", "n1"}};
     statuses_[1]["pause"] = true;
     statuses_[1]["pending_restart"] = true;
     statuses_[2]["scheduled_restart"] = {{"schedule", "2026-11-24T00:00:00+00:00"}};
@@ -238,11 +238,28 @@ TEST_F(ObserverTest, ReadsPauseScheduledActionsAndPendingRestarts) {
     const ClusterFacts facts = observe();
     EXPECT_TRUE(facts.paused);
     EXPECT_TRUE(facts.scheduled_switchover);
+    EXPECT_EQ(facts.switchover.at, "2026-11-24T00:00:00+00:00");
+    EXPECT_EQ(facts.switchover.from, "n1");
+    EXPECT_TRUE(facts.switchover.to.empty());
+    EXPECT_EQ(facts.members[2].scheduled_restart_at, "2026-11-24T00:00:00+00:00");
     EXPECT_FALSE(facts.members[0].paused);
     EXPECT_TRUE(facts.members[1].paused);
     EXPECT_TRUE(facts.members[1].pending_restart);
     EXPECT_TRUE(facts.members[2].scheduled_restart);
     EXPECT_TRUE(facts.members[2].tags.contains("nofailover"));
+}
+
+// The member's own clock says how long ago, whatever ours says.
+TEST_F(ObserverTest, CountsSinceAMemberSawTheDcs) {
+    serve();
+    servers_.compute("GET " + url(1, "/patroni"), [this](const HttpRequest&) {
+        HttpResponse response{200, statuses_[0].dump(), "application/json"};
+        response.date = 1795425243 + 45;
+        return response;
+    });
+    const ClusterFacts facts = observe();
+    EXPECT_EQ(facts.members[0].dcs_seen_ago, 45);
+    EXPECT_EQ(facts.members[1].dcs_seen_ago, std::nullopt);
 }
 
 TEST_F(ObserverTest, GoesOnWithAnyEndpointThatAnswers) {

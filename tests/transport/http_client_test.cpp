@@ -49,6 +49,17 @@ TEST(HttpClient, ReadsABodyThatEndsWithTheStream) {
     EXPECT_TRUE(server.requests().at(0).starts_with("GET /patroni HTTP/1.1\r\n"));
 }
 
+TEST(HttpClient, ReadsTheServersClock) {
+    TestHttpServer told(
+        TestHttpServer::always("HTTP/1.0 200 OK\r\nDate: Mon, 23 Nov 2026 09:10:18 GMT\r\n\r\n{}"));
+    EXPECT_EQ(get(told.url("/")).date, 1795425018);
+    for (const char* header : {"", "Date: noon\r\n"}) {
+        TestHttpServer silent(
+            TestHttpServer::always(std::string("HTTP/1.0 200 OK\r\n") + header + "\r\n{}"));
+        EXPECT_EQ(get(silent.url("/")).date, 0) << header;
+    }
+}
+
 TEST(HttpClient, TakesEveryStatusForAnAnswer) {
     for (const int status : {301, 401, 412, 503}) {
         TestHttpServer server(TestHttpServer::always("HTTP/1.0 " + std::to_string(status) +
