@@ -199,9 +199,12 @@ void compare_with_file(const ClusterFacts& facts, const MemberFacts& member, Fin
             waits_for_restart(member, name)) {
             continue;
         }
-        const std::string wanted = value.is_string() ? value.get<std::string>() : value.dump();
+        const std::string wanted = value.is_string()    ? value.get<std::string>()
+                                   : value.is_boolean() ? value.get<bool>() ? "on" : "off"
+                                                        : value.dump();
         (is_one_of(k_from_dynamic_configuration, name) ? ignored : differing)
-            .push_back(name + " is " + setting_of(member, name) + ", the file says " + wanted);
+            .push_back(name + " is " + setting_of(member, name) + " (the file says " + wanted +
+                       ")");
     }
     const std::string where =
         "in " + (member.setup->file.empty() ? "its configuration" : member.setup->file) + " of " +

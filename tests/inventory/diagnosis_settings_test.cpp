@@ -106,11 +106,15 @@ TEST(Settings, AreComparedWithTheFile) {
     EXPECT_EQ(found[0].id, "config.drift");
     EXPECT_EQ(found[0].severity, Severity::warning);
     EXPECT_TRUE(has(found[0].message, "/etc/patroni/config.yml of n2")) << found[0].message;
-    EXPECT_TRUE(has(found[0].message, "work_mem is 4MB, the file says 8MB")) << found[0].message;
+    EXPECT_TRUE(has(found[0].message, "work_mem is 4MB (the file says 8MB)")) << found[0].message;
     EXPECT_FALSE(has(found[0].message, "changed after")) << found[0].message;
     EXPECT_TRUE(has(found[0].remedy, "patronictl reload orders n2")) << found[0].remedy;
+    facts.find("n2")->setup->parameters["jit"] = false;
+    facts.find("n2")->postgres.settings["jit"] = "on";
     facts.find("n2")->setup->changed_at = 2001;
     found = findings_of(facts);
+    EXPECT_TRUE(has(found[0].message, "jit is on (the file says off) and work_mem"))
+        << found[0].message;
     EXPECT_TRUE(has(found[0].message, "changed after the daemon's start")) << found[0].message;
 }
 
@@ -140,7 +144,7 @@ TEST(Settings, ThatPatroniIgnoresInAFileAreOnlyMentioned) {
     const std::vector<Finding> found = findings_of(facts);
     ASSERT_EQ(found.size(), 1U);
     EXPECT_EQ(found[0].severity, Severity::info);
-    EXPECT_TRUE(has(found[0].message, "max_connections is 100, the file says 500"));
+    EXPECT_TRUE(has(found[0].message, "max_connections is 100 (the file says 500)"));
     EXPECT_TRUE(has(found[0].remedy, "edit-config"));
 }
 
