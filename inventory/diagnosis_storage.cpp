@@ -91,16 +91,41 @@ void lost_slot(const MemberFacts& member, const SlotFacts& slot, Findings& found
                      "patroni#3641"});
 }
 
+// PostgreSQL 13 to 17 let a walsender go on with a physical slot that was invalidated, and show it
+// as `unreserved` while it is active, as if it were about to be lost. It is that only beyond
+// max_slot_wal_keep_size; within it, it is lost already (GetWALAvailability, seen with 17.12).
+bool holds_nothing_for_its_reader(const MemberFacts& member, const SlotFacts& slot) {
+    return member.is_leader() && slot.active && slot.wal_status == "unreserved" &&
+           slot.retained_bytes && member.wal &&
+           (member.wal->max_slot_wal_keep_size < 0 ||
+            *slot.retained_bytes <= member.wal->max_slot_wal_keep_size);
+}
+
+void invalidated_slot(const MemberFacts& member, const SlotFacts& slot, Findings& found) {
+    found.push_back({"slot.lost",
+                     Severity::warning,
+                     member.name,
+                     slot.name,
+                     "the replication slot " + slot.name + " on " + member.name +
+                         " was invalidated: its reader streams on, but no WAL is kept for it when "
+                         "it falls behind",
+                     "End its walsender (pg_terminate_backend), and drop the slot in the same "
+                     "moment with pg_drop_replication_slot; Patroni creates a member's anew in its "
+                     "next loop.",
+                     "patroni#3641"});
+}
+
 void slots(const ClusterFacts& facts, const MemberFacts& member, Findings& found) {
     if (!member.slots) {
         return;
     }
     for (const SlotFacts& slot : *member.slots) {
-        if (slot.stuck) {
-            stuck_slot(facts, member, slot, found);
-        }
         if (slot.wal_status == "lost") {
             lost_slot(member, slot, found);
+        } else if (slot.stuck) {
+            stuck_slot(facts, member, slot, found);
+        } else if (holds_nothing_for_its_reader(member, slot)) {
+            invalidated_slot(member, slot, found);
         }
     }
 }

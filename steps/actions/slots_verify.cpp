@@ -149,8 +149,8 @@ class SlotsProof {
                                 format_bytes(slot->retained_bytes.value_or(0)) + " of WAL");
             return;
         }
-        const bool orphan = slot->serves == SlotServes::orphan;
-        if (!orphan || before == nullptr || before->wal_status != "lost") {
+        const bool as_before = before != nullptr && before->wal_status == slot->wal_status;
+        if (finding.severity == Severity::critical || !as_before) {
             failures_.push_back(finding);
             return;
         }

@@ -218,6 +218,29 @@ TEST(LostSlot, IsCriticalUnlessNobodyNeedsIt) {
     EXPECT_EQ(findings_of(facts)[0].severity, Severity::critical);
 }
 
+TEST(LostSlot, IsNotCalledStuckAsWell) {
+    ClusterFacts facts = with_slot("legacy");
+    facts.find("n2")->slots->back().wal_status = "lost";
+    facts.find("n2")->slots->back().stuck = true;
+    EXPECT_EQ(ids_of(facts), (Names{"slot.lost:n2"}));
+}
+
+// An active slot is `unreserved` when it is about to be lost, and when it was and is read on.
+TEST(LostSlot, IsSeenAlthoughItsReaderStreamsOn) {
+    ClusterFacts facts = healthy_cluster("4.0.7");
+    MemberFacts& leader = *facts.find("n1");
+    leader.slots = std::vector<SlotFacts>{sample_slot("n2", true, 0x1F000000)};
+    SlotFacts& slot = leader.slots->front();
+    slot.wal_status = "unreserved";
+    slot.retained_bytes = k_segment;
+    classify_slots(facts);
+    EXPECT_EQ(ids_of(facts), (Names{"slot.lost:n1"}));
+    leader.wal->max_slot_wal_keep_size = k_segment;
+    EXPECT_EQ(ids_of(facts), (Names{"slot.lost:n1"}));
+    leader.wal->max_slot_wal_keep_size = k_segment - 1;
+    EXPECT_EQ(ids_of(facts), (Names{}));
+}
+
 TEST(OversizeWal, IsMoreThanSettingsAndReadersExplain) {
     ClusterFacts facts = healthy_cluster("3.0.2");
     WalFacts& wal = *facts.find("n2")->wal;

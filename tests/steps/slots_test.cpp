@@ -391,6 +391,19 @@ TEST_F(SlotsVerify, FailsOnALostSlotUnlessItWasAnOrphanLostBefore) {
     EXPECT_EQ(verify().outcome, StepOutcome::failed);
 }
 
+// PostgreSQL 13 to 17 stream on through such a slot.
+TEST_F(SlotsVerify, FailsWhereASlotThatIsReadWasInvalidatedMeanwhile) {
+    auto& slot = world.members.at("n1").sql["slots"][0];
+    const auto fine = slot;
+    slot["wal_status"] = "unreserved";
+    EXPECT_EQ(ids_of(verify().findings), (Names{"slot.lost"}));
+    begins();
+    EXPECT_EQ(verify().outcome, StepOutcome::succeeded);
+    EXPECT_EQ(verify().unproven.size(), 1U);
+    slot = fine;
+    EXPECT_TRUE(verify().unproven.empty());
+}
+
 TEST_F(SlotsVerify, SaysThatAConsumerWasNotThereToGoOn) {
     world.has_slot("n1", "cdc", {{"slot_type", "logical"}, {"active", true}});
     begins();
