@@ -129,7 +129,7 @@ TEST(Options, CallAMistakeByItsExitCode) {
     const std::vector<Mistake> mistakes_of_check{
         {{"check", "--nonsense"}, "--nonsense"},
         {{"--nonsense", "check"}, "--nonsense"},
-        {{"check", "a", "b"}, "b"},
+        {{"check", "a", "n1", "b"}, "b"},
         {{"check", "--output", "xml"}, "xml"},
         {{"check", "--output"}, "--output"},
         {{"--output", "xml", "check"}, "xml"},
