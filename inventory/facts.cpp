@@ -112,7 +112,7 @@ Json to_json(const SetupFacts& setup) {
         {"python", or_null(setup.python)},
         {"modules", setup.modules},
         {"has_bootstrap_users", setup.has_bootstrap_users},
-        {"verify_client", or_null(setup.verify_client)},
+        {"verify_client", setup.verify_client},
         {"has_ctl_certificate", setup.has_ctl_certificate},
         {"allowlist_by_members", setup.allowlist_by_members},
         {"parameters", setup.parameters},
