@@ -1,9 +1,12 @@
 #pragma once
 
 #include "base/error.hpp"
+#include "base/suggest.hpp"
 
+#include <initializer_list>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 /// YAML as the project accepts it: one document of maps, lists and scalars. Everything that makes
@@ -54,6 +57,23 @@ struct Entry {
 [[nodiscard]] std::string as_string(const Node& node, std::string_view what);
 [[nodiscard]] bool as_bool(const Node& node, std::string_view what);
 [[nodiscard]] long long as_integer(const Node& node, std::string_view what);
+
+/// One of a few words, and what it then is.
+template <class Choice>
+[[nodiscard]] Choice as_choice(const Node& node,
+                               std::string_view what,
+                               std::initializer_list<std::pair<std::string_view, Choice>> choices) {
+    const std::string text = as_string(node, what);
+    std::vector<std::string> names;
+    for (const auto& [name, choice] : choices) {
+        if (text == name) {
+            return choice;
+        }
+        names.emplace_back(name);
+    }
+    throw InputError(
+        node.where, "\"" + text + "\" is no " + std::string(what), did_you_mean(text, names));
+}
 
 /// Throws InputError for a key of `map` that is not in `known`, with a did-you-mean.
 void refuse_unknown_keys(const Node& map,

@@ -88,9 +88,10 @@ std::string proven_text(const RunHeader& header, const RunState& state) {
     std::set<std::string> healed;
     const auto heals = header.plan.value("heals", std::vector<std::string>());
     for (const nlohmann::json& finding : header.plan.value("findings", nlohmann::json::array())) {
-        const std::string id = finding.value("id", "");
-        if (std::ranges::find(heals, id) != heals.end()) {
-            healed.insert(id);
+        for (const std::string& name : heals) {
+            if (Finding::from_json(finding).is_named(name)) {
+                healed.insert(name);
+            }
         }
     }
     std::string guards;
@@ -101,10 +102,11 @@ std::string proven_text(const RunHeader& header, const RunState& state) {
         add("held all the way: " + guards);
     }
     std::string gone;
-    for (const std::string& id : healed) {
+    for (const std::string& name : healed) {
+        const std::string id = name.substr(0, name.find(':'));
         const bool open = std::ranges::any_of(
             state.open_findings(), [&](const std::string& other) { return other == id; });
-        gone += open ? "" : (gone.empty() ? "" : ", ") + id;
+        gone += open ? "" : (gone.empty() ? "" : ", ") + name;
     }
     if (!gone.empty()) {
         add("gone: " + gone);

@@ -292,7 +292,8 @@ std::optional<Failure> Executor::prove_end(std::stop_token stop) {
     }
     const auto& heals = session_.plan().runbook->heals;
     for (const Finding& finding : remaining) {
-        const bool to_heal = std::ranges::find(heals, finding.id) != heals.end();
+        const bool to_heal = std::ranges::any_of(
+            heals, [&](const std::string& name) { return finding.is_named(name); });
         const auto& before = session_.plan().findings;
         const bool was_there = std::ranges::any_of(before, [&](const Finding& old) {
             return old.id == finding.id && old.member == finding.member &&

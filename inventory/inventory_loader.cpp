@@ -1,11 +1,9 @@
-#include "base/suggest.hpp"
 #include "base/yaml.hpp"
 #include "inventory/field_readers.hpp"
 #include "inventory/inventory.hpp"
 
 #include <algorithm>
 #include <filesystem>
-#include <initializer_list>
 
 namespace lockstep {
 
@@ -13,23 +11,6 @@ namespace {
 
 using inventory_fields::PathBase;
 using yaml::Node;
-
-/// What a text may be, and what it then is.
-template <class Choice>
-Choice read_choice(const Node& node,
-                   std::string_view what,
-                   std::initializer_list<std::pair<std::string_view, Choice>> choices) {
-    const std::string text = yaml::as_string(node, what);
-    std::vector<std::string> names;
-    for (const auto& [name, choice] : choices) {
-        if (text == name) {
-            return choice;
-        }
-        names.emplace_back(name);
-    }
-    throw InputError(
-        node.where, "\"" + text + "\" is no " + std::string(what), did_you_mean(text, names));
-}
 
 /// Reads one file. Every `read_*` of settings overlays what the map has onto what is there: the
 /// built-in values first, then `defaults`, then the cluster, then the member.
@@ -239,7 +220,7 @@ void Loader::read_ssh(const Node& node, Level level, SshSettings& ssh) const {
         ssh.known_hosts = inventory_fields::read_path(v, "known_hosts", base_);
     });
     when_given(node, "become", [&](const Node& v) {
-        ssh.become = read_choice<Become>(
+        ssh.become = yaml::as_choice<Become>(
             v, "way to become root", {{"none", Become::none}, {"sudo", Become::sudo}});
     });
     when_given(node, "client", [&](const Node& v) {
@@ -248,7 +229,7 @@ void Loader::read_ssh(const Node& node, Level level, SshSettings& ssh) const {
                              "the ssh client \"openssh\" is not supported yet",
                              "Remove the key: libssh2 is what this version has.");
         }
-        read_choice<bool>(v, "ssh client", {{"libssh2", true}});
+        (void)yaml::as_choice<bool>(v, "ssh client", {{"libssh2", true}});
     });
 }
 
@@ -268,8 +249,8 @@ void Loader::read_postgres(const Node& node, PostgresSettings& postgres) {
     yaml::refuse_unknown_keys(node, {"via", "dsn", "os_user"}, "postgres");
     when_given(node, "via", [&](const Node& v) {
         using Via = PostgresSettings::Via;
-        postgres.via =
-            read_choice<Via>(v, "way to PostgreSQL", {{"ssh", Via::ssh}, {"direct", Via::direct}});
+        postgres.via = yaml::as_choice<Via>(
+            v, "way to PostgreSQL", {{"ssh", Via::ssh}, {"direct", Via::direct}});
     });
     when_given(node, "dsn", [&](const Node& v) { postgres.dsn = inventory_fields::read_dsn(v); });
     when_given(node, "os_user", [&](const Node& v) {

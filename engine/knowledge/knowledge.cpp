@@ -1,6 +1,5 @@
 #include "engine/knowledge/knowledge.hpp"
 
-#include "base/suggest.hpp"
 #include "base/yaml.hpp"
 #include "engine/knowledge/knowledge_text.hpp"
 
@@ -23,22 +22,6 @@ constexpr std::array<std::pair<std::string_view, std::optional<VersionRange> Kno
               {"from", &KnowledgeRow::from},
               {"to", &KnowledgeRow::to},
               {"postgres", &KnowledgeRow::postgres}}};
-
-template <class Choice>
-Choice choose(const Node& node,
-              std::string_view what,
-              const std::vector<std::pair<std::string, Choice>>& choices) {
-    const std::string text = yaml::as_string(node, what);
-    std::vector<std::string> names;
-    for (const auto& [name, choice] : choices) {
-        if (text == name) {
-            return choice;
-        }
-        names.push_back(name);
-    }
-    throw InputError(
-        node.where, "\"" + text + "\" is no " + std::string(what), did_you_mean(text, names));
-}
 
 const Node& required(const Node& row, std::string_view key) {
     const Node* node = row.find(key);
@@ -91,11 +74,11 @@ KnowledgeRow read_row(const Node& node) {
                               "a row of knowledge");
     KnowledgeRow row;
     row.id = yaml::as_string(required(node, "id"), "id");
-    row.severity = choose<Severity>(required(node, "severity"),
-                                    "severity",
-                                    {{"info", Severity::info},
-                                     {"warning", Severity::warning},
-                                     {"critical", Severity::critical}});
+    row.severity = yaml::as_choice<Severity>(required(node, "severity"),
+                                             "severity",
+                                             {{"info", Severity::info},
+                                              {"warning", Severity::warning},
+                                              {"critical", Severity::critical}});
     for (const auto& [key, range] : k_ranges) {
         if (const Node* versions = node.find(key)) {
             row.*range = VersionRange::read(*versions, key);
@@ -105,11 +88,11 @@ KnowledgeRow read_row(const Node& node) {
         row.when = Expression::parse(yaml::as_string(*when, "when"), when->text_where);
     }
     if (const Node* passing = node.find("passing")) {
-        row.passing = choose<Passing>(*passing,
-                                      "passing",
-                                      {{"harmful", Passing::harmful},
-                                       {"paused", Passing::paused},
-                                       {"harmless", Passing::harmless}});
+        row.passing = yaml::as_choice<Passing>(*passing,
+                                               "passing",
+                                               {{"harmful", Passing::harmful},
+                                                {"paused", Passing::paused},
+                                                {"harmless", Passing::harmless}});
     }
     row.ask = text_of(node, "ask");
     row.finding = text_of(node, "finding");

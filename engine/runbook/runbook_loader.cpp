@@ -22,10 +22,19 @@ const std::vector<Node>& items_of(Reading& reading, const Node& node, const std:
     return node.items;
 }
 
+/// `id`, or `id:subject` for one of several of that id.
+std::optional<std::string> read_finding(Reading& reading, const Node& node) {
+    Node id = node;
+    const std::size_t colon = node.text.find(':');
+    id.text = node.text.substr(0, colon);
+    const auto known = read_one_of(reading, id, "finding", reading.vocabulary.finding_ids);
+    return known && colon != std::string::npos ? *known + node.text.substr(colon) : known;
+}
+
 std::vector<std::string> read_heals(Reading& reading, const Node& node) {
     std::vector<std::string> heals;
     for (const Node& item : items_of(reading, node, "heals")) {
-        const auto id = read_one_of(reading, item, "finding", reading.vocabulary.finding_ids);
+        const auto id = read_finding(reading, item);
         if (id && std::find(heals.begin(), heals.end(), *id) != heals.end()) {
             reading.problems.add(item.where, "finding \"" + *id + "\" is listed twice");
         } else if (id) {

@@ -31,7 +31,8 @@ std::vector<Finding> refusals(const std::vector<Finding>& findings, const StepCa
     std::vector<Finding> refused;
     for (const Finding& finding : findings) {
         const auto named = [&](const std::vector<std::string>& ids) {
-            return std::ranges::find(ids, finding.id) != ids.end();
+            return std::ranges::any_of(
+                ids, [&](const std::string& name) { return finding.is_named(name); });
         };
         if (finding.severity >= limit && !named(call.heals) && !named(ignored)) {
             refused.push_back(finding);

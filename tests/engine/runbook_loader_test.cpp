@@ -42,7 +42,7 @@ const std::string k_upgrade = R"(runbook: patroni-upgrade
 summary: One Patroni version on every member; PostgreSQL keeps running
 inputs:
   target: {type: version, required: true, description: Package version}
-heals: [patroni.mixed_versions, slot.stuck]
+heals: [patroni.mixed_versions, "slot.stuck:legacy"]
 guards: [leader_unchanged, disk_above: {free: 10%}]
 steps:
   - id: preflight
@@ -68,7 +68,8 @@ TEST(RunbookLoader, ReadsTheRunbookOfTheManual) {
     ASSERT_EQ(runbook.inputs.size(), 1U);
     EXPECT_EQ(runbook.inputs[0].type, InputType::version);
     EXPECT_TRUE(runbook.inputs[0].required);
-    EXPECT_EQ(runbook.heals.size(), 2U);
+    EXPECT_EQ(runbook.heals,
+              (std::vector<std::string>{"patroni.mixed_versions", "slot.stuck:legacy"}));
     ASSERT_EQ(runbook.guards.size(), 2U);
     EXPECT_EQ(text_of(runbook.guards[1].with.at("free")), "10%");
     ASSERT_EQ(runbook.steps.size(), 4U);

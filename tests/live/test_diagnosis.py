@@ -81,7 +81,8 @@ class Versions(Diagnosis):
     leader_patroni, replica_patroni = OLD, NEW
 
     def test_mixed(self):
-        self.assert_found(("patroni.mixed_versions", None))
+        self.assert_found(("patroni.mixed_versions", None), ("patroni.known_bad_pair", "n1"))
+        self.assertEqual(self.finding("patroni.known_bad_pair", "n1")["subject"], "four-beside-before-three-one")
 
 
 class States(Diagnosis):

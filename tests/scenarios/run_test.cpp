@@ -324,6 +324,13 @@ TEST_F(Running, FailsWhenWhatItHealsIsStillThere) {
     EXPECT_EQ(run(planned).exit_code, 0);
 }
 
+TEST_F(Running, HealsOneOfSeveralWhereItNamesItsSubject) {
+    runner.findings = {{.id = "slot.stuck", .member = "n2", .subject = "n1"}};
+    EXPECT_EQ(run(plan("- {id: a, uses: change}\n", "heals: [slot.stuck:n3]\n")).exit_code, 0);
+    journal.kept.clear();
+    EXPECT_EQ(run(plan("- {id: a, uses: change}\n", "heals: [slot.stuck:n1]\n")).exit_code, 10);
+}
+
 TEST_F(Running, LeavesToAPersonWhatOnlyAPersonCanDecide) {
     runner.findings = {{.id = "slot.stuck",
                         .severity = Severity::critical,
