@@ -70,23 +70,25 @@ Value any_slot(const Slots& slots, const Test& test) {
                  : Value::unknown("its slots are not known");
 }
 
+bool is_patronis(const SlotFacts& slot) {
+    return slot.serves == SlotServes::member || slot.serves == SlotServes::permanent;
+}
+
 Value member_value(const MemberFacts& member) {
     Value::Map map = facts_value(member.to_json(), member.name).as_map();
     const auto nofailover = member.tags.find("nofailover");
     map.insert_or_assign("nofailover",
                          Value(nofailover != member.tags.end() && is_on(nofailover->second)));
+    // Of the slots that Patroni manages. One that was never reserved has no position either.
     map.insert_or_assign("has_lost_slot", any_slot(member.slots, [](const SlotFacts& slot) {
-                             return slot.wal_status == "lost";
+                             return slot.wal_status == "lost" && is_patronis(slot);
                          }));
-    // Those that Patroni manages; one that was never reserved has no position either.
-    map.insert_or_assign(
-        "has_slot_without_lsn", any_slot(member.slots, [](const SlotFacts& slot) {
-            return slot.type == "physical" && !slot.restart_lsn &&
-                   (slot.serves == SlotServes::member || slot.serves == SlotServes::permanent);
-        }));
+    map.insert_or_assign("has_slot_without_lsn", any_slot(member.slots, [](const SlotFacts& slot) {
+                             return slot.type == "physical" && !slot.restart_lsn &&
+                                    is_patronis(slot);
+                         }));
     map.insert_or_assign("has_foreign_slot", any_slot(member.slots, [](const SlotFacts& slot) {
-                             return slot.serves == SlotServes::orphan ||
-                                    slot.serves == SlotServes::consumer;
+                             return !is_patronis(slot);
                          }));
     return Value(std::move(map));
 }

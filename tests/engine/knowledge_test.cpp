@@ -172,6 +172,7 @@ const std::vector<RowCase>& row_cases() {
           state("3.3.11", "3.3.11", slot("n1", "lost", false))},
          {state("4.0.10", "4.0.10", slot("n1", "lost", false)),
           state("4.1.4", "4.1.4", slot("n1", "lost", false)),
+          state("4.0.9", "4.0.9", slot("legacy", "lost", false)),
           state("4.0.9", "4.0.9", slot("n1", "reserved", true))}},
         {"logical-slot-removal",
          {state("4.1.3", "4.1.3", slots(k_logical)), state("3.3.10", "3.3.10", slots(k_logical))},

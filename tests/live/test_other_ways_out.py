@@ -2,8 +2,8 @@
 
 import json
 
-from harness import (MEMBERS, NEW, OLD, PACKAGE, REPLICAS, DpkgLogs, LiveTest, config, installed_versions, lab,
-                     member_versions, wait_until)
+from harness import (INCIDENT_LEADER, INCIDENT_REPLICA, MEMBERS, NEW, OLD, PACKAGE, REPLICAS, DpkgLogs, LiveTest, config,
+                     installed_versions, lab, member_versions, wait_until)
 
 
 def member_slots(member):
@@ -105,6 +105,54 @@ class NewReplicasOfAnOldLeader(OtherWaysOut):
         self.assertEqual(lab("sql", "n3", orphan).strip(), "0")
         self.assertNotIn("legacy", " ".join(dropped.json["unproven"]), str(dropped))
         self.assertNotIn("slot.stuck", {f["id"] for f in self.check().json["findings"]})
+
+
+class TheIncident(OtherWaysOut):
+    """Leader 3.2.1, replicas 4.0.2: the pair whose slots stand still. The lab's packages have only the names."""
+    leader_patroni, replica_patroni = INCIDENT_LEADER, INCIDENT_REPLICA
+
+    def bad_pairs(self):
+        return {(f["member"], f["subject"]) for f in self.check().json["findings"] if f["id"] == "patroni.known_bad_pair"}
+
+    def test_wal_is_relieved_and_the_pair_does_no_harm_any_more(self):
+        self.assertEqual(self.bad_pairs(), {(m, "member-slots-never-advance") for m in REPLICAS})
+        self.run_shipped("patroni-relieve-wal")
+        self.assertEqual(self.bad_pairs(), set())
+        self.assertEqual([member_slots(m) for m in REPLICAS], [[], []])
+
+    def test_replicas_go_down_to_the_leader(self):
+        self.run_shipped("patroni-align-replicas")
+        self.assert_all_run(INCIDENT_LEADER)
+        self.assertEqual(self.check().json["findings"], [])
+
+
+class OldEverywhere(OtherWaysOut):
+    leader_patroni, replica_patroni = INCIDENT_LEADER, INCIDENT_LEADER
+
+    def test_no_plan_ends_in_a_bad_pair_unless_somebody_says_why(self):
+        """Replicas alone to 4.0.2, and the leader left behind."""
+        runbook = self.write_runbook(
+            "runbook: replicas-first\nsteps:\n  - {id: pause, uses: patroni.pause}\n"
+            "  - id: replicas\n    on: replicas\n    steps:\n"
+            "      - id: install\n        uses: package.install\n"
+            f"        with: {{package: patroni, version: {PACKAGE[INCIDENT_REPLICA]}}}\n"
+            "  - {id: resume, uses: patroni.resume}\n")
+        plan = self.assert_unchanged(lambda: self.lockstep("plan", runbook, "--output", "json"))
+        self.assertEqual(plan.code, 4, str(plan))
+        self.assertEqual({(f["id"], f["member"], f["subject"]) for f in plan.json["blocked_by"]},
+                         {("patroni.known_bad_pair", m, "member-slots-never-advance") for m in REPLICAS}, str(plan))
+        self.assertEqual(self.lockstep("run", runbook, "--yes", "--output", "json").code, 4)
+        accepted = self.lockstep("plan", runbook, "--output", "json", "--reason", "the leader follows tonight",
+                                 "--accept", "patroni.known_bad_pair:member-slots-never-advance")
+        self.assertEqual(accepted.code, 0, str(accepted))
+
+    def test_a_bad_pair_on_the_way_is_told_and_does_not_stop(self):
+        plan = self.lockstep("plan", "patroni-upgrade", "--set", f"target={INCIDENT_REPLICA}", "--output", "json")
+        self.assertEqual(plan.code, 0, str(plan))
+        told = {f["subject"]: f for f in plan.json["advice"]}
+        self.assertIn("member-slots-never-advance", told, str(plan))
+        self.assertIn("over when the run is", told["member-slots-never-advance"]["message"])
+        self.assertIn("master-is-primary", told)
 
 
 class OldReplicasOfANewLeader(OtherWaysOut):
