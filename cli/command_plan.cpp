@@ -1,5 +1,8 @@
+#include "base/clock.hpp"
 #include "base/suggest.hpp"
 #include "cli/commands.hpp"
+#include "cli/identity.hpp"
+#include "cli/output_file.hpp"
 #include "cli/shipped_runbooks.hpp"
 #include "cli/signals.hpp"
 #include "cli/texts.hpp"
@@ -35,9 +38,12 @@ std::shared_ptr<const Runbook> find_runbook(const std::string& wanted) {
                          wanted + ".yaml");
 }
 
-Plan plan_from(const Options& options, Workplace& place, std::stop_token stop) {
+Plan plan_from(const Options& options,
+               Workplace& place,
+               std::shared_ptr<const Runbook> runbook,
+               std::stop_token stop) {
     PlanRequest request;
-    request.runbook = find_runbook(options.runbooks.front());
+    request.runbook = std::move(runbook);
     request.inventory = &place.inventory;
     request.cluster = &place.cluster;
     request.inputs = read_inputs(*request.runbook, options.set);
@@ -51,17 +57,64 @@ Plan plan_from(const Options& options, Workplace& place, std::stop_token stop) {
     return make_plan(request, place.runner, std::move(stop));
 }
 
+namespace {
+
+std::string json_text(const nlohmann::json& document, Output output) {
+    const int indent = output == Output::json ? 2 : -1;
+    return document.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+void save(const Options& options, const Plan& plan) {
+    SavedPlan saved;
+    saved.made_at = to_iso8601(std::chrono::system_clock::now());
+    saved.made_by = operator_identity();
+    saved.reason = options.reason;
+    saved.runbook_from = options.runbooks.front();
+    saved.runbook_text = plan.runbook->text;
+    saved.cluster = plan.cluster;
+    saved.given = plan.given;
+    saved.accepted = options.accept;
+    saved.on_failure = options.on_failure;
+    saved.plan = plan.to_json();
+    write_whole_file(options.out, saved.to_text());
+    std::cerr << "saved as " << options.out << ": lockstep run " << options.out << "\n";
+}
+
+/// What a saved plan would find different now.
+int compare(const Options& options, Interrupts& interrupts) {
+    const TakenUp taken = take_up_plan(options.diff, options);
+    Workplace place(taken.options);
+    const Plan now = plan_from(taken.options, place, taken.runbook, interrupts.token());
+    const std::vector<std::string> found = stale_reasons(taken, now);
+    if (options.output == Output::text) {
+        std::cout << stale_text(options.diff, found, Terminal::on(STDOUT_FILENO));
+    } else {
+        std::cout << json_text({{"plan_hash", taken.saved.plan.at("plan_hash")},
+                                {"now", now.hash},
+                                {"differences", found}},
+                               options.output);
+    }
+    return found.empty() ? 0 : 17;
+}
+
+}  // namespace
+
 int command_plan(const Options& options, Interrupts& interrupts) {
+    if (!options.diff.empty()) {
+        return compare(options, interrupts);
+    }
     Workplace place(options);
-    const Plan plan = plan_from(options, place, interrupts.token());
+    const Plan plan =
+        plan_from(options, place, find_runbook(options.runbooks.front()), interrupts.token());
     if (options.output == Output::text) {
         std::cout << plan_text(plan, Terminal::on(STDOUT_FILENO));
     } else {
-        std::cout << plan.to_json().dump(options.output == Output::json ? 2 : -1,
-                                         ' ',
-                                         false,
-                                         nlohmann::json::error_handler_t::replace)
-                  << "\n";
+        std::cout << json_text(plan.to_json(), options.output);
+    }
+    if (!options.out.empty() && plan.ready()) {
+        save(options, plan);
+    } else if (!options.out.empty()) {
+        std::cerr << "not saved: it must not be started\n";
     }
     return plan.ready() ? 0 : plan.refusal_code();
 }

@@ -51,36 +51,56 @@ void print_plan(const Options& options, const Plan& plan) {
     }
 }
 
-/// A plan that is not ready ends here: no run is on record, because nothing was begun.
+/// For programs: no run is on record, because nothing was begun.
+std::string ended_without_run(const Options& options,
+                              const char* state,
+                              int exit_code,
+                              const Plan& plan,
+                              nlohmann::json more) {
+    nlohmann::json document = std::move(more);
+    document.update({{"event", "run_ended"},
+                     {"run", nullptr},
+                     {"state", state},
+                     {"exit_code", exit_code},
+                     {"plan_hash", plan.hash}});
+    return document.dump(options.output == Output::json ? 2 : -1,
+                         ' ',
+                         false,
+                         nlohmann::json::error_handler_t::replace) +
+           "\n";
+}
+
+/// A plan that is not ready ends here.
 int refuse(const Options& options, const Plan& plan) {
     const int exit_code = plan.refusal_code();
     if (options.output != Output::text) {
-        const nlohmann::json document = {{"event", "run_ended"},
-                                         {"run", nullptr},
-                                         {"state", "refused"},
-                                         {"exit_code", exit_code},
-                                         {"plan_hash", plan.hash},
-                                         {"blocked_by", to_json(plan.blocked_by)}};
-        std::cout << document.dump(options.output == Output::json ? 2 : -1,
-                                   ' ',
-                                   false,
-                                   nlohmann::json::error_handler_t::replace)
-                  << "\n";
+        std::cout << ended_without_run(
+            options, "refused", exit_code, plan, {{"blocked_by", to_json(plan.blocked_by)}});
     }
     std::cerr << "refused before any change\n";
     return exit_code;
 }
 
-}  // namespace
-
-int command_run(const Options& options, Interrupts& interrupts) {
-    Workplace place(options);
-    const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
-    const Plan plan = plan_from(options, place, interrupts.token());
-    print_plan(options, plan);
-    if (!plan.ready()) {
-        return refuse(options, plan);
+/// A saved plan that is not what would be done now ends here, and so does one of a refusal.
+int refuse_stale(const Options& options, const Plan& plan, const std::vector<std::string>& found) {
+    if (options.output == Output::text) {
+        std::cout << stale_text(options.runbooks.front(), found, Terminal::on(STDOUT_FILENO));
+    } else {
+        std::cout << ended_without_run(options, "stale", 17, plan, {{"differences", found}});
     }
+    std::cerr << "refused before any change\n";
+    return 17;
+}
+
+bool is_saved_plan(const std::string& path) {
+    return path.ends_with(".json");
+}
+
+int run_plan(const Options& options,
+             Interrupts& interrupts,
+             Workplace& place,
+             const Plan& plan,
+             JournalStore& journal) {
     const RunHeader header = header_for(options, place, plan);
     if (options.output == Output::text && !plan.nothing_to_do()) {
         std::cout << "\nIf it has to be taken back: lockstep rollback " << header.id << std::endl;
@@ -98,12 +118,42 @@ int command_run(const Options& options, Interrupts& interrupts) {
                           place.cluster,
                           action_catalog(),
                           place.runner,
-                          *journal,
+                          journal,
                           place.clock,
                           std::move(listener)},
                          header,
                          interrupts.token());
     });
+}
+
+int run_saved(const Options& options, Interrupts& interrupts) {
+    const TakenUp taken = take_up_plan(options.runbooks.front(), options);
+    Workplace place(taken.options);
+    const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
+    const Plan plan = plan_from(taken.options, place, taken.runbook, interrupts.token());
+    const std::vector<std::string> found = stale_reasons(taken, plan);
+    if (!found.empty()) {
+        return refuse_stale(options, plan, found);
+    }
+    print_plan(options, plan);
+    return run_plan(taken.options, interrupts, place, plan, *journal);
+}
+
+}  // namespace
+
+int command_run(const Options& options, Interrupts& interrupts) {
+    if (is_saved_plan(options.runbooks.front())) {
+        return run_saved(options, interrupts);
+    }
+    Workplace place(options);
+    const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
+    const Plan plan =
+        plan_from(options, place, find_runbook(options.runbooks.front()), interrupts.token());
+    print_plan(options, plan);
+    if (!plan.ready()) {
+        return refuse(options, plan);
+    }
+    return run_plan(options, interrupts, place, plan, *journal);
 }
 
 }  // namespace lockstep

@@ -4,6 +4,7 @@
 #include "engine/journal.hpp"
 #include "engine/planner.hpp"
 #include "engine/run_state.hpp"
+#include "engine/saved_plan.hpp"
 #include "inventory/inventory.hpp"
 #include "steps/live_runner.hpp"
 
@@ -50,6 +51,24 @@ struct Workplace {
 [[nodiscard]] bool confirmed(const std::string& question);
 
 /// Observes and plans, as `plan` and `run` both do.
-[[nodiscard]] Plan plan_from(const Options& options, Workplace& place, std::stop_token stop);
+[[nodiscard]] Plan plan_from(const Options& options,
+                             Workplace& place,
+                             std::shared_ptr<const Runbook> runbook,
+                             std::stop_token stop);
+
+/// A saved plan, and the command line that it stands for.
+struct TakenUp {
+    SavedPlan saved;
+    Options options;
+    std::shared_ptr<const Runbook> runbook;
+    std::string edited;  ///< that its runbook says something else by now; empty: it does not
+};
+
+/// Throws UsageError for options that a saved plan has an answer to already, InputError for what is
+/// no plan.
+[[nodiscard]] TakenUp take_up_plan(const std::string& path, const Options& options);
+
+/// Why it must not be run any more, a line each.
+[[nodiscard]] std::vector<std::string> stale_reasons(const TakenUp& taken, const Plan& now);
 
 }  // namespace lockstep

@@ -81,10 +81,16 @@ void add_commands(CLI::App& app, Options& options) {
     add_check(app, options);
     auto* plan = app.add_subcommand("plan", "Show what a runbook would do; changes nothing");
     auto* run = app.add_subcommand("run", "Execute a runbook: prints the plan and asks first");
+    auto* out = plan->add_option("--out", options.out, "Save the plan, for run FILE");
+    auto* diff =
+        plan->add_option("--diff", options.diff, "What is different now from a saved plan");
+    diff->excludes(out);
     for (CLI::App* command : {plan, run}) {
-        command->add_option("RUNBOOK", options.runbooks, "A path, or the name of a shipped runbook")
-            ->required()
-            ->expected(1);
+        auto* runbook = command->add_option(
+            "RUNBOOK",
+            options.runbooks,
+            "A path, the name of a shipped runbook, or of run a saved plan (.json)");
+        runbook->expected(1)->required(command == run);
         command->add_option("--accept", options.accept, "Finding that need not block: ID[@MEMBER]")
             ->allow_extra_args(false);
         command->add_option("--on-failure", options.on_failure, "stop or rollback")
@@ -198,6 +204,13 @@ void refuse_what_does_not_fit(const Options& options) {
     if (options.watch && options.output != Output::prometheus && !options.output_file.empty()) {
         throw UsageError("--watch writes to --output-file only with --output prometheus",
                          "Redirect its output: lockstep check --watch 30s --output jsonl >> FILE.");
+    }
+    if (options.command == "plan" && options.runbooks.empty() && options.diff.empty()) {
+        throw UsageError("plan needs a runbook",
+                         "Give a path, or the name of a shipped one: patroni-upgrade.");
+    }
+    if (!options.diff.empty() && !options.runbooks.empty()) {
+        throw UsageError("--diff has its runbook in the saved plan", "Leave the runbook out.");
     }
     if (options.all && !options.cluster.empty()) {
         throw UsageError("--all is every cluster, and " + options.cluster + " is one",

@@ -31,6 +31,8 @@ struct Options {
     std::vector<std::string> done;      ///< of resume: steps in doubt that were done
     std::vector<std::string> redo;      ///< of resume: steps in doubt to do again
     bool once_more = false;             ///< of resume: although engines keep ending there
+    std::string out;                    ///< of plan: save it there
+    std::string diff;                   ///< of plan: a saved one to compare with
     std::string lock_id;                ///< of unlock
     std::string versions;               ///< of knowledge: `A..B`; empty: everything
     std::string explain;                ///< of check: a topic, `wal`

@@ -42,6 +42,11 @@ namespace lockstep {
 /// Everything a run would do, in order, with its reasons and its way back.
 [[nodiscard]] std::string plan_text(const Plan& plan, const Terminal& terminal);
 
+/// What a saved plan finds different by now.
+[[nodiscard]] std::string stale_text(const std::string& path,
+                                     const std::vector<std::string>& found,
+                                     const Terminal& terminal);
+
 /// Why a plan may not be run.
 [[nodiscard]] std::string refusal_text(const Plan& plan, const Terminal& terminal);
 

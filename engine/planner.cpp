@@ -3,6 +3,7 @@
 #include "engine/expansion.hpp"
 #include "engine/knowledge/outlook.hpp"
 #include "engine/rendering.hpp"
+#include "engine/saved_plan.hpp"
 
 #include <algorithm>
 
@@ -376,16 +377,9 @@ void apply_acceptance(const std::vector<std::string>& names, Plan& plan) {
     plan.blocked_by = std::move(blocking);
 }
 
-/// What a plan is bound to. Lag and LSNs move all the time; what steps rely on is in the steps.
 std::string hash_of(const Plan& plan) {
-    nlohmann::json bound = plan.to_json();
-    for (const char* moving : {"plan_hash", "facts", "findings", "advice"}) {
-        bound.erase(moving);
-    }
-    for (nlohmann::json& step : bound.at("steps")) {
-        step.erase("probed");
-    }
-    return sha256_hex(bound.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    return sha256_hex(
+        bound_part(plan.to_json()).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 }  // namespace

@@ -94,6 +94,15 @@ TEST(Options, OfCheckThatDoNotFitAreRefused) {
         UsageError);
 }
 
+TEST(Options, OfPlanSaveItOrCompareWithASavedOne) {
+    EXPECT_EQ(options({"plan", "x", "--out", "p.json"}).out, "p.json");
+    EXPECT_EQ(options({"plan", "--diff", "p.json"}).diff, "p.json");
+    EXPECT_NO_THROW(refuse_what_does_not_fit(options({"plan", "--diff", "p.json"})));
+    EXPECT_THROW(refuse_what_does_not_fit(options({"plan", "x", "--diff", "p.json"})), UsageError);
+    EXPECT_THROW(refuse_what_does_not_fit(options({"plan"})), UsageError);
+    EXPECT_EQ(parse({"run"}).parsed.exit_code, 2);
+}
+
 TEST(Options, OfUnlockNameTheLock) {
     const Options unlock =
         options({"unlock", "orders", "--lock-id", "0123456789abcdef", "--reason", "laptop died"});
@@ -144,7 +153,7 @@ TEST(Options, CallAMistakeByItsExitCode) {
     const std::vector<Mistake> mistakes{
         {{}, "A subcommand is required"},
         {{"upgrade"}, "A subcommand is required"},
-        {{"plan"}, "RUNBOOK"},
+        {{"run"}, "RUNBOOK"},
         {{"plan", "a", "b"}, "b"},
         {{"plan", "x", "--nonsense"}, "--nonsense"},
         {{"plan", "x", "--output", "xml"}, "xml"},

@@ -1,9 +1,60 @@
 """What makes a run impossible is found before any change, with the code, a finding and a hint."""
 
 import contextlib
+import pathlib
 import re
 
-from harness import NEW, OLD, PACKAGE, LiveTest, lab
+from harness import NEW, NEWEST, OLD, PACKAGE, LiveTest, lab, primaries, wait_until
+
+
+class SavedPlans(LiveTest):
+    """A plan in a file is run as it was seen, or not at all."""
+
+    def setUp(self):
+        self.reset()
+        self.file = str(pathlib.Path(self.work.name) / "plan.json")
+        made = self.assert_unchanged(lambda: self.lockstep(
+            "plan", "patroni-upgrade", "--set", f"target={PACKAGE[NEWEST]}", "--out", self.file, "--output", "json"))
+        self.assertEqual(made.code, 0, str(made))
+        self.hash = made.json["plan_hash"]
+
+    def tearDown(self):
+        self.reset()
+
+    def assert_stale(self, *words):
+        found = self.assert_unchanged(lambda: self.lockstep("run", self.file, "--yes", "--output", "json"))
+        self.assertEqual((found.code, found.json["state"]), (17, "stale"), str(found))
+        told = "\n".join(found.json["differences"])
+        for word in words:
+            self.assertIn(word, told)
+        self.assertEqual(self.lockstep("plan", "--diff", self.file).code, 17)
+
+    def test_one_that_is_still_true_is_what_runs(self):
+        self.assertEqual(self.lockstep("plan", "--diff", self.file).code, 0)
+        result = self.lockstep("run", self.file, "--yes", "--output", "json")
+        self.assertEqual((result.code, result.json["plan_hash"]), (0, self.hash), str(result))
+        self.assert_all_run(NEWEST)
+        self.assert_stale("verdict of step replicas.install on n2: will, now wont")
+
+    def test_another_leader(self):
+        lab("rest", "n1", "POST", "/switchover", '{"leader": "n1", "candidate": "n2"}')
+        wait_until(lambda: primaries() == ["n2"], 60, "n2 leads")
+        wait_until(lambda: self.check().json["findings"] == [], 60, "all is well again")
+        self.assert_stale("leader: n1, now n2")
+
+    def test_another_inventory_and_an_edited_file(self):
+        inventory = pathlib.Path(self.inventory)
+        text = inventory.read_text(encoding="utf-8")
+        try:
+            inventory.write_text(text + "# reviewed\n", encoding="utf-8")
+            self.assert_stale("the inventory was changed")
+        finally:
+            inventory.write_text(text, encoding="utf-8")
+        plan = pathlib.Path(self.file)
+        plan.write_text(plan.read_text(encoding="utf-8").replace("systemctl restart", "systemctl stop", 1), encoding="utf-8")
+        edited = self.lockstep("run", self.file, "--yes")
+        self.assertEqual(edited.code, 3, str(edited))
+        self.assertIn("changed after it was made", edited.err)
 
 
 class Refusals(LiveTest):

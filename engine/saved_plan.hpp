@@ -1,0 +1,46 @@
+#pragma once
+
+#include "engine/plan.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// A plan in a file: to be reviewed, approved, and run later, as what was seen and nothing else.
+namespace lockstep {
+
+/// What a plan was made of, and what it came to. No secret is among it: inputs that are secrets are
+/// kept as the reference that was given.
+struct SavedPlan {
+    std::string made_at;
+    std::string made_by;
+    std::string reason;
+    std::string runbook_from;  ///< a path, or the name of a shipped runbook
+    std::string runbook_text;
+    std::string cluster;
+    std::map<std::string, std::string> given;
+    std::vector<std::string> accepted;  ///< findings by name
+    std::string on_failure;             ///< as given; empty: the runbook's
+    nlohmann::json plan;                ///< Plan::to_json()
+
+    /// Canonical JSON: the same plan gives the same bytes, and a hash over all of it is in it.
+    [[nodiscard]] std::string to_text() const;
+    /// Throws InputError for what is no plan, or was changed after it was made.
+    [[nodiscard]] static SavedPlan parse(std::string_view text, const std::string& file_name);
+};
+
+/// The part of Plan::to_json() that a plan stands for: what it will do, where, with which way back,
+/// and what it is made of. Lag, positions and sizes move all the time and are left out, with the
+/// words that mention them.
+[[nodiscard]] nlohmann::json bound_part(const nlohmann::json& plan);
+
+/// What is different between a plan and the same made anew, a line each; empty: the newer one does
+/// just what the older one says.
+[[nodiscard]] std::vector<std::string> differences(const nlohmann::json& saved,
+                                                   const nlohmann::json& now);
+
+}  // namespace lockstep
