@@ -7,6 +7,8 @@
 #include "cli/signals.hpp"
 #include "cli/texts.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -83,11 +85,14 @@ class Showing {
         }
     }
 
-    void show(const std::vector<CheckResult>& results, const std::vector<WatchEvent>& events) {
+    /// False: nobody is there to see it any more.
+    [[nodiscard]] bool show(const std::vector<CheckResult>& results,
+                            const std::vector<WatchEvent>& events) {
+        bool seen = true;
         if (options_.output == Output::prometheus) {
-            write_whole_file(options_.output_file, prometheus_text(results));
+            write(results);
         } else if (screen_) {
-            draw(results, events);
+            seen = draw(results, events);
         } else {
             for (const CheckResult& result : results) {
                 if (result.observed()) {
@@ -99,6 +104,7 @@ class Showing {
             }
         }
         first_ = false;
+        return seen && std::cout.good();
     }
 
     /// What stays on the terminal when the screen is gone.
@@ -116,7 +122,17 @@ class Showing {
                       : check_all_text(results, terminal_);
     }
 
-    void draw(const std::vector<CheckResult>& results, const std::vector<WatchEvent>& events) {
+    /// A disk that is full for a moment is no reason to stop looking.
+    void write(const std::vector<CheckResult>& results) const {
+        try {
+            write_whole_file(options_.output_file, prometheus_text(results));
+        } catch (const Error& error) {
+            spdlog::warn("{}", error.what());
+        }
+    }
+
+    [[nodiscard]] bool draw(const std::vector<CheckResult>& results,
+                            const std::vector<WatchEvent>& events) {
         std::size_t latest = 0;
         if (!first_) {  // what was so before we came is no event
             latest = events.size();
@@ -142,7 +158,7 @@ class Showing {
         for (std::size_t n = 0; n < events_.size(); ++n) {
             text += event_line(events_[n], n + latest >= events_.size(), terminal_) + "\n";
         }
-        screen_->draw(text);
+        return screen_->draw(text);
     }
 
     const Options& options_;
@@ -286,7 +302,9 @@ int watch(const Options& options, ClusterChecks& checks, Clock& clock, Interrupt
         } catch (const TransportError&) {  // stopped in the middle: the look before counts
             break;
         }
-        showing.show(last, log.take(last));
+        if (!showing.show(last, log.take(last))) {
+            break;
+        }
         const auto due = begun + *options.watch;
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(due - clock.steady_now());
         going_on = clock.sleep_for(std::max(left, std::chrono::milliseconds{0}), stop);

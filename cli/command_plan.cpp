@@ -49,6 +49,7 @@ Plan plan_from(const Options& options,
     request.inputs = read_inputs(*request.runbook, options.set);
     request.given = options.set;
     request.accepted = options.accept;
+    request.accepted_may_be_gone = options.from_saved_plan;
     if (!options.on_failure.empty()) {
         request.on_failure =
             options.on_failure == "rollback" ? OnFailure::rollback : OnFailure::stop;
@@ -76,7 +77,9 @@ void save(const Options& options, const Plan& plan) {
     saved.accepted = options.accept;
     saved.on_failure = options.on_failure;
     saved.plan = plan.to_json();
-    write_whole_file(options.out, saved.to_text());
+    saved.plan["facts"] = SavedPlan::facts_told(saved.plan.at("facts"));
+    saved.plan.erase("findings");
+    write_whole_file(options.out, saved.to_text(), 0600);
     std::cerr << "saved as " << options.out << ": lockstep run " << options.out << "\n";
 }
 

@@ -136,6 +136,9 @@ int run_saved(const Options& options, Interrupts& interrupts) {
         return refuse_stale(options, plan, found);
     }
     print_plan(options, plan);
+    if (!plan.ready()) {
+        return refuse(options, plan);
+    }
     return run_plan(taken.options, interrupts, place, plan, *journal);
 }
 

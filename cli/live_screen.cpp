@@ -15,14 +15,16 @@ namespace {
 constexpr const char* k_enter = "\033[?1049h\033[?25l\033[?7l\033[2J";
 constexpr const char* k_leave = "\033[?7h\033[?25h\033[?1049l";
 
-void send(int fd, const std::string& text) {
+/// False: the terminal is gone.
+bool send(int fd, const std::string& text) {
     for (std::size_t done = 0; done < text.size();) {
         const ssize_t count = ::write(fd, text.data() + done, text.size() - done);
         if (count < 0 && errno != EINTR) {
-            return;  // the terminal is gone
+            return false;
         }
         done += count > 0 ? static_cast<std::size_t>(count) : 0;
     }
+    return true;
 }
 
 std::size_t rows_of(int fd) {
@@ -33,15 +35,15 @@ std::size_t rows_of(int fd) {
 }  // namespace
 
 LiveScreen::LiveScreen(int fd) : fd_(fd) {
-    send(fd_, k_enter);
+    (void)send(fd_, k_enter);
 }
 
 LiveScreen::~LiveScreen() {
-    send(fd_, k_leave);
+    (void)send(fd_, k_leave);
 }
 
-void LiveScreen::draw(const std::string& text) {
-    send(fd_, frame(text, rows_of(fd_)));
+bool LiveScreen::draw(const std::string& text) {
+    return send(fd_, frame(text, rows_of(fd_)));
 }
 
 std::string frame(const std::string& text, std::size_t rows) {

@@ -15,7 +15,7 @@ class LiveScreen {
     LiveScreen& operator=(const LiveScreen&) = delete;
     ~LiveScreen();
 
-    void draw(const std::string& text);
+    [[nodiscard]] bool draw(const std::string& text);
 
   private:
     int fd_;

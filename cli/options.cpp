@@ -209,6 +209,10 @@ void refuse_what_does_not_fit(const Options& options) {
         throw UsageError("plan needs a runbook",
                          "Give a path, or the name of a shipped one: patroni-upgrade.");
     }
+    if (!options.out.empty() && !options.out.ends_with(".json")) {
+        throw UsageError("--out " + options.out + ": a saved plan is known by its ending",
+                         "Name it " + options.out + ".json.");
+    }
     if (!options.diff.empty() && !options.runbooks.empty()) {
         throw UsageError("--diff has its runbook in the saved plan", "Leave the runbook out.");
     }

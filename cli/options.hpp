@@ -33,6 +33,7 @@ struct Options {
     bool once_more = false;             ///< of resume: although engines keep ending there
     std::string out;                    ///< of plan: save it there
     std::string diff;                   ///< of plan: a saved one to compare with
+    bool from_saved_plan = false;       ///< these are what a saved plan was made with
     std::string lock_id;                ///< of unlock
     std::string versions;               ///< of knowledge: `A..B`; empty: everything
     std::string explain;                ///< of check: a topic, `wal`

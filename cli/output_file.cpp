@@ -33,14 +33,14 @@ bool write_all(int fd, const std::string& text) {
 
 }  // namespace
 
-void write_whole_file(const std::string& path, const std::string& text) {
+void write_whole_file(const std::string& path, const std::string& text, unsigned mode) {
     // node_exporter reads every *.prom of its folder: the temporary must not end so.
     std::string temporary = path + ".XXXXXX";
     const UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
     if (fd.get() < 0) {
         fail(path, errno);
     }
-    if (!write_all(fd.get(), text) || ::fchmod(fd.get(), 0644) != 0 || ::fsync(fd.get()) != 0 ||
+    if (!write_all(fd.get(), text) || ::fchmod(fd.get(), mode) != 0 || ::fsync(fd.get()) != 0 ||
         ::rename(temporary.c_str(), path.c_str()) != 0) {
         const int number = errno;
         ::unlink(temporary.c_str());

@@ -4,8 +4,8 @@
 
 namespace lockstep {
 
-/// Puts `text` into `path`, 0644, so that whoever reads it has the old text or the new one whole:
+/// Puts `text` into `path` so that whoever reads it has the old text or the new one whole:
 /// into a temporary beside it, made durable, then renamed. Throws Error.
-void write_whole_file(const std::string& path, const std::string& text);
+void write_whole_file(const std::string& path, const std::string& text, unsigned mode = 0644);
 
 }  // namespace lockstep

@@ -40,6 +40,7 @@ TakenUp take_up_plan(const std::string& path, const Options& options) {
     taken.saved = SavedPlan::parse(yaml::read_text(path), path);
     refuse_what_the_plan_answers(options, taken.saved.cluster);
     taken.options = options;
+    taken.options.from_saved_plan = true;
     taken.options.cluster = taken.saved.cluster;
     taken.options.set = taken.saved.given;
     taken.options.accept = taken.saved.accepted;

@@ -30,7 +30,7 @@ class Forecast {
           runner_(runner),
           stop_(std::move(stop)),
           projected_(plan.facts),
-          outlook_(shipped_knowledge(), plan.facts) {}
+          outlook_(shipped_knowledge(), plan.facts, plan.facts) {}
 
     void run() {
         for (PlannedStep& step : plan_.steps) {
@@ -163,7 +163,7 @@ class Forecast {
     /// not stand side by side are mended there, or there is no such way.
     void look_back() {
         ClusterFacts end = projected_;
-        Outlook back(shipped_knowledge(), plan_.facts);
+        Outlook back(shipped_knowledge(), plan_.facts, projected_);
         PlannedStep* oldest = nullptr;
         for (std::size_t i = plan_.steps.size(); i-- > 0;) {
             PlannedStep& step = plan_.steps[i];
@@ -359,11 +359,12 @@ class Forecast {
 namespace {
 
 /// A finding that somebody accepted by name does not block.
-void apply_acceptance(const std::vector<std::string>& names, Plan& plan) {
+void apply_acceptance(const PlanRequest& request, Plan& plan) {
+    const std::vector<std::string>& names = request.accepted;
     for (const std::string& name : names) {
         const bool known = std::ranges::any_of(
             plan.blocked_by, [&](const Finding& finding) { return finding.is_named(name); });
-        if (!known) {
+        if (!known && !request.accepted_may_be_gone) {
             throw UsageError("--accept " + name + ": nothing of that name blocks this plan",
                              "`lockstep plan` shows what does.");
         }
@@ -398,7 +399,7 @@ Plan make_plan(const PlanRequest& request, StepRunner& runner, std::stop_token s
     evaluate_vars(*request.cluster, plan);
     plan.steps = expand_steps(request, plan);
     Forecast(request, plan, runner, stop).run();
-    apply_acceptance(request.accepted, plan);
+    apply_acceptance(request, plan);
     plan.hash = hash_of(plan);
     return plan;
 }

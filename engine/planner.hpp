@@ -12,6 +12,7 @@ struct PlanRequest {
     Value::Map inputs;
     std::map<std::string, std::string> given;  ///< the same as on the command line
     std::vector<std::string> accepted;         ///< findings that need not block, by name
+    bool accepted_may_be_gone = false;         ///< of a saved plan: that is a difference then
     std::optional<OnFailure> on_failure;       ///< instead of the runbook's
     const ActionCatalog* actions = nullptr;
 };

@@ -137,11 +137,23 @@ Json bound_part(const Json& plan) {
     }
     bound["blocked_by"] = names_of(plan.at("blocked_by"));
     bound["accepted"] = names_of(plan.at("accepted"));
-    for (Json& step : bound.at("steps")) {
-        for (const char* moving : {"because", "notes", "no_way_back", "probed"}) {
+    // By name and not in their order: that is the runbook's, and among replicas it is by their lag.
+    // What keeps packages for the way back follows from the undos, and is there already the second
+    // time.
+    Json& steps = bound.at("steps");
+    std::vector<Json> kept;
+    for (Json& step : steps) {
+        for (const char* moving : {"because", "notes", "no_way_back", "probed", "after"}) {
             step.erase(moving);
         }
+        if (step.at("made_with").is_null()) {
+            kept.push_back(std::move(step));
+        }
     }
+    std::ranges::sort(kept, {}, [](const Json& step) {
+        return std::pair(word(at(step, "id")), word(at(step, "member")));
+    });
+    steps = Json(std::move(kept));
     return bound;
 }
 
@@ -163,6 +175,9 @@ std::vector<std::string> differences(const Json& saved, const Json& now) {
     compare("leader", at(facts, "leader"), at(now.at("facts"), "leader"), found);
     compare("paused", at(facts, "paused"), at(now.at("facts"), "paused"), found);
     compare_members(facts, now.at("facts"), found);
+    if (before.at("accepted") != after.at("accepted")) {
+        found.emplace_back("what was accepted by name is not the same any more");
+    }
     for (const Json& finding : now.at("blocked_by")) {
         if (!before.at("blocked_by").contains(finding)) {
             found.push_back("it would be refused: " + word(at(finding, "message")));
@@ -173,6 +188,21 @@ std::vector<std::string> differences(const Json& saved, const Json& now) {
         found.emplace_back("the order or the make-up of its steps");
     }
     return found;
+}
+
+/// What differences() tells of, and no configuration.
+Json SavedPlan::facts_told(const Json& facts) {
+    Json told = {{"leader", at(facts, "leader")}, {"paused", at(facts, "paused")}};
+    told["members"] = Json::array();
+    for (const Json& member : at(facts, "members")) {
+        Json one = {{"name", at(member, "name")}, {"role", at(member, "role")}};
+        for (const char* software : {"patroni", "postgres"}) {
+            one[software] = {{"running", at(at(member, software), "running")},
+                             {"installed", at(at(member, software), "installed")}};
+        }
+        told["members"].push_back(std::move(one));
+    }
+    return told;
 }
 
 std::string SavedPlan::to_text() const {
@@ -224,6 +254,9 @@ SavedPlan SavedPlan::parse(std::string_view text, const std::string& file_name) 
         saved.plan = document.at("plan");
         (void)bound_part(saved.plan);
         (void)saved.plan.at("facts");
+        if (saved.plan.at("verdict") != "ready" || !saved.plan.at("blocked_by").empty()) {
+            throw refuse("this plan must not be started", "Only a plan that is ready is saved.");
+        }
     } catch (const Json::exception& error) {
         throw refuse(std::string("this plan cannot be read: ") + error.what(), "Make it anew.");
     }

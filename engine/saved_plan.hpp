@@ -13,8 +13,9 @@
 /// A plan in a file: to be reviewed, approved, and run later, as what was seen and nothing else.
 namespace lockstep {
 
-/// What a plan was made of, and what it came to. No secret is among it: inputs that are secrets are
-/// kept as the reference that was given.
+/// What a plan was made of, and what it came to. Of inputs that are secrets it has the reference
+/// that was given. Its undos may hold values of the configuration: the file is for its owner alone.
+/// The hash tells an accident from what was made; it keeps nobody from making another plan.
 struct SavedPlan {
     std::string made_at;
     std::string made_by;
@@ -26,6 +27,9 @@ struct SavedPlan {
     std::vector<std::string> accepted;  ///< findings by name
     std::string on_failure;             ///< as given; empty: the runbook's
     nlohmann::json plan;                ///< Plan::to_json()
+
+    /// The little of a plan's facts that is saved.
+    [[nodiscard]] static nlohmann::json facts_told(const nlohmann::json& facts);
 
     /// Canonical JSON: the same plan gives the same bytes, and a hash over all of it is in it.
     [[nodiscard]] std::string to_text() const;

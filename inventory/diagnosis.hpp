@@ -42,6 +42,9 @@ bool settle_by_earlier(ClusterFacts& now, const ClusterFacts& earlier);
 /// Whether the dynamic configuration has a permanent physical slot that is no member's.
 [[nodiscard]] bool has_permanent_physical_slots(const ClusterFacts& facts);
 
+/// `use_slots` of the configuration; on where it is not known.
+[[nodiscard]] bool uses_slots(const ClusterFacts& facts);
+
 /// Whether Patroni keeps slots for members on replicas at all: `use_slots` is not off, and
 /// `member_slots_ttl` (Patroni 4.0+) not 0.
 [[nodiscard]] bool keeps_member_slots(const ClusterFacts& facts);

@@ -123,7 +123,8 @@ void classify_slots(ClusterFacts& facts) {
 
 bool has_permanent_physical_slots(const ClusterFacts& facts) {
     for (const auto& [name, settings] : configured_slots(facts).items()) {
-        const bool logical = settings.is_object() && settings.value("type", "") == "logical";
+        const bool logical =
+            settings.is_object() && settings.contains("type") && settings.at("type") == "logical";
         if (!logical && !is_members_slot(facts, name)) {
             return true;
         }
@@ -144,12 +145,9 @@ bool member_slots_ttl_is_zero(const ClusterFacts& facts) {
     return text.starts_with('0') && text.find_first_of("123456789.") == std::string::npos;
 }
 
-bool keeps_member_slots(const ClusterFacts& facts) {
+bool uses_slots(const ClusterFacts& facts) {
     if (!facts.config.is_object()) {
         return true;
-    }
-    if (member_slots_ttl_is_zero(facts)) {
-        return false;
     }
     const auto postgresql = facts.config.find("postgresql");
     if (postgresql == facts.config.end() || !postgresql->is_object()) {
@@ -157,6 +155,10 @@ bool keeps_member_slots(const ClusterFacts& facts) {
     }
     const auto use_slots = postgresql->find("use_slots");
     return use_slots == postgresql->end() || *use_slots != false;
+}
+
+bool keeps_member_slots(const ClusterFacts& facts) {
+    return uses_slots(facts) && !(facts.config.is_object() && member_slots_ttl_is_zero(facts));
 }
 
 bool has_suspicious_slots(const ClusterFacts& facts) {

@@ -19,7 +19,9 @@ bool must_not_stay(const KnownIssue& issue) {
 Reconciliation reconcile(const ClusterFacts& end, const Cluster& cluster) {
     Reconciliation result;
     for (const KnownIssue& issue : known_of_state(shipped_knowledge(), end)) {
-        if (!must_not_stay(issue)) {
+        const bool known = std::ranges::any_of(
+            result.calls, [&](const Undo& call) { return call.member == issue.member; });
+        if (known || !must_not_stay(issue)) {
             continue;
         }
         const MemberFacts& member = *end.find(issue.member);

@@ -19,12 +19,18 @@ const Json& entry(const Json& map, const char* key) {
     return found == map.end() ? k_none : *found;
 }
 
+std::string lower(std::string text) {
+    std::ranges::transform(
+        text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return text;
+}
+
 // As Patroni reads a boolean (patroni/utils.py, parse_bool, 2.1 to 4.1).
 bool is_on(const Json& value) {
     if (value.is_boolean()) {
         return value.get<bool>();
     }
-    const std::string word = value.is_string() ? value.get<std::string>() : value.dump();
+    const std::string word = lower(value.is_string() ? value.get<std::string>() : value.dump());
     return word == "on" || word == "true" || word == "yes" || word == "1";
 }
 
@@ -35,7 +41,7 @@ std::int64_t number(const Json& value, std::int64_t fallback) {
 bool has_permanent_logical_slots(const Json& config) {
     const Json& slots = entry(config, "slots");
     return slots.is_object() && std::ranges::any_of(slots, [](const Json& slot) {
-               return slot.is_object() && slot.value("type", "") == "logical";
+               return slot.is_object() && entry(slot, "type") == "logical";
            });
 }
 
@@ -70,15 +76,23 @@ Value any_slot(const Slots& slots, const Test& test) {
                  : Value::unknown("its slots are not known");
 }
 
+// The tag itself, else failover_priority of 0 or less (patroni/tags.py, 3.2 to 4.1).
+bool is_nofailover(const MemberFacts& member) {
+    if (const auto tag = member.tags.find("nofailover"); tag != member.tags.end()) {
+        return is_on(tag->second);
+    }
+    const auto priority = member.tags.find("failover_priority");
+    return priority != member.tags.end() && priority->second.is_number() &&
+           priority->second.get<double>() <= 0;
+}
+
 bool is_patronis(const SlotFacts& slot) {
     return slot.serves == SlotServes::member || slot.serves == SlotServes::permanent;
 }
 
 Value member_value(const MemberFacts& member) {
     Value::Map map = facts_value(member.to_json(), member.name).as_map();
-    const auto nofailover = member.tags.find("nofailover");
-    map.insert_or_assign("nofailover",
-                         Value(nofailover != member.tags.end() && is_on(nofailover->second)));
+    map.insert_or_assign("nofailover", Value(is_nofailover(member)));
     // Of the slots that Patroni manages. One that was never reserved has no position either.
     map.insert_or_assign("has_lost_slot", any_slot(member.slots, [](const SlotFacts& slot) {
                              return slot.wal_status == "lost" && is_patronis(slot);
@@ -107,6 +121,7 @@ class State {
             common_.emplace(
                 "cluster",
                 Value(Value::Map{{"keeps_member_slots", Value(keeps_member_slots(facts_))},
+                                 {"uses_slots", Value(uses_slots(facts_))},
                                  {"has_permanent_physical_slots",
                                   Value(has_permanent_physical_slots(facts_))}}));
         }
@@ -277,22 +292,27 @@ std::vector<KnownIssue> known_of_changes(const Knowledge& knowledge,
     State state(before);
     std::vector<KnownIssue> found;
     for (const KnowledgeRow& row : knowledge) {
-        if (!row.of_a_change()) {
-            continue;
-        }
+        std::optional<KnownIssue> first;  // a member of which it is sure goes before others
         for (const VersionChange& change : changes) {
             const MemberFacts* member = before.find(change.member);
-            if (member == nullptr || (row.from && !row.from->contains(change.from)) ||
+            if (!row.of_a_change() || member == nullptr ||
+                (row.from && !row.from->contains(change.from)) ||
                 (row.to && !row.to->contains(change.to))) {
                 continue;
             }
             KnownIssue issue = about(row, *member);
             issue.from = change.from;
             issue.version = change.to;
-            if (holds(row, *member, state, {{"member", member}}, issue.undecided) != Answer::no) {
-                found.push_back(std::move(issue));
+            const Answer answer = holds(row, *member, state, {{"member", member}}, issue.undecided);
+            if (answer == Answer::yes || (answer == Answer::unknown && !first)) {
+                first = std::move(issue);
+            }
+            if (answer == Answer::yes) {
                 break;
             }
+        }
+        if (first) {
+            found.push_back(std::move(*first));
         }
     }
     return found;

@@ -47,11 +47,13 @@ std::string accept_hint(const Finding& finding) {
 }
 
 /// What the facts do not tell is said once, not row by row.
-Finding not_judged(const std::vector<KnownIssue>& open) {
+Finding not_judged(const std::vector<KnownIssue>& open, const VersionChange& change) {
     std::vector<std::string> rows;
     std::vector<std::string> reasons;
     for (const KnownIssue& issue : open) {
-        rows.push_back(issue.row->id);
+        if (std::ranges::find(rows, issue.row->id) == rows.end()) {
+            rows.push_back(issue.row->id);
+        }
         if (std::ranges::find(reasons, issue.undecided) == reasons.end()) {
             reasons.push_back(issue.undecided);
         }
@@ -61,8 +63,8 @@ Finding not_judged(const std::vector<KnownIssue>& open) {
             .subject = "not-judged",
             .message = "whether these matter could not be judged: " + rules::join_names(rows) +
                        ", because " + rules::join_names(reasons),
-            .remedy = "Read them in `lockstep knowledge --for " + open.front().from + ".." +
-                      open.front().version + "`."};
+            .remedy =
+                "Read them in `lockstep knowledge --for " + change.from + ".." + change.to + "`."};
 }
 
 /// The version that the plan brings all members to; empty: they stay apart.
@@ -79,11 +81,16 @@ std::string common_target(const ClusterFacts& end) {
 
 }  // namespace
 
-Outlook::Outlook(const Knowledge& knowledge, const ClusterFacts& start)
+Outlook::Outlook(const Knowledge& knowledge, const ClusterFacts& start, const ClusterFacts& from)
     : knowledge_(knowledge),
       start_(start),
+      from_(from),
       before_(known_of_state(knowledge, start)),
-      last_state_(essence(start)) {}
+      last_state_(essence(from)) {
+    const auto open = std::ranges::partition(before_, is_sure);
+    open_before_.assign(open.begin(), open.end());
+    before_.erase(open.begin(), open.end());
+}
 
 bool Outlook::is_new(const KnownIssue& issue) const {
     return std::ranges::find(before_, issue) == before_.end();
@@ -97,7 +104,15 @@ void Outlook::after(const std::string& step, const ClusterFacts& facts) {
     }
     last_state_ = std::move(state);
     for (KnownIssue& issue : known_of_state(knowledge_, facts)) {
-        if (!is_sure(issue) || !is_new(issue)) {
+        if (!is_new(issue)) {
+            continue;
+        }
+        if (!is_sure(issue)) {
+            const bool known = std::ranges::find(open_, issue) != open_.end() ||
+                               std::ranges::find(open_before_, issue) != open_before_.end();
+            if (!known && issue.row->severity != Severity::info) {
+                open_.push_back(std::move(issue));
+            }
             continue;
         }
         const bool harmless = is_harmless(*issue.row, facts.paused);
@@ -137,9 +152,9 @@ void Outlook::judge_states(const std::vector<KnownIssue>& at_end, Verdict& verdi
 }
 
 void Outlook::judge_changes(const ClusterFacts& end, Verdict& verdict) const {
-    const std::vector<VersionChange> changes = changes_between(start_, end);
-    std::vector<KnownIssue> open;
-    for (const KnownIssue& issue : known_of_changes(knowledge_, start_, changes)) {
+    const std::vector<VersionChange> changes = changes_between(from_, end);
+    std::vector<KnownIssue> open = changes.empty() ? std::vector<KnownIssue>{} : open_;
+    for (const KnownIssue& issue : known_of_changes(knowledge_, from_, changes)) {
         const bool asks = !issue.row->ask.empty();
         if (!issue.undecided.empty()) {
             if (issue.row->severity != Severity::info) {
@@ -158,7 +173,7 @@ void Outlook::judge_changes(const ClusterFacts& end, Verdict& verdict) const {
         }
     }
     if (!open.empty()) {
-        verdict.advice.push_back(not_judged(open));
+        verdict.advice.push_back(not_judged(open, changes.front()));
     }
 }
 

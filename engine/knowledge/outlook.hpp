@@ -11,7 +11,9 @@ namespace lockstep {
 /// Follows a plan from state to state. What was so before the plan is not held against it.
 class Outlook {
   public:
-    Outlook(const Knowledge& knowledge, const ClusterFacts& start);
+    /// States are held against `start`. Versions change from `from` on: of a plan that is the
+    /// start, of its way back where the plan ends. Both must outlive this.
+    Outlook(const Knowledge& knowledge, const ClusterFacts& start, const ClusterFacts& from);
 
     /// `facts` as they will be once `step` is done.
     void after(const std::string& step, const ClusterFacts& facts);
@@ -42,9 +44,12 @@ class Outlook {
 
     const Knowledge& knowledge_;
     const ClusterFacts& start_;
+    const ClusterFacts& from_;
     std::vector<KnownIssue> before_;
     std::vector<Seen> passed_;
-    std::string last_state_;  ///< what rows can depend on, of the state judged last
+    std::vector<KnownIssue> open_before_;  ///< not decided, at the start
+    std::vector<KnownIssue> open_;         ///< the same of states on the way
+    std::string last_state_;               ///< what rows can depend on, of the state judged last
     bool was_paused_ = false;
 };
 

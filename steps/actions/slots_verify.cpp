@@ -20,7 +20,13 @@ const SlotFacts* find_slot(const MemberFacts* member, std::string_view name) {
 
 /// Slots that Patroni makes and drops by itself as its version says: those of members (on replicas
 /// from 4.0.0 on), and the copies of permanent physical slots on replicas (from 3.2.0 on, #2852).
+/// And those that PostgreSQL makes while a subscription copies a table, and drops when it has:
+/// `pg_SUBSCRIPTION_sync_TABLE_SYSTEM` (PostgreSQL 14 to 18, tablesync.c).
 bool comes_and_goes(const SlotFacts& slot, const MemberFacts& now) {
+    if (slot.type == "logical" && slot.name.starts_with("pg_") &&
+        slot.name.find("_sync_") != std::string::npos) {
+        return true;
+    }
     if (slot.serves != SlotServes::permanent || slot.type != "physical" || now.is_leader()) {
         return slot.serves == SlotServes::member;
     }

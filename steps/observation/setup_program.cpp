@@ -66,7 +66,7 @@ if path is None:
 else:
     files = [path]
     if os.path.isdir(path):
-        files = [os.path.join(path, n) for n in sorted(os.listdir(path)) if n.endswith('.yml')]
+        files = [os.path.join(path, n) for n in sorted(os.listdir(path)) if n.endswith(('.yml', '.yaml'))]
     for name in files:
         with open(name, 'rb') as f:
             merge(config, load(f.read()))

@@ -85,6 +85,10 @@ Adjust nofailover(const char* name) {
     return [name](ClusterFacts& facts) { facts.find(name)->tags["nofailover"] = true; };
 }
 
+Adjust priority_zero(const char* name) {
+    return [name](ClusterFacts& facts) { facts.find(name)->tags["failover_priority"] = 0; };
+}
+
 /// A slot of n2, of a member that is there already or of nobody.
 Adjust slot(const char* name, const char* wal_status, bool with_lsn) {
     return [name, wal_status, with_lsn](ClusterFacts& facts) {
@@ -152,13 +156,15 @@ const std::vector<RowCase>& row_cases() {
           state("3.2.1", "4.0.2", postgres("10.23")),
           state("3.2.1", "4.0.2", config("member_slots_ttl", 0)),
           state("3.2.1", "4.0.2", config("postgresql", {{"use_slots", false}})),
-          state("3.2.1", "4.0.2", nofailover("n2"), nofailover("n3"))}},
+          state("3.2.1", "4.0.2", nofailover("n2"), priority_zero("n3"))}},
         {"permanent-slots-never-advance",
          {state("3.1.2", "3.2.1", slots(k_physical)), state("3.1.2", "4.0.7", slots(k_physical))},
          {state("3.1.2", "3.2.1"),
           state("3.2.0", "3.2.1", slots(k_physical)),
           state("3.1.2", "3.1.2", slots(k_physical)),
-          state("3.1.2", "3.2.1", slots(k_logical))}},
+          state("3.1.2", "3.2.1", slots(k_logical)),
+          state("3.1.2", "3.2.1", slots(k_physical), config("postgresql", {{"use_slots", false}})),
+          state("3.1.2", "3.2.1", slots(k_physical), postgres("10.23"))}},
         {"slot-without-position",
          {state("4.0.6", "4.0.6", slot("n1", "lost", false)),
           state("3.2.0", "3.2.0", slot("n1", "", false))},
@@ -190,6 +196,9 @@ const std::vector<RowCase>& row_cases() {
          {change("2.1.4", "3.0.2", slot("legacy", "reserved", true))},
          {change("2.1.5", "3.0.2", slot("legacy", "reserved", true)),
           change("2.1.4", "3.0.2", slot("n1", "reserved", true))}},
+        {"pause-drops-slots-then",
+         {change("3.0.2", "2.1.4", slot("legacy", "reserved", true))},
+         {change("3.0.2", "2.1.5", slot("legacy", "reserved", true)), change("3.0.2", "2.1.4")}},
         {"retained-slots-forgotten",
          {change("4.0.7", "3.3.11")},
          {change("4.1.4", "4.0.7"), change("3.3.11", "3.0.2")}},
@@ -229,6 +238,9 @@ const std::vector<RowCase>& row_cases() {
         {"python-too-old",
          {change("2.1.7", "3.0.2", python("2.7.18"))},
          {change("2.1.7", "3.0.0", python("2.7.18")), change("2.1.7", "3.0.2")}},
+        {"python-before-3-6",
+         {change("2.1.7", "3.0.2", python("3.5.3"))},
+         {change("2.1.7", "3.0.1", python("3.5.3")), change("2.1.7", "3.0.2", python("3.6.8"))}},
         {"python-3-12",
          {change("3.0.2", "3.3.0", python("3.12.1"))},
          {change("3.0.2", "3.3.1", python("3.12.1")), change("3.0.2", "3.3.0")}},
@@ -274,6 +286,10 @@ const std::vector<RowCase>& row_cases() {
          {change("2.1.2", "2.1.7", config("standby_cluster", k_standby))},
          {change("2.1.3", "2.1.7", config("standby_cluster", k_standby)),
           change("2.1.2", "2.1.7")}},
+        {"standby-pause-drops-lock-then",
+         {change("2.1.7", "2.1.2", config("standby_cluster", k_standby))},
+         {change("2.1.7", "2.1.3", config("standby_cluster", k_standby)),
+          change("2.1.7", "2.1.2")}},
         {"standby-dcs-wiped-in-pause",
          {change("4.0.7", "4.1.4", config("standby_cluster", k_standby))},
          {change("4.0.7", "4.1.4")}},
@@ -300,6 +316,11 @@ const std::vector<RowCase>& row_cases() {
          {change("3.1.2", "3.2.0", config("ttl", 25)),
           change("3.1.2", "3.2.0", config("loop_wait", 12))},
          {change("3.1.2", "3.2.0"), change("3.2.0", "3.3.0", config("ttl", 25))}},
+        {"loop-wait-adjusted",
+         {change("3.1.2", "3.3.11", config("loop_wait", 1))},
+         {change("3.1.2", "3.3.11", config("loop_wait", 2)),
+          change("3.1.2", "4.0.7", config("loop_wait", 1)),
+          change("3.2.0", "3.3.11", config("loop_wait", 1))}},
         {"primary-timeouts-ignored",
          {state("2.1.7", "2.1.7", config("primary_start_timeout", 30))},
          {state("3.0.0", "3.0.0", config("primary_start_timeout", 30)),
@@ -422,6 +443,22 @@ TEST(KnownIssue, OfAPairNamesBothSides) {
     EXPECT_TRUE(finding.is_named("patroni.known_bad_pair:member-slots-never-advance@n2"));
     EXPECT_TRUE(finding.message.starts_with(
         "Patroni 4.0.2 on n2 does not go with 3.2.1 on the leader n1: "));
+}
+
+TEST(KnownIssue, OfAChangeIsAboutTheMemberWhereItIsSure) {
+    ClusterFacts facts = facts_of(change("3.0.2", "3.1.0"));
+    facts.find("n1")->setup.reset();
+    facts.find("n2")->setup->verify_client = "required";
+    std::vector<VersionChange> changes;
+    for (const char* name : {"n1", "n2", "n3"}) {
+        changes.push_back({name, "3.0.2", "3.1.0"});
+    }
+    const auto found = known_of_changes(shipped_knowledge(), facts, changes);
+    const auto certificate = std::ranges::find(
+        found, "ctl-certificate-needed", [](const KnownIssue& issue) { return issue.row->id; });
+    ASSERT_NE(certificate, found.end());
+    EXPECT_EQ(certificate->member, "n2");
+    EXPECT_TRUE(certificate->undecided.empty());
 }
 
 TEST(KnownIssue, ThatNobodyCanDecideIsNoMoreThanInfo) {

@@ -23,7 +23,7 @@ class OutlookTest : public testing::Test {
 
     void begin() {
         now = start;
-        outlook.emplace(shipped_knowledge(), start);
+        outlook.emplace(shipped_knowledge(), start, start);
     }
 
     void pause(bool paused) {

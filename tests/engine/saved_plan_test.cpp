@@ -79,6 +79,31 @@ TEST_F(SavedPlans, AreBoundToWhatTheyDoAndNotToLag) {
     EXPECT_EQ(plan(k_steps).hash, before.at("plan_hash"));
 }
 
+TEST_F(SavedPlans, DoNotDependOnWhichReplicaIsBehindAtTheMoment) {
+    const char* steps = "- {id: a, on: replicas, strategy: {order: lag_desc}, uses: change}\n";
+    const nlohmann::json before = document(steps);
+    std::swap(runner.facts.members[1].lag_bytes, runner.facts.members[2].lag_bytes);
+    const nlohmann::json after = document(steps);
+    EXPECT_NE(before.at("steps").at(0).at("member"), after.at("steps").at(0).at("member"));
+    EXPECT_TRUE(differences(before, after).empty());
+    EXPECT_EQ(before.at("plan_hash"), after.at("plan_hash"));
+}
+
+TEST_F(SavedPlans, HaveNoConfigurationInThem) {
+    runner.facts.config = {{"postgresql", {{"parameters", {{"archive_command", "KEY=hunter2"}}}}}};
+    const nlohmann::json told = SavedPlan::facts_told(document().at("facts"));
+    EXPECT_EQ(told.dump().find("hunter2"), std::string::npos);
+    nlohmann::json small = document();
+    small["facts"] = told;
+    EXPECT_TRUE(differences(small, document()).empty());
+}
+
+TEST_F(SavedPlans, ThatMustNotBeStartedAreRefused) {
+    nlohmann::json blocked = document();
+    blocked["verdict"] = "blocked";
+    EXPECT_NE(complaint(saved(blocked).to_text()).find("must not be started"), std::string::npos);
+}
+
 TEST_F(SavedPlans, SayWhatIsDifferent) {
     const nlohmann::json before = document("- {id: a, on: leader, uses: change}\n");
     runner.facts.leader = "n2";

@@ -176,6 +176,22 @@ TEST_F(PlanningVersions, GivesAdviceThatIsNoPartOfTheHash) {
     EXPECT_EQ(planned.to_json().at("advice").size(), planned.advice.size());
 }
 
+TEST_F(PlanningVersions, LooksAtTheVersionsThatTheWayBackStarts) {
+    runner.facts.config = {{"synchronous_mode", true}};
+    bring_to("4.0.7");
+    runner.previews["revert"] = [](const StepCall& call, const ClusterFacts&) {
+        Preview preview;
+        preview.effect = [member = call.member](ClusterFacts& facts) {
+            facts.find(member)->patroni.running = "3.1.0";
+        };
+        return preview;
+    };
+    const Plan planned = plan(k_all);
+    ASSERT_EQ(planned.blocked_by.size(), 1U);
+    EXPECT_EQ(planned.blocked_by[0].id, "rollback.known_issue");
+    EXPECT_EQ(planned.blocked_by[0].subject, "pause-restart-drops-settings");
+}
+
 TEST_F(PlanningVersions, LooksAtTheWayBackToo) {
     runner.facts.config = {{"synchronous_mode", "quorum"}};
     for (MemberFacts& member : runner.facts.members) {
