@@ -202,8 +202,8 @@ TEST_F(ClusterLockTest, IsToldOnceThoughAnotherLocksAgeDiffersByMember) {
         host(name).write("lock.orders",
                          "id=eeeeeeeeeeeeeeee\nrun=run-e\nwho=eve@ops3\nhost=ops3\n"
                          "engine=\nsince=" +
-                             std::to_string(expired - 60) +
-                             "\nexpires=" + std::to_string(expired) + "\nfence=7\nleft=\n");
+                             std::to_string(expired - 60) + "\nexpires=" + std::to_string(expired) +
+                             "\nfence=7\nleft=\n");
     }
     ClusterLock lock = make_lock();
     const LockGrant grant = lock.take(ann(), {});
