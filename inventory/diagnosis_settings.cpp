@@ -68,6 +68,13 @@ std::string change_text(const Json& change) {
     return " (" + text("old_value") + " -> " + text("new_value") + ")";
 }
 
+long long number_at(const Json& change, const char* key) {
+    const auto value = change.find(key);
+    return value != change.end() && value->is_string()
+               ? std::atoll(value->get<std::string>().c_str())
+               : 0;
+}
+
 /// In which order restarts are safe: a replica must never have less than the leader.
 std::string order_of(const Json& reasons) {
     bool raised = false;
@@ -76,14 +83,10 @@ std::string order_of(const Json& reasons) {
         if (!is_one_of(k_not_smaller, name) || !change.is_object()) {
             continue;
         }
-        const auto number = [&](const char* key) {
-            const auto value = change.find(key);
-            return value != change.end() && value->is_string()
-                       ? std::atoll(value->get<std::string>().c_str())
-                       : 0;
-        };
-        raised = raised || number("new_value") > number("old_value");
-        lowered = lowered || number("new_value") < number("old_value");
+        const long long before = number_at(change, "old_value");
+        const long long after = number_at(change, "new_value");
+        raised = raised || after > before;
+        lowered = lowered || after < before;
     }
     if (raised == lowered) {
         return {};

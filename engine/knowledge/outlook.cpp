@@ -87,9 +87,9 @@ Outlook::Outlook(const Knowledge& knowledge, const ClusterFacts& start, const Cl
       from_(from),
       before_(known_of_state(knowledge, start)),
       last_state_(essence(from)) {
-    const auto open = std::ranges::partition(before_, is_sure);
-    open_before_.assign(open.begin(), open.end());
-    before_.erase(open.begin(), open.end());
+    const auto open = std::partition(before_.begin(), before_.end(), is_sure);
+    open_before_.assign(open, before_.end());
+    before_.erase(open, before_.end());
 }
 
 bool Outlook::is_new(const KnownIssue& issue) const {
@@ -252,8 +252,7 @@ std::vector<PackageVersion> candidates(const ClusterFacts& facts) {
         }
     }
     std::ranges::sort(common);
-    const auto twice = std::ranges::unique(common);
-    common.erase(twice.begin(), twice.end());
+    common.erase(std::unique(common.begin(), common.end()), common.end());
     return common;
 }
 
