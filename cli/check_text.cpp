@@ -163,16 +163,18 @@ std::string check_all_text(const std::vector<CheckResult>& results, const Termin
                                       status == CheckStatus::ok        ? Tone::good
                                       : status == CheckStatus::warning ? Tone::warn
                                                                        : Tone::bad) +
-                       " - " + std::to_string(results.size()) + " clusters";
+                       " - " + std::to_string(results.size()) +
+                       (results.size() == 1 ? " cluster" : " clusters");
+    std::string counts;
     for (const CheckStatus each :
          {CheckStatus::critical, CheckStatus::unknown, CheckStatus::warning, CheckStatus::ok}) {
         const auto count = std::ranges::count(results, each, &CheckResult::status);
         if (count > 0) {
-            text += (each == CheckStatus::critical || text.ends_with(" clusters") ? ": " : ", ") +
-                    std::to_string(count) + " " + std::string(to_text(each));
+            counts += (counts.empty() ? ": " : ", ") + std::to_string(count) + " " +
+                      std::string(to_text(each));
         }
     }
-    text += "\n\n";
+    text += counts + "\n\n";
     for (const CheckResult& result : results) {
         text += "  " + line_of(result);
     }
