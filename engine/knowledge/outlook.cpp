@@ -81,12 +81,11 @@ std::string common_target(const ClusterFacts& end) {
 
 }  // namespace
 
-Outlook::Outlook(const Knowledge& knowledge, const ClusterFacts& start, const ClusterFacts& from)
+Outlook::Outlook(const Knowledge& knowledge, const ClusterFacts& start, ClusterFacts from)
     : knowledge_(knowledge),
       start_(start),
-      from_(from),
-      before_(known_of_state(knowledge, start)),
-      last_state_(essence(from)) {
+      last_(std::move(from)),
+      before_(known_of_state(knowledge, start)) {
     const auto open = std::partition(before_.begin(), before_.end(), is_sure);
     open_before_.assign(open, before_.end());
     before_.erase(open, before_.end());
@@ -98,11 +97,11 @@ bool Outlook::is_new(const KnownIssue& issue) const {
 
 void Outlook::after(const std::string& step, const ClusterFacts& facts) {
     was_paused_ = was_paused_ || facts.paused;
-    std::string state = essence(facts);
-    if (state == last_state_) {
+    if (essence(facts) == essence(last_)) {
         return;
     }
-    last_state_ = std::move(state);
+    note_changes(facts);
+    last_ = facts;
     for (KnownIssue& issue : known_of_state(knowledge_, facts)) {
         if (!is_new(issue)) {
             continue;
@@ -151,10 +150,26 @@ void Outlook::judge_states(const std::vector<KnownIssue>& at_end, Verdict& verdi
     }
 }
 
-void Outlook::judge_changes(const ClusterFacts& end, Verdict& verdict) const {
-    const std::vector<VersionChange> changes = changes_between(from_, end);
-    std::vector<KnownIssue> open = changes.empty() ? std::vector<KnownIssue>{} : open_;
-    for (const KnownIssue& issue : known_of_changes(knowledge_, from_, changes)) {
+/// With the configuration as it is when the version changes: a step before it may have made it fit.
+void Outlook::note_changes(const ClusterFacts& facts) {
+    const std::vector<VersionChange> changes = changes_between(last_, facts);
+    if (!changes.empty() && !first_change_) {
+        first_change_ = changes.front();
+    }
+    for (KnownIssue& issue : known_of_changes(knowledge_, last_, changes)) {
+        const auto known = std::ranges::find(
+            changes_, issue.row, [](const KnownIssue& other) { return other.row; });
+        if (known == changes_.end()) {
+            changes_.push_back(std::move(issue));
+        } else if (!known->undecided.empty() && issue.undecided.empty()) {
+            *known = std::move(issue);  // where it is sure
+        }
+    }
+}
+
+void Outlook::judge_changes(Verdict& verdict) const {
+    std::vector<KnownIssue> open = first_change_ ? open_ : std::vector<KnownIssue>{};
+    for (const KnownIssue& issue : changes_) {
         const bool asks = !issue.row->ask.empty();
         if (!issue.undecided.empty()) {
             if (issue.row->severity != Severity::info) {
@@ -173,7 +188,7 @@ void Outlook::judge_changes(const ClusterFacts& end, Verdict& verdict) const {
         }
     }
     if (!open.empty()) {
-        verdict.advice.push_back(not_judged(open, changes.front()));
+        verdict.advice.push_back(not_judged(open, *first_change_));
     }
 }
 
@@ -181,7 +196,7 @@ Outlook::Verdict Outlook::conclude(const ClusterFacts& end) {
     Verdict verdict;
     after("the last step", end);
     judge_states(known_of_state(knowledge_, end), verdict);
-    judge_changes(end, verdict);
+    judge_changes(verdict);
     if (!verdict.refusals.empty()) {
         const std::string way = propose_way(knowledge_, start_, common_target(end));
         if (!way.empty()) {

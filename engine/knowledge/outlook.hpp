@@ -2,6 +2,7 @@
 
 #include "engine/knowledge/judgement.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,9 +12,9 @@ namespace lockstep {
 /// Follows a plan from state to state. What was so before the plan is not held against it.
 class Outlook {
   public:
-    /// States are held against `start`. Versions change from `from` on: of a plan that is the
-    /// start, of its way back where the plan ends. Both must outlive this.
-    Outlook(const Knowledge& knowledge, const ClusterFacts& start, const ClusterFacts& from);
+    /// States are held against `start`, which must outlive this. The way begins at `from`: of a
+    /// plan that is the start, of its way back where the plan ends.
+    Outlook(const Knowledge& knowledge, const ClusterFacts& start, ClusterFacts from);
 
     /// `facts` as they will be once `step` is done.
     void after(const std::string& step, const ClusterFacts& facts);
@@ -40,16 +41,19 @@ class Outlook {
 
     [[nodiscard]] bool is_new(const KnownIssue& issue) const;
     void judge_states(const std::vector<KnownIssue>& at_end, Verdict& verdict) const;
-    void judge_changes(const ClusterFacts& end, Verdict& verdict) const;
+    void note_changes(const ClusterFacts& facts);
+    void judge_changes(Verdict& verdict) const;
 
     const Knowledge& knowledge_;
     const ClusterFacts& start_;
-    const ClusterFacts& from_;
+    ClusterFacts last_;  ///< the state judged last
     std::vector<KnownIssue> before_;
     std::vector<Seen> passed_;
     std::vector<KnownIssue> open_before_;  ///< not decided, at the start
     std::vector<KnownIssue> open_;         ///< the same of states on the way
-    std::string last_state_;               ///< what rows can depend on, of the state judged last
+    std::vector<KnownIssue>
+        changes_;  ///< of versions, each judged in the state that it was made in
+    std::optional<VersionChange> first_change_;
     bool was_paused_ = false;
 };
 

@@ -155,6 +155,17 @@ TEST_F(OutlookTest, RefusesTheChangeThatWouldTurnSynchronousReplicationOff) {
     EXPECT_NE(find_row(verdict.refusals, "quorum-under-three"), nullptr);
 }
 
+TEST_F(OutlookTest, JudgesAChangeInTheStateThatItIsMadeIn) {
+    start = healthy_cluster("3.0.2");
+    start.config["synchronous_mode"] = true;
+    EXPECT_NE(find_row(upgrade("3.1.0").refusals, "pause-restart-drops-settings"), nullptr);
+    begin();
+    now.config["synchronous_mode"] = false;
+    outlook->after("config", now);
+    bring("n2", "3.1.0");
+    EXPECT_EQ(find_row(outlook->conclude(now).refusals, "pause-restart-drops-settings"), nullptr);
+}
+
 TEST_F(OutlookTest, SaysNothingOfAPlanThatChangesNoVersion) {
     begin();
     pause(true);
