@@ -1,9 +1,10 @@
 #include "cli/live_screen.hpp"
 
+#include "cli/output_file.hpp"
+
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <sstream>
 #include <vector>
 
@@ -15,18 +16,6 @@ namespace {
 constexpr const char* k_enter = "\033[?1049h\033[?25l\033[?7l\033[2J";
 constexpr const char* k_leave = "\033[?7h\033[?25h\033[?1049l";
 
-/// False: the terminal is gone.
-bool send(int fd, const std::string& text) {
-    for (std::size_t done = 0; done < text.size();) {
-        const ssize_t count = ::write(fd, text.data() + done, text.size() - done);
-        if (count < 0 && errno != EINTR) {
-            return false;
-        }
-        done += count > 0 ? static_cast<std::size_t>(count) : 0;
-    }
-    return true;
-}
-
 std::size_t rows_of(int fd) {
     winsize size{};
     return ::ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_row : 0;
@@ -35,15 +24,15 @@ std::size_t rows_of(int fd) {
 }  // namespace
 
 LiveScreen::LiveScreen(int fd) : fd_(fd) {
-    (void)send(fd_, k_enter);
+    (void)write_all(fd_, k_enter);
 }
 
 LiveScreen::~LiveScreen() {
-    (void)send(fd_, k_leave);
+    (void)write_all(fd_, k_leave);
 }
 
 bool LiveScreen::draw(const std::string& text) {
-    return send(fd_, frame(text, rows_of(fd_)));
+    return write_all(fd_, frame(text, rows_of(fd_)));
 }
 
 std::string frame(const std::string& text, std::size_t rows) {

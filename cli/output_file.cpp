@@ -20,6 +20,8 @@ namespace {
                 "Check that its folder exists and is writable for this user.");
 }
 
+}  // namespace
+
 bool write_all(int fd, const std::string& text) {
     for (std::size_t done = 0; done < text.size();) {
         const ssize_t count = ::write(fd, text.data() + done, text.size() - done);
@@ -30,8 +32,6 @@ bool write_all(int fd, const std::string& text) {
     }
     return true;
 }
-
-}  // namespace
 
 void write_whole_file(const std::string& path, const std::string& text, unsigned mode) {
     // node_exporter reads every *.prom of its folder: the temporary must not end so.
