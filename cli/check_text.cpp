@@ -5,7 +5,10 @@
 
 namespace lockstep {
 
-namespace {
+std::string json_text(const nlohmann::json& document, Output output) {
+    const int indent = output == Output::json ? 2 : -1;
+    return document.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
 
 std::string upper(std::string_view text) {
     std::string result(text);
@@ -13,6 +16,8 @@ std::string upper(std::string_view text) {
         result, result.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
     return result;
 }
+
+namespace {
 
 std::string or_dash(const std::string& text) {
     return text.empty() ? "-" : text;

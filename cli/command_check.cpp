@@ -41,11 +41,6 @@ std::vector<const Cluster*> wanted_clusters(const Options& options, const Invent
     return clusters;
 }
 
-std::string json_text(const nlohmann::json& document, Output output) {
-    const int indent = output == Output::json ? 2 : -1;
-    return document.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-}
-
 nlohmann::json json_of(const Options& options, const CheckResult& result) {
     nlohmann::json document = to_json(result);
     if (!options.explain.empty()) {

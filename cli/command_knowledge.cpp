@@ -59,7 +59,7 @@ int command_knowledge(const Options& options) {
     for (const KnowledgeRow* row : rows) {
         document.push_back(row->to_json());
     }
-    std::cout << document.dump(options.output == Output::json ? 2 : -1) << "\n";
+    std::cout << json_text(document, options.output);
     return 0;
 }
 

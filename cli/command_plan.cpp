@@ -60,11 +60,6 @@ Plan plan_from(const Options& options,
 
 namespace {
 
-std::string json_text(const nlohmann::json& document, Output output) {
-    const int indent = output == Output::json ? 2 : -1;
-    return document.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-}
-
 void save(const Options& options, const Plan& plan) {
     SavedPlan saved;
     saved.made_at = to_iso8601(std::chrono::system_clock::now());

@@ -63,11 +63,7 @@ std::string ended_without_run(const Options& options,
                      {"state", state},
                      {"exit_code", exit_code},
                      {"plan_hash", plan.hash}});
-    return document.dump(options.output == Output::json ? 2 : -1,
-                         ' ',
-                         false,
-                         nlohmann::json::error_handler_t::replace) +
-           "\n";
+    return json_text(document, options.output);
 }
 
 /// A plan that is not ready ends here.

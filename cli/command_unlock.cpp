@@ -3,6 +3,7 @@
 #include "cli/identity.hpp"
 #include "cli/signals.hpp"
 #include "cli/terminal.hpp"
+#include "cli/texts.hpp"
 #include "cli/unlock.hpp"
 #include "cli/version.hpp"
 
@@ -98,11 +99,7 @@ void print(const Options& options,
                            {"cluster", header.cluster},
                            {"lock_id", options.lock_id},
                            {"members", members}};
-    std::cout << document.dump(options.output == Output::json ? 2 : -1,
-                               ' ',
-                               false,
-                               Json::error_handler_t::replace)
-              << "\n";
+    std::cout << json_text(document, options.output);
 }
 
 }  // namespace

@@ -1,19 +1,6 @@
 #include "cli/texts.hpp"
 
-#include <algorithm>
-
 namespace lockstep {
-
-namespace {
-
-std::string title_of(Severity severity) {
-    std::string title(to_text(severity));
-    std::ranges::transform(
-        title, title.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-    return title;
-}
-
-}  // namespace
 
 std::string knowledge_text(const std::vector<const KnowledgeRow*>& rows, const Terminal& terminal) {
     std::string text;
@@ -25,7 +12,7 @@ std::string knowledge_text(const std::vector<const KnowledgeRow*>& rows, const T
     };
     for (const KnowledgeRow* row : rows) {
         text += (text.empty() ? "" : "\n") +
-                terminal.paint(title_of(row->severity), tone_of(row->severity)) + "  " +
+                terminal.paint(upper(to_text(row->severity)), tone_of(row->severity)) + "  " +
                 terminal.paint(row->id, Tone::strong) + "\n";
         line("of", row->versions_text(), Tone::plain);
         line("", row->symptom, Tone::plain);

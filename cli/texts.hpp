@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cli/cluster_check.hpp"
+#include "cli/options.hpp"
 #include "cli/terminal.hpp"
 #include "engine/knowledge/knowledge.hpp"
 #include "engine/plan.hpp"
@@ -14,6 +15,12 @@
 
 /// What results look like for a person.
 namespace lockstep {
+
+/// For programs: indented for `json`, a line for the others. Ends with a line break.
+[[nodiscard]] std::string json_text(const nlohmann::json& document, Output output);
+
+/// `CRITICAL` of `critical`.
+[[nodiscard]] std::string upper(std::string_view text);
 
 /// First a line as monitoring plugins print it, then members, then findings.
 [[nodiscard]] std::string check_text(const ClusterFacts& facts,

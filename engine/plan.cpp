@@ -114,6 +114,10 @@ nlohmann::json to_json(const std::vector<Finding>& findings) {
     return list;
 }
 
+std::string canonical(const nlohmann::json& document) {
+    return document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 std::string sha256_hex(std::string_view text) {
     std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
     unsigned int length = 0;

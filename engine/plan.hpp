@@ -76,6 +76,9 @@ struct Plan {
 [[nodiscard]] nlohmann::json to_json(const std::vector<Undo>& undo);
 [[nodiscard]] nlohmann::json to_json(const std::vector<Finding>& findings);
 
+/// JSON as it is hashed: keys in order, nothing between them, what is no UTF-8 replaced.
+[[nodiscard]] std::string canonical(const nlohmann::json& document);
+
 /// SHA-256 in hex.
 [[nodiscard]] std::string sha256_hex(std::string_view text);
 

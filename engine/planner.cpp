@@ -379,8 +379,7 @@ void apply_acceptance(const PlanRequest& request, Plan& plan) {
 }
 
 std::string hash_of(const Plan& plan) {
-    return sha256_hex(
-        bound_part(plan.to_json()).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    return sha256_hex(canonical(bound_part(plan.to_json())));
 }
 
 }  // namespace

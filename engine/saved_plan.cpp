@@ -12,10 +12,6 @@ using Json = nlohmann::json;
 
 constexpr int k_format = 1;
 
-std::string canonical(const Json& document) {
-    return document.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 Json names_of(const Json& findings) {
     Json names = Json::array();
     for (const Json& finding : findings) {

@@ -42,10 +42,6 @@ auto on_journal(const Work& work) {
     }
 }
 
-std::string dump(const nlohmann::json& json) {
-    return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
 nlohmann::json parse(const std::string& text) {
     nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
     if (json.is_discarded()) {
@@ -67,24 +63,24 @@ std::string chain(const std::string& previous,
                                  record.step,
                                  record.member,
                                  payload};
-    return sha256_hex(dump(link));
+    return sha256_hex(canonical(link));
 }
 
 /// The first link of a run's chain: what it is about.
 std::string chain_root(const RunHeader& run) {
-    return sha256_hex(dump({run.id,
-                            run.cluster,
-                            run.runbook,
-                            run.plan_hash,
-                            run.started_at,
-                            run.started_by,
-                            run.reason,
-                            run.engine_version,
-                            sha256_hex(run.runbook_text),
-                            sha256_hex(run.inventory_text),
-                            dump(run.inputs),
-                            dump(run.given),
-                            dump(run.plan)}));
+    return sha256_hex(canonical({run.id,
+                                 run.cluster,
+                                 run.runbook,
+                                 run.plan_hash,
+                                 run.started_at,
+                                 run.started_by,
+                                 run.reason,
+                                 run.engine_version,
+                                 sha256_hex(run.runbook_text),
+                                 sha256_hex(run.inventory_text),
+                                 canonical(run.inputs),
+                                 canonical(run.given),
+                                 canonical(run.plan)}));
 }
 
 class SqliteJournal final : public JournalStore {
@@ -111,16 +107,16 @@ class SqliteJournal final : public JournalStore {
                 .bind(run.engine_version)
                 .bind(run.runbook_text)
                 .bind(run.inventory_text)
-                .bind(dump(run.inputs))
-                .bind(dump(run.given))
-                .bind(dump(run.plan));
+                .bind(canonical(run.inputs))
+                .bind(canonical(run.given))
+                .bind(canonical(run.plan));
             insert.step();
         });
     }
 
     void append(const std::string& run, const JournalRecord& record) override {
         on_journal([&] {
-            const std::string payload = dump(record.payload);
+            const std::string payload = canonical(record.payload);
             const std::string hash = chain(last_hash(run, record.seq), run, record, payload);
             sqlite::Statement insert(*db_, "INSERT INTO records VALUES (?,?,?,?,?,?,?,?)");
             insert.bind(run)

@@ -15,14 +15,6 @@ std::int64_t segment_of(const MemberFacts& member) {
                                                        : k_default_segment;
 }
 
-const SlotFacts* find_slot(const MemberFacts* member, std::string_view name) {
-    if (member == nullptr || !member->slots) {
-        return nullptr;
-    }
-    const auto found = std::ranges::find(*member->slots, name, &SlotFacts::name);
-    return found == member->slots->end() ? nullptr : &*found;
-}
-
 bool is_suspicious(const MemberFacts& member, const SlotFacts& slot) {
     return !slot.active && slot.restart_lsn && slot.retained_bytes &&
            *slot.retained_bytes >= segment_of(member);
@@ -158,7 +150,7 @@ bool uses_slots(const ClusterFacts& facts) {
 }
 
 bool keeps_member_slots(const ClusterFacts& facts) {
-    return uses_slots(facts) && !(facts.config.is_object() && member_slots_ttl_is_zero(facts));
+    return uses_slots(facts) && !member_slots_ttl_is_zero(facts);
 }
 
 bool has_suspicious_slots(const ClusterFacts& facts) {

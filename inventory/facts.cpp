@@ -298,6 +298,14 @@ Json MemberFacts::to_json() const {
     };
 }
 
+const SlotFacts* find_slot(const MemberFacts* member, std::string_view name) {
+    if (member == nullptr || !member->slots) {
+        return nullptr;
+    }
+    const auto found = std::ranges::find(*member->slots, name, &SlotFacts::name);
+    return found == member->slots->end() ? nullptr : &*found;
+}
+
 const MemberFacts* ClusterFacts::find(std::string_view member) const {
     return find_by_name(members, member);
 }

@@ -241,6 +241,9 @@ struct SwitchoverFacts {
     std::string to;    ///< member; empty: Patroni chooses
 };
 
+/// nullptr where the member is, where its slots are not known, or where it has no such slot.
+[[nodiscard]] const SlotFacts* find_slot(const MemberFacts* member, std::string_view name);
+
 struct ClusterFacts {
     std::string name;    ///< of the inventory
     std::string scope;   ///< Patroni's

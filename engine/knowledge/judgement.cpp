@@ -261,7 +261,7 @@ std::string KnownIssue::message() const {
 Finding KnownIssue::to_finding() const {
     const bool sure = undecided.empty() && row->ask.empty();
     return {.id = row->finding_id(),
-            .severity = sure ? row->severity : std::min(row->severity, Severity::info),
+            .severity = sure ? row->severity : Severity::info,
             .member = member,
             .subject = row->id,
             .message = message(),
@@ -292,11 +292,13 @@ std::vector<KnownIssue> known_of_changes(const Knowledge& knowledge,
     State state(before);
     std::vector<KnownIssue> found;
     for (const KnowledgeRow& row : knowledge) {
+        if (!row.of_a_change()) {
+            continue;
+        }
         std::optional<KnownIssue> first;  // a member of which it is sure goes before others
         for (const VersionChange& change : changes) {
             const MemberFacts* member = before.find(change.member);
-            if (!row.of_a_change() || member == nullptr ||
-                (row.from && !row.from->contains(change.from)) ||
+            if (member == nullptr || (row.from && !row.from->contains(change.from)) ||
                 (row.to && !row.to->contains(change.to))) {
                 continue;
             }

@@ -117,11 +117,10 @@ void Outlook::after(const std::string& step, const ClusterFacts& facts) {
         const bool harmless = is_harmless(*issue.row, facts.paused);
         const auto known = std::ranges::find(passed_, issue, &Seen::issue);
         if (known == passed_.end()) {
-            passed_.push_back({std::move(issue), step, harmless, facts.paused});
+            passed_.push_back({std::move(issue), step, harmless});
         } else if (known->harmless && !harmless) {
             known->after = step;
             known->harmless = false;
-            known->paused = facts.paused;
         }
     }
 }

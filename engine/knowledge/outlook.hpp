@@ -36,7 +36,6 @@ class Outlook {
         KnownIssue issue;
         std::string after;  ///< the first step that leads there
         bool harmless = false;
-        bool paused = false;
     };
 
     [[nodiscard]] bool is_new(const KnownIssue& issue) const;

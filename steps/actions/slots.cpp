@@ -170,7 +170,7 @@ class SlotsCreate final : public Action {
         if (member == nullptr || !member->slots) {
             preview.verdict = Verdict::may;
             preview.because = "only if it is not there";
-        } else if (const SlotFacts* there = find_slot(*member, slot)) {
+        } else if (const SlotFacts* there = find_slot(member, slot)) {
             preview.verdict = Verdict::wont;
             preview.because = "it is there";
             if (there->type == "physical") {
@@ -234,17 +234,12 @@ class SlotsCreate final : public Action {
     }
 
   private:
-    static const SlotFacts* find_slot(const MemberFacts& member, const std::string& name) {
-        const auto found = std::ranges::find(*member.slots, name, &SlotFacts::name);
-        return found == member.slots->end() ? nullptr : &*found;
-    }
-
     static std::function<void(ClusterFacts&)> add_slot(const std::string& member,
                                                        const std::string& slot,
                                                        bool reserve) {
         return [member, slot, reserve](ClusterFacts& facts) {
             MemberFacts* changed = facts.find(member);
-            if (changed != nullptr && changed->slots && find_slot(*changed, slot) == nullptr) {
+            if (changed != nullptr && changed->slots && find_slot(changed, slot) == nullptr) {
                 SlotFacts added;
                 added.name = slot;
                 added.type = "physical";

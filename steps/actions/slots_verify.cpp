@@ -10,14 +10,6 @@ namespace lockstep {
 
 namespace {
 
-const SlotFacts* find_slot(const MemberFacts* member, std::string_view name) {
-    if (member == nullptr || !member->slots) {
-        return nullptr;
-    }
-    const auto found = std::ranges::find(*member->slots, name, &SlotFacts::name);
-    return found == member->slots->end() ? nullptr : &*found;
-}
-
 /// Slots that Patroni makes and drops by itself as its version says: those of members (on replicas
 /// from 4.0.0 on), and the copies of permanent physical slots on replicas (from 3.2.0 on, #2852).
 /// And those that PostgreSQL makes while a subscription copies a table, and drops when it has:
