@@ -91,7 +91,9 @@ void add_commands(CLI::App& app, Options& options) {
             options.runbooks,
             "A path, the name of a shipped runbook, or of run a saved plan (.json)");
         runbook->expected(1)->required(command == run);
-        command->add_option("--accept", options.accept, "Finding that need not block: ID[@MEMBER]")
+        command
+            ->add_option(
+                "--accept", options.accept, "Finding that need not block: ID[:SUBJECT][@MEMBER]")
             ->allow_extra_args(false);
         command->add_option("--on-failure", options.on_failure, "stop or rollback")
             ->check(CLI::IsMember({"stop", "rollback"}));
