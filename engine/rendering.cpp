@@ -240,7 +240,10 @@ void evaluate_vars(const Cluster& cluster, Plan& plan) {
         const Scope scope = make_scope({.plan = plan, .facts = plan.facts, .cluster = cluster});
         Rendered rendered = render(argument, scope, Quoting::none);
         if (const auto* error = std::get_if<EvaluationError>(&rendered)) {
-            throw InputError(argument.where, "vars." + name + ": " + error->message, error->hint);
+            throw InputError(argument.where,
+                             "vars." + name + ": " + error->message,
+                             error->hint,
+                             "runbook.expression");
         }
         if (auto* unknown = std::get_if<Value::Unknown>(&rendered)) {
             plan.vars.insert_or_assign(name, Value::unknown(std::move(unknown->because)));
