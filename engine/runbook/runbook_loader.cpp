@@ -1,5 +1,7 @@
 #include "base/suggest.hpp"
+#include "engine/runbook/rules.hpp"
 #include "engine/runbook/runbook_reading.hpp"
+#include "engine/runbook/runbook_rules.hpp"
 
 #include <algorithm>
 #include <tuple>
@@ -177,9 +179,13 @@ std::vector<std::string> names_of(const ActionCatalog& catalog) {
     return names;
 }
 
-void Problems::throw_if_any() {
+void Problems::throw_if_any(const std::string& text) {
     if (errors_.empty()) {
         return;
+    }
+    const auto source = std::make_shared<const std::string>(text);
+    for (InputError& error : errors_) {
+        error = error.in(source);
     }
     std::stable_sort(errors_.begin(), errors_.end(), [](const auto& a, const auto& b) {
         return std::tie(a.where().line, a.where().column) <
@@ -234,9 +240,15 @@ Runbook parse_runbook(const std::string& text,
     Reading reading{vocabulary, {}, {}, {}, {}};
     Runbook runbook;
     reading.problems.attempt([&] { read_root(reading, yaml::parse(text, file_name), runbook); });
-    reading.problems.throw_if_any();
+    reading.problems.throw_if_any(text);
     runbook.path = file_name;
     runbook.text = text;
+    for (const InputError& problem : check_runbook(runbook, vocabulary.actions)) {
+        if (!find_rule(problem.rule())->warning) {
+            reading.problems.attempt([&] { throw problem; });
+        }
+    }
+    reading.problems.throw_if_any(text);
     return runbook;
 }
 
