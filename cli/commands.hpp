@@ -27,6 +27,8 @@ int command_runs(const Options& options);
 int command_show(const Options& options);
 int command_knowledge(const Options& options);
 int command_validate(const Options& options);
+int command_explain(const Options& options);
+int command_schema(const Options& options);
 int command_doctor(const Options& options, Interrupts& interrupts);
 int command_unlock(const Options& options, Interrupts& interrupts);
 

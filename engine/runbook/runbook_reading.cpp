@@ -13,16 +13,6 @@ namespace {
 
 using yaml::Node;
 
-std::vector<std::string> names_of(const language::Place& place) {
-    std::vector<std::string> names;
-    for (const language::Key& key : place.keys) {
-        if (!key.later) {
-            names.emplace_back(key.name);
-        }
-    }
-    return names;
-}
-
 /// What is broken by a word that is none of `what`.
 std::string rule_of_unknown(std::string_view what) {
     for (const std::string_view known : {"action", "guard", "finding"}) {
@@ -132,6 +122,7 @@ bool check_keys(Reading& reading,
         return false;
     }
     const language::Place& known = language::place(place);
+    const std::vector<std::string_view> names = language::names(known);
     for (const auto& [key, value] : node.entries) {
         const language::Key* row = known.key(key.text);
         if (row != nullptr && row->later) {
@@ -142,7 +133,7 @@ bool check_keys(Reading& reading,
         } else if (row == nullptr) {
             reading.problems.add(key.where,
                                  "unknown key \"" + key.text + "\" in " + what,
-                                 did_you_mean(key.text, names_of(known)),
+                                 did_you_mean(key.text, {names.begin(), names.end()}),
                                  "runbook.unknown_key");
         }
     }
