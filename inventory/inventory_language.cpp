@@ -29,7 +29,7 @@ Place inventory_place() {
               .example = "clusters: {orders: {patroni: {endpoints: [http://10.0.0.11:8008]}}}",
               .required = true},
              {.name = "defaults",
-              .shapes = {{keys, "inventory.defaults"}},
+              .shapes = {{keys, "inventory.cluster_defaults"}},
               .description = "What holds for every cluster that does not say otherwise.",
               .example = "defaults: {ssh: {user: lockstep, become: sudo}}"}}};
 }
@@ -70,7 +70,7 @@ Place cluster_place() {
 }
 
 Place patroni_place() {
-    const std::vector<Shape> secret{{keys, "inventory.secret"}};
+    const std::vector<Shape> secret{{keys, "inventory.secret_source"}};
     return {"inventory.patroni",
             "How to reach the REST API of Patroni.",
             {{.name = "endpoints",
@@ -134,7 +134,7 @@ Place member_ssh_place() {
               .example = "identity_file: ~/.ssh/id_ed25519",
               .otherwise = "~/.ssh/id_ed25519 and ~/.ssh/id_ecdsa, where they exist"},
              {.name = "passphrase",
-              .shapes = {{keys, "inventory.secret"}},
+              .shapes = {{keys, "inventory.secret_source"}},
               .description = "What unlocks the private key.",
               .example = "passphrase: {command: [pass, show, ssh/lockstep]}"},
              {.name = "known_hosts",
@@ -188,7 +188,7 @@ Place member_place() {
 }
 
 Place secret_place() {
-    return {"inventory.secret",
+    return {"inventory.secret_source",
             "Where a secret comes from. It never stands in the file itself.",
             {{.name = "env",
               .shapes = {{text}},
@@ -209,7 +209,7 @@ Place secret_place() {
 Place defaults_place() {
     Place defaults = without(cluster_place(),
                              "members",
-                             "inventory.defaults",
+                             "inventory.cluster_defaults",
                              "What holds for every cluster that does not say otherwise.");
     defaults.keys.front().shapes = {{keys, "inventory.patroni_defaults"}};
     defaults.keys.front().example = "patroni: {ca_file: /etc/ssl/patroni.pem}";

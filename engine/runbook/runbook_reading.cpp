@@ -65,7 +65,7 @@ std::string hint_for_hidden(const std::string& root) {
 }
 
 /// The fields that a root has by declaration, or nullptr where its fields are facts.
-const std::vector<std::string>* declared(const Reading& reading, const std::string& root) {
+const Names* declared(const Reading& reading, const std::string& root) {
     if (root == "inputs") {
         return &reading.inputs;
     }
@@ -235,7 +235,7 @@ void check_reads(Reading& reading,
     std::set<std::string> seen;
     for (const std::string& path : reads) {
         const auto [root, field] = split(path);
-        const std::vector<std::string>* fields = declared(reading, root);
+        const Names* fields = declared(reading, root);
         const bool with_field = fields != nullptr && !field.empty();
         std::string name = root;
         if (with_field) {
@@ -252,11 +252,10 @@ void check_reads(Reading& reading,
                                  "runbook.undefined_name");
         } else if (const std::string why = hidden(root, visible); !why.empty()) {
             reading.problems.add(here, why, hint_for_hidden(root), "runbook.undefined_name");
-        } else if (with_field &&
-                   std::find(fields->begin(), fields->end(), field) == fields->end()) {
+        } else if (with_field && !fields->contains(field)) {
             reading.problems.add(here,
                                  undeclared(root, field),
-                                 did_you_mean(field, *fields),
+                                 reading.problems.full() ? "" : did_you_mean(field, fields->all()),
                                  "runbook.undefined_name");
         }
     }

@@ -105,9 +105,18 @@ Json shaped(const Key& key, const Shape& shape) {
         case Shape::Many::one:
             return one;
         case Shape::Many::list:
-            return list_of(one);
+            one = list_of(one);
+            // Of findings and guards there may be none; a list of anything else would say nothing.
+            if (shape.kind != Kind::finding && shape.kind != Kind::guard) {
+                one["minItems"] = 1;
+            }
+            return one;
         case Shape::Many::map:
-            return map_of(key.may_be_null ? Json{{"anyOf", {one, {{"type", "null"}}}}} : one);
+            one = map_of(key.may_be_null ? Json{{"anyOf", {one, {{"type", "null"}}}}} : one);
+            if (key.required) {
+                one["minProperties"] = 1;
+            }
+            return one;
     }
     return one;
 }
@@ -278,7 +287,6 @@ void complete_step(Json& step) {
         }
     }
     step["dependentSchemas"] = {{"steps", {{"properties", refused}}}};
-    step["properties"]["steps"]["minItems"] = 1;
     step["$ref"] = "#/$defs/uses";
 }
 

@@ -10,10 +10,10 @@
 namespace lockstep {
 namespace {
 
-/// `line rule` of what is found in these steps: the first stands on line 10.
+/// `line rule` of what is found in these steps: the first stands on line 9.
 std::vector<std::string> found_in(const std::string& steps, const std::string& head = {}) {
     std::string text = "runbook: r\n" + head;
-    text += std::string(8 - static_cast<std::size_t>(std::ranges::count(text, '\n')), '\n');
+    text += std::string(7 - static_cast<std::size_t>(std::ranges::count(text, '\n')), '\n');
     text += "steps:\n" + steps;
     std::vector<std::string> found;
     const auto note = [&](const InputError& problem) {
