@@ -40,10 +40,8 @@ class Validate : public testing::Test {
         return folder_.write("bad.yaml", "runbook: r\nsteps:\n  - {id: a, uses: patroni.pasue}\n");
     }
 
-    std::string out_;
-
-  private:
     TempDir folder_;
+    std::string out_;
 };
 
 TEST_F(Validate, SaysThatAGoodRunbookIsValid) {
@@ -68,9 +66,9 @@ TEST_F(Validate, EndsWithThreeForErrorsAndGoesOnWithTheOthers) {
     const std::string path = bad();
     EXPECT_EQ(validate({path, good()}), 3);
     EXPECT_NE(out_.find("error: " + path +
-                        ":3:18: \"patroni.pasue\" is no action [runbook.unknown_action]\n"
+                        ":3:19: \"patroni.pasue\" is no action [runbook.unknown_action]\n"
                         "  3 |   - {id: a, uses: patroni.pasue}\n"
-                        "    |                  ^\n"
+                        "    |                   ^\n"
                         "HINT:  did you mean \"patroni.pause\"?\n" +
                         path + ": not valid, 1 error\n"),
               std::string::npos)
