@@ -92,6 +92,14 @@ class Builder : public YAML::EventHandler {
         node.plain = tag == "?";
         node.text_where = node.where;
         if (first == '"' || first == '\'') {
+            if (!source_.quote_is_closed(offset_of(mark))) {
+                // yaml-cpp 0.7 takes all the rest of a file that ends with a line break for the
+                // text.
+                fail(mark,
+                     "this quote is never closed",
+                     "Everything after it would be part of the text.",
+                     "yaml.syntax");
+            }
             ++node.text_where.column;
         } else if (!node.plain) {
             node.text_where = source_.block_text(offset_of(mark));
@@ -240,7 +248,7 @@ class Builder : public YAML::EventHandler {
 
 /// What helps against the terser messages of yaml-cpp 0.7.
 std::string hint_for(const std::string& message) {
-    static const std::array<std::pair<std::string_view, std::string_view>, 8> hints{{
+    static const std::array<std::pair<std::string_view, std::string_view>, 9> hints{{
         {YAML::ErrorMsg::MAP_VALUE,
          "Quote a text that holds \": \", and check the indentation of this line."},
         {YAML::ErrorMsg::END_OF_MAP,
@@ -250,6 +258,8 @@ std::string hint_for(const std::string& message) {
         {YAML::ErrorMsg::ANCHOR_NOT_FOUND, "Quote a text that begins with &."},
         {YAML::ErrorMsg::UNKNOWN_ANCHOR,
          "Aliases are not allowed; quote a text that begins with *."},
+        {YAML::ErrorMsg::END_OF_SEQ,
+         "A new item was expected: each begins with - in the column of the first."},
         {YAML::ErrorMsg::EOF_IN_SCALAR, "A quote that was opened before is never closed."},
         {YAML::ErrorMsg::BLOCK_ENTRY, "A list begins on its own line, or stands in [ ]."},
     }};

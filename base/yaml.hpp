@@ -27,7 +27,7 @@ struct Node {
     std::vector<Entry> entries;  ///< in the order of the file
     SourceLocation where;
     /// Where the text of a scalar begins: after its quote, or on the line after `|` and `>`. Exact
-    /// for the first line; what escapes and folding do later on is not followed.
+    /// for the first line, and all those after `|`; what escapes and folding do is not followed.
     SourceLocation text_where;
 
     [[nodiscard]] bool is(Kind wanted) const { return kind == wanted; }

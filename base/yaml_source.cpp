@@ -167,6 +167,20 @@ SourceLocation Source::block_text(std::size_t offset) const {
     return where(first == std::string::npos ? offset : first);
 }
 
+bool Source::quote_is_closed(std::size_t offset) const {
+    const char quote = text_[offset];
+    for (std::size_t i = offset + 1; i < text_.size(); ++i) {
+        if (quote == '"' && text_[i] == '\\') {
+            ++i;
+        } else if (quote == '\'' && text_[i] == quote && at(i + 1) == quote) {
+            ++i;
+        } else if (text_[i] == quote) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void Source::check_lines() const {
     for (std::size_t i = 0; i < lines_.size(); ++i) {
         const std::size_t end = i + 1 < lines_.size() ? lines_[i + 1] : text_.size();

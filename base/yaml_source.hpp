@@ -34,6 +34,9 @@ class Source {
     /// Where the text of the block scalar begins whose `|` or `>` stands at the offset.
     [[nodiscard]] SourceLocation block_text(std::size_t offset) const;
 
+    /// Whether the quoted text that begins at the offset ends somewhere.
+    [[nodiscard]] bool quote_is_closed(std::size_t offset) const;
+
   private:
     [[nodiscard]] std::size_t line_of(std::size_t offset) const;  ///< counts from 0
     void check_characters() const;

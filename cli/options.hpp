@@ -37,11 +37,11 @@ struct Options {
     std::string lock_id;                ///< of unlock
     std::string versions;               ///< of knowledge: `A..B`; empty: everything
     std::string topic;                  ///< of explain, schema; empty: everything
-    bool markdown = false;              ///< of explain: the whole reference
     std::string explain;                ///< of check: a topic, `wal`
     std::string member;                 ///< of check --explain; empty: all
 
     bool all = false;                                 ///< of check: every cluster
+    bool markdown = false;                            ///< of explain: the whole reference
     std::optional<std::chrono::milliseconds> watch;   ///< of check: how often
     std::string output_file;                          ///< of check; empty: stdout
     std::chrono::milliseconds member_timeout{15000};  ///< of check: for a member's answer

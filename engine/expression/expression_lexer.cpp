@@ -68,7 +68,7 @@ SourceLocation location_in(std::string_view text, std::size_t offset, const Sour
     for (const char c : text.substr(0, offset)) {
         if (c == '\n') {
             ++at.line;
-            at.column = 1;
+            at.column = start.column;  // the lines of a block are indented alike
         } else if ((static_cast<unsigned char>(c) & 0xC0U) != 0x80U) {  // not inside a character
             ++at.column;
         }

@@ -8,7 +8,8 @@
 
 namespace lockstep {
 
-/// The place of `text[offset]`, if `start` is that of `text[0]`. Columns count characters.
+/// The place of `text[offset]`, if `start` is that of `text[0]`. Columns count characters. Lines
+/// begin in the column of the first, as those of a YAML block do.
 [[nodiscard]] SourceLocation location_in(std::string_view text,
                                          std::size_t offset,
                                          const SourceLocation& start);

@@ -250,7 +250,7 @@ Runbook parse_runbook(const std::string& text,
     runbook.text = text;
     for (const InputError& problem : check_runbook(runbook, vocabulary.actions)) {
         if (!find_rule(problem.rule())->warning) {
-            reading.problems.attempt([&] { throw problem; });
+            reading.problems.keep(problem);
         }
     }
     reading.problems.throw_if_any(text);

@@ -23,6 +23,14 @@ class Problems {
         keep({where, message, std::move(hint), std::move(rule)});
     }
 
+    void keep(InputError error) {
+        if (!full()) {
+            errors_.push_back(std::move(error));
+        } else {
+            ++left_out_;
+        }
+    }
+
     /// Runs `act`, and keeps the InputError that it may throw, as one of a runbook.
     template <class Act>
     void attempt(Act act) {
@@ -43,14 +51,6 @@ class Problems {
 
   private:
     static constexpr std::size_t k_most = 1000;  ///< nobody mends more of a file in one go
-
-    void keep(InputError error) {
-        if (!full()) {
-            errors_.push_back(std::move(error));
-        } else {
-            ++left_out_;
-        }
-    }
 
     std::vector<InputError> errors_;
     std::size_t left_out_ = 0;

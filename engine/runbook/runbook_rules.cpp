@@ -119,6 +119,14 @@ bool always_stops(const StepSpec& step) {
     return expression != nullptr && is_false(constant(*expression));
 }
 
+std::string no_output(const std::string& name, const std::string& field) {
+    return "what is registered as \"" + name + "\" has no \"" + field + "\"";
+}
+
+std::string shown_secret(const Placed& placed, const std::string& param, const std::string& path) {
+    return placed.label() + ": " + param + " would show " + path + ", which is a secret";
+}
+
 class Rules {
   public:
     Rules(const Runbook& runbook, const ActionCatalog& actions)
@@ -298,7 +306,7 @@ class Rules {
                 seen.insert(path.substr(0, end)).second) {
                 add(runbook_reading::find_path(*read.text, path.substr(0, end), read.where),
                     "output.unknown",
-                    "what is registered as \"" + name + "\" has no \"" + field + "\"",
+                    no_output(name, field),
                     did_you_mean(field, outputs->second));
             }
         }
@@ -346,23 +354,29 @@ class Rules {
         for (const Placed& placed : placed_) {
             for (const auto& [key, argument] : placed.step->with) {
                 const ParamSchema* param = placed.schema->param(key);
-                if (names.empty() || param == nullptr || param->secret ||
-                    param->kind == ParamKind::expression) {
-                    continue;
+                const bool shown =
+                    param != nullptr && !param->secret && param->kind != ParamKind::expression;
+                if (shown && !names.empty()) {
+                    check_shown(placed, *param, argument, names);
                 }
-                for_each_read(argument, [&, &key = key](const Read& read) {
-                    for (const std::string& path : read.paths) {
-                        if (names.contains(path)) {
-                            add(runbook_reading::find_path(*read.text, path, read.where),
-                                "secret.misplaced",
-                                placed.label() + ": " + key + " would show " + path +
-                                    ", which is a secret",
-                                "Pass it by `stdin`.");
-                        }
-                    }
-                });
             }
         }
+    }
+
+    void check_shown(const Placed& placed,
+                     const ParamSchema& param,
+                     const Argument& argument,
+                     const std::set<std::string>& secret) {
+        for_each_read(argument, [&](const Read& read) {
+            for (const std::string& path : read.paths) {
+                if (secret.contains(path)) {
+                    add(runbook_reading::find_path(*read.text, path, read.where),
+                        "secret.misplaced",
+                        shown_secret(placed, param.name, path),
+                        "Pass it by `stdin`.");
+                }
+            }
+        });
     }
 
     const Runbook& runbook_;

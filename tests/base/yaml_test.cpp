@@ -225,6 +225,16 @@ TEST(Yaml, ReadsAFile) {
     std::filesystem::remove(path);
 }
 
+TEST(Yaml, RefusesAQuoteThatIsNeverClosed) {
+    const std::string why =
+        "this quote is never closed | Everything after it would be part of the "
+        "text.";
+    EXPECT_EQ(error_of("a: 1\nb: \"one\nc: 2\n"), "f:2:4: " + why);
+    EXPECT_EQ(error_of("a: 'it''s\n"), "f:1:4: " + why);
+    EXPECT_EQ(error_of("a: \"\\\"\n"), "f:1:4: " + why);
+    EXPECT_EQ(error_of("a: \"one\n  two\"\nb: 'it''s'\nc: \"\\\\\"\n"), "no error");
+}
+
 TEST(YamlScalar, ReadsBooleansByTheCoreRulesOnly) {
     EXPECT_TRUE(as_bool(parse("true"), "x"));
     EXPECT_FALSE(as_bool(parse("False"), "x"));

@@ -88,7 +88,7 @@ TEST(Expression, PointsAtWhatItDoesNotUnderstand) {
 }
 
 TEST(Expression, PointsIntoLaterLines) {
-    EXPECT_EQ(refusal_of("true &&\n  false )"), "book.yaml:11:9: unexpected ')'");
+    EXPECT_EQ(refusal_of("true &&\n  false )"), "book.yaml:11:13: unexpected ')'");
 }
 
 TEST(Expression, PointsAtTheFileWhereThereIsNoLine) {

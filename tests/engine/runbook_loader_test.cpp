@@ -277,7 +277,7 @@ TEST(RunbookLoader, KnowsThePlaceOfAnErrorInsideAnExpression) {
     EXPECT_EQ(where("  - id: s\n    uses: wal.verify\n    when: \"cluster.x == nope\"\n"),
               "f:5:25");
     EXPECT_EQ(where("  - id: s\n    uses: wal.verify\n    when: |\n      true &&\n      nope\n"),
-              "f:7:1");
+              "f:7:7");
     EXPECT_EQ(where("  - {id: s, uses: http.request, with: {url: \"a${{ nope }}\"}}\n"), "f:3:51");
 }
 

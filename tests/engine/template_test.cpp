@@ -120,7 +120,7 @@ TEST(Template, PointsAtMistakes) {
     EXPECT_EQ(refusal_of("${{ name } }}"), "book.yaml:3:16: expected }} here, found a single }");
     EXPECT_EQ(refusal_of("${{ }}"), "book.yaml:3:11: the expression is empty");
     EXPECT_EQ(refusal_of("a\n b ${{ 1 + }}"),
-              "book.yaml:4:11: unexpected the end of the expression");
+              "book.yaml:4:17: unexpected the end of the expression");
     EXPECT_EQ(refusal_of("${{ name | quote }}"), "book.yaml:3:18: expected \"raw\" after |");
     EXPECT_EQ(refusal_of("${{ name | raw | raw }}"),
               "book.yaml:3:22: expected }} here, found a single }");
