@@ -170,9 +170,9 @@ SourceLocation Source::block_text(std::size_t offset) const {
 bool Source::quote_is_closed(std::size_t offset) const {
     const char quote = text_[offset];
     for (std::size_t i = offset + 1; i < text_.size(); ++i) {
-        if (quote == '"' && text_[i] == '\\') {
-            ++i;
-        } else if (quote == '\'' && text_[i] == quote && at(i + 1) == quote) {
+        const bool escape =
+            quote == '"' ? text_[i] == '\\' : text_[i] == quote && at(i + 1) == quote;
+        if (escape) {
             ++i;
         } else if (text_[i] == quote) {
             return true;

@@ -47,6 +47,11 @@ TEST(Options, ReadTheCommandAndWhatItTakes) {
     EXPECT_EQ(options({"check", "orders"}).cluster, "orders");
     EXPECT_EQ(options({"show", "20261123"}).run, "20261123");
     EXPECT_EQ(options({"show"}).run, "");
+    EXPECT_EQ(options({"explain", "step.retry"}).topic, "step.retry");
+    EXPECT_TRUE(options({"explain", "--markdown"}).markdown);
+    EXPECT_EQ(options({"schema"}).topic, "");
+    EXPECT_EQ(options({"schema", "inventory"}).topic, "inventory");
+    EXPECT_EQ(options({"validate", "a.yaml", "--output", "sarif"}).output, Output::sarif);
     EXPECT_EQ(options({"validate", "a.yaml", "b.yaml"}).runbooks.size(), 2U);
     EXPECT_TRUE(options({"run", "x", "-y", "--reason", "planned"}).yes);
 }
