@@ -27,10 +27,11 @@ std::chrono::milliseconds delay_after(const Retry& retry, int attempts) {
 
 /// Starts everything that may start, else waits for something to end.
 std::optional<Failure> Executor::run(std::stop_token stop) {
+    (void)gatekeeper_.collect();
     // What an earlier engine has left, or a settlement found out, counts as if it happened now.
     for (std::size_t i = 0; i < session_.plan().steps.size(); ++i) {
         const StepProgress& step = session_.progress(i);
-        if (step.state == StepState::failed) {
+        if (is_mine(i) && step.state == StepState::failed) {
             judge(i,
                   {.outcome = step.unreachable ? StepOutcome::unreachable : StepOutcome::failed,
                    .message = step.message,
@@ -41,18 +42,50 @@ std::optional<Failure> Executor::run(std::stop_token stop) {
         if (!failure_ && !stop.stop_requested()) {
             start_ready(stop);
         }
+        const bool only_waits = running_ == 0 && retry_at_.empty();
+        if (only_waits && !held_.empty() && !stop.stop_requested()) {
+            wait_or_end();
+        }
         const bool stopping = failure_.has_value() || stop.stop_requested();
-        if (running_ == 0 && (stopping || retry_at_.empty())) {
+        if (running_ == 0 && (stopping || (retry_at_.empty() && held_.empty()))) {
             break;
         }
         if (const std::optional<StepEvent> event = session_.runner().wait(200ms)) {
             finish(*event);
+        } else if (!held_.empty() && gatekeeper_.collect()) {
+            held_.clear();
         }
     }
     if (stop.stop_requested() && !failure_) {
         fail({130, RunPhase::interrupted, "stopped on request", {}});
     }
-    return failure_;
+    return failure_ ? failure_ : failed_always_;
+}
+
+/// Nothing else is left to do but to wait. While something temporary is in force nobody waits for
+/// a person: the run ends, and what is in force is given back.
+void Executor::wait_or_end() {
+    if (gatekeeper_.collect()) {
+        held_.clear();
+        return;
+    }
+    const std::string open = session_.what_is_open();
+    if (session_.setup().patience.wait && open.empty()) {
+        return;
+    }
+    Failure wait{.exit_code = 14,
+                 .phase = RunPhase::waiting,
+                 .waiting_for = gatekeeper_.waits()};
+    for (const std::string& each : wait.waiting_for) {
+        wait.message += (wait.message.empty() ? "" : "; ") + each;
+    }
+    wait.hint = "`lockstep approve " + session_.header().id + "` answers, `lockstep resume " +
+                session_.header().id + "` then goes on.";
+    fail(std::move(wait));
+}
+
+bool Executor::is_mine(std::size_t index) const {
+    return session_.plan().steps[index].always == (part_ == Part::always);
 }
 
 void Executor::start_ready(std::stop_token stop) {
@@ -73,7 +106,8 @@ void Executor::start_ready(std::stop_token stop) {
 }
 
 bool Executor::may_start(std::size_t index) const {
-    if (session_.progress(index).state != StepState::pending) {
+    if (!is_mine(index) || held_.contains(index) ||
+        session_.progress(index).state != StepState::pending) {
         return false;
     }
     const auto retry = retry_at_.find(index);
@@ -141,15 +175,53 @@ void Executor::begin(std::size_t index, std::stop_token stop) {
         skip(step, StepState::already_done, preview.because);
         return;
     }
+    if (!is_allowed(index, rendered.call)) {
+        return;
+    }
     if (!step.changes || may_change(step, stop)) {
         launch(index, std::move(rendered.call), preview);
     }
 }
 
+/// Whether nobody has to be waited for. A step that is a gate itself is over with that.
+bool Executor::is_allowed(std::size_t index, const StepCall& call) {
+    const PlannedStep& step = session_.plan().steps[index];
+    const Gatekeeper::Ruling ruling = gatekeeper_.rule_on(step, call);
+    switch (ruling.kind) {
+        case Gatekeeper::Ruling::Kind::wait:
+            held_.insert(index);
+            return false;
+        case Gatekeeper::Ruling::Kind::refuse:
+            refuse(index,
+                   {.outcome = StepOutcome::failed, .message = ruling.why, .hint = ruling.hint});
+            return false;
+        case Gatekeeper::Ruling::Kind::pass:
+            break;
+    }
+    if (!session_.schema_of(step).asks) {
+        return true;
+    }
+    StepResult given;
+    if (ruling.answer.is_object()) {
+        const std::string comment = ruling.answer.at("comment");
+        given.message = (session_.schema_of(step).answered ? "done, says " : "approved by ") +
+                        ruling.answer.at("by").get<std::string>() +
+                        (comment.empty() ? "" : ": " + comment);
+    }
+    given.output = ruling.answer;
+    (void)session_.read_output(step, given);
+    session_.record_result(step, given, false);
+    session_.keep_output(step, given);
+    judge(index, given);
+    return false;
+}
+
 /// The last two questions before a change: do the guards hold, and is the cluster still ours.
 bool Executor::may_change(const PlannedStep& step, std::stop_token stop) {
     const int exit_code = session_.state().changed_anything() ? 10 : 4;
-    if (const std::optional<std::string> why = session_.tripped_guard(stop)) {
+    // The guards watch the way forward; what is always done is there for when they trip.
+    const bool guarded = part_ == Part::steps;
+    if (const auto why = guarded ? session_.tripped_guard(stop) : std::nullopt) {
         session_.record(RecordKind::guard_tripped, &step, {{"message", *why}});
         fail({exit_code,
               RunPhase::failed,
@@ -190,6 +262,7 @@ void Executor::launch(std::size_t index, StepCall call, const Preview& preview) 
         call.verify = std::make_shared<const StepCall>(std::move(look.call));
     }
     session_.record_intent(step, call, preview, false);
+    since_[index] = session_.clock().steady_now();
     ++running_;
     session_.runner().start(index, std::move(call), session_.facts());
 }
@@ -212,13 +285,15 @@ void Executor::finish(const StepEvent& event) {
         return;
     }
     --running_;
-    const StepResult& result = event.result;
+    since_.erase(event.index);
+    StepResult result = event.result;
+    const bool not_yet = session_.read_output(step, result);
     if (result.learned) {
         result.learned(session_.facts());
     }
     const int attempts = session_.progress(event.index).attempts;
     const bool safe_again =
-        result.outcome == StepOutcome::unreachable ||
+        result.outcome == StepOutcome::unreachable || not_yet ||
         (result.outcome == StepOutcome::failed && session_.schema_of(step).repeatable);
     const bool retry = !failure_ && safe_again && attempts < step.spec->retry.attempts;
     session_.record_result(step, result, retry);
@@ -310,9 +385,13 @@ std::optional<Failure> Executor::prove_end(std::stop_token stop) {
     return std::nullopt;
 }
 
-/// The first failure is the one that counts.
+/// The first failure is the one that counts. What is always done goes on after one.
 void Executor::fail(Failure failure) {
-    if (!failure_) {
+    const bool goes_on = part_ == Part::always && failure.phase == RunPhase::failed;
+    if (goes_on) {
+        failure.exit_code = 10;
+        failed_always_ = failed_always_ ? failed_always_ : std::optional(std::move(failure));
+    } else if (!failure_) {
         failure_ = std::move(failure);
     }
 }

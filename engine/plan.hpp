@@ -16,6 +16,20 @@ namespace lockstep {
 /// Why a change has no way back when neither its action nor the runbook has one.
 inline constexpr const char* k_no_undo = "the runbook gives no undo for it";
 
+/// A runbook that another one calls, with what it is called with.
+struct CallFrame {
+    std::string id;  ///< `upgrade.`: its steps' ids begin with it, and so do the names they register
+    std::size_t depth = 0;  ///< of the block that it is, in PlannedStep::within
+    Value::Map inputs;
+    Value::Map vars;
+};
+
+/// How long something takes.
+struct Expected {
+    std::chrono::milliseconds length{0};
+    int samples = 0;  ///< earlier runs that say so; 0: the runbook's estimate, or the action's
+};
+
 /// One step on one member, in the order of a plan.
 struct PlannedStep {
     std::string id;  ///< `replicas.install`, `drop[legacy]`
@@ -23,6 +37,10 @@ struct PlannedStep {
     std::string member;  ///< empty: the cluster
     const StepSpec* spec = nullptr;
     std::vector<const StepSpec*> within;  ///< the blocks around it, outermost first
+    std::vector<std::string> within_ids;  ///< their ids
+    std::vector<std::shared_ptr<const CallFrame>> frames;  ///< runbooks called around it, outermost
+                                                           ///< first
+    bool always = false;  ///< of the runbook's `always`
     std::optional<Value> item;            ///< of for_each
     std::vector<std::size_t> after;       ///< steps that must be over before this one may start
     std::string
@@ -41,6 +59,7 @@ struct PlannedStep {
     nlohmann::json probed;
     bool changes = false;
     bool idle = false;  ///< a temporary change, or its end, that covers no change: left out
+    Expected expected;
     bool made = false;  ///< not of the runbook: it prepares the undo of another step
 };
 

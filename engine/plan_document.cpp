@@ -39,7 +39,7 @@ Json constants(const Arguments& arguments) {
 Json document_of(const PlannedStep& step, const Runbook& runbook) {
     Json path = Json::array();
     if (!step.made) {
-        find_path(runbook.steps, step.spec, path);
+        find_path(step.always ? runbook.always : runbook.steps, step.spec, path);
     }
     Json document = {
         {"id", step.id},
@@ -59,6 +59,8 @@ Json document_of(const PlannedStep& step, const Runbook& runbook) {
         {"group", step.group},
         {"item", step.item ? step.item->to_json() : Json(nullptr)},
         {"idle", step.idle},
+        {"always", step.always},
+        {"within", step.within_ids},
         {"path", path},
         {"fan_out", nullptr},
         {"probed", step.probed},
@@ -106,7 +108,9 @@ void find_spec(const Json& document, Plan& plan, PlannedStep& step) {
         step.spec = plan.made.back().get();
         return;
     }
-    const std::vector<StepSpec>* specs = &plan.runbook->steps;
+    step.always = document.value("always", false);
+    const std::vector<StepSpec>* specs =
+        step.always ? &plan.runbook->always : &plan.runbook->steps;
     for (const Json& position : document.at("path")) {
         const std::size_t index = position;
         if (index >= specs->size()) {
@@ -120,6 +124,10 @@ void find_spec(const Json& document, Plan& plan, PlannedStep& step) {
     }
     if (step.spec == nullptr || step.spec->uses != step.uses) {
         throw_unfit("step " + step.id + " is another one in its runbook");
+    }
+    step.within_ids = document.value("within", std::vector<std::string>());
+    if (step.within_ids.size() != step.within.size()) {
+        throw_unfit("step " + step.id + " stands somewhere else in its runbook");
     }
     if (!document.at("fan_out").is_null()) {
         const std::size_t depth = document.at("fan_out");

@@ -46,17 +46,19 @@ class Forecast {
     void judge(PlannedStep& step) {
         const ActionSchema& schema = *find_action(*request_.actions, step.uses);
         step.changes = schema.changes;
-        const Scope scope = make_scope({.plan = plan_,
-                                        .facts = projected_,
-                                        .cluster = *request_.cluster,
-                                        .registered = &registered_,
-                                        .member = step.member,
-                                        .item = &step.item});
+        const ScopeSource source{.plan = plan_,
+                                 .facts = projected_,
+                                 .cluster = *request_.cluster,
+                                 .registered = &registered_,
+                                 .member = step.member,
+                                 .frame = frame_of(step),
+                                 .item = &step.item};
+        const Scope scope = make_scope(source);
         if (!step.spec->register_as.empty()) {
-            registered_.insert_or_assign(step.spec->register_as,
+            registered_.insert_or_assign(registered_name(step),
                                          Value::unknown("step " + step.id + " has not run"));
         }
-        const RenderedStep rendered = render_step(step, schema, scope);
+        const RenderedStep rendered = render_step(step, schema, scope, source);
         switch (rendered.kind) {
             case RenderedStep::Kind::skip:
                 step.verdict = Verdict::wont;
@@ -167,7 +169,7 @@ class Forecast {
         PlannedStep* oldest = nullptr;
         for (std::size_t i = plan_.steps.size(); i-- > 0;) {
             PlannedStep& step = plan_.steps[i];
-            if (step.verdict == Verdict::wont) {
+            if (step.verdict == Verdict::wont || step.always) {
                 continue;
             }
             for (const Undo& undo : step.undo) {

@@ -3,12 +3,22 @@
 #include "engine/plan.hpp"
 #include "inventory/inventory.hpp"
 
+#include <variant>
+
 /// From what a runbook says to what an action gets: names, conditions and arguments, with the facts
 /// put in. Used by the planner with facts as they will be, and by a run with facts as they are.
 namespace lockstep {
 
 /// `vars` of the plan's runbook into the plan. Throws InputError.
 void evaluate_vars(const Cluster& cluster, Plan& plan);
+
+struct ScopeSource;
+
+/// What a runbook is called with by `spec`, worked out where it is called. Throws InputError.
+[[nodiscard]] std::shared_ptr<const CallFrame> call_frame(const StepSpec& spec,
+                                                          const ScopeSource& source,
+                                                          std::string id,
+                                                          std::size_t depth);
 
 /// Where an expression of a step is evaluated.
 struct ScopeSource {
@@ -17,8 +27,20 @@ struct ScopeSource {
     const Cluster& cluster;
     const Value::Map* registered = nullptr;  ///< `steps`
     std::string_view member = {};            ///< `member`
+    const CallFrame* frame = nullptr;        ///< of a runbook that another one calls: its names
     const std::optional<Value>* item = nullptr;
 };
+
+/// The innermost runbook that a step is called in; null: the run's own.
+[[nodiscard]] const CallFrame* frame_of(const PlannedStep& step);
+
+/// Under which name a step's output is registered.
+[[nodiscard]] std::string registered_name(const PlannedStep& step);
+
+/// What is registered of an action's output: `result` read as the step says. A text: why not.
+[[nodiscard]] std::variant<nlohmann::json, std::string> output_of(const PlannedStep& step,
+                                                                  const nlohmann::json& output,
+                                                                  Scope scope);
 
 /// The names that expressions see. A fact that is not known is unknown there, too.
 [[nodiscard]] Scope make_scope(const ScopeSource& source);
@@ -38,9 +60,11 @@ struct RenderedStep {
     StepCall call;
 };
 
+/// `scope` is make_scope(source): callers have it at hand.
 [[nodiscard]] RenderedStep render_step(const PlannedStep& step,
                                        const ActionSchema& schema,
-                                       const Scope& scope);
+                                       const Scope& scope,
+                                       const ScopeSource& source);
 
 /// `verify` of a step.
 [[nodiscard]] RenderedStep render_call(const PlannedStep& step,

@@ -64,10 +64,11 @@ void RunSession::replay(const std::vector<JournalRecord>& records) {
         state_.apply(record);
     }
     for (std::size_t i = 0; i < setup_.plan.steps.size(); ++i) {
-        const std::string& name = setup_.plan.steps[i].spec->register_as;
+        const PlannedStep& step = setup_.plan.steps[i];
         const StepState now = progress(i).state;
-        if (!name.empty() && (now == StepState::succeeded || now == StepState::already_done)) {
-            registered_.insert_or_assign(name, Value::from_json(progress(i).output));
+        if (!step.spec->register_as.empty() && (now == StepState::succeeded || now == StepState::already_done)) {
+            registered_.insert_or_assign(registered_name(step),
+                                         Value::from_json(progress(i).output));
         }
     }
 }
@@ -102,7 +103,9 @@ void RunSession::record_intent(const PlannedStep& step,
             covered.push_back(temporary.action);
         }
     }
-    const bool undoable = step.changes && schema.ends.empty() && !schema.temporary;
+    // What is always done comes after all going back.
+    const bool undoable =
+        step.changes && schema.ends.empty() && !schema.temporary && !step.always;
     const std::vector<Undo> undo = undoable ? freeze_undo(step, preview) : std::vector<Undo>{};
     record(RecordKind::step_intent,
            &step,
@@ -213,17 +216,22 @@ const PlannedStep* RunSession::find(const std::string& id, const std::string& me
     return found == steps.end() ? nullptr : &*found;
 }
 
+ScopeSource RunSession::source_of(const PlannedStep& step) const {
+    return {.plan = setup_.plan,
+            .facts = facts_,
+            .cluster = setup_.cluster,
+            .registered = &registered_,
+            .member = step.member,
+            .frame = frame_of(step),
+            .item = &step.item};
+}
+
 Scope RunSession::scope_of(const PlannedStep& step) const {
-    return make_scope({.plan = setup_.plan,
-                       .facts = facts_,
-                       .cluster = setup_.cluster,
-                       .registered = &registered_,
-                       .member = step.member,
-                       .item = &step.item});
+    return make_scope(source_of(step));
 }
 
 RenderedStep RunSession::render(const PlannedStep& step) const {
-    RenderedStep rendered = render_step(step, schema_of(step), scope_of(step));
+    RenderedStep rendered = render_step(step, schema_of(step), scope_of(step), source_of(step));
     rendered.call.heals = setup_.plan.runbook->heals;
     for (const OpenTemporary& temporary : state_.temporaries()) {
         rendered.call.open_temporaries.push_back(temporary.action);
@@ -252,8 +260,7 @@ std::vector<Undo> RunSession::freeze_undo(const PlannedStep& step, const Preview
 std::string RunSession::key_of(const PlannedStep& step,
                                const std::string& what,
                                int attempt) const {
-    const auto index = &step - setup_.plan.steps.data();
-    std::string name = std::to_string(index) + "." + step.id + what;
+    std::string name = std::to_string(index_of(step)) + "." + step.id + what;
     name += step.member.empty() ? "" : "." + step.member;
     for (char& c : name) {
         const bool fits = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
@@ -263,9 +270,47 @@ std::string RunSession::key_of(const PlannedStep& step,
     return header_.id + "." + name + "." + std::to_string(attempt);
 }
 
+bool RunSession::read_output(const PlannedStep& step, StepResult& result) const {
+    if (!is_good(result.outcome)) {
+        return false;
+    }
+    const auto fail = [&](std::string message, std::string hint) {
+        result.outcome = StepOutcome::failed;
+        result.message = std::move(message);
+        result.hint = std::move(hint);
+    };
+    if (!step.spec->register_as.empty() || step.spec->until) {
+        std::variant<nlohmann::json, std::string> read =
+            output_of(step, result.output, scope_of(step));
+        if (const auto* why_not = std::get_if<std::string>(&read)) {
+            fail("it was done, but " + *why_not, "Look at what it prints, and at `register`.");
+            return false;
+        }
+        result.output = std::get<nlohmann::json>(std::move(read));
+    }
+    if (!step.spec->until) {
+        return false;
+    }
+    Scope scope = scope_of(step);
+    scope.insert_or_assign("result", Value::from_json(result.output));
+    const Evaluation evaluated = step.spec->until->evaluate(scope);
+    const auto* value = std::get_if<Value>(&evaluated);
+    if (value != nullptr && *value == Value(true)) {
+        return false;
+    }
+    std::string why = "`" + step.spec->until->text() + "` is not true yet";
+    if (const auto* error = std::get_if<EvaluationError>(&evaluated)) {
+        why = "until: " + error->message;
+    } else if (const auto* unknown = std::get_if<Value::Unknown>(&evaluated)) {
+        why += ": " + unknown->because;
+    }
+    fail(why, {});
+    return std::get_if<EvaluationError>(&evaluated) == nullptr;
+}
+
 void RunSession::keep_output(const PlannedStep& step, const StepResult& result) {
     if (!step.spec->register_as.empty() && is_good(result.outcome)) {
-        registered_.insert_or_assign(step.spec->register_as, Value::from_json(result.output));
+        registered_.insert_or_assign(registered_name(step), Value::from_json(result.output));
     }
 }
 
@@ -386,6 +431,8 @@ RunEnd RunSession::end(RunEnd how, bool gave_up) {
             {"message", how.message},
             {"hint", how.hint},
             {"gave_up", gave_up},
+            {"waiting_for", how.waiting_for},
+            {"not_before", how.not_before},
             {"measured", measure()},
             {"seen", digest(facts_)}});
     if (!open) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/clock.hpp"
+#include "engine/approval.hpp"
 #include "engine/journal.hpp"
 #include "engine/plan.hpp"
 #include "engine/rendering.hpp"
@@ -15,6 +16,11 @@ namespace lockstep {
 /// Told of each record, once it is durable.
 using RecordListener = std::function<void(const JournalRecord&, const RunState&)>;
 
+/// What a run does where it has to wait for a person or a window.
+struct Patience {
+    bool wait = false;  ///< it stays, and looks again and again; else it ends, to be resumed
+};
+
 /// Why a run does not go on.
 struct Failure {
     int exit_code = 10;
@@ -22,6 +28,8 @@ struct Failure {
     std::string message;
     std::string hint;
     std::optional<OnFailure> on_failure;  ///< what the failed step says, where it does
+    std::vector<std::string> waiting_for;
+    std::string not_before;  ///< of one that waits: when there is something to do again
 };
 
 /// How a run ended, or where it stopped.
@@ -30,6 +38,8 @@ struct RunEnd {
     RunPhase phase = RunPhase::succeeded;
     std::string message;
     std::string hint;
+    std::vector<std::string> waiting_for = {};
+    std::string not_before = {};
 };
 
 /// The step has its effect, by us or from before.
@@ -50,6 +60,8 @@ class RunSession {
         JournalStore& journal;
         Clock& clock;
         RecordListener listener;
+        People people = {};
+        Patience patience = {};
     };
 
     RunSession(Setup setup, RunHeader header);
@@ -99,6 +111,7 @@ class RunSession {
     [[nodiscard]] std::optional<std::string> tripped_guard(std::stop_token stop);
 
     [[nodiscard]] RenderedStep render(const PlannedStep& step) const;
+    [[nodiscard]] ScopeSource source_of(const PlannedStep& step) const;
     [[nodiscard]] Scope scope_of(const PlannedStep& step) const;
     /// The undo of a step as it is now: the runbook's own, else the action's.
     [[nodiscard]] std::vector<Undo> freeze_undo(const PlannedStep& step,
@@ -107,6 +120,9 @@ class RunSession {
     [[nodiscard]] std::string key_of(const PlannedStep& step,
                                      const std::string& what,
                                      int attempt) const;
+    /// What a step gave, as it registers it; and whether it is what the step waits for (`until`).
+    /// A result that is not fit becomes a failure. True where it is only not what it waits for yet.
+    bool read_output(const PlannedStep& step, StepResult& result) const;
     void keep_output(const PlannedStep& step, const StepResult& result);
 
     /// The temporary changes that are in force, for people; empty: none.
@@ -136,6 +152,10 @@ class RunSession {
 
     [[nodiscard]] const StepProgress& progress(std::size_t index) const {
         return state_.steps()[index];  // RunState keeps the order of the plan
+    }
+
+    [[nodiscard]] std::size_t index_of(const PlannedStep& step) const {
+        return static_cast<std::size_t>(&step - setup_.plan.steps.data());
     }
 
     [[nodiscard]] const ActionSchema& schema_of(const PlannedStep& step) const;
