@@ -1,5 +1,7 @@
 #include "base/error.hpp"
 
+#include <string_view>
+
 namespace lockstep {
 
 std::string SourceLocation::text() const {
@@ -7,6 +9,19 @@ std::string SourceLocation::text() const {
         return file;
     }
     return file + ":" + std::to_string(line) + ":" + std::to_string(column);
+}
+
+InputError InputError::of(const std::string& family) const {
+    constexpr std::string_view k_common = "input.";
+    InputError result = *this;
+    if (rule_.starts_with(k_common)) {
+        result.rule_ = family + "." + rule_.substr(k_common.size());
+    }
+    return result;
+}
+
+std::string InputError::message() const {
+    return std::string(what()).substr(where_.text().size() + 2);
 }
 
 }  // namespace lockstep

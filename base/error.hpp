@@ -40,13 +40,29 @@ class UsageError : public Error {
 /// A runbook, inventory or plan file is not valid (exit 3). what() starts with the location.
 class InputError : public Error {
   public:
-    InputError(const SourceLocation& where, const std::string& message, std::string hint = {})
-        : Error(where.text() + ": " + message, std::move(hint)), where_(where) {}
+    InputError(const SourceLocation& where,
+               const std::string& message,
+               std::string hint = {},
+               std::string rule = "input.invalid")
+        : Error(where.text() + ": " + message, std::move(hint)),
+          where_(where),
+          rule_(std::move(rule)) {}
 
     [[nodiscard]] const SourceLocation& where() const noexcept { return where_; }
 
+    /// The rule that is broken, the same in every version: `runbook.unknown_key`. One of what all
+    /// files have in common is `input.…` until a loader calls it its own.
+    [[nodiscard]] const std::string& rule() const noexcept { return rule_; }
+
+    /// The same error, with `input.…` as `family.…`.
+    [[nodiscard]] InputError of(const std::string& family) const;
+
+    /// what() without the location.
+    [[nodiscard]] std::string message() const;
+
   private:
     SourceLocation where_;
+    std::string rule_;
 };
 
 /// The other side could not be reached, or the answer was lost on the way.

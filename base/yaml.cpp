@@ -55,7 +55,8 @@ class Builder : public YAML::EventHandler {
             fail(mark,
                  "a second document begins here",
                  "One file holds one document: nothing may follow a line of --- or ... or the end "
-                 "of the first value.");
+                 "of the first value.",
+                 "yaml.document");
         }
     }
 
@@ -64,13 +65,15 @@ class Builder : public YAML::EventHandler {
     void OnAnchor(const YAML::Mark& mark, const std::string& name) override {
         fail(mark,
              "anchors are not allowed: &" + name,
-             "Write the value out where it is needed; quote a text that begins with &.");
+             "Write the value out where it is needed; quote a text that begins with &.",
+             "yaml.anchor");
     }
 
     void OnAlias(const YAML::Mark& mark, YAML::anchor_t /*anchor*/) override {
         fail(mark,
              "aliases are not allowed",
-             "Write the value out where it is needed; quote a text that begins with *.");
+             "Write the value out where it is needed; quote a text that begins with *.",
+             "yaml.anchor");
     }
 
     void OnNull(const YAML::Mark& mark, YAML::anchor_t /*anchor*/) override {
@@ -121,8 +124,9 @@ class Builder : public YAML::EventHandler {
 
     [[noreturn]] void fail(const YAML::Mark& mark,
                            const std::string& message,
-                           const std::string& hint) const {
-        throw InputError(source_.where(offset_of(mark)), message, hint);
+                           const std::string& hint,
+                           const std::string& rule) const {
+        throw InputError(source_.where(offset_of(mark)), message, hint, rule);
     }
 
     void refuse_tag(const YAML::Mark& mark, const std::string& tag) const {
@@ -130,13 +134,14 @@ class Builder : public YAML::EventHandler {
         if (source_.at(offset_of(mark)) == '!' || !(tag.empty() || tag == "?" || tag == "!")) {
             fail(mark,
                  "tags are not allowed: YAML reads a word that begins with ! as one",
-                 "For a negation write `not a`; quote a text that begins with !.");
+                 "For a negation write `not a`; quote a text that begins with !.",
+                 "yaml.tag");
         }
     }
 
     Node make(Node::Kind kind, const YAML::Mark& mark) {
         if (++nodes_ > k_max_nodes) {
-            fail(mark, "more than " + std::to_string(k_max_nodes) + " values", {});
+            fail(mark, "more than " + std::to_string(k_max_nodes) + " values", {}, "yaml.limit");
         }
         Node node;
         node.kind = kind;
@@ -154,7 +159,7 @@ class Builder : public YAML::EventHandler {
             refuse_key(mark);
         }
         if (stack_.size() >= k_max_depth) {
-            fail(mark, "more than " + std::to_string(k_max_depth) + " levels", {});
+            fail(mark, "more than " + std::to_string(k_max_depth) + " levels", {}, "yaml.limit");
         }
         stack_.push_back({make(kind, mark), offset_of(mark), std::nullopt, {}});
     }
@@ -199,26 +204,30 @@ class Builder : public YAML::EventHandler {
             source_.only_spaces(parent + 1, offset_of(mark))) {
             throw InputError(source_.where(parent),
                              "{{ }} without quotes is a map in YAML, not a template",
-                             "Quote it, or write ${{ }}.");
+                             "Quote it, or write ${{ }}.",
+                             "yaml.key");
         }
         fail(mark,
              "a key must be a text",
              is_flow(source_, offset_of(mark))
                  ? "Close its bracket if it is not meant to be a key; quote it if it is a text."
-                 : "Quote it if it is meant to be one.");
+                 : "Quote it if it is meant to be one.",
+             "yaml.key");
     }
 
     void check_key(const Node& key) {
         if (key.text == "<<" && key.plain) {
             throw InputError(key.where,
                              "merge keys are not allowed: <<",
-                             "Write the keys out where they are meant.");
+                             "Write the keys out where they are meant.",
+                             "yaml.anchor");
         }
         const auto [first, is_new] = stack_.back().seen.emplace(key.text, key.where.line);
         if (!is_new) {
             throw InputError(key.where,
                              "duplicate key \"" + key.text + "\"",
-                             "The first one is on line " + std::to_string(first->second) + ".");
+                             "The first one is on line " + std::to_string(first->second) + ".",
+                             "yaml.duplicate_key");
         }
     }
 
@@ -260,7 +269,8 @@ std::string hint_for(const std::string& message) {
         if (const auto open = builder.open_bracket()) {
             throw InputError(source.where(*open),
                              std::string("this ") + source.at(*open) + " is never closed",
-                             "Perhaps a comma or a bracket is missing after it.");
+                             "Perhaps a comma or a bracket is missing after it.",
+                             "yaml.syntax");
         }
     }
     const std::size_t offset = error.mark.pos < 0 ? 0 : static_cast<std::size_t>(error.mark.pos);
@@ -268,7 +278,8 @@ std::string hint_for(const std::string& message) {
                      error.msg,
                      source.indented_with_tab(offset)
                          ? "This line begins with a tab: indent with spaces."
-                         : hint_for(error.msg));
+                         : hint_for(error.msg),
+                     "yaml.syntax");
 }
 
 }  // namespace

@@ -71,8 +71,10 @@ template <class Choice>
         }
         names.emplace_back(name);
     }
-    throw InputError(
-        node.where, "\"" + text + "\" is no " + std::string(what), did_you_mean(text, names));
+    throw InputError(node.where,
+                     "\"" + text + "\" is no " + std::string(what),
+                     did_you_mean(text, names),
+                     "input.value");
 }
 
 /// Throws InputError for a key of `map` that is not in `known`, with a did-you-mean.

@@ -18,7 +18,8 @@ constexpr std::size_t k_longest_shown = 40;
     throw InputError(
         node.where,
         std::string(what) + " must be " + std::string(wanted) + ", not " + node.describe(),
-        hint);
+        hint,
+        "input.type");
 }
 
 /// Of a character of several bytes in UTF-8: not the first.
@@ -129,7 +130,8 @@ void refuse_unknown_keys(const Node& map,
         if (std::find(known.begin(), known.end(), key.text) == known.end()) {
             throw InputError(key.where,
                              "unknown key \"" + key.text + "\" in " + std::string(what),
-                             did_you_mean(key.text, {known.begin(), known.end()}));
+                             did_you_mean(key.text, {known.begin(), known.end()}),
+                             "input.unknown_key");
         }
     }
 }

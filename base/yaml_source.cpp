@@ -106,7 +106,8 @@ std::string uniform(std::string_view text) {
 [[noreturn]] void fail_too_large(const std::string& file) {
     throw InputError({file, 0, 0},
                      "larger than " + std::to_string(k_max_bytes / 1024 / 1024) + " MiB",
-                     "Is this the right file?");
+                     "Is this the right file?",
+                     "yaml.limit");
 }
 
 std::string reason(int error) {
@@ -168,7 +169,8 @@ void Source::check_lines() const {
         if (end - lines_[i] > k_max_line) {
             throw InputError({file_, static_cast<int>(i + 1), 1},
                              "a line longer than " + std::to_string(k_max_line / 1024) + " KiB",
-                             "Break it: a quoted text, or one after > or |, may span lines.");
+                             "Break it: a quoted text, or one after > or |, may span lines.",
+                             "yaml.limit");
         }
     }
 }
@@ -180,7 +182,8 @@ void Source::check_directives() const {
         if (at(first) == '%') {
             throw InputError(where(first),
                              "directives are not allowed",
-                             "Remove the line: the file is read as YAML 1.2.");
+                             "Remove the line: the file is read as YAML 1.2.",
+                             "yaml.directive");
         }
         if (at(first) != '#' && at(first) != '\n') {
             return;
@@ -192,15 +195,20 @@ void Source::check_characters() const {
     for (std::size_t i = 0; i < text_.size();) {
         const CodePoint c = decode(text_, i);
         if (c.length == 0) {
-            throw InputError(where(i), "this is not UTF-8", "Save the file as UTF-8.");
+            throw InputError(
+                where(i), "this is not UTF-8", "Save the file as UTF-8.", "yaml.encoding");
         }
         if (c.value == '\r') {
             throw InputError(where(i),
                              "a carriage return without a line feed",
-                             "End lines with LF or CRLF; write \"\\r\" for the character.");
+                             "End lines with LF or CRLF; write \"\\r\" for the character.",
+                             "yaml.encoding");
         }
         if (const auto why = objection(c.value)) {
-            throw InputError(where(i), *why, "In double quotes it can be written as an escape.");
+            throw InputError(where(i),
+                             *why,
+                             "In double quotes it can be written as an escape.",
+                             "yaml.encoding");
         }
         i += c.length;
     }
@@ -214,20 +222,23 @@ std::string read_text(const std::string& path) {
         const bool missing = !error || error == std::errc::no_such_file_or_directory;
         throw InputError(where,
                          missing ? "no such file" : "cannot be read: " + error.message(),
-                         "Check the path, and from which folder it counts.");
+                         "Check the path, and from which folder it counts.",
+                         "file.unreadable");
     }
     if (std::filesystem::is_directory(status)) {
-        throw InputError(where, "is a directory", "Name a file in it.");
+        throw InputError(where, "is a directory", "Name a file in it.", "file.unreadable");
     }
     std::ifstream file(path, std::ios::binary);
     if (!file) {
-        throw InputError(where, "cannot be read: " + reason(errno), "Check its permissions.");
+        throw InputError(
+            where, "cannot be read: " + reason(errno), "Check its permissions.", "file.unreadable");
     }
     std::string text(k_max_bytes + 1, '\0');
     file.read(text.data(), static_cast<std::streamsize>(text.size()));
     text.resize(static_cast<std::size_t>(file.gcount()));
     if (file.bad()) {
-        throw InputError(where, "cannot be read: " + reason(errno), "Check the disk.");
+        throw InputError(
+            where, "cannot be read: " + reason(errno), "Check the disk.", "file.unreadable");
     }
     if (text.size() > k_max_bytes) {
         fail_too_large(path);

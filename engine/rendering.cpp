@@ -287,7 +287,10 @@ void work_out_vars(const Runbook& runbook, const ScopeSource& source, Value::Map
     for (const auto& [name, argument] : runbook.vars) {
         Rendered rendered = render(argument, make_scope(source), Quoting::none);
         if (const auto* error = std::get_if<EvaluationError>(&rendered)) {
-            throw InputError(argument.where, "vars." + name + ": " + error->message, error->hint);
+            throw InputError(argument.where,
+                             "vars." + name + ": " + error->message,
+                             error->hint,
+                             "runbook.expression");
         }
         if (auto* unknown = std::get_if<Value::Unknown>(&rendered)) {
             into.insert_or_assign(name, Value::unknown(std::move(unknown->because)));

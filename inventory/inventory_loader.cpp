@@ -1,6 +1,7 @@
 #include "base/yaml.hpp"
 #include "inventory/field_readers.hpp"
 #include "inventory/inventory.hpp"
+#include "inventory/people_readers.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -10,6 +11,7 @@ namespace lockstep {
 namespace {
 
 using inventory_fields::PathBase;
+using inventory_fields::when_given;
 using yaml::Node;
 
 /// Reads one file. Every `read_*` of settings overlays what the map has onto what is there: the
@@ -20,7 +22,8 @@ class Loader {
         : base_{std::filesystem::path(file_name).parent_path().string(),
                 inventory_fields::home_folder()} {}
 
-    [[nodiscard]] std::vector<Cluster> read(const Node& root) const;
+    /// Everything but path and text.
+    void read(const Node& root, Inventory& inventory) const;
 
   private:
     enum class Level { defaults, cluster, member };
@@ -41,22 +44,15 @@ class Loader {
     PathBase base_;
 };
 
-/// Calls `read` with the value of the key, where there is one.
-template <class Reader>
-void when_given(const Node& map, std::string_view key, Reader read) {
-    if (const Node* value = map.find(key)) {
-        read(*value);
-    }
-}
-
-std::vector<Cluster> Loader::read(const Node& root) const {
+void Loader::read(const Node& root, Inventory& inventory) const {
     if (root.is(Node::Kind::null)) {
         throw InputError(root.where,
                          "the inventory is empty",
                          "It needs `clusters:` with a name and `patroni: {endpoints: […]}` below.");
     }
     inventory_fields::require_map(root, "the inventory");
-    yaml::refuse_unknown_keys(root, {"clusters", "defaults"}, "the inventory");
+    yaml::refuse_unknown_keys(
+        root, {"clusters", "defaults", "groups", "approvers", "notify"}, "the inventory");
     const Node* clusters = root.find("clusters");
     if (clusters == nullptr) {
         throw InputError(root.where, "`clusters` is missing", "It maps each name to its settings.");
@@ -69,11 +65,18 @@ std::vector<Cluster> Loader::read(const Node& root) const {
     when_given(root, "defaults", [&](const Node& node) {
         read_settings(node, Level::defaults, defaults);
     });
-    std::vector<Cluster> result;
     for (const auto& [key, value] : clusters->entries) {
-        result.push_back(read_cluster(key, value, defaults));
+        inventory.clusters.push_back(read_cluster(key, value, defaults));
     }
-    return result;
+    when_given(root, "groups", [&](const Node& node) {
+        inventory.groups = inventory_fields::read_groups(node);
+    });
+    when_given(root, "approvers", [&](const Node& node) {
+        inventory.approvers = inventory_fields::read_approvers(node, base_);
+    });
+    when_given(root, "notify", [&](const Node& node) {
+        inventory.notify = inventory_fields::read_targets(node, base_);
+    });
 }
 
 Cluster Loader::built_in() const {
@@ -281,8 +284,9 @@ void Loader::check(const Cluster& cluster, const SourceLocation& where) {
 }  // namespace
 
 Inventory parse_inventory(const std::string& text, const std::string& file_name) {
-    const Loader loader(file_name);
-    return {file_name, text, loader.read(yaml::parse(text, file_name))};
+    Inventory inventory{file_name, text, {}};
+    Loader(file_name).read(yaml::parse(text, file_name), inventory);
+    return inventory;
 }
 
 Inventory load_inventory(const std::string& path) {

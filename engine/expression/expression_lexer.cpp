@@ -94,7 +94,8 @@ std::string excerpt(std::string_view text) {
 }
 
 void ExpressionLexer::fail(std::size_t offset, const std::string& message, std::string hint) const {
-    throw InputError(location_in(text_, offset, where_), message, std::move(hint));
+    throw InputError(
+        location_in(text_, offset, where_), message, std::move(hint), "runbook.expression");
 }
 
 char ExpressionLexer::peek(std::size_t ahead) const {

@@ -85,7 +85,9 @@ void check_constant(Reading& reading, const Given& given, const std::string& tex
 std::optional<Argument> read_text(Reading& reading, const Given& given) {
     if (!given.node.is(Node::Kind::scalar)) {
         reading.problems.add(given.node.where,
-                             given.what() + " must be a text, not " + given.node.describe());
+                             given.what() + " must be a text, not " + given.node.describe(),
+                             {},
+                             "runbook.type");
         return std::nullopt;
     }
     auto text = read_template(reading, given.node, given.visible);
@@ -117,7 +119,9 @@ std::optional<Argument> read_typed(Reading& reading, const Given& given) {
 std::optional<Argument> read_element(Reading& reading, const Given& given, const Node& node) {
     if (!node.is(Node::Kind::scalar)) {
         reading.problems.add(node.where,
-                             given.what() + " must hold texts only, not " + node.describe());
+                             given.what() + " must hold texts only, not " + node.describe(),
+                             {},
+                             "runbook.type");
         return std::nullopt;
     }
     auto text = read_template(reading, node, given.visible);
@@ -133,7 +137,9 @@ std::optional<Argument> read_element(Reading& reading, const Given& given, const
 std::optional<Argument> read_list(Reading& reading, const Given& given) {
     if (!given.node.is(Node::Kind::list)) {
         reading.problems.add(given.node.where,
-                             given.what() + " must be a list, not " + given.node.describe());
+                             given.what() + " must be a list, not " + given.node.describe(),
+                             {},
+                             "runbook.type");
         return std::nullopt;
     }
     Argument::List list;
@@ -148,7 +154,8 @@ std::optional<Argument> read_list(Reading& reading, const Given& given) {
 /// Keys are kept as they are: an expression in one would silently stay a text.
 void check_key(Reading& reading, const Node& key) {
     if (key.text.find("${{") != std::string::npos) {
-        reading.problems.add(key.where, "a key cannot hold an expression");
+        reading.problems.add(
+            key.where, "a key cannot hold an expression", {}, "runbook.expression");
     }
 }
 
@@ -237,19 +244,25 @@ void check_missing(Reading& reading,
     for (const ParamSchema& param : schema.params) {
         choice_required = choice_required || (param.required && is_choice(param.name));
         if (param.required && !is_choice(param.name) && !is_given(param.name)) {
-            reading.problems.add(
-                owner.where, owner.what + ": `" + param.name + "` is missing", param.description);
+            reading.problems.add(owner.where,
+                                 owner.what + ": `" + param.name + "` is missing",
+                                 param.description,
+                                 "runbook.missing");
         }
     }
     const auto chosen = std::count_if(schema.one_of.begin(), schema.one_of.end(), is_given);
     if (chosen > 1) {
         reading.problems.add(
             owner.where,
-            owner.what + ": only one of " + listed(schema.one_of, " and ") + " may be given");
+            owner.what + ": only one of " + listed(schema.one_of, " and ") + " may be given",
+            {},
+            "runbook.one_of");
     } else if (chosen == 0 && choice_required) {
         reading.problems.add(
             owner.where,
-            owner.what + ": one of " + listed(schema.one_of, " and ") + " must be given");
+            owner.what + ": one of " + listed(schema.one_of, " and ") + " must be given",
+            {},
+            "runbook.missing");
     }
 }
 
@@ -329,7 +342,8 @@ Arguments read_arguments(Reading& reading,
             reading.problems.add(key.where,
                                  owner.what + ": unknown parameter \"" + key.text + "\"",
                                  schema.params.empty() ? schema.name + " takes none."
-                                                       : did_you_mean(key.text, names_of(schema)));
+                                                       : did_you_mean(key.text, names_of(schema)),
+                                 "runbook.unknown_parameter");
             continue;
         }
         auto argument = read_argument(reading, {*param, value, owner, visible});

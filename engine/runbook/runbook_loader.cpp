@@ -16,7 +16,8 @@ using yaml::Node;
 const std::vector<Node>& items_of(Reading& reading, const Node& node, const std::string& what) {
     static const std::vector<Node> none;
     if (!node.is(Node::Kind::list)) {
-        reading.problems.add(node.where, what + " must be a list, not " + node.describe());
+        reading.problems.add(
+            node.where, what + " must be a list, not " + node.describe(), {}, "runbook.type");
         return none;
     }
     return node.items;
@@ -36,7 +37,8 @@ std::vector<std::string> read_heals(Reading& reading, const Node& node) {
     for (const Node& item : items_of(reading, node, "heals")) {
         const auto id = read_finding(reading, item);
         if (id && std::find(heals.begin(), heals.end(), *id) != heals.end()) {
-            reading.problems.add(item.where, "finding \"" + *id + "\" is listed twice");
+            reading.problems.add(
+                item.where, "finding \"" + *id + "\" is listed twice", {}, "runbook.duplicate_id");
         } else if (id) {
             heals.push_back(*id);
         }
@@ -50,7 +52,8 @@ std::optional<GuardSpec> read_guard(Reading& reading, const Node& node) {
     if (with_params && node.entries.size() != 1) {
         reading.problems.add(node.where,
                              "a guard is a name, or a map of one name to its parameters",
-                             "Write each as an item of its own: disk_above: {free: 10%}.");
+                             "Write each as an item of its own: disk_above: {free: 10%}.",
+                             "runbook.type");
         return std::nullopt;
     }
     const Node& key = with_params ? node.entries.front().first : node;
@@ -74,7 +77,10 @@ std::vector<GuardSpec> read_guards(Reading& reading, const Node& node) {
         const bool again = std::any_of(
             guards.begin(), guards.end(), [&](const auto& g) { return g.name == guard->name; });
         if (again) {
-            reading.problems.add(guard->where, "guard \"" + guard->name + "\" is listed twice");
+            reading.problems.add(guard->where,
+                                 "guard \"" + guard->name + "\" is listed twice",
+                                 {},
+                                 "runbook.duplicate_id");
         } else {
             guards.push_back(std::move(*guard));
         }
@@ -91,7 +97,8 @@ std::vector<std::pair<std::string, Argument>> read_vars(Reading& reading, const 
         if (!is_name(key.text, false)) {
             reading.problems.add(key.where,
                                  "\"" + key.text + "\" is no name for a variable",
-                                 "Lower case letters, digits and _, a letter first.");
+                                 "Lower case letters, digits and _, a letter first.",
+                                 "runbook.bad_name");
         }
         if (auto argument = read_any(reading, value, {})) {
             vars.emplace_back(key.text, std::move(*argument));
@@ -104,15 +111,18 @@ std::vector<std::pair<std::string, Argument>> read_vars(Reading& reading, const 
 void read_name(Reading& reading, const Node& root, Runbook& runbook) {
     const Node* name = root.find("runbook");
     if (name == nullptr) {
-        reading.problems.add(
-            root.where, "`runbook` is missing", "Give it a name: runbook: patroni-upgrade.");
+        reading.problems.add(root.where,
+                             "`runbook` is missing",
+                             "Give it a name: runbook: patroni-upgrade.",
+                             "runbook.missing");
         return;
     }
     reading.problems.attempt([&] { runbook.name = yaml::as_string(*name, "runbook"); });
     if (name->is(Node::Kind::scalar) && !is_name(runbook.name, true)) {
         reading.problems.add(name->where,
                              "\"" + runbook.name + "\" is no name for a runbook",
-                             "Lower case letters, digits, _ and -, a letter first.");
+                             "Lower case letters, digits, _ and -, a letter first.",
+                             "runbook.bad_name");
     }
 }
 
@@ -120,22 +130,11 @@ void read_root(Reading& reading, const Node& root, Runbook& runbook) {
     if (root.is(Node::Kind::null)) {
         reading.problems.add(root.where,
                              "the runbook is empty",
-                             "It needs at least `runbook:` with a name and `steps:`.");
+                             "It needs at least `runbook:` with a name and `steps:`.",
+                             "runbook.missing");
         return;
     }
-    if (!check_keys(reading,
-                    root,
-                    {"runbook",
-                     "summary",
-                     "inputs",
-                     "vars",
-                     "defaults",
-                     "heals",
-                     "guards",
-                     "steps",
-                     "on_failure"},
-                    {"window", "always", "notify"},
-                    "the runbook")) {
+    if (!check_keys(reading, root, "runbook", "the runbook")) {
         return;
     }
     read_name(reading, root, runbook);
@@ -161,7 +160,10 @@ void read_root(Reading& reading, const Node& root, Runbook& runbook) {
     if (const Node* steps = root.find("steps")) {
         runbook.steps = read_steps(reading, *steps, root.find("defaults"));
     } else {
-        reading.problems.add(root.where, "`steps` is missing", "A runbook has at least one step.");
+        reading.problems.add(root.where,
+                             "`steps` is missing",
+                             "A runbook has at least one step.",
+                             "runbook.missing");
     }
 }
 
@@ -193,7 +195,8 @@ OnFailure read_on_failure(Reading& reading,
         reading.problems.add(node.where,
                              "on_failure: continue is not supported here by this version of "
                              "lockstep",
-                             "Give it to the steps whose failure does not matter.");
+                             "Give it to the steps whose failure does not matter.",
+                             "runbook.not_supported");
         return OnFailure::stop;
     }
     const auto choice = read_one_of(reading, node, "answer to a failure", allowed);

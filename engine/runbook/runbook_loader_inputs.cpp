@@ -42,7 +42,9 @@ void read_pattern(Reading& reading, const Node& node, InputSpec& input) {
     if (input.type != InputType::string && input.type != InputType::version &&
         input.type != InputType::list) {
         reading.problems.add(node.where,
-                             "only inputs of type string, version and list have a pattern");
+                             "only inputs of type string, version and list have a pattern",
+                             {},
+                             "runbook.no_effect");
     }
     Budget budget;
     PatternCache patterns;
@@ -58,7 +60,8 @@ void read_values(Reading& reading, const Node* node, InputSpec& input, const Nod
         reading.problems.add(node == nullptr ? key.where : node->where,
                              node == nullptr ? "an input of type enum needs `values`"
                                              : "only an input of type enum has `values`",
-                             "values: [one, two]");
+                             "values: [one, two]",
+                             node == nullptr ? "runbook.missing" : "runbook.no_effect");
         return;
     }
     if (node == nullptr) {
@@ -67,7 +70,9 @@ void read_values(Reading& reading, const Node* node, InputSpec& input, const Nod
     if (!node->is(Node::Kind::list) || node->items.empty()) {
         reading.problems.add(node->where,
                              "values must be a list of at least one text, not " +
-                                 (node->is(Node::Kind::list) ? "an empty one" : node->describe()));
+                                 (node->is(Node::Kind::list) ? "an empty one" : node->describe()),
+                             {},
+                             "runbook.type");
         return;
     }
     for (const Node& item : node->items) {
@@ -78,7 +83,8 @@ void read_values(Reading& reading, const Node* node, InputSpec& input, const Nod
 
 Value read_default_list(const InputSpec& input, const Node& node) {
     if (!node.is(Node::Kind::list)) {
-        throw InputError(node.where, "default must be a list, not " + node.describe());
+        throw InputError(
+            node.where, "default must be a list, not " + node.describe(), {}, "runbook.type");
     }
     Value::List list;
     for (const Node& item : node.items) {
@@ -86,7 +92,8 @@ Value read_default_list(const InputSpec& input, const Node& node) {
         try {
             check_input_pattern(input, text);
         } catch (const UnfitValue& error) {
-            throw InputError(item.where, "default " + std::string(error.what()), error.hint());
+            throw InputError(
+                item.where, "default " + std::string(error.what()), error.hint(), "runbook.value");
         }
         list.emplace_back(text);
     }
@@ -103,10 +110,10 @@ Value read_default(const InputSpec& input, const Node& node) {
         case InputType::list:
             return read_default_list(input, node);
         case InputType::secret:
-            throw InputError(
-                node.where,
-                "a secret has no default",
-                "Whoever runs it says where it is: --set " + input.name + "=env:NAME.");
+            throw InputError(node.where,
+                             "a secret has no default",
+                             "Whoever runs it says where it is: --set " + input.name + "=env:NAME.",
+                             "runbook.value");
         default:
             break;
     }
@@ -114,12 +121,14 @@ Value read_default(const InputSpec& input, const Node& node) {
     if (text.find("${{") != std::string::npos) {
         throw InputError(node.where,
                          "default must be a constant",
-                         "For what depends on inputs or the cluster there are `vars`.");
+                         "For what depends on inputs or the cluster there are `vars`.",
+                         "runbook.value");
     }
     try {
         return read_input_value(input, text);
     } catch (const UnfitValue& error) {
-        throw InputError(node.where, "default " + std::string(error.what()), error.hint());
+        throw InputError(
+            node.where, "default " + std::string(error.what()), error.hint(), "runbook.value");
     }
 }
 
@@ -130,13 +139,10 @@ InputSpec read_input_spec(Reading& reading, const Node& key, const Node& node) {
     if (!is_name(key.text, false)) {
         reading.problems.add(key.where,
                              "\"" + key.text + "\" is no name for an input",
-                             "Lower case letters, digits and _, a letter first.");
+                             "Lower case letters, digits and _, a letter first.",
+                             "runbook.bad_name");
     }
-    if (!check_keys(reading,
-                    node,
-                    {"type", "required", "default", "description", "pattern", "values"},
-                    {},
-                    "input " + input.name)) {
+    if (!check_keys(reading, node, "input", "input " + input.name)) {
         return input;
     }
     if (const Node* type = node.find("type")) {

@@ -50,7 +50,8 @@ class RecoveryReader {
             reading_.problems.add(node.where,
                                   "undo must be a list of actions or none, not " + what,
                                   "undo: [{uses: service.start, with: {service: pgbouncer}}]; "
-                                  "without `undo`, the action's own is used.");
+                                  "without `undo`, the action's own is used.",
+                                  "runbook.type");
             return;
         }
         for (const Node& item : node.items) {
@@ -61,7 +62,8 @@ class RecoveryReader {
                                           " changes nothing: it takes nothing back",
                                       call.schema->param("read_only") != nullptr
                                           ? "Give it read_only: false if it does."
-                                          : "Remove it from `undo`.");
+                                          : "Remove it from `undo`.",
+                                      "runbook.no_effect");
             }
             step.undo.push_back(std::move(call.spec));
         }
@@ -77,7 +79,8 @@ class RecoveryReader {
         if (node.is(Node::Kind::list)) {
             reading_.problems.add(node.where,
                                   "verify must be an expression or one action, not a list",
-                                  "verify: {uses: ssh.run, with: {argv: […], read_only: true}}");
+                                  "verify: {uses: ssh.run, with: {argv: […], read_only: true}}",
+                                  "runbook.expression");
             return;
         }
         if (auto that = read_expression(reading_, node, "`verify`", visible_)) {
@@ -120,7 +123,10 @@ class RecoveryReader {
                 "point_of_no_return must be true or a reason in words, not " + node.describe(),
                 "Say why there is no way back after this step.");
         } else if (reason.find("${{") != std::string::npos) {
-            reading_.problems.add(node.text_where, "point_of_no_return cannot hold an expression");
+            reading_.problems.add(node.text_where,
+                                  "point_of_no_return cannot hold an expression",
+                                  {},
+                                  "runbook.expression");
         } else {
             step.point_of_no_return = reason;
         }
@@ -140,12 +146,13 @@ class RecoveryReader {
         call.spec.where = node.where;
         const std::string what = label_ + ": " + key;
         const std::string entry = key == "undo" ? label_ + ": an entry of undo" : what;
-        if (!check_keys(reading_, node, {"uses", "with"}, {}, entry)) {
+        if (!check_keys(reading_, node, "call", entry)) {
             return call;
         }
         const Node* uses = node.find("uses");
         if (uses == nullptr) {
-            reading_.problems.add(node.where, entry + " has no `uses`", "Name its action.");
+            reading_.problems.add(
+                node.where, entry + " has no `uses`", "Name its action.", "runbook.missing");
             return call;
         }
         call.spec.where = uses->where;
@@ -175,12 +182,14 @@ class RecoveryReader {
             reading_.problems.add(uses.where,
                                   what + ": " + schema.name +
                                       " needs a member, and the step runs once for the cluster",
-                                  "Give the step `on`.");
+                                  "Give the step `on`.",
+                                  "runbook.scope");
         } else if (schema.scope == ActionScope::cluster && visible_.member) {
             reading_.problems.add(
                 uses.where,
                 what + ": " + schema.name + " acts once for the cluster, not on each member",
-                "The step runs on each member by itself.");
+                "The step runs on each member by itself.",
+                "runbook.scope");
         }
     }
 
@@ -192,16 +201,19 @@ class RecoveryReader {
         if (call.looks == Looks::depends && call.read_only != nullptr) {
             reading_.problems.add(call.read_only->where,
                                   what + "read_only must be true, not an expression",
-                                  "What looks must be sure to change nothing.");
+                                  "What looks must be sure to change nothing.",
+                                  "runbook.expression");
         } else if (call.schema->param("read_only") != nullptr) {
             reading_.problems.add(call.spec.where,
                                   what + call.spec.uses + " may change something here",
-                                  "Give it read_only: true if it changes nothing.");
+                                  "Give it read_only: true if it changes nothing.",
+                                  "runbook.verify_changes");
         } else {
             reading_.problems.add(call.spec.where,
                                   what + call.spec.uses + " changes something",
                                   "verify only looks: an expression, an action that changes "
-                                  "nothing, or a command with read_only: true.");
+                                  "nothing, or a command with read_only: true.",
+                                  "runbook.verify_changes");
         }
     }
 
@@ -234,7 +246,8 @@ void read_recovery(Reading& reading,
         if (looks) {
             reading.problems.add(key.where,
                                  label + " changes nothing: `" + key.text + "` has no effect on it",
-                                 "Give it to a step that changes something.");
+                                 "Give it to a step that changes something.",
+                                 "runbook.no_effect");
         }
         (reader.*read->second)(value, step);
     }

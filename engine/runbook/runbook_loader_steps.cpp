@@ -1,4 +1,5 @@
 #include "base/suggest.hpp"
+#include "engine/runbook/language.hpp"
 #include "engine/runbook/runbook_reading.hpp"
 
 #include <algorithm>
@@ -23,7 +24,7 @@ struct Defaults {
 
 Defaults read_defaults(Reading& reading, const Node& node) {
     Defaults defaults;
-    if (!check_keys(reading, node, {"timeout", "retry"}, {}, "defaults")) {
+    if (!check_keys(reading, node, "defaults", "defaults")) {
         return defaults;
     }
     if (const Node* timeout = node.find("timeout")) {
@@ -63,7 +64,8 @@ void read_on(Reading& reading, const Node& node, bool item, StepSpec& step) {
         reading.problems.add(node.where,
                              "on must be a text, not " + node.describe(),
                              "leader, replicas, sync, members, a name, or an expression such as "
-                             "member.name in ['n1', 'n2'].");
+                             "member.name in ['n1', 'n2'].",
+                             "runbook.type");
         return;
     }
     if (!is_member_name(node.text)) {
@@ -93,7 +95,9 @@ class StepReader {
             reading_.problems.add(
                 node.where,
                 "steps must be a list of at least one step, not " +
-                    (node.is(Node::Kind::list) ? "an empty one" : node.describe()));
+                    (node.is(Node::Kind::list) ? "an empty one" : node.describe()),
+                {},
+                "runbook.type");
             return steps;
         }
         for (const Node& item : node.items) {
@@ -107,27 +111,7 @@ class StepReader {
 
   private:
     std::optional<StepSpec> read_step(const Node& node, const Around& around) {
-        if (!check_keys(reading_,
-                        node,
-                        {"id",
-                         "name",
-                         "uses",
-                         "with",
-                         "steps",
-                         "on",
-                         "strategy",
-                         "when",
-                         "for_each",
-                         "retry",
-                         "timeout",
-                         "register",
-                         "on_failure",
-                         "undo",
-                         "verify",
-                         "in_doubt",
-                         "point_of_no_return"},
-                        {"approval", "window", "always", "notify", "needs", "until"},
-                        "a step")) {
+        if (!check_keys(reading_, node, "step", "a step")) {
             return std::nullopt;
         }
         StepSpec step;
@@ -159,14 +143,16 @@ class StepReader {
         if (id == nullptr) {
             reading_.problems.add(node.where,
                                   "this step has no id",
-                                  "It is what plans, records and a resume know the step by.");
+                                  "It is what plans, records and a resume know the step by.",
+                                  "runbook.missing");
             return;
         }
         reading_.problems.attempt([&] { step.id = yaml::as_string(*id, "id"); });
         if (id->is(Node::Kind::scalar) && !is_name(step.id, true)) {
             reading_.problems.add(id->where,
                                   "\"" + step.id + "\" is no id for a step",
-                                  "Lower case letters, digits, _ and -, a letter first.");
+                                  "Lower case letters, digits, _ and -, a letter first.",
+                                  "runbook.bad_name");
         }
         step.where = id->where;
     }
@@ -178,7 +164,8 @@ class StepReader {
             reading_.problems.add(node.where,
                                   label(step) + (uses == nullptr ? " has neither `uses` nor `steps`"
                                                                  : " has both `uses` and `steps`"),
-                                  "A step is one action, or a block of steps.");
+                                  "A step is one action, or a block of steps.",
+                                  uses == nullptr ? "runbook.missing" : "runbook.one_of");
         }
         if (uses == nullptr) {
             return nullptr;
@@ -214,38 +201,34 @@ class StepReader {
         if (spread != nullptr && around.member) {
             reading_.problems.add(spread->where,
                                   "the block around " + label(step) + " has `on` already",
-                                  "Each of its steps runs on the member that the block is at.");
+                                  "Each of its steps runs on the member that the block is at.",
+                                  "runbook.scope");
         } else if (on == nullptr && strategy != nullptr && !member_action) {
             reading_.problems.add(strategy->where,
                                   label(step) + " has a strategy but no `on`",
-                                  "Say on which members it runs.");
+                                  "Say on which members it runs.",
+                                  "runbook.no_effect");
         }
         inside.member = around.member || on != nullptr || member_action;
         if (schema != nullptr && schema->scope == ActionScope::cluster && inside.member) {
             reading_.problems.add(node.find("uses")->where,
                                   step.uses + " acts once for the cluster, not on each member",
-                                  "Move " + label(step) + " out of `on`.");
+                                  "Move " + label(step) + " out of `on`.",
+                                  "runbook.scope");
         }
         return inside;
     }
 
     /// The keys that mean nothing for a block are refused: they would be without effect.
     void read_block(const Node& node, const Node& steps, const Around& inside, StepSpec& step) {
-        static const std::vector<std::string> k_of_actions{"with",
-                                                           "retry",
-                                                           "timeout",
-                                                           "register",
-                                                           "on_failure",
-                                                           "undo",
-                                                           "verify",
-                                                           "in_doubt",
-                                                           "point_of_no_return"};
         for (const auto& [key, value] : node.entries) {
-            if (std::ranges::find(k_of_actions, key.text) != k_of_actions.end()) {
+            const language::Key* row = language::place("step").key(key.text);
+            if (row != nullptr && row->actions_only) {
                 reading_.problems.add(
                     key.where,
                     label(step) + " is a block: `" + key.text + "` has no effect on it",
-                    "Give it to the steps of the block.");
+                    "Give it to the steps of the block.",
+                    "runbook.no_effect");
             }
         }
         step.steps = read(steps, inside);
@@ -272,7 +255,8 @@ class StepReader {
             if (name->is(Node::Kind::scalar) && !is_name(step.register_as, false)) {
                 reading_.problems.add(name->where,
                                       "\"" + step.register_as + "\" is no name to register",
-                                      "Lower case letters, digits and _, a letter first.");
+                                      "Lower case letters, digits and _, a letter first.",
+                                      "runbook.bad_name");
             }
             reading_.registered.push_back(step.register_as);  // only steps after it may read it
         }
@@ -286,7 +270,8 @@ class StepReader {
                 reading_.problems.add(
                     step->where,
                     "duplicate id \"" + step->id + "\"",
-                    "The first one is on line " + std::to_string(first->where.line) + ".");
+                    "The first one is on line " + std::to_string(first->where.line) + ".",
+                    "runbook.duplicate_id");
             }
         }
     }

@@ -65,7 +65,7 @@ std::vector<Strategy::Batch> read_batches(Reading& reading, const Node& node) {
 }  // namespace
 
 Retry read_retry(Reading& reading, const Node& node, Retry retry) {
-    if (!check_keys(reading, node, {"attempts", "delay", "backoff"}, {}, "retry")) {
+    if (!check_keys(reading, node, "retry", "retry")) {
         return retry;
     }
     if (const Node* attempts = node.find("attempts")) {
@@ -90,8 +90,7 @@ Retry read_retry(Reading& reading, const Node& node, Retry retry) {
 
 Strategy read_strategy(Reading& reading, const Node& node) {
     Strategy strategy;
-    if (!check_keys(
-            reading, node, {"batch", "order", "max_failed", "max_unreachable"}, {}, "strategy")) {
+    if (!check_keys(reading, node, "strategy", "strategy")) {
         return strategy;
     }
     if (const Node* batch = node.find("batch")) {

@@ -3,6 +3,7 @@
 #include "base/suggest.hpp"
 #include "base/units.hpp"
 #include "engine/expression/expression_lexer.hpp"
+#include "engine/runbook/language.hpp"
 
 #include <algorithm>
 
@@ -12,8 +13,24 @@ namespace {
 
 using yaml::Node;
 
-bool contains(const std::vector<std::string_view>& names, std::string_view name) {
-    return std::find(names.begin(), names.end(), name) != names.end();
+std::vector<std::string> names_of(const language::Place& place) {
+    std::vector<std::string> names;
+    for (const language::Key& key : place.keys) {
+        if (!key.later) {
+            names.emplace_back(key.name);
+        }
+    }
+    return names;
+}
+
+/// What is broken by a word that is none of `what`.
+std::string rule_of_unknown(std::string_view what) {
+    for (const std::string_view known : {"action", "guard", "finding"}) {
+        if (what == known) {
+            return "runbook.unknown_" + std::string(known);
+        }
+    }
+    return "runbook.value";
 }
 
 bool is_word_character(char c) {
@@ -102,28 +119,32 @@ bool is_name(std::string_view text, bool dashes) {
 
 bool require_map(Reading& reading, const Node& node, const std::string& what) {
     if (!node.is(Node::Kind::map)) {
-        reading.problems.add(node.where, what + " must be a map, not " + node.describe());
+        reading.problems.add(
+            node.where, what + " must be a map, not " + node.describe(), {}, "runbook.type");
     }
     return node.is(Node::Kind::map);
 }
 
 bool check_keys(Reading& reading,
                 const Node& node,
-                const std::vector<std::string_view>& known,
-                const std::vector<std::string_view>& later,
+                std::string_view place,
                 const std::string& what) {
     if (!require_map(reading, node, what)) {
         return false;
     }
+    const language::Place& known = language::place(place);
     for (const auto& [key, value] : node.entries) {
-        if (contains(later, key.text)) {
+        const language::Key* row = known.key(key.text);
+        if (row != nullptr && row->later) {
             reading.problems.add(key.where,
                                  "`" + key.text + "` is not supported by this version of lockstep",
-                                 "Remove it: nothing of it would be done.");
-        } else if (!contains(known, key.text)) {
+                                 "Remove it: nothing of it would be done.",
+                                 "runbook.not_supported");
+        } else if (row == nullptr) {
             reading.problems.add(key.where,
                                  "unknown key \"" + key.text + "\" in " + what,
-                                 did_you_mean(key.text, {known.begin(), known.end()}));
+                                 did_you_mean(key.text, names_of(known)),
+                                 "runbook.unknown_key");
         }
     }
     return true;
@@ -134,12 +155,17 @@ std::optional<std::string> read_one_of(Reading& reading,
                                        const std::string& what,
                                        const std::vector<std::string>& names) {
     if (!node.is(Node::Kind::scalar)) {
-        reading.problems.add(node.where, "the " + what + " must be a text, not " + node.describe());
+        reading.problems.add(node.where,
+                             "the " + what + " must be a text, not " + node.describe(),
+                             {},
+                             "runbook.type");
         return std::nullopt;
     }
     if (std::find(names.begin(), names.end(), node.text) == names.end()) {
-        reading.problems.add(
-            node.where, "\"" + node.text + "\" is no " + what, did_you_mean(node.text, names));
+        reading.problems.add(node.where,
+                             "\"" + node.text + "\" is no " + what,
+                             did_you_mean(node.text, names),
+                             rule_of_unknown(what));
         return std::nullopt;
     }
     return node.text;
@@ -172,7 +198,9 @@ int read_integer(Reading& reading,
         if (value < range.least || value > range.most) {
             throw InputError(node.where,
                              what + " must be from " + std::to_string(range.least) + " to " +
-                                 std::to_string(range.most) + ", not " + node.text);
+                                 std::to_string(range.most) + ", not " + node.text,
+                             {},
+                             "runbook.value");
         }
         result = static_cast<int>(value);
     });
@@ -188,12 +216,15 @@ std::optional<Expression> read_expression(Reading& reading,
                              what + " must be an expression, not " + node.describe(),
                              node.is(Node::Kind::null)
                                  ? ""
-                                 : "Quote it: the text is read as an expression, not as YAML.");
+                                 : "Quote it: the text is read as an expression, not as YAML.",
+                             "runbook.expression");
         return std::nullopt;
     }
     if (node.text.find("${{") != std::string::npos) {
-        reading.problems.add(
-            node.where, what + " is an expression already", "Write it without ${{ }}.");
+        reading.problems.add(node.where,
+                             what + " is an expression already",
+                             "Write it without ${{ }}.",
+                             "runbook.expression");
         return std::nullopt;
     }
     std::optional<Expression> expression;
@@ -225,13 +256,18 @@ void check_reads(Reading& reading,
         }
         const SourceLocation here = find_path(text, name, where);
         if (std::find(roots.begin(), roots.end(), root) == roots.end()) {
-            reading.problems.add(
-                here, "undefined name \"" + root + "\"", did_you_mean(root, roots));
+            reading.problems.add(here,
+                                 "undefined name \"" + root + "\"",
+                                 did_you_mean(root, roots),
+                                 "runbook.undefined_name");
         } else if (const std::string why = hidden(root, visible); !why.empty()) {
-            reading.problems.add(here, why, hint_for_hidden(root));
+            reading.problems.add(here, why, hint_for_hidden(root), "runbook.undefined_name");
         } else if (with_field &&
                    std::find(fields->begin(), fields->end(), field) == fields->end()) {
-            reading.problems.add(here, undeclared(root, field), did_you_mean(field, *fields));
+            reading.problems.add(here,
+                                 undeclared(root, field),
+                                 did_you_mean(field, *fields),
+                                 "runbook.undefined_name");
         }
     }
 }

@@ -15,17 +15,21 @@ namespace lockstep::runbook_reading {
 
 class Problems {
   public:
-    void add(const SourceLocation& where, const std::string& message, std::string hint = {}) {
-        errors_.emplace_back(where, message, std::move(hint));
+    /// `rule` is what InputError::rule() will say; one that is new has a row in rules.cpp.
+    void add(const SourceLocation& where,
+             const std::string& message,
+             std::string hint = {},
+             std::string rule = "runbook.value") {
+        errors_.emplace_back(where, message, std::move(hint), std::move(rule));
     }
 
-    /// Runs `act`, and keeps the InputError that it may throw.
+    /// Runs `act`, and keeps the InputError that it may throw, as one of a runbook.
     template <class Act>
     void attempt(Act act) {
         try {
             act();
         } catch (const InputError& error) {
-            errors_.push_back(error);
+            errors_.push_back(error.of("runbook"));
         }
     }
 
@@ -63,12 +67,12 @@ struct Reading {
 /// False, and a problem, when the node is no map.
 bool require_map(Reading& reading, const yaml::Node& node, const std::string& what);
 
-/// Adds a problem for each key that is not in `known`, and for those known to the contract but not
-/// to this version (`later`). False when the node is no map: then the problem is that.
+/// Adds a problem for each key that the language does not have at this place (language.hpp), and
+/// for those that only a later version has. False when the node is no map: then the problem is
+/// that.
 bool check_keys(Reading& reading,
                 const yaml::Node& node,
-                const std::vector<std::string_view>& known,
-                const std::vector<std::string_view>& later,
+                std::string_view place,
                 const std::string& what);
 
 /// A text that is one of `names`; else a problem that calls it `what`, and nullopt.

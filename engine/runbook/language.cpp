@@ -1,0 +1,337 @@
+#include "engine/runbook/language.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+namespace lockstep::language {
+
+namespace {
+
+using enum Kind;
+constexpr Shape::Many k_list = Shape::Many::list;
+constexpr Shape::Many k_map = Shape::Many::map;
+
+// One function for each place.
+
+Place runbook_place() {
+    return {
+        "runbook",
+        "A file: what is to be done, in which order, and what must hold meanwhile.",
+        {{.name = "runbook",
+          .shapes = {{name}},
+          .description = "Its name, in plans and records. Lower case letters, digits, _ and -.",
+          .example = "runbook: patroni-upgrade",
+          .required = true},
+         {.name = "summary",
+          .shapes = {{text}},
+          .description = "What it does, in one line.",
+          .example = "summary: One Patroni version on every member"},
+         {.name = "inputs",
+          .shapes = {{keys, "input", k_map}},
+          .description = "What whoever runs it gives by `--set name=value`; `inputs.NAME` in "
+                         "expressions. One that is not given and has no default is null.",
+          .example = "inputs: {target: {type: version, required: true}}"},
+         {.name = "vars",
+          .shapes = {{any, {}, k_map}},
+          .description = "Values worked out once, when the plan is made; `vars.NAME` in "
+                         "expressions. Each may use those before it.",
+          .example = "vars: {label: \"upgrade to ${{ inputs.target }}\"}"},
+         {.name = "defaults",
+          .shapes = {{keys, "defaults"}},
+          .description = "What holds for every step that does not say otherwise.",
+          .example = "defaults: {timeout: 5m}"},
+         {.name = "heals",
+          .shapes = {{finding, {}, k_list}},
+          .description = "The findings that it is there to cure, as `id` or `id:subject`: they do "
+                         "not block its start, and those that were there must be gone at the end.",
+          .example = "heals: [patroni.mixed_versions, slot.stuck]"},
+         {.name = "guards",
+          .shapes = {{guard, {}, k_list}},
+          .description = "What must hold all the way. It is looked at before each change and at "
+                         "the end.",
+          .example = "guards: [leader_unchanged, {disk_above: {free: 10%}}]"},
+         {.name = "steps",
+          .shapes = {{keys, "step", k_list}},
+          .description = "What is done, in order.",
+          .example = "steps: [{id: pause, uses: patroni.pause}]",
+          .required = true},
+         {.name = "on_failure",
+          .shapes = {{words}},
+          .description = "What a failure leads to unless the step says otherwise. `rollback`: what "
+                         "was done is undone, newest first.",
+          .example = "on_failure: rollback",
+          .otherwise = "stop",
+          .words = {"stop", "rollback"}},
+         {.name = "window", .later = true},
+         {.name = "always", .later = true},
+         {.name = "notify", .later = true}}};
+}
+
+Place input_place() {
+    return {
+        "input",
+        "One value that whoever runs the runbook gives.",
+        {{.name = "type",
+          .shapes = {{words}},
+          .description = "What it is. A `secret` is named, never given: `env:NAME`, `file:PATH`.",
+          .example = "type: version",
+          .otherwise = "string",
+          .words = {"string",
+                    "integer",
+                    "boolean",
+                    "version",
+                    "duration",
+                    "bytes",
+                    "enum",
+                    "list",
+                    "secret"}},
+         {.name = "required",
+          .shapes = {{boolean}},
+          .description = "There is no plan without it.",
+          .example = "required: true",
+          .otherwise = "false"},
+         {.name = "default",
+          .shapes = {{any}},
+          .description = "Its value where none is given: a constant of its type.",
+          .example = "default: 10m"},
+         {.name = "description",
+          .shapes = {{text}},
+          .description = "What it is for. Shown where it is missing or does not fit.",
+          .example = "description: The version that every member gets"},
+         {.name = "pattern",
+          .shapes = {{text}},
+          .description = "A regular expression (RE2) that the whole text must match; each element "
+                         "of a list. For the types string, version and list.",
+          .example = "pattern: '[a-z]+'"},
+         {.name = "values",
+          .shapes = {{text, {}, k_list}},
+          .description = "Of an enum: the texts that it may be.",
+          .example = "values: [fast, careful]"}}};
+}
+
+Place defaults_place() {
+    return {"defaults",
+            "What holds for every step that does not say otherwise.",
+            {{.name = "timeout",
+              .shapes = {{duration}},
+              .description = "How long a step may take.",
+              .example = "timeout: 5m"},
+             {.name = "retry",
+              .shapes = {{keys, "retry"}},
+              .description = "How often a step that failed is tried again.",
+              .example = "retry: {attempts: 3}"}}};
+}
+
+Place retry_place() {
+    return {"retry",
+            "How a step that failed is tried again. Only what is safe to repeat is repeated, and "
+            "nothing whose outcome is unknown.",
+            {{.name = "attempts",
+              .shapes = {{integer}},
+              .description = "How often in all, with the first.",
+              .example = "attempts: 3",
+              .otherwise = "1",
+              .least = 1,
+              .most = 100},
+             {.name = "delay",
+              .shapes = {{duration}},
+              .description = "Time before the second attempt.",
+              .example = "delay: 5s",
+              .otherwise = "1s"},
+             {.name = "backoff",
+              .shapes = {{number}},
+              .description = "Each delay is the one before times this. The last must not be longer "
+                             "than a day.",
+              .example = "backoff: 2",
+              .otherwise = "1",
+              .least = 1,
+              .most = 100}}};
+}
+
+Place strategy_place() {
+    return {"strategy",
+            "How a step or block is spread over the members it runs on.",
+            {{.name = "batch",
+              .shapes = {{batch}, {batch, {}, k_list}},
+              .description = "How many members at once: a number, a part of them, or all. Of a "
+                             "list, the last element repeats.",
+              .example = "batch: [1, 50%]",
+              .otherwise = "1"},
+             {.name = "order",
+              .shapes = {{words}},
+              .description = "Which member comes first.",
+              .example = "order: lag_desc",
+              .otherwise = "name",
+              .words = {"name", "lag_asc", "lag_desc", "leader_last"}},
+             {.name = "max_failed",
+              .shapes = {{integer}},
+              .description = "More failed members than this stop the run.",
+              .example = "max_failed: 1",
+              .otherwise = "0",
+              .most = 100'000},
+             {.name = "max_unreachable",
+              .shapes = {{integer}},
+              .description = "More members than this that could not be reached stop the run.",
+              .example = "max_unreachable: 1",
+              .otherwise = "0",
+              .most = 100'000}}};
+}
+
+Place call_place() {
+    return {"call",
+            "An action inside a step: an entry of its `undo`, or its `verify`. It works on the "
+            "step's member.",
+            {{.name = "uses",
+              .shapes = {{action}},
+              .description = "The action.",
+              .example = "uses: service.start",
+              .required = true},
+             {.name = "with",
+              .shapes = {{arguments}},
+              .description = "Its arguments.",
+              .example = "with: {service: pgbouncer}"}}};
+}
+
+std::vector<Key> what_a_step_is() {
+    return {{.name = "id",
+             .shapes = {{name}},
+             .description = "What plans, records and a resume know the step by; `block.step` "
+                            "inside a block. Unique among its siblings, and stable.",
+             .example = "id: restart_replicas",
+             .required = true},
+            {.name = "name",
+             .shapes = {{text}},
+             .description = "A label for people.",
+             .example = "name: Restart the replicas",
+             .otherwise = "its id"},
+            {.name = "uses",
+             .shapes = {{action}},
+             .description = "The action. A step has either this or `steps`.",
+             .example = "uses: package.install"},
+            {.name = "with",
+             .shapes = {{arguments}},
+             .description = "The arguments of the action.",
+             .example = "with: {package: patroni, version: 4.0.7-1}",
+             .actions_only = true},
+            {.name = "steps",
+             .shapes = {{keys, "step", k_list}},
+             .description = "The steps of a block. Under `on`, each member goes through all of "
+                            "them before the next one does.",
+             .example = "steps: [{id: stop, uses: service.stop, with: {service: pgbouncer}}]"}};
+}
+
+std::vector<Key> where_and_when_a_step_runs() {
+    return {{.name = "on",
+             .shapes = {{text}},
+             .description = "The members it runs on: leader, replicas, sync, members, a member's "
+                            "name, or an expression over `member`.",
+             .example = "on: replicas"},
+            {.name = "strategy",
+             .shapes = {{keys, "strategy"}},
+             .description = "How it is spread over the members.",
+             .example = "strategy: {batch: 1, order: lag_desc}"},
+            {.name = "when",
+             .shapes = {{expression}},
+             .description = "False: the step is skipped.",
+             .example = "when: inputs.drop_slots != null"},
+            {.name = "for_each",
+             .shapes = {{expression}},
+             .description = "A list. The step runs once for each element, which is `item`.",
+             .example = "for_each: inputs.drop_slots"},
+            {.name = "retry",
+             .shapes = {{keys, "retry"}},
+             .description = "How it is tried again when it failed.",
+             .example = "retry: {attempts: 3, delay: 5s}",
+             .actions_only = true},
+            {.name = "timeout",
+             .shapes = {{duration}},
+             .description = "How long it may take.",
+             .example = "timeout: 2m",
+             .actions_only = true},
+            {.name = "register",
+             .shapes = {{name}},
+             .description = "Its output is `steps.NAME` in the expressions of later steps.",
+             .example = "register: probe",
+             .actions_only = true}};
+}
+
+std::vector<Key> what_becomes_of_a_step() {
+    return {{.name = "on_failure",
+             .shapes = {{words}},
+             .description = "What its failure leads to.",
+             .example = "on_failure: continue",
+             .otherwise = "the runbook's",
+             .words = {"stop", "continue", "rollback"},
+             .actions_only = true},
+            {.name = "undo",
+             .shapes = {{words}, {keys, "call", k_list}},
+             .description = "What takes the step back, worked off in its order; or `none`, for "
+                            "what needs no taking back. Its arguments are worked out before the "
+                            "step acts.",
+             .example = "undo: [{uses: service.start, with: {service: pgbouncer}}]",
+             .otherwise = "the action's own",
+             .words = {"none"},
+             .actions_only = true},
+            {.name = "verify",
+             .shapes = {{expression}, {keys, "call"}},
+             .description = "Whether its effect is in place: an expression, or an action that "
+                            "changes nothing.",
+             .example = "verify: member.state == 'streaming'",
+             .otherwise = "what the action itself sees",
+             .actions_only = true},
+            {.name = "in_doubt",
+             .shapes = {{words}},
+             .description = "What is done when it was started and its outcome is not known.",
+             .example = "in_doubt: ask",
+             .otherwise = "verify",
+             .words = {"verify", "retry", "ask", "fail"},
+             .actions_only = true},
+            {.name = "point_of_no_return",
+             .shapes = {{boolean}, {text}},
+             .description = "There is no way back once the step was started: true, or the reason "
+                            "in words.",
+             .example = "point_of_no_return: the old version cannot read the new format",
+             .otherwise = "false",
+             .actions_only = true}};
+}
+
+Place step_place() {
+    Place step{"step", "One action, or a block of steps.", what_a_step_is()};
+    for (const auto& keys : {where_and_when_a_step_runs(), what_becomes_of_a_step()}) {
+        step.keys.insert(step.keys.end(), keys.begin(), keys.end());
+    }
+    for (const std::string_view later :
+         {"approval", "window", "always", "notify", "needs", "until"}) {
+        step.keys.push_back({.name = later, .later = true});
+    }
+    return step;
+}
+
+}  // namespace
+
+const Key* Place::key(std::string_view wanted) const {
+    const auto found = std::ranges::find(keys, wanted, &Key::name);
+    return found == keys.end() ? nullptr : &*found;
+}
+
+const std::vector<Place>& places() {
+    static const std::vector<Place> k_places{runbook_place(),
+                                             input_place(),
+                                             defaults_place(),
+                                             step_place(),
+                                             strategy_place(),
+                                             retry_place(),
+                                             call_place()};
+    return k_places;
+}
+
+const Place& place(std::string_view name) {
+    const auto found = std::ranges::find(places(), name, &Place::name);
+    if (found == places().end()) {
+        throw std::logic_error("no place of the language is called " + std::string(name));
+    }
+    return *found;
+}
+
+}  // namespace lockstep::language
