@@ -20,6 +20,7 @@ inline constexpr const char* k_no_undo = "the runbook gives no undo for it";
 struct CallFrame {
     std::string id;  ///< `upgrade.`: its steps' ids begin with it, and so do the names they register
     std::size_t depth = 0;  ///< of the block that it is, in PlannedStep::within
+    std::optional<Value> item;  ///< of the for_each that it is called in
     Value::Map inputs;
     Value::Map vars;
 };
@@ -97,6 +98,9 @@ struct Plan {
 
 /// JSON as it is hashed: keys in order, nothing between them, what is no UTF-8 replaced.
 [[nodiscard]] std::string canonical(const nlohmann::json& document);
+
+/// Of its text, and of those that it calls.
+[[nodiscard]] std::string runbook_hash(const Runbook& runbook);
 
 /// SHA-256 in hex.
 [[nodiscard]] std::string sha256_hex(std::string_view text);

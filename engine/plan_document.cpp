@@ -37,6 +37,10 @@ Json constants(const Arguments& arguments) {
 }
 
 Json document_of(const PlannedStep& step, const Runbook& runbook) {
+    Json call_items = Json::array();
+    for (const auto& frame : step.frames) {
+        call_items.push_back(frame->item ? frame->item->to_json() : Json(nullptr));
+    }
     Json path = Json::array();
     if (!step.made) {
         find_path(step.always ? runbook.always : runbook.steps, step.spec, path);
@@ -61,6 +65,7 @@ Json document_of(const PlannedStep& step, const Runbook& runbook) {
         {"idle", step.idle},
         {"always", step.always},
         {"within", step.within_ids},
+        {"call_items", call_items},
         {"path", path},
         {"fan_out", nullptr},
         {"probed", step.probed},
@@ -135,12 +140,38 @@ void find_spec(const Json& document, Plan& plan, PlannedStep& step) {
     }
 }
 
-PlannedStep step_from(const Json& document, Plan& plan) {
+/// The runbooks around a step are worked out again: what they are called with may be a secret, which
+/// no document has.
+void restore_frames(const Json& document,
+                    const Plan& plan,
+                    const Cluster& cluster,
+                    PlannedStep& step) {
+    const Json items = document.value("call_items", Json::array());
+    for (std::size_t depth = 0; depth < step.within.size(); ++depth) {
+        if (step.within[depth]->called == nullptr) {
+            continue;
+        }
+        const Json& kept = items.at(step.frames.size());
+        const std::optional<Value> item =
+            kept.is_null() ? std::nullopt : std::optional(Value::from_json(kept));
+        step.frames.push_back(call_frame(*step.within[depth],
+                                         {.plan = plan,
+                                          .facts = plan.facts,
+                                          .cluster = cluster,
+                                          .frame = frame_of(step),
+                                          .item = &item},
+                                         step.within_ids[depth] + ".",
+                                         depth));
+    }
+}
+
+PlannedStep step_from(const Json& document, Plan& plan, const Cluster& cluster) {
     PlannedStep step;
     step.id = document.at("id");
     step.uses = document.at("uses");
     step.member = document.at("member").is_null() ? "" : document.at("member");
     find_spec(document, plan, step);
+    restore_frames(document, plan, cluster, step);
     if (!document.at("item").is_null()) {
         step.item = Value::from_json(document.at("item"));
     }
@@ -183,7 +214,8 @@ Json Plan::to_json() const {
     return {
         {"plan_hash", hash},
         {"runbook", runbook->name},
-        {"runbook_hash", sha256_hex(runbook->text)},
+        {"runbook_hash", runbook_hash(*runbook)},
+        {"runbook_parts", runbook->parts},
         {"cluster", cluster},
         {"inventory_hash", inventory_hash},
         {"inputs", Value(inputs).to_json()},
@@ -219,7 +251,7 @@ Plan restore_plan(const PlanDocument& from) {
             document.at("on_failure") == "rollback" ? OnFailure::rollback : OnFailure::stop;
         evaluate_vars(from.cluster, plan);
         for (const Json& step : document.at("steps")) {
-            plan.steps.push_back(step_from(step, plan));
+            plan.steps.push_back(step_from(step, plan, from.cluster));
         }
         for (const PlannedStep& step : plan.steps) {
             if (std::ranges::any_of(step.after, [&](auto i) { return i >= plan.steps.size(); })) {

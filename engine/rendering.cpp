@@ -314,6 +314,7 @@ std::shared_ptr<const CallFrame> call_frame(const StepSpec& spec,
     auto frame = std::make_shared<CallFrame>();
     frame->id = std::move(id);
     frame->depth = depth;
+    frame->item = source.item == nullptr ? std::nullopt : *source.item;
     Value::Map given;
     const auto inputs = spec.with.find("inputs");
     if (inputs != spec.with.end()) {
@@ -362,36 +363,35 @@ nlohmann::json lines_of(const std::string& text) {
 
 }  // namespace
 
-std::variant<nlohmann::json, std::string> output_of(const PlannedStep& step,
-                                                    const nlohmann::json& output,
-                                                    Scope scope) {
+ReadOutput output_of(const PlannedStep& step, const nlohmann::json& output, Scope scope) {
     const OutputSpec& spec = step.spec->output;
     nlohmann::json read = output;
     if (spec.as != OutputSpec::As::whole) {
         const std::optional<std::string> text = text_in(output);
         if (!text) {
-            return "it gave no text to register";
+            return {nullptr, "it gave no text to register"};
         }
         const std::string trimmed = text->substr(0, text->find_last_not_of('\n') + 1);
         read = spec.as == OutputSpec::As::text    ? nlohmann::json(trimmed)
                : spec.as == OutputSpec::As::lines ? lines_of(trimmed)
                                                   : nlohmann::json::parse(trimmed, nullptr, false);
         if (read.is_discarded()) {
-            return "what it gave is not JSON";
+            return {nullptr, "what it gave is not JSON"};
         }
     }
     if (!spec.select) {
-        return read;
+        return {read, {}};
     }
     scope.insert_or_assign("result", Value::from_json(read));
     const Evaluation selected = spec.select->evaluate(scope);
     if (const auto* error = std::get_if<EvaluationError>(&selected)) {
-        return "`" + spec.select->text() + "` of what it gave: " + error->message;
+        return {nullptr, "`" + spec.select->text() + "` of what it gave: " + error->message};
     }
     if (const auto* unknown = std::get_if<Value::Unknown>(&selected)) {
-        return "`" + spec.select->text() + "` of what it gave is not known: " + unknown->because;
+        return {nullptr,
+                "`" + spec.select->text() + "` of what it gave is not known: " + unknown->because};
     }
-    return std::get<Value>(selected).to_json();
+    return {std::get<Value>(selected).to_json(), {}};
 }
 
 }  // namespace lockstep

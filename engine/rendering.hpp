@@ -3,8 +3,6 @@
 #include "engine/plan.hpp"
 #include "inventory/inventory.hpp"
 
-#include <variant>
-
 /// From what a runbook says to what an action gets: names, conditions and arguments, with the facts
 /// put in. Used by the planner with facts as they will be, and by a run with facts as they are.
 namespace lockstep {
@@ -37,10 +35,15 @@ struct ScopeSource {
 /// Under which name a step's output is registered.
 [[nodiscard]] std::string registered_name(const PlannedStep& step);
 
-/// What is registered of an action's output: `result` read as the step says. A text: why not.
-[[nodiscard]] std::variant<nlohmann::json, std::string> output_of(const PlannedStep& step,
-                                                                  const nlohmann::json& output,
-                                                                  Scope scope);
+/// What is registered of an action's output, or why it cannot be read as the step says.
+struct ReadOutput {
+    nlohmann::json output;
+    std::string why_not;
+};
+
+[[nodiscard]] ReadOutput output_of(const PlannedStep& step,
+                                   const nlohmann::json& output,
+                                   Scope scope);
 
 /// The names that expressions see. A fact that is not known is unknown there, too.
 [[nodiscard]] Scope make_scope(const ScopeSource& source);

@@ -280,13 +280,12 @@ bool RunSession::read_output(const PlannedStep& step, StepResult& result) const 
         result.hint = std::move(hint);
     };
     if (!step.spec->register_as.empty() || step.spec->until) {
-        std::variant<nlohmann::json, std::string> read =
-            output_of(step, result.output, scope_of(step));
-        if (const auto* why_not = std::get_if<std::string>(&read)) {
-            fail("it was done, but " + *why_not, "Look at what it prints, and at `register`.");
+        ReadOutput read = output_of(step, result.output, scope_of(step));
+        if (!read.why_not.empty()) {
+            fail("it was done, but " + read.why_not, "Look at what it prints, and at `register`.");
             return false;
         }
-        result.output = std::get<nlohmann::json>(std::move(read));
+        result.output = std::move(read.output);
     }
     if (!step.spec->until) {
         return false;

@@ -183,7 +183,16 @@ struct Runbook {
     OnFailure on_failure = OnFailure::stop;  ///< stop | rollback
     std::string path;
     std::string text;  ///< as read, for the hash that a run pins
-    std::map<std::string, std::string> parts;  ///< texts of the runbooks that it calls, by name
+    std::map<std::string, std::string> parts;  ///< texts of the runbooks that it calls, by file
+};
+
+/// The parameters of `uses: runbook`, which is no action: it puts another runbook in as a block.
+[[nodiscard]] const ActionSchema& runbook_call_schema();
+
+/// A runbook's text, and the file that it is from.
+struct RunbookText {
+    std::string file;
+    std::string text;
 };
 
 /// What the loader checks names against: the actions there are, the guards and the finding ids.
@@ -193,7 +202,7 @@ struct RunbookVocabulary {
     std::vector<std::string> finding_ids;
     /// The text of a runbook that another one calls: by the name of a shipped one, or a path as
     /// written in the file `from`. Throws Error. Empty: nothing can be called.
-    std::function<std::string(const std::string& name, const std::string& from)> find_text;
+    std::function<RunbookText(const std::string& name, const std::string& from)> find_text;
 };
 
 /// Every error of the text in one InputErrors, not only the first.

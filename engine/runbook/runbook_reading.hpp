@@ -3,6 +3,7 @@
 #include "base/yaml.hpp"
 #include "engine/runbook/runbook.hpp"
 
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -33,6 +34,8 @@ class Problems {
         }
     }
 
+    void keep(const InputError& error) { errors_.push_back(error); }
+
     [[nodiscard]] std::size_t count() const { return errors_.size(); }
 
     /// Throws InputErrors where there are any.
@@ -48,6 +51,7 @@ struct Visible {
     bool member = false;
     bool item = false;
     bool steps = false;
+    bool result = false;  ///< the step's own output: in `until` and `register.select`
 };
 
 /// What is known while a runbook is read, from top to bottom.
@@ -57,7 +61,14 @@ struct Reading {
     std::vector<std::string> inputs;  ///< names declared so far
     std::vector<std::string> vars;
     std::vector<std::string> registered;  ///< by the steps so far
+    std::vector<std::string> files;       ///< being read: the runbook, and those that led to it
+    std::vector<std::shared_ptr<const Runbook>> called;  ///< by its steps, in their order
 };
+
+/// A runbook that another one calls. Throws InputErrors.
+[[nodiscard]] Runbook parse_called(const RunbookText& text,
+                                   const RunbookVocabulary& vocabulary,
+                                   std::vector<std::string> files);
 
 [[nodiscard]] std::vector<std::string> names_of(const ActionCatalog& catalog);
 
@@ -134,6 +145,26 @@ struct Owner {
 [[nodiscard]] std::vector<StepSpec> read_steps(Reading& reading,
                                                const yaml::Node& node,
                                                const yaml::Node* defaults);
+/// What is done at the end whatever came of the rest: steps that have no way back and cover
+/// nothing.
+[[nodiscard]] std::vector<StepSpec> read_always(Reading& reading,
+                                                const yaml::Node& node,
+                                                const yaml::Node* defaults);
+/// `uses: runbook`: the other runbook's steps become those of `step`.
+void read_call(Reading& reading,
+               const yaml::Node& node,
+               const std::string& label,
+               Visible visible,
+               StepSpec& step);
+[[nodiscard]] ApprovalSpec read_approval(Reading& reading, const yaml::Node& node);
+/// `register`: a name, or a map with `name`, `as` and `select`.
+void read_register(Reading& reading, const yaml::Node& node, Visible visible, StepSpec& step);
+[[nodiscard]] std::vector<NotifySpec> read_notify(Reading& reading, const yaml::Node& node);
+/// A list of texts, or one text for a list of one; each one of `words`, unless there are none.
+[[nodiscard]] std::vector<std::string> read_texts(Reading& reading,
+                                                  const yaml::Node& node,
+                                                  const std::string& what,
+                                                  const std::vector<std::string>& words = {});
 /// `undo`, `verify`, `in_doubt` and `point_of_no_return` of a step whose action (null: unknown) and
 /// arguments are read. Their expressions see what the step sees.
 void read_recovery(Reading& reading,
