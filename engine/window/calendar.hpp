@@ -32,8 +32,4 @@ struct CalendarEvent {
                                                          const TimeZone& zone,
                                                          Span wanted);
 
-/// The text of such a file. Throws Error, without its name, for one that cannot be read, is no
-/// regular file, or is larger than 1 MiB.
-[[nodiscard]] std::string read_calendar_file(const std::string& path);
-
 }  // namespace lockstep

@@ -1,7 +1,6 @@
 #include "engine/window/calendar_text.hpp"
 
 #include "base/error.hpp"
-#include "engine/window/calendar.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -18,6 +17,46 @@ namespace {
 
 constexpr std::size_t k_largest_file = std::size_t{1} << 20;
 constexpr std::size_t k_most_levels = 8;
+constexpr std::size_t k_longest_text = 80;
+
+bool is_continuation(char c) {
+    return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
+}
+
+/// How many bytes the UTF-8 character at the beginning has; 0: it is none (RFC 3629).
+std::size_t character_size(std::string_view text) {
+    const auto byte = [&](std::size_t n) { return static_cast<unsigned char>(text[n]); };
+    const unsigned char first = byte(0);
+    const std::size_t size = first < 0x80                     ? 1
+                             : first >= 0xC2 && first <= 0xDF ? 2
+                             : first >= 0xE0 && first <= 0xEF ? 3
+                             : first >= 0xF0 && first <= 0xF4 ? 4
+                                                              : 0;
+    if (size > text.size()) {
+        return 0;
+    }
+    for (std::size_t n = 1; n < size; ++n) {
+        if (!is_continuation(text[n])) {
+            return 0;
+        }
+    }
+    const bool wrong = size > 2 && ((first == 0xE0 && byte(1) < 0xA0) ||  // longer than it must be
+                                    (first == 0xED && byte(1) > 0x9F) ||  // surrogates
+                                    (first == 0xF0 && byte(1) < 0x90) ||
+                                    (first == 0xF4 && byte(1) > 0x8F));  // past the last one
+    return wrong ? 0 : size;
+}
+
+bool is_utf8(std::string_view text) {
+    while (!text.empty()) {
+        const std::size_t size = character_size(text);
+        if (size == 0) {
+            return false;
+        }
+        text.remove_prefix(size);
+    }
+    return true;
+}
 
 std::string upper(std::string_view text) {
     std::string result(text);
@@ -50,7 +89,7 @@ class Levels {
             }
         } else if (word.starts_with("END:")) {
             if (open_.empty() || open_.back() != upper(std::string_view(text).substr(4))) {
-                throw Error("is no iCalendar file: " + text.substr(0, 40) + " without its BEGIN");
+                throw Error("is no iCalendar file: " + calendar_text(text) + " without its BEGIN");
             }
             open_.pop_back();
             ended_ = open_.empty();
@@ -63,7 +102,7 @@ class Levels {
         if (!ended_) {
             throw Error(open_.empty()
                             ? "is no iCalendar file"
-                            : "is cut off: END:" + open_.back().substr(0, 40) + " is missing");
+                            : "is cut off: END:" + calendar_text(open_.back()) + " is missing");
         }
     }
 
@@ -115,8 +154,24 @@ std::string unfolded_calendar(const std::string& text) {
             result.append(line).append("\r\n");
         }
     }
+    if (!is_utf8(result)) {
+        throw Error("is no iCalendar file: it is not in UTF-8");
+    }
     levels.end();
     return result;
+}
+
+std::string calendar_text(const std::string& text) {
+    std::string result;
+    std::string_view rest(text);
+    while (!rest.empty() && result.size() < k_longest_text) {
+        // Messages of libical are cut off anywhere.
+        const std::size_t size = character_size(rest);
+        const bool shown = size > 1 || (size == 1 && rest[0] >= ' ' && rest[0] != '\x7f');
+        result += shown ? rest.substr(0, size) : " ";
+        rest.remove_prefix(std::max<std::size_t>(size, 1));
+    }
+    return rest.empty() ? result : result + "...";
 }
 
 bool is_harmless_calendar_error(const std::string& message) {

@@ -1,6 +1,7 @@
 #include "engine/window/window.hpp"
 
 #include "engine/window/calendar.hpp"
+#include "engine/window/calendar_text.hpp"
 #include "engine/window/time_zone.hpp"
 
 #include <algorithm>
