@@ -79,8 +79,17 @@ void Executor::wait_or_end() {
     for (const std::string& each : wait.waiting_for) {
         wait.message += (wait.message.empty() ? "" : "; ") + each;
     }
-    wait.hint = "`lockstep approve " + session_.header().id + "` answers, `lockstep resume " +
-                session_.header().id + "` then goes on.";
+    const std::string& id = session_.header().id;
+    const bool asked = std::ranges::any_of(session_.state().approvals(), [](const auto& approval) {
+        return approval.state == ApprovalProgress::State::open;
+    });
+    // An answer may come at any time; only a run that waits for nothing but a window knows when.
+    if (const auto opens = gatekeeper_.opens_at(); opens && !asked) {
+        wait.not_before = to_iso8601(*opens);
+    }
+    wait.hint = asked ? "`lockstep approve " + id + "` answers; `lockstep resume " + id +
+                            "` then goes on."
+                      : "`lockstep resume " + id + "` goes on in the window.";
     fail(std::move(wait));
 }
 

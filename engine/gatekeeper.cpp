@@ -1,6 +1,8 @@
 #include "engine/gatekeeper.hpp"
 
+#include "base/units.hpp"
 #include "engine/approval.hpp"
+#include "engine/durations.hpp"
 
 #include <algorithm>
 
@@ -62,8 +64,69 @@ std::vector<Gatekeeper::Gate> Gatekeeper::gates_of(const PlannedStep& step,
     return gates;
 }
 
+std::optional<Gatekeeper::Closed> Gatekeeper::closed_for(const PlannedStep& step) const {
+    // What ends a temporary change is never kept waiting, nor what is always done.
+    const bool ends = !session_.schema_of(step).ends.empty();
+    if (session_.setup().patience.override_window || ends || step.always) {
+        return std::nullopt;
+    }
+    std::vector<const WindowSpec*> windows;
+    for (const StepSpec* block : step.within) {
+        windows.push_back(block->window ? &*block->window : nullptr);
+    }
+    windows.push_back(step.spec->window ? &*step.spec->window : nullptr);
+    // The runbook's own keeps changes out, and before the first one everything: what gates saw long
+    // before the window says nothing in it.
+    if (step.changes || !session_.state().changed_anything()) {
+        const auto& window = session_.plan().runbook->window;
+        windows.push_back(window ? &*window : nullptr);
+    }
+    for (const WindowSpec* window : windows) {
+        if (window == nullptr) {
+            continue;
+        }
+        if (auto closed = closed_for(step, *window)) {
+            return closed;
+        }
+    }
+    return std::nullopt;
+}
+
+std::optional<Gatekeeper::Closed> Gatekeeper::closed_for(const PlannedStep& step,
+                                                         const WindowSpec& window) const {
+    const Clock::Wall now = session_.clock().wall_now();
+    const WindowView view = look(window, now);
+    if (!view.open) {
+        return Closed{"the window is closed: " + view.because, view.next};
+    }
+    const auto left = time_left(window, view, now);
+    if (!left || !step.changes) {
+        return std::nullopt;
+    }
+    const auto needed =
+        time_needed(session_.plan(), session_.index_of(step), session_.setup().actions);
+    if (left->count() > 0 && *left >= needed) {
+        return std::nullopt;
+    }
+    const std::optional<Clock::Wall> next = look(window, *view.until).next;
+    const std::string ends = local_text(*view.until, window.time_zone);
+    if (left->count() <= 0) {
+        return Closed{"the window ends " + ends + ", and nothing is started before that any more",
+                      next};
+    }
+    return Closed{"it takes about " + format_duration(needed) + " with its way back, and " +
+                      format_duration(*left) + " are left of the window that ends " + ends,
+                  next};
+}
+
 Gatekeeper::Ruling Gatekeeper::rule_on(const PlannedStep& step, const StepCall& call) {
     Ruling ruling;
+    if (auto closed = closed_for(step)) {
+        const std::string name =
+            session_.progress(session_.index_of(step)).where();
+        closed_.insert_or_assign(name, std::move(*closed));
+        return {.kind = Kind::wait};
+    }
     for (const Gate& gate : gates_of(step, call)) {
         ruling = rule_on(gate);
         if (ruling.kind != Kind::pass) {
@@ -136,6 +199,10 @@ void Gatekeeper::ask(const Gate& gate) {
 
 bool Gatekeeper::collect() {
     bool changed = false;
+    if (const auto opens = opens_at(); opens && session_.clock().wall_now() >= *opens) {
+        closed_.clear();
+        changed = true;
+    }
     for (const Answer& answer : session_.setup().journal.answers(session_.header().id)) {
         if (answer.number > session_.state().answers_taken()) {
             take_up(answer);
@@ -196,12 +263,25 @@ bool Gatekeeper::is_past(const std::string& time) const {
 
 std::vector<std::string> Gatekeeper::waits() const {
     std::vector<std::string> texts;
+    for (const auto& [step, closed] : closed_) {
+        texts.push_back(step + ": " + closed.why);
+    }
     for (const ApprovalProgress& asked : session_.state().approvals()) {
         if (asked.state == State::open) {
             texts.push_back(asked.gate + " waits for " + waits_for(asked));
         }
     }
     return texts;
+}
+
+std::optional<Clock::Wall> Gatekeeper::opens_at() const {
+    std::optional<Clock::Wall> first;
+    for (const auto& [step, closed] : closed_) {
+        if (closed.next && (!first || *closed.next < *first)) {
+            first = closed.next;
+        }
+    }
+    return first;
 }
 
 }  // namespace lockstep

@@ -2,14 +2,16 @@
 
 #include "engine/run_session.hpp"
 
+#include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 namespace lockstep {
 
-/// What a step waits for besides its turn: a person's word. It asks, takes up what was said, and
-/// says whether a step may start. Owned by the executor.
+/// What a step waits for besides its turn: a window, and a person's word. It asks, takes up what was
+/// said, and says whether a step may start. Owned by the executor.
 class Gatekeeper {
   public:
     explicit Gatekeeper(RunSession& session) : session_(session) {}
@@ -32,6 +34,9 @@ class Gatekeeper {
 
     /// What the run waits for, for people.
     [[nodiscard]] std::vector<std::string> waits() const;
+    /// When a window that something waits for opens; nullopt: none is waited for, or it is not
+    /// known.
+    [[nodiscard]] std::optional<Clock::Wall> opens_at() const;
 
   private:
     struct Gate {
@@ -42,6 +47,15 @@ class Gatekeeper {
         const PlannedStep* step = nullptr;
     };
 
+    struct Closed {
+        std::string why;
+        std::optional<Clock::Wall> next;
+    };
+
+    /// Why a step must not be begun now, by the windows around it; nullopt: it may.
+    [[nodiscard]] std::optional<Closed> closed_for(const PlannedStep& step) const;
+    [[nodiscard]] std::optional<Closed> closed_for(const PlannedStep& step,
+                                                   const WindowSpec& window) const;
     [[nodiscard]] std::vector<Gate> gates_of(const PlannedStep& step, const StepCall& call) const;
     [[nodiscard]] Ruling rule_on(const Gate& gate);
     void ask(const Gate& gate);
@@ -50,7 +64,8 @@ class Gatekeeper {
     [[nodiscard]] bool is_past(const std::string& time) const;
 
     RunSession& session_;
-    std::set<std::string> seen_;  ///< gates that this engine asked, or heard of
+    std::map<std::string, Closed> closed_;  ///< by the step that waits
+    std::set<std::string> seen_;            ///< gates that this engine asked, or heard of
 };
 
 }  // namespace lockstep

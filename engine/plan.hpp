@@ -77,6 +77,7 @@ struct Plan {
     std::vector<Finding> blocked_by;  ///< empty: ready
     std::vector<Finding> accepted;    ///< would block, had nobody said by name that they may be
     std::vector<Finding> advice;      ///< what is known of the versions that it goes through
+    std::optional<WindowView> window;  ///< the runbook's, when the plan was made
     std::vector<PlannedStep> steps;
     std::vector<std::shared_ptr<const StepSpec>> made;  ///< the specs of steps that are `made`
     std::map<std::string, std::string> given;           ///< inputs as on the command line

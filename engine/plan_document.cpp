@@ -1,5 +1,7 @@
 #include "engine/plan_document.hpp"
 
+#include "base/clock.hpp"
+#include "engine/durations.hpp"
 #include "engine/rendering.hpp"
 
 #include <algorithm>
@@ -58,6 +60,8 @@ Json document_of(const PlannedStep& step, const Runbook& runbook) {
         {"no_way_back", or_null(step.no_way_back)},
         {"notes", step.notes},
         {"point_of_no_return", !step.spec->point_of_no_return.empty()},
+        {"expected_ms", step.expected.length.count()},
+        {"expected_from", step.expected.samples},
         // What a later engine needs to go on; see restore_plan.
         {"after", step.after},
         {"group", step.group},
@@ -188,6 +192,8 @@ PlannedStep step_from(const Json& document, Plan& plan, const Cluster& cluster) 
     step.no_way_back = document.at("no_way_back").is_null() ? "" : document.at("no_way_back");
     step.probed = document.at("probed");
     step.changes = document.at("changes");
+    step.expected = {std::chrono::milliseconds(document.value("expected_ms", std::int64_t{0})),
+                     document.value("expected_from", 0)};
     step.idle = document.at("idle");
     return step;
 }
@@ -207,6 +213,15 @@ Json Plan::to_json() const {
     for (const PlannedStep& step : steps) {
         planned.push_back(document_of(step, *runbook));
     }
+    Json open_at;
+    if (window) {
+        const auto time = [](const auto& at) { return at ? Json(to_iso8601(*at)) : Json(nullptr); };
+        open_at = {{"open", window->open},
+                   {"until", time(window->until)},
+                   {"next", time(window->next)},
+                   {"because", window->because}};
+    }
+    const PlannedTime time = planned_time(*this);
     Json guards = Json::array();
     for (const GuardSpec& guard : runbook->guards) {
         guards.push_back(guard.name);
@@ -228,6 +243,9 @@ Json Plan::to_json() const {
         {"heals", runbook->heals},
         {"guards", guards},
         {"on_failure", on_failure == OnFailure::rollback ? "rollback" : "stop"},
+        {"window", open_at},
+        {"expected", {{"ms", time.length.count()}, {"known", time.known}, {"guessed", time.guessed}}},
+        {"runbook_path", runbook->path},
         {"steps", planned},
     };
 }

@@ -91,6 +91,7 @@ class Forecast {
         step.undo = std::move(preview.undo);
         step.no_way_back = std::move(preview.no_way_back);
         step.notes = std::move(preview.notes);
+        estimate(step, schema, preview.takes);
         for (Finding& finding : preview.blocked_by) {
             add_refusal(std::move(finding));
         }
@@ -107,6 +108,23 @@ class Forecast {
             open_.push_back(schema.name);
         }
         std::erase(open_, schema.ends);
+    }
+
+    /// By what its arguments say, else by earlier runs, else by what the runbook, or the action's
+    /// row, declares.
+    void estimate(PlannedStep& step,
+                  const ActionSchema& schema,
+                  std::optional<std::chrono::milliseconds> takes) {
+        if (takes) {
+            step.expected = {*takes, 1};
+            return;
+        }
+        std::optional<Expected> known;
+        if (request_.durations != nullptr) {
+            known = request_.durations->of(
+                plan_.runbook->name, step.id, step.uses, schema.changes && !schema.temporary);
+        }
+        step.expected = known.value_or(Expected{step.spec->estimate.value_or(schema.estimate), 0});
     }
 
     /// The runbook's own undo goes before the action's.
@@ -401,6 +419,9 @@ Plan make_plan(const PlanRequest& request, StepRunner& runner, std::stop_token s
     plan.steps = expand_steps(request, plan);
     Forecast(request, plan, runner, stop).run();
     apply_acceptance(request, plan);
+    if (request.runbook->window && request.now) {
+        plan.window = look(*request.runbook->window, *request.now);
+    }
     plan.hash = hash_of(plan);
     return plan;
 }

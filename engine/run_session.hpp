@@ -19,6 +19,7 @@ using RecordListener = std::function<void(const JournalRecord&, const RunState&)
 /// What a run does where it has to wait for a person or a window.
 struct Patience {
     bool wait = false;  ///< it stays, and looks again and again; else it ends, to be resumed
+    bool override_window = false;  ///< whatever the windows say: somebody said why
 };
 
 /// Why a run does not go on.

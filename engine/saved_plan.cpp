@@ -128,7 +128,7 @@ void compare_steps(const Json& saved, const Json& now, std::vector<std::string>&
 
 Json bound_part(const Json& plan) {
     Json bound = plan;
-    for (const char* moving : {"plan_hash", "facts", "findings", "advice"}) {
+    for (const char* moving : {"plan_hash", "facts", "findings", "advice", "window", "expected", "runbook_path"}) {
         bound.erase(moving);
     }
     bound["blocked_by"] = names_of(plan.at("blocked_by"));
@@ -139,7 +139,8 @@ Json bound_part(const Json& plan) {
     Json& steps = bound.at("steps");
     std::vector<Json> kept;
     for (Json& step : steps) {
-        for (const char* moving : {"because", "notes", "no_way_back", "probed", "after"}) {
+        for (const char* moving : {
+                 "because", "notes", "no_way_back", "probed", "after", "expected_ms", "expected_from"}) {
             step.erase(moving);
         }
         if (step.at("made_with").is_null()) {

@@ -79,7 +79,12 @@ Place runbook_place() {
                          "becomes another one by it.",
           .example = "allow_drift: [lag, inventory]",
           .words = {"lag", "leader", "roles", "versions", "members", "paused", "inventory"}},
-         {.name = "window", .later = true}}};
+         {.name = "window",
+          .shapes = {{keys, "window"}},
+          .description = "When it may change something. Outside of it nothing is begun, and a step "
+                         "that does not fit into what is left of it is not started.",
+          .example = "window: {time_zone: Europe/Berlin, weekly: [{days: [sat], from: \"22:00\", "
+                     "for: 4h}]}"}}};
 }
 
 Place input_place() {
@@ -243,6 +248,84 @@ Place approval_place() {
               .shapes = {{text}},
               .description = "What is asked.",
               .example = "message: The backup of tonight is there?"}}};
+}
+
+Place window_place() {
+    return {"window",
+            "When something may be begun. A calendar that cannot be read makes it closed.",
+            {{.name = "time_zone",
+              .shapes = {{text}},
+              .description = "An IANA name: the clocks that the times are by.",
+              .example = "time_zone: Europe/Berlin",
+              .required = true},
+             {.name = "weekly",
+              .shapes = {{keys, "weekly", k_list}},
+              .description = "Times of every week. A window has these, a calendar, or both.",
+              .example = "weekly: [{days: [sat, sun], from: \"22:00\", for: 4h}]"},
+             {.name = "calendar",
+              .shapes = {{text}},
+              .description = "An iCalendar file, relative to the runbook's: its events are times.",
+              .example = "calendar: maintenance.ics"},
+             {.name = "mode",
+              .shapes = {{words}},
+              .description = "`open`: work is allowed inside the times; `closed`: outside of them.",
+              .example = "mode: closed",
+              .otherwise = "open",
+              .words = {"open", "closed"}},
+             {.name = "freezes",
+              .shapes = {{keys, "freeze", k_list}},
+              .description = "Times in which it is closed, whatever the rest says.",
+              .example = "freezes: [{from: 2026-12-20, to: 2027-01-06, because: year end}]"},
+             {.name = "cutoff",
+              .shapes = {{duration}},
+              .description = "In this last part of it nothing is started.",
+              .example = "cutoff: 30m",
+              .otherwise = "0s"}}};
+}
+
+Place weekly_place() {
+    return {"weekly",
+            "A time of every week.",
+            {{.name = "days",
+              .shapes = {{text}, {text, {}, k_list}},
+              .description = "The days on which it begins: mon to sun, or a range such as mon-fri.",
+              .example = "days: [sat, sun]",
+              .otherwise = "every day"},
+             {.name = "from",
+              .shapes = {{text}},
+              .description = "When it begins, by the clocks there. Quote it.",
+              .example = "from: \"22:00\"",
+              .required = true},
+             {.name = "for",
+              .shapes = {{duration}},
+              .description = "How long it lasts, whatever the clocks do. Either this or `to`.",
+              .example = "for: 4h"},
+             {.name = "to",
+              .shapes = {{text}},
+              .description = "When it ends, by the clocks there; on the next day unless after "
+                             "`from`.",
+              .example = "to: \"06:00\""}}};
+}
+
+Place freeze_place() {
+    return {"freeze",
+            "A time in which the window is closed.",
+            {{.name = "from",
+              .shapes = {{text}},
+              .description = "Its first day, or its begin.",
+              .example = "from: 2026-12-20"},
+             {.name = "to",
+              .shapes = {{text}},
+              .description = "Its end: the first day, or moment, that is free again.",
+              .example = "to: 2027-01-06"},
+             {.name = "calendar",
+              .shapes = {{text}},
+              .description = "Instead of both: an iCalendar file, whose events are freezes.",
+              .example = "calendar: freezes.ics"},
+             {.name = "because",
+              .shapes = {{text}},
+              .description = "Why, for messages.",
+              .example = "because: year end"}}};
 }
 
 Place notify_place() {
@@ -415,7 +498,11 @@ Place step_place() {
     for (const auto& keys : {where_and_when_a_step_runs(), what_becomes_of_a_step()}) {
         step.keys.insert(step.keys.end(), keys.begin(), keys.end());
     }
-    step.keys.push_back({.name = "window", .later = true});
+    step.keys.push_back(
+        {.name = "window",
+         .shapes = {{keys, "window"}},
+         .description = "When it may be begun, besides the runbook's own window.",
+         .example = "window: {time_zone: UTC, weekly: [{from: \"01:00\", for: 2h}]}"});
     return step;
 }
 
@@ -435,6 +522,9 @@ const std::vector<Place>& places() {
                                              retry_place(),
                                              call_place(),
                                              approval_place(),
+                                             window_place(),
+                                             weekly_place(),
+                                             freeze_place(),
                                              notify_place(),
                                              register_place()};
     return k_places;

@@ -3,6 +3,7 @@
 #include "base/error.hpp"
 #include "engine/expression/expression.hpp"
 #include "engine/runbook/action_schema.hpp"
+#include "engine/window/window.hpp"
 
 #include <chrono>
 #include <functional>
@@ -151,6 +152,7 @@ struct StepSpec {
     std::optional<std::chrono::milliseconds> timeout;
     std::optional<std::chrono::milliseconds> estimate;  ///< how long it is expected to take
     std::optional<ApprovalSpec> approval;
+    std::optional<WindowSpec> window;  ///< outside of it nothing of the step is begun
     std::string register_as;              ///< `steps.NAME` for later expressions; empty: none
     OutputSpec output;                    ///< what of it is registered
     std::optional<OnFailure> on_failure;  ///< nullopt: the runbook's
@@ -178,6 +180,7 @@ struct Runbook {
     std::vector<GuardSpec> guards;
     std::vector<StepSpec> steps;
     std::vector<StepSpec> always;  ///< once nothing goes forward or back any more, whatever came of it
+    std::optional<WindowSpec> window;  ///< outside of it nothing is changed
     std::vector<NotifySpec> notify;
     std::vector<std::string> allow_drift;    ///< facts that may move between a saved plan and its run
     OnFailure on_failure = OnFailure::stop;  ///< stop | rollback

@@ -1,6 +1,7 @@
 #include "base/suggest.hpp"
 #include "engine/runbook/language.hpp"
 #include "engine/runbook/runbook_reading.hpp"
+#include "engine/window/window_reading.hpp"
 
 #include <algorithm>
 #include <tuple>
@@ -174,6 +175,9 @@ void read_root(Reading& reading, const Node& root, Runbook& runbook) {
     }
     if (const Node* on_failure = root.find("on_failure")) {
         runbook.on_failure = read_on_failure(reading, *on_failure, {"stop", "rollback"});
+    }
+    if (const Node* window = root.find("window")) {
+        runbook.window = read_window(reading, *window);
     }
     if (const Node* notify = root.find("notify")) {
         runbook.notify = read_notify(reading, *notify);

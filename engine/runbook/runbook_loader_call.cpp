@@ -166,6 +166,7 @@ void read_call(Reading& reading,
     step.uses.clear();
     step.steps = called->steps;
     step.called = called;
+    step.window = step.window ? step.window : called->window;
     reading.called.push_back(std::move(called));
 }
 

@@ -1,6 +1,7 @@
 #include "base/suggest.hpp"
 #include "engine/runbook/language.hpp"
 #include "engine/runbook/runbook_reading.hpp"
+#include "engine/window/window_reading.hpp"
 
 #include <algorithm>
 
@@ -129,6 +130,9 @@ class StepReader {
         }
         if (const Node* approval = node.find("approval")) {
             step.approval = read_approval(reading_, *approval);
+        }
+        if (const Node* window = node.find("window")) {
+            step.window = read_window(reading_, *window);
         }
         if (const Node* when = node.find("when")) {
             step.when = read_expression(reading_, *when, "`when`", visible);

@@ -135,7 +135,7 @@ std::bitset<7> read_days(Reading& reading, const Node* node) {
 }
 
 std::optional<WeeklyTime> read_weekly_time(Reading& reading, const Node& node) {
-    if (!check_keys(reading, node, {"days", "from", "for", "to"}, {}, "weekly")) {
+    if (!check_keys(reading, node, "weekly", "weekly")) {
         return std::nullopt;
     }
     WeeklyTime time;
@@ -145,7 +145,7 @@ std::optional<WeeklyTime> read_weekly_time(Reading& reading, const Node& node) {
             read_parsed(reading, *from, "from must be a time of day", parse_time, k_time_hint)
                 .value_or(minutes{0});
     } else {
-        reading.problems.add(node.where, "weekly needs `from`", k_time_hint);
+        reading.problems.add(node.where, "weekly needs `from`", k_time_hint, "runbook.missing");
     }
     const Node* length = node.find("for");
     const Node* to = node.find("to");
@@ -167,7 +167,7 @@ std::optional<WeeklyTime> read_weekly_time(Reading& reading, const Node& node) {
 }
 
 std::optional<Freeze> read_freeze(Reading& reading, const Node& node) {
-    if (!check_keys(reading, node, {"from", "to", "calendar", "because"}, {}, "a freeze")) {
+    if (!check_keys(reading, node, "freeze", "a freeze")) {
         return std::nullopt;
     }
     Freeze freeze;
@@ -273,11 +273,7 @@ WindowSpec read_window(Reading& reading, const Node& node) {
     WindowSpec window;
     window.where = node.where;
     window.folder = std::filesystem::path(node.where.file).parent_path().string();
-    if (!check_keys(reading,
-                    node,
-                    {"time_zone", "weekly", "calendar", "mode", "freezes", "cutoff"},
-                    {},
-                    "window")) {
+    if (!check_keys(reading, node, "window", "window")) {
         return window;
     }
     window.time_zone = read_time_zone(reading, node);
