@@ -18,7 +18,7 @@ namespace lockstep {
 Workplace::Workplace(const Options& options)
     : inventory(load_inventory(inventory_path(options))),
       cluster(inventory.cluster(options.cluster)),
-      runner(cluster, LinkFactory{}, clock) {}
+      runner(cluster, LinkFactory{}, clock, inventory.notify) {}
 
 std::shared_ptr<const Runbook> find_runbook(const std::string& wanted) {
     if (wanted.find('/') != std::string::npos || wanted.ends_with(".yaml") ||

@@ -71,7 +71,7 @@ struct Restored {
           runbook(std::make_shared<const Runbook>(parse_runbook(
               run.header.runbook_text, "the runbook on record", runbook_vocabulary()))),
           plan(restore_plan({run.header.plan, runbook, inventory, cluster, run.header.given})),
-          runner(cluster, LinkFactory{}, clock) {}
+          runner(cluster, LinkFactory{}, clock, inventory.notify) {}
 
     Inventory inventory;
     const Cluster& cluster;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine/expression/expression.hpp"
+#include "engine/notification.hpp"
 #include "engine/runbook/action_schema.hpp"
 #include "inventory/facts.hpp"
 #include "inventory/finding.hpp"
@@ -207,6 +208,14 @@ class StepRunner {
     /// nullopt: none was started.
     [[nodiscard]] virtual std::optional<ProbeReport> write_probe() = 0;
     virtual void stop_write_probe() = 0;
+
+    /// Has a target of the inventory told. Returns at once; that it fails stops nobody.
+    virtual void notify(const std::string& target, Notification notification) = 0;
+    /// What could not be delivered since the last call, a line each: `ops: HTTP 500`, without
+    /// secrets.
+    [[nodiscard]] virtual std::vector<std::string> notification_troubles() = 0;
+    /// Waits for what is under way. What is not delivered by then is a trouble.
+    virtual void finish_notifications(std::chrono::milliseconds at_most) = 0;
 };
 
 }  // namespace lockstep

@@ -79,7 +79,8 @@ struct Cluster {
     PostgresSettings postgres;
     std::string patroni_service = "patroni";
     std::string patroni_package = "patroni";
-    std::vector<MemberSettings> members;  ///< empty: whoever Patroni lists
+    std::vector<MemberSettings> members;        ///< empty: whoever Patroni lists
+    std::vector<std::string> notify_targets{};  ///< the names in Inventory::notify
     SourceLocation where;
 
     /// The settings for a member by name: its own entry, else the cluster's.

@@ -77,6 +77,11 @@ void Loader::read(const Node& root, Inventory& inventory) const {
     when_given(root, "notify", [&](const Node& node) {
         inventory.notify = inventory_fields::read_targets(node, base_);
     });
+    for (Cluster& cluster : inventory.clusters) {
+        for (const auto& [name, target] : inventory.notify) {
+            cluster.notify_targets.push_back(name);
+        }
+    }
 }
 
 Cluster Loader::built_in() const {

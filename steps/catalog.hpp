@@ -20,6 +20,7 @@ namespace lockstep {
 [[nodiscard]] std::unique_ptr<Action> make_assert();
 [[nodiscard]] std::unique_ptr<Action> make_wait_for();
 [[nodiscard]] std::unique_ptr<Action> make_sleep();
+[[nodiscard]] std::unique_ptr<Action> make_notify();
 [[nodiscard]] std::unique_ptr<Action> make_ssh_run();
 [[nodiscard]] std::unique_ptr<Action> make_local_run();
 [[nodiscard]] std::unique_ptr<Action> make_http_request();
