@@ -24,4 +24,10 @@ std::string InputError::message() const {
     return std::string(what()).substr(where_.text().size() + 2);
 }
 
+InputError InputError::in(std::shared_ptr<const std::string> source) const {
+    InputError result = *this;
+    result.source_ = std::move(source);
+    return result;
+}
+
 }  // namespace lockstep

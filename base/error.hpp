@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -60,9 +61,16 @@ class InputError : public Error {
     /// what() without the location.
     [[nodiscard]] std::string message() const;
 
+    /// The same error, with the text of its file.
+    [[nodiscard]] InputError in(std::shared_ptr<const std::string> source) const;
+
+    /// The text of the file, for showing the line; nullptr where nobody gave it.
+    [[nodiscard]] const std::string* source() const noexcept { return source_.get(); }
+
   private:
     SourceLocation where_;
     std::string rule_;
+    std::shared_ptr<const std::string> source_;
 };
 
 /// The other side could not be reached, or the answer was lost on the way.

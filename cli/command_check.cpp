@@ -62,6 +62,7 @@ std::string render(const Options& options, const std::vector<CheckResult>& resul
             return json_text(options.all ? to_json(results) : json_of(options, first),
                              options.output);
         case Output::text:
+        case Output::sarif:  // refused with the options
             break;
     }
     const Terminal terminal =

@@ -1,44 +1,73 @@
 #include "cli/commands.hpp"
+#include "cli/problem_text.hpp"
+#include "cli/texts.hpp"
+#include "engine/runbook/runbook_rules.hpp"
+#include "steps/catalog.hpp"
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <functional>
 #include <iostream>
 
 namespace lockstep {
 
+namespace {
+
+using Problems = std::vector<InputError>;
+
+/// What `read` finds wrong, or throws.
+Problems problems_of(const std::function<Problems()>& read) {
+    try {
+        return read();
+    } catch (const InputErrors& errors) {
+        return errors.errors();
+    } catch (const InputError& error) {
+        return {error};
+    }
+}
+
+std::string verdict_text(const std::string& name, const Problems& problems) {
+    const auto warnings = std::ranges::count_if(problems, is_warning);
+    const auto errors = static_cast<std::ptrdiff_t>(problems.size()) - warnings;
+    const auto counted = [](std::ptrdiff_t count, const std::string& what) {
+        return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+    };
+    return name + ": " + (errors == 0 ? "valid" : "not valid, " + counted(errors, "error")) +
+           (warnings == 0 ? "" : ", " + counted(warnings, "warning")) + "\n";
+}
+
+}  // namespace
+
 int command_validate(const Options& options) {
-    nlohmann::json list = nlohmann::json::array();
-    bool good = true;
+    if (options.runbooks.empty() && options.inventory.empty()) {
+        throw UsageError("validate needs a runbook, or an inventory",
+                         "Name runbooks, or an inventory with -i.");
+    }
+    const Terminal terminal = Terminal::on(STDOUT_FILENO);
+    Problems all;
+    const auto take = [&](const std::string& name, const Problems& problems) {
+        if (options.output == Output::text) {
+            std::cout << problems_text(problems, terminal) << verdict_text(name, problems);
+        }
+        all.insert(all.end(), problems.begin(), problems.end());
+    };
+    if (!options.inventory.empty()) {
+        take(options.inventory, problems_of([&]() -> Problems {
+                 static_cast<void>(load_inventory(options.inventory));
+                 return {};
+             }));
+    }
     for (const std::string& wanted : options.runbooks) {
-        nlohmann::json errors = nlohmann::json::array();
-        try {
-            (void)find_runbook(wanted);
-        } catch (const InputErrors& broken) {
-            for (const InputError& error : broken.errors()) {
-                errors.push_back({{"file", error.where().file},
-                                  {"line", error.where().line},
-                                  {"column", error.where().column},
-                                  {"message", error.what()},
-                                  {"hint", error.hint()}});
-            }
-        }
-        good = good && errors.empty();
-        list.push_back({{"runbook", wanted}, {"valid", errors.empty()}, {"errors", errors}});
-        if (options.output != Output::text) {
-            continue;
-        }
-        if (errors.empty()) {
-            std::cout << wanted << ": valid\n";
-        }
-        for (const nlohmann::json& error : errors) {
-            std::cout << error.at("message").get<std::string>() << "\n";
-            if (!error.at("hint").get<std::string>().empty()) {
-                std::cout << "HINT: " << error.at("hint").get<std::string>() << "\n";
-            }
-        }
+        take(wanted,
+             problems_of([&] { return check_runbook(*find_runbook(wanted), action_catalog()); }));
     }
-    if (options.output != Output::text) {
-        std::cout << list.dump(2) << "\n";
+    if (options.output == Output::sarif) {
+        std::cout << problems_sarif(all).dump(2) << "\n";
+    } else if (options.output != Output::text) {
+        std::cout << json_text(problems_json(all), options.output);
     }
-    return good ? 0 : 3;
+    return std::ranges::all_of(all, is_warning) ? 0 : 3;
 }
 
 }  // namespace lockstep

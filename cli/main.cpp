@@ -1,6 +1,7 @@
 #include "base/error.hpp"
 #include "cli/commands.hpp"
 #include "cli/options.hpp"
+#include "cli/problem_text.hpp"
 #include "cli/signals.hpp"
 #include "cli/terminal.hpp"
 #include "engine/runbook/runbook.hpp"
@@ -71,12 +72,11 @@ int run_command(const Options& options, Interrupts& interrupts) {
     } catch (const UsageError& error) {
         return complain(error.what(), error.hint(), exit_code_of(options, 2));
     } catch (const InputErrors& errors) {
-        for (const InputError& error : errors.errors()) {
-            complain(error.what(), error.hint(), 3);
-        }
+        std::cerr << problems_text(errors.errors(), Terminal::on(STDERR_FILENO));
         return exit_code_of(options, 3);
     } catch (const InputError& error) {
-        return complain(error.what(), error.hint(), exit_code_of(options, 3));
+        std::cerr << problems_text({error}, Terminal::on(STDERR_FILENO));
+        return exit_code_of(options, 3);
     } catch (const LockHeldError& error) {
         return complain(error.what(), error.hint(), exit_code_of(options, 15));
     } catch (const TransportError& error) {

@@ -27,12 +27,15 @@ void add_global_options(CLI::App& app, Options& options, std::vector<std::string
     app.add_option("--set", assignments, "Input of the runbook: name=value (repeatable)")
         ->allow_extra_args(false);
     app.add_option("--state", options.state, "Folder of the journal");
-    app.add_option("--output", options.output, "text, json or jsonl; of check also prometheus")
+    app.add_option("--output",
+                   options.output,
+                   "text, json or jsonl; of check also prometheus, of validate sarif")
         ->transform(CLI::CheckedTransformer(
             std::map<std::string, Output>{{"text", Output::text},
                                           {"json", Output::json},
                                           {"jsonl", Output::jsonl},
-                                          {"prometheus", Output::prometheus}}));
+                                          {"prometheus", Output::prometheus},
+                                          {"sarif", Output::sarif}}));
     app.add_option("--log-level", options.log_level, "trace, debug, info, warning or error")
         ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
     app.add_flag("-y,--yes", options.yes, "Do not ask before a run");
@@ -110,9 +113,8 @@ void add_commands(CLI::App& app, Options& options) {
     app.add_subcommand("runs", "List the runs on record");
     auto* show = app.add_subcommand("show", "Show one run: every step, what was measured");
     show->add_option("RUN", options.run, "Its id, or the start of it; the newest unless given");
-    auto* validate = app.add_subcommand("validate", "Check runbooks; no cluster is needed");
-    validate->add_option("RUNBOOK", options.runbooks, "Paths, or names of shipped runbooks")
-        ->required();
+    auto* validate = app.add_subcommand("validate", "Check runbooks, and with -i an inventory");
+    validate->add_option("RUNBOOK", options.runbooks, "Paths, or names of shipped runbooks");
     auto* knowledge = app.add_subcommand("knowledge", "What is known of versions of Patroni");
     knowledge->add_option("--for", options.versions, "Only what matters from A to B: A..B");
     auto* doctor = app.add_subcommand("doctor", "Can every member be reached, and if not, why");
@@ -196,6 +198,9 @@ void refuse_other_topics(const Options& options) {
 
 void refuse_what_does_not_fit(const Options& options) {
     refuse_other_topics(options);
+    if (options.output == Output::sarif && options.command != "validate") {
+        throw UsageError("--output sarif is for validate alone");
+    }
     if (options.output == Output::prometheus && options.command != "check") {
         throw UsageError("--output prometheus is for check alone");
     }

@@ -8,7 +8,7 @@
 
 namespace lockstep {
 
-enum class Output { text, json, jsonl, prometheus };
+enum class Output { text, json, jsonl, prometheus, sarif };
 
 /// The command line, parsed. What is not given is empty; defaults are filled in by the functions
 /// below.

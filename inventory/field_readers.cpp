@@ -21,8 +21,11 @@ using yaml::Node;
 constexpr std::string_view k_three_ways =
     "Say where it comes from: {env: NAME}, {file: PATH} or {command: [argv…]}.";
 
-[[noreturn]] void fail(const Node& node, const std::string& message, const std::string& hint) {
-    throw InputError(node.where, message, hint);
+[[noreturn]] void fail(const Node& node,
+                       const std::string& message,
+                       const std::string& hint,
+                       const std::string& rule = "inventory.value") {
+    throw InputError(node.where, message, hint, rule);
 }
 
 bool is_space(char c) {
@@ -200,7 +203,10 @@ std::string home_folder() {
 
 void require_map(const Node& node, std::string_view what) {
     if (!node.is(Node::Kind::map)) {
-        fail(node, std::string(what) + " must be a map, not " + node.describe(), "");
+        fail(node,
+             std::string(what) + " must be a map, not " + node.describe(),
+             "",
+             "inventory.type");
     }
 }
 
@@ -254,7 +260,8 @@ SecretRef read_secret(const Node& node, std::string_view what, const PathBase& b
     if (node.is(Node::Kind::scalar)) {
         fail(node,
              std::string(what) + " must not stand in the inventory itself",
-             std::string(k_three_ways));
+             std::string(k_three_ways),
+             "inventory.secret");
     }
     require_map(node, what);
     yaml::refuse_unknown_keys(node, {"env", "file", "command"}, what);
@@ -284,7 +291,8 @@ std::string read_endpoint(const Node& node) {
     if (url.find('@') != std::string::npos) {
         fail(node,
              "endpoint: user and password must not stand in a URL",
-             "Use patroni.username and patroni.password.");
+             "Use patroni.username and patroni.password.",
+             "inventory.secret");
     }
     if (url.back() == '/') {
         url.pop_back();
@@ -309,7 +317,8 @@ std::string read_dsn(const Node& node) {
     if (has("password") || has("sslpassword") || (is_url(dsn) && url_has_password(dsn))) {
         fail(node,
              "dsn: a password must not stand in the inventory",
-             "libpq takes it from ~/.pgpass, a passfile=, a service file or PGPASSWORD.");
+             "libpq takes it from ~/.pgpass, a passfile=, a service file or PGPASSWORD.",
+             "inventory.secret");
     }
     for (const char* keyword : {"host", "hostaddr", "port"}) {
         if (has(keyword) || (is_url(dsn) && url_has_host(dsn))) {

@@ -48,18 +48,22 @@ void Loader::read(const Node& root, Inventory& inventory) const {
     if (root.is(Node::Kind::null)) {
         throw InputError(root.where,
                          "the inventory is empty",
-                         "It needs `clusters:` with a name and `patroni: {endpoints: […]}` below.");
+                         "It needs `clusters:` with a name and `patroni: {endpoints: […]}` below.",
+                         "inventory.missing");
     }
     inventory_fields::require_map(root, "the inventory");
     yaml::refuse_unknown_keys(
         root, {"clusters", "defaults", "groups", "approvers", "notify"}, "the inventory");
     const Node* clusters = root.find("clusters");
     if (clusters == nullptr) {
-        throw InputError(root.where, "`clusters` is missing", "It maps each name to its settings.");
+        throw InputError(root.where,
+                         "`clusters` is missing",
+                         "It maps each name to its settings.",
+                         "inventory.missing");
     }
     inventory_fields::require_map(*clusters, "clusters");
     if (clusters->entries.empty()) {
-        throw InputError(clusters->where, "`clusters` names no cluster");
+        throw InputError(clusters->where, "`clusters` names no cluster", {}, "inventory.missing");
     }
     Cluster defaults = built_in();
     when_given(root, "defaults", [&](const Node& node) {
@@ -101,7 +105,8 @@ Cluster Loader::built_in() const {
 Cluster Loader::read_cluster(const Node& key, const Node& node, Cluster cluster) const {
     cluster.name = inventory_fields::read_word(key, "the name of a cluster");
     if (cluster.name.find('/') != std::string::npos) {
-        throw InputError(key.where, "the name of a cluster must not hold a /");
+        throw InputError(
+            key.where, "the name of a cluster must not hold a /", {}, "inventory.value");
     }
     cluster.where = key.where;
     read_settings(node, Level::cluster, cluster);
@@ -132,7 +137,10 @@ void Loader::read_settings(const Node& node, Level level, Cluster& cluster) cons
     const std::string what = level == Level::defaults ? "defaults" : "cluster " + cluster.name;
     inventory_fields::require_map(node, what);
     if (const Node* members = node.find("members"); members && level == Level::defaults) {
-        throw InputError(members->where, "members belong to a cluster, not to the defaults");
+        throw InputError(members->where,
+                         "members belong to a cluster, not to the defaults",
+                         {},
+                         "inventory.misplaced");
     }
     yaml::refuse_unknown_keys(
         node,
@@ -162,7 +170,10 @@ void Loader::read_patroni(const Node& node, Level level, PatroniSettings& patron
                               "patroni");
     when_given(node, "endpoints", [&](const Node& endpoints) {
         if (level == Level::defaults) {
-            throw InputError(endpoints.where, "endpoints belong to a cluster, not to the defaults");
+            throw InputError(endpoints.where,
+                             "endpoints belong to a cluster, not to the defaults",
+                             {},
+                             "inventory.misplaced");
         }
         read_endpoints(endpoints, patroni);
     });
@@ -190,13 +201,15 @@ void Loader::read_endpoints(const Node& node, PatroniSettings& patroni) {
     if (!node.is(Node::Kind::list)) {
         throw InputError(node.where,
                          "endpoints must be a list, not " + node.describe(),
-                         "One is enough: endpoints: [http://10.0.0.11:8008].");
+                         "One is enough: endpoints: [http://10.0.0.11:8008].",
+                         "inventory.type");
     }
     for (const Node& item : node.items) {
         std::string url = inventory_fields::read_endpoint(item);
         auto& all = patroni.endpoints;
         if (std::find(all.begin(), all.end(), url) != all.end()) {
-            throw InputError(item.where, "endpoint " + url + " is given twice");
+            throw InputError(
+                item.where, "endpoint " + url + " is given twice", {}, "inventory.duplicate");
         }
         all.push_back(std::move(url));
     }
@@ -212,7 +225,8 @@ void Loader::read_ssh(const Node& node, Level level, SshSettings& ssh) const {
         if (level != Level::member) {
             throw InputError(v.where,
                              "ssh.host belongs to a member",
-                             "Write members: {NAME: {ssh: {host: …}}}.");
+                             "Write members: {NAME: {ssh: {host: …}}}.",
+                             "inventory.misplaced");
         }
         ssh.host = inventory_fields::read_word(v, "host");
     });
@@ -235,7 +249,8 @@ void Loader::read_ssh(const Node& node, Level level, SshSettings& ssh) const {
         if (yaml::as_string(v, "client") == "openssh") {
             throw InputError(v.where,
                              "the ssh client \"openssh\" is not supported yet",
-                             "Remove the key: libssh2 is what this version has.");
+                             "Remove the key: libssh2 is what this version has.",
+                             "inventory.not_supported");
         }
         (void)yaml::as_choice<bool>(v, "ssh client", {{"libssh2", true}});
     });
@@ -273,25 +288,32 @@ void Loader::check(const Cluster& cluster, const SourceLocation& where) {
     if (patroni.endpoints.empty()) {
         throw InputError(where,
                          what + " has no patroni.endpoints",
-                         "Give at least one: patroni: {endpoints: [http://10.0.0.11:8008]}.");
+                         "Give at least one: patroni: {endpoints: [http://10.0.0.11:8008]}.",
+                         "inventory.missing");
     }
     if (patroni.username.empty() != !patroni.password) {
         throw InputError(where,
                          what + (patroni.password ? " has a patroni.password without a username"
                                                   : " has a patroni.username without a password"),
-                         "Basic authentication needs both.");
+                         "Basic authentication needs both.",
+                         "inventory.missing");
     }
     if (patroni.cert_file.empty() && !patroni.key_file.empty()) {
-        throw InputError(where, what + " has a patroni.key_file without a cert_file");
+        throw InputError(
+            where, what + " has a patroni.key_file without a cert_file", {}, "inventory.missing");
     }
 }
 
 }  // namespace
 
 Inventory parse_inventory(const std::string& text, const std::string& file_name) {
-    Inventory inventory{file_name, text, {}};
-    Loader(file_name).read(yaml::parse(text, file_name), inventory);
-    return inventory;
+    try {
+        Inventory inventory{file_name, text, {}};
+        Loader(file_name).read(yaml::parse(text, file_name), inventory);
+        return inventory;
+    } catch (const InputError& error) {
+        throw error.of("inventory").in(std::make_shared<const std::string>(text));
+    }
 }
 
 Inventory load_inventory(const std::string& path) {

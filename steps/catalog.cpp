@@ -29,7 +29,13 @@ const ParamSchema k_argv{.name = "argv",
                          .description = "The command and its arguments; no shell is involved"};
 const ParamSchema k_env{
     .name = "env", .kind = ParamKind::map, .description = "Variables of its environment"};
-const ParamSchema k_stdin{.name = "stdin", .description = "What it reads; the way for secrets"};
+const ParamSchema k_stdin{
+    .name = "stdin", .description = "What it reads; the way for secrets", .secret = true};
+const ParamSchema k_local_env = [] {
+    ParamSchema env = k_env;  // of a remote command it would be on its command line
+    env.secret = true;
+    return env;
+}();
 const ParamSchema k_read_only{
     .name = "read_only", .kind = ParamKind::boolean, .description = "It changes nothing"};
 const ParamSchema k_package{.name = "package", .required = true, .description = "Its name"};
@@ -47,6 +53,12 @@ const ParamSchema k_also{.name = "also",
                          .kind = ParamKind::list,
                          .description = "Other packages that go with it, as name=version"};
 
+const std::vector<OutputSchema> k_command_outputs{
+    {"stdout", "What it printed"},
+    {"stderr", "What it printed to stderr"},
+    {"exit", "Its exit status"},
+    {"truncated", "Whether more was printed than is kept"}};
+
 /// The one table of actions: a new one is a file, a line in catalog.hpp and a row here.
 const std::vector<Row>& rows() {
     static const std::vector<Row> k_rows{
@@ -59,7 +71,8 @@ const std::vector<Row>& rows() {
                       .values = {"critical", "warning"}},
                      {.name = "ignore",
                       .kind = ParamKind::map,
-                      .description = "Findings that do not refuse: id and reason"}}},
+                      .description = "Findings that do not refuse: id and reason"}},
+          .outputs = {{"findings", "How many there are"}}},
          make_check},
         {{.name = "assert",
           .summary = "Stops unless something is true",
@@ -105,13 +118,17 @@ const std::vector<Row>& rows() {
                      k_env,
                      k_stdin,
                      k_read_only,
-                     k_ok_exit}},
+                     k_ok_exit},
+          .outputs = k_command_outputs,
+          .own_undo = false},
          make_ssh_run},
         {{.name = "local.run",
           .summary = "Runs a command on this machine",
           .changes = true,
           .repeatable = false,
-          .params = {k_argv, k_env, k_stdin, k_read_only, k_ok_exit}},
+          .params = {k_argv, k_local_env, k_stdin, k_read_only, k_ok_exit},
+          .outputs = k_command_outputs,
+          .own_undo = false},
          make_local_run},
         {{.name = "http.request",
           .summary = "Sends an HTTP request",
@@ -123,12 +140,19 @@ const std::vector<Row>& rows() {
                      {.name = "method",
                       .description = "GET unless given",
                       .values = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}},
-                     {.name = "headers", .kind = ParamKind::map, .description = "Header fields"},
+                     {.name = "headers",
+                      .kind = ParamKind::map,
+                      .description = "Header fields",
+                      .secret = true},
                      {.name = "json", .kind = ParamKind::any, .description = "The body"},
                      {.name = "expect_status",
                       .kind = ParamKind::integer,
                       .description = "The status that means success; any 2xx unless given"},
-                     k_read_only}},
+                     k_read_only},
+          .outputs = {{"status", "The status code"},
+                      {"body", "What was answered, as text"},
+                      {"json", "The same, parsed; null where it is no JSON"}},
+          .own_undo = false},
          make_http_request},
         {{.name = "sql.query",
           .summary = "Runs one SQL statement, on the member or on the leader",
@@ -140,7 +164,9 @@ const std::vector<Row>& rows() {
                      {.name = "database", .description = "postgres unless given"},
                      {.name = "read_only",
                       .kind = ParamKind::boolean,
-                      .description = "In a read-only transaction; true unless given"}}},
+                      .description = "In a read-only transaction; true unless given"}},
+          .outputs = {{"rows", "A list of maps, by the names of the columns"}},
+          .own_undo = false},
          make_sql_query},
         {{.name = "patroni.pause",
           .summary = "Pauses the cluster, and proves that every member knows",
@@ -178,7 +204,9 @@ const std::vector<Row>& rows() {
                      {.name = "version",
                       .kind = ParamKind::version,
                       .required = true,
-                      .description = "In full, or an upstream version that names one package"}}},
+                      .description = "In full, or an upstream version that names one package"}},
+          .outputs = {{"installed", "The version that is installed now"},
+                      {"exit", "The exit status of apt"}}},
          make_package_install},
         {{.name = "package.keep",
           .summary = "Keeps a package as it is now on the member, for the way back",
@@ -261,7 +289,9 @@ const std::vector<Row>& rows() {
                       .description = "How long it may take; 2m unless given"},
                      {.name = "checkpoint",
                       .description = "`request` one, or `wait` for the server's own",
-                      .values = {"request", "wait"}}}},
+                      .values = {"request", "wait"}}},
+          .outputs = {{"before", "Bytes of pg_wal by member, at first"},
+                      {"after", "The same at the end"}}},
          make_wal_verify},
     };
     return k_rows;

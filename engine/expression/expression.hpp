@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 /// The expression language of runbooks: the syntax and semantics of CEL
 /// (github.com/google/cel-spec) for a documented subset, with three outcomes: a value, unknown
@@ -83,6 +84,9 @@ class Template {
     [[nodiscard]] const SourceLocation& where() const { return where_; }
 
     [[nodiscard]] std::set<std::string> reads() const;
+
+    /// Where each expression begins that `| raw` follows.
+    [[nodiscard]] std::vector<SourceLocation> raw_places() const;
 
   private:
     struct Piece {

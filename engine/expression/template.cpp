@@ -264,6 +264,16 @@ bool Template::is_constant() const {
     return pieces_.empty() || (pieces_.size() == 1 && !pieces_.front().expression);
 }
 
+std::vector<SourceLocation> Template::raw_places() const {
+    std::vector<SourceLocation> places;
+    for (const Piece& piece : pieces_) {
+        if (piece.expression && piece.raw) {
+            places.push_back(piece.expression->where());
+        }
+    }
+    return places;
+}
+
 std::set<std::string> Template::reads() const {
     std::set<std::string> all;
     for (const Piece& piece : pieces_) {

@@ -28,6 +28,13 @@ struct ParamSchema {
     bool required = false;
     std::string description;
     std::vector<std::string> values;  ///< what a string may be; empty: anything
+    bool secret = false;              ///< it may hold one
+};
+
+/// A field of what a step registers: `steps.NAME.field`.
+struct OutputSchema {
+    std::string name;
+    std::string description;
 };
 
 /// Where an action may stand.
@@ -66,6 +73,10 @@ struct ActionSchema {
     /// The params of which at most one may be given, and exactly one where any of them is required.
     std::vector<std::string> one_of;
     std::vector<ParamSchema> params;
+    std::vector<OutputSchema> outputs;  ///< all that it gives; empty: not known
+    /// Its preview says how it is taken back, or that nothing is left to take back. False: only a
+    /// runbook can say.
+    bool own_undo = true;
 
     [[nodiscard]] const ParamSchema* param(std::string_view wanted) const {
         for (const ParamSchema& candidate : params) {

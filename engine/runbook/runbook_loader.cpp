@@ -1,6 +1,8 @@
 #include "base/suggest.hpp"
 #include "engine/runbook/language.hpp"
+#include "engine/runbook/rules.hpp"
 #include "engine/runbook/runbook_reading.hpp"
+#include "engine/runbook/runbook_rules.hpp"
 #include "engine/window/window_reading.hpp"
 
 #include <algorithm>
@@ -213,9 +215,13 @@ std::vector<std::string> names_of(const ActionCatalog& catalog) {
     return names;
 }
 
-void Problems::throw_if_any() {
+void Problems::throw_if_any(const std::string& text) {
     if (errors_.empty()) {
         return;
+    }
+    const auto source = std::make_shared<const std::string>(text);
+    for (InputError& error : errors_) {
+        error = error.in(source);
     }
     std::stable_sort(errors_.begin(), errors_.end(), [](const auto& a, const auto& b) {
         return std::tie(a.where().line, a.where().column) <
@@ -272,9 +278,15 @@ Runbook parse_called(const RunbookText& text,
     Runbook runbook;
     reading.problems.attempt(
         [&] { read_root(reading, yaml::parse(text.text, text.file), runbook); });
-    reading.problems.throw_if_any();
+    reading.problems.throw_if_any(text.text);
     runbook.path = text.file;
     runbook.text = text.text;
+    for (const InputError& problem : check_runbook(runbook, vocabulary.actions)) {
+        if (!find_rule(problem.rule())->warning) {
+            reading.problems.attempt([&] { throw problem; });
+        }
+    }
+    reading.problems.throw_if_any(text.text);
     return runbook;
 }
 

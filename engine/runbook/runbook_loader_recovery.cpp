@@ -9,31 +9,6 @@ namespace {
 
 using yaml::Node;
 
-/// Whether a call changes nothing, as far as a runbook tells.
-enum class Looks { yes, no, depends };
-
-Looks looks_only(const ActionSchema& schema, const Arguments& with) {
-    if (!schema.changes || schema.param("read_only") == nullptr) {
-        return schema.changes ? Looks::no : Looks::yes;
-    }
-    const auto as_looks = [](bool looks) { return looks ? Looks::yes : Looks::no; };
-    const auto given = with.find("read_only");
-    if (given != with.end()) {
-        const auto* value = std::get_if<Value>(&given->second.content);
-        return value == nullptr ? Looks::depends : as_looks(*value == Value(true));
-    }
-    const auto method = with.find("method");
-    if (!schema.looks_by_default || schema.looking_methods.empty() || method == with.end()) {
-        return as_looks(schema.looks_by_default);
-    }
-    const auto* text = std::get_if<Template>(&method->second.content);
-    if (text == nullptr || !text->is_constant()) {
-        return Looks::depends;
-    }
-    const auto& methods = schema.looking_methods;
-    return as_looks(std::ranges::find(methods, text->text()) != methods.end());
-}
-
 /// Reads the four keys of one step.
 class RecoveryReader {
   public:
@@ -223,6 +198,28 @@ class RecoveryReader {
 };
 
 }  // namespace
+
+Looks looks_only(const ActionSchema& schema, const Arguments& with) {
+    if (!schema.changes || schema.param("read_only") == nullptr) {
+        return schema.changes ? Looks::no : Looks::yes;
+    }
+    const auto as_looks = [](bool looks) { return looks ? Looks::yes : Looks::no; };
+    const auto given = with.find("read_only");
+    if (given != with.end()) {
+        const auto* value = std::get_if<Value>(&given->second.content);
+        return value == nullptr ? Looks::depends : as_looks(*value == Value(true));
+    }
+    const auto method = with.find("method");
+    if (!schema.looks_by_default || schema.looking_methods.empty() || method == with.end()) {
+        return as_looks(schema.looks_by_default);
+    }
+    const auto* text = std::get_if<Template>(&method->second.content);
+    if (text == nullptr || !text->is_constant()) {
+        return Looks::depends;
+    }
+    const auto& methods = schema.looking_methods;
+    return as_looks(std::ranges::find(methods, text->text()) != methods.end());
+}
 
 void read_recovery(Reading& reading,
                    const Node& node,

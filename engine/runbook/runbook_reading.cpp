@@ -37,20 +37,6 @@ bool is_word_character(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-/// Where a path stands in the text of an expression, as a whole word; else where the text begins.
-SourceLocation find_path(const std::string& text,
-                         const std::string& path,
-                         const SourceLocation& where) {
-    for (std::size_t at = text.find(path); at != std::string::npos; at = text.find(path, at + 1)) {
-        const std::size_t end = at + path.size();
-        const bool begins = at == 0 || (!is_word_character(text[at - 1]) && text[at - 1] != '.');
-        if (begins && (end == text.size() || !is_word_character(text[end]))) {
-            return location_in(text, at, where);
-        }
-    }
-    return where;
-}
-
 /// `inputs.target.upstream` cut into the name and what directly follows it.
 struct Path {
     std::string root;
@@ -114,6 +100,19 @@ std::string undeclared(const std::string& root, const std::string& field) {
 }
 
 }  // namespace
+
+SourceLocation find_path(const std::string& text,
+                         const std::string& path,
+                         const SourceLocation& where) {
+    for (std::size_t at = text.find(path); at != std::string::npos; at = text.find(path, at + 1)) {
+        const std::size_t end = at + path.size();
+        const bool begins = at == 0 || (!is_word_character(text[at - 1]) && text[at - 1] != '.');
+        if (begins && (end == text.size() || !is_word_character(text[end]))) {
+            return location_in(text, at, where);
+        }
+    }
+    return where;
+}
 
 bool is_name(std::string_view text, bool dashes) {
     const auto fits = [dashes](char c) {

@@ -38,8 +38,8 @@ class Problems {
 
     [[nodiscard]] std::size_t count() const { return errors_.size(); }
 
-    /// Throws InputErrors where there are any.
-    void throw_if_any();
+    /// Throws InputErrors where there are any; `text` is that of the file.
+    void throw_if_any(const std::string& text = {});
 
   private:
     std::vector<InputError> errors_;
@@ -116,6 +116,11 @@ struct IntegerRange {
                                                         const std::string& what,
                                                         Visible visible);
 
+/// Where a path stands in the text of an expression, as a whole word; else where the text begins.
+[[nodiscard]] SourceLocation find_path(const std::string& text,
+                                       const std::string& path,
+                                       const SourceLocation& where);
+
 /// Adds a problem for each name that an expression with these reads() may not use at this place.
 void check_reads(Reading& reading,
                  const std::set<std::string>& reads,
@@ -165,6 +170,11 @@ void read_register(Reading& reading, const yaml::Node& node, Visible visible, St
                                                   const yaml::Node& node,
                                                   const std::string& what,
                                                   const std::vector<std::string>& words = {});
+/// Whether a call changes nothing, as far as a runbook tells.
+enum class Looks { yes, no, depends };
+
+[[nodiscard]] Looks looks_only(const ActionSchema& schema, const Arguments& with);
+
 /// `undo`, `verify`, `in_doubt` and `point_of_no_return` of a step whose action (null: unknown) and
 /// arguments are read. Their expressions see what the step sees.
 void read_recovery(Reading& reading,

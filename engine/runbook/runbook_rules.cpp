@@ -1,0 +1,385 @@
+#include "engine/runbook/runbook_rules.hpp"
+
+#include "base/suggest.hpp"
+#include "engine/runbook/runbook_reading.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <tuple>
+
+namespace lockstep {
+
+namespace {
+
+using runbook_reading::Looks;
+
+/// A step with an action, as it stands among the others.
+struct Placed {
+    const StepSpec* step = nullptr;
+    const ActionSchema* schema = nullptr;
+    std::size_t position = 0;  ///< in the order of the file, blocks opened out
+    bool changes = false;
+
+    /// `step "block.drain"` would say more, and ids are unique where they stand.
+    [[nodiscard]] std::string label() const { return "step \"" + step->id + "\""; }
+};
+
+/// Whether `earlier` is over when `later` begins.
+bool comes_before(const Placed& earlier, const Placed& later) {
+    return earlier.position < later.position;
+}
+
+/// Whether the run goes on after this step only where something holds.
+bool is_gate(const Placed& placed) {
+    static const std::vector<std::string> k_gates{"check", "assert", "wait_for", "approve"};
+    return std::ranges::find(k_gates, placed.step->uses) != k_gates.end();
+}
+
+/// A text with expressions in it, or an expression: what it reads, and where to point.
+struct Read {
+    std::set<std::string> paths;
+    const std::string* text = nullptr;
+    SourceLocation where;
+};
+
+using Take = std::function<void(const Read&)>;
+
+void for_each_read(const Expression& expression, const Take& take) {
+    take({expression.reads(), &expression.text(), expression.where()});
+}
+
+void for_each_read(const Argument& argument, const Take& take) {
+    if (const auto* text = std::get_if<Template>(&argument.content)) {
+        if (!text->is_constant()) {
+            take({text->reads(), &text->text(), text->where()});
+        }
+    } else if (const auto* expression = std::get_if<Expression>(&argument.content)) {
+        for_each_read(*expression, take);
+    } else if (const auto* list = std::get_if<Argument::List>(&argument.content)) {
+        for (const Argument& element : *list) {
+            for_each_read(element, take);
+        }
+    } else if (const auto* map = std::get_if<Argument::Map>(&argument.content)) {
+        for (const auto& [name, element] : *map) {
+            for_each_read(element, take);
+        }
+    }
+}
+
+/// What a step evaluates by itself; of a block, without the steps in it.
+void for_each_read(const StepSpec& step, const Take& take) {
+    for (const auto* expression : {&step.on_that, &step.when, &step.for_each}) {
+        if (*expression) {
+            for_each_read(**expression, take);
+        }
+    }
+    for (const auto& [name, argument] : step.with) {
+        for_each_read(argument, take);
+    }
+    for (const CallSpec& call : step.undo) {
+        for (const auto& [name, argument] : call.with) {
+            for_each_read(argument, take);
+        }
+    }
+    if (step.verify) {
+        for (const auto& [name, argument] : step.verify->with) {
+            for_each_read(argument, take);
+        }
+    }
+}
+
+/// The value of an expression that nothing can change; nullopt where something can.
+std::optional<Value> constant(const Expression& expression) {
+    if (!expression.reads().empty()) {
+        return std::nullopt;
+    }
+    const Evaluation evaluated = expression.evaluate({});
+    const auto* value = std::get_if<Value>(&evaluated);
+    return value == nullptr ? std::nullopt : std::optional(*value);
+}
+
+bool is_false(const std::optional<Value>& value) {
+    return value && *value == Value(false);
+}
+
+bool is_never_done(const StepSpec& step) {
+    const auto list = step.for_each ? constant(*step.for_each) : std::nullopt;
+    return (step.when && is_false(constant(*step.when))) ||
+           (list && list->kind() == Value::Kind::list && list->as_list().empty());
+}
+
+/// An assertion that cannot hold, and ends every run.
+bool always_stops(const StepSpec& step) {
+    const auto that = step.with.find("that");
+    if (step.uses != "assert" || that == step.with.end() || step.when || step.for_each ||
+        step.on_failure == OnFailure::carry_on) {
+        return false;
+    }
+    const auto* expression = std::get_if<Expression>(&that->second.content);
+    return expression != nullptr && is_false(constant(*expression));
+}
+
+class Rules {
+  public:
+    Rules(const Runbook& runbook, const ActionCatalog& actions)
+        : runbook_(runbook), actions_(actions) {}
+
+    std::vector<InputError> check() {
+        place(runbook_.steps);
+        check_undo();
+        check_gates();
+        check_way_forward();
+        static_cast<void>(check_reach(runbook_.steps));
+        check_outputs(runbook_.steps);
+        check_shell();
+        check_secrets();
+        std::ranges::stable_sort(found_, [](const auto& a, const auto& b) {
+            return std::tie(a.where().line, a.where().column) <
+                   std::tie(b.where().line, b.where().column);
+        });
+        return std::move(found_);
+    }
+
+  private:
+    void add(const SourceLocation& where,
+             const std::string& rule,
+             const std::string& message,
+             const std::string& hint) {
+        found_.emplace_back(where, message, hint, rule);
+    }
+
+    void place(const std::vector<StepSpec>& steps) {
+        for (const StepSpec& step : steps) {
+            const ActionSchema* schema = find_action(actions_, step.uses);
+            if (schema != nullptr) {
+                const bool changes = runbook_reading::looks_only(*schema, step.with) == Looks::no;
+                placed_.push_back({&step, schema, placed_.size(), changes});
+            }
+            place(step.steps);
+        }
+    }
+
+    /// The first step from which there is no way back.
+    [[nodiscard]] const Placed* turning_point() const {
+        const auto found = std::ranges::find_if(
+            placed_, [](const Placed& p) { return !p.step->point_of_no_return.empty(); });
+        return found == placed_.end() ? nullptr : &*found;
+    }
+
+    void check_undo() {
+        const Placed* turn = turning_point();
+        for (const Placed& placed : placed_) {
+            const StepSpec& step = *placed.step;
+            const bool said =
+                !step.undo.empty() || step.no_undo || !step.point_of_no_return.empty();
+            const bool no_way_back = turn != nullptr && comes_before(*turn, placed);
+            if (placed.changes && !placed.schema->own_undo && !said && !no_way_back) {
+                add(step.where,
+                    "undo.missing",
+                    placed.label() + " changes something, and nothing says how that is taken back",
+                    "Give it `undo`, or `undo: none` where it needs none.");
+            }
+        }
+    }
+
+    /// One is enough: whoever puts a gate before the first change has one before all.
+    void check_gates() {
+        std::vector<const Placed*> gates;
+        for (const Placed& placed : placed_) {
+            if (is_gate(placed)) {
+                gates.push_back(&placed);
+            }
+        }
+        for (const Placed& placed : placed_) {
+            if (placed.changes && std::ranges::none_of(gates, [&](const Placed* gate) {
+                    return comes_before(*gate, placed);
+                })) {
+                add(placed.step->where,
+                    "gate.missing",
+                    placed.label() + " changes something, and no gate comes before it",
+                    "Begin with {id: preflight, uses: check, with: {refuse_on: critical}}.");
+                return;
+            }
+        }
+    }
+
+    void check_way_forward() {
+        const Placed* turn = turning_point();
+        for (const Placed& placed : placed_) {
+            const StepSpec& step = *placed.step;
+            const bool stops = step.on_failure.value_or(runbook_.on_failure) != OnFailure::carry_on;
+            if (turn != nullptr && comes_before(*turn, placed) && placed.changes && stops &&
+                step.retry.attempts == 1 && !placed.schema->repeatable) {
+                add(step.where,
+                    "return.stuck",
+                    placed.label() + " can fail after the point of no return of step \"" +
+                        turn->step->id + "\", and then there is no way on",
+                    "Give it `retry`, or `on_failure: continue`; or do it before that step.");
+            }
+        }
+    }
+
+    /// Whether the run can come past these steps. Of what it cannot reach, the first is named.
+    bool check_reach(const std::vector<StepSpec>& steps) {
+        const StepSpec* stopper = nullptr;
+        for (const StepSpec& step : steps) {
+            if (stopper != nullptr) {
+                add(step.where,
+                    "step.unreachable",
+                    "no run comes to step \"" + step.id + "\": step \"" + stopper->id +
+                        "\" before it always stops",
+                    "What it asserts is false, whatever the cluster is like.");
+                return false;
+            }
+            if (is_never_done(step)) {
+                add(step.where,
+                    "step.unreachable",
+                    "step \"" + step.id + "\" is never done: its `" +
+                        (step.when ? "when` is false" : "for_each` is empty") +
+                        ", whatever the cluster is like",
+                    "Remove it, or ask for something that can be true.");
+            } else if (always_stops(step) || (!check_reach(step.steps) && !step.when)) {
+                stopper = &step;
+            }
+        }
+        return stopper == nullptr;
+    }
+
+    /// By the name that is registered: every output that it may have; none, where one is not known.
+    [[nodiscard]] std::map<std::string, std::vector<std::string>, std::less<>> outputs() const {
+        std::map<std::string, std::vector<std::string>, std::less<>> all;
+        std::set<std::string> unknown;
+        for (const Placed& placed : placed_) {
+            const std::string& name = placed.step->register_as;
+            for (const OutputSchema& output : placed.schema->outputs) {
+                all[name].push_back(output.name);
+            }
+            if (placed.schema->outputs.empty()) {
+                unknown.insert(name);
+            }
+        }
+        for (const std::string& name : unknown) {
+            all.erase(name);
+        }
+        all.erase("");
+        return all;
+    }
+
+    void check_outputs(const std::vector<StepSpec>& steps) {
+        const auto known = outputs();
+        if (known.empty()) {
+            return;
+        }
+        const std::function<void(const std::vector<StepSpec>&)> walk = [&](const auto& level) {
+            for (const StepSpec& step : level) {
+                for_each_read(step, [&](const Read& read) { check_output(known, read); });
+                walk(step.steps);
+            }
+        };
+        walk(steps);
+    }
+
+    void check_output(const std::map<std::string, std::vector<std::string>, std::less<>>& known,
+                      const Read& read) {
+        std::set<std::string> seen;
+        for (const std::string& path : read.paths) {
+            constexpr std::string_view k_root = "steps.";
+            const std::size_t name_end = path.find_first_of(".[", k_root.size());
+            if (!path.starts_with(k_root) || name_end == std::string::npos ||
+                path[name_end] != '.') {
+                continue;
+            }
+            const std::string name = path.substr(k_root.size(), name_end - k_root.size());
+            const std::size_t end = std::min(path.find_first_of(".[", name_end + 1), path.size());
+            const std::string field = path.substr(name_end + 1, end - name_end - 1);
+            const auto outputs = known.find(name);
+            if (outputs != known.end() &&
+                std::ranges::find(outputs->second, field) == outputs->second.end() &&
+                seen.insert(path.substr(0, end)).second) {
+                add(runbook_reading::find_path(*read.text, path.substr(0, end), read.where),
+                    "output.unknown",
+                    "what is registered as \"" + name + "\" has no \"" + field + "\"",
+                    did_you_mean(field, outputs->second));
+            }
+        }
+    }
+
+    void check_shell() {
+        for (const Placed& placed : placed_) {
+            for (const auto& [name, argument] : placed.step->with) {
+                const ParamSchema* param = placed.schema->param(name);
+                const auto* text = std::get_if<Template>(&argument.content);
+                if (param == nullptr || param->kind != ParamKind::shell || text == nullptr) {
+                    continue;
+                }
+                for (const SourceLocation& where : text->raw_places()) {
+                    add(where,
+                        "shell.raw",
+                        placed.label() + ": a value goes into the shell text as it is",
+                        "Leave `| raw` out: then it is quoted, whatever it holds.");
+                }
+            }
+        }
+    }
+
+    /// `inputs.password`, and the variables that are made of it.
+    [[nodiscard]] std::set<std::string> secrets() const {
+        std::set<std::string> names;
+        for (const InputSpec& input : runbook_.inputs) {
+            if (input.type == InputType::secret) {
+                names.insert("inputs." + input.name);
+            }
+        }
+        for (const auto& [name, value] : runbook_.vars) {
+            for_each_read(value, [&, &name = name](const Read& read) {
+                if (std::ranges::any_of(read.paths,
+                                        [&](const auto& path) { return names.contains(path); })) {
+                    names.insert("vars." + name);
+                }
+            });
+        }
+        return names;
+    }
+
+    void check_secrets() {
+        const std::set<std::string> names = secrets();
+        for (const Placed& placed : placed_) {
+            for (const auto& [key, argument] : placed.step->with) {
+                const ParamSchema* param = placed.schema->param(key);
+                if (names.empty() || param == nullptr || param->secret ||
+                    param->kind == ParamKind::expression) {
+                    continue;
+                }
+                for_each_read(argument, [&, &key = key](const Read& read) {
+                    for (const std::string& path : read.paths) {
+                        if (names.contains(path)) {
+                            add(runbook_reading::find_path(*read.text, path, read.where),
+                                "secret.misplaced",
+                                placed.label() + ": " + key + " would show " + path +
+                                    ", which is a secret",
+                                "Pass it by `stdin`.");
+                        }
+                    }
+                });
+            }
+        }
+    }
+
+    const Runbook& runbook_;
+    const ActionCatalog& actions_;
+    std::vector<Placed> placed_;
+    std::vector<InputError> found_;
+};
+
+}  // namespace
+
+std::vector<InputError> check_runbook(const Runbook& runbook, const ActionCatalog& actions) {
+    auto found = Rules(runbook, actions).check();
+    const auto source = std::make_shared<const std::string>(runbook.text);
+    for (InputError& problem : found) {
+        problem = problem.in(source);
+    }
+    return found;
+}
+
+}  // namespace lockstep

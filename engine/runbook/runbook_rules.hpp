@@ -1,0 +1,15 @@
+#pragma once
+
+#include "engine/runbook/runbook.hpp"
+
+#include <vector>
+
+/// What can be wrong with a runbook whose every key and value is right. rules.hpp says of each rule
+/// whether it is a warning: plan and run refuse for errors alone, validate shows both.
+namespace lockstep {
+
+/// In the order of the file.
+[[nodiscard]] std::vector<InputError> check_runbook(const Runbook& runbook,
+                                                    const ActionCatalog& actions);
+
+}  // namespace lockstep
