@@ -5,6 +5,8 @@
 #include "engine/guards.hpp"
 #include "engine/rollback.hpp"
 
+#include <algorithm>
+
 namespace lockstep {
 
 namespace {
@@ -283,6 +285,27 @@ RunEnd roll_back_run(RunSession::Setup setup,
             failed ? as_end(*failed) : RunEnd{0, RunPhase::rolled_back, "taken back", {}},
             stop);
     });
+}
+
+std::string still_waits_for(const RunState& state,
+                            const std::vector<Answer>& answers,
+                            Clock::Wall now) {
+    const bool news = std::ranges::any_of(
+        answers, [&](const Answer& answer) { return answer.number > state.answers_taken(); });
+    if (state.phase() != RunPhase::waiting || news) {
+        return {};
+    }
+    bool asked = false;
+    for (const ApprovalProgress& approval : state.approvals()) {
+        const bool open = approval.state == ApprovalProgress::State::open;
+        const bool expired = !approval.expires_at.empty() && now >= from_iso8601(approval.expires_at);
+        if (open && expired) {
+            return {};
+        }
+        asked = asked || open;
+    }
+    const bool too_early = !state.not_before().empty() && now < from_iso8601(state.not_before());
+    return asked || too_early ? joined(state.waiting_for()) : "";
 }
 
 std::string nothing_to_resume(const RunState& state) {

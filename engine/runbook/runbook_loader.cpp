@@ -221,7 +221,9 @@ void Problems::throw_if_any(const std::string& text) {
     }
     const auto source = std::make_shared<const std::string>(text);
     for (InputError& error : errors_) {
-        error = error.in(source);
+        if (error.source() == nullptr) {  // else it is of a runbook that this one calls
+            error = error.in(source);
+        }
     }
     std::stable_sort(errors_.begin(), errors_.end(), [](const auto& a, const auto& b) {
         return std::tie(a.where().line, a.where().column) <
