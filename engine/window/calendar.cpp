@@ -161,7 +161,7 @@ void refuse_errors(icalcomponent* component) {
         const char* text = icalproperty_get_xlicerror(property);
         if (text == nullptr || !is_harmless_calendar_error(text)) {
             throw Error("cannot be understood: " +
-                        calendar_text(text == nullptr ? "libical says no more" : text));
+                        calendar_text(text == nullptr ? "libical says no more" : text, 200));
         }
     });
     for_each_component(component, ICAL_ANY_COMPONENT, refuse_errors);

@@ -17,7 +17,6 @@ namespace {
 
 constexpr std::size_t k_largest_file = std::size_t{1} << 20;
 constexpr std::size_t k_most_levels = 8;
-constexpr std::size_t k_longest_text = 80;
 
 bool is_continuation(char c) {
     return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
@@ -161,10 +160,10 @@ std::string unfolded_calendar(const std::string& text) {
     return result;
 }
 
-std::string calendar_text(const std::string& text) {
+std::string calendar_text(const std::string& text, std::size_t most) {
     std::string result;
     std::string_view rest(text);
-    while (!rest.empty() && result.size() < k_longest_text) {
+    while (!rest.empty() && result.size() < most) {
         // Messages of libical are cut off anywhere.
         const std::size_t size = character_size(rest);
         const bool shown = size > 1 || (size == 1 && rest[0] >= ' ' && rest[0] != '\x7f');
@@ -214,9 +213,7 @@ std::string read_calendar_file(const std::string& path) {
     const auto status = std::filesystem::status(path, failed);
     // Opening a pipe would wait for somebody to write to it.
     if (failed || !std::filesystem::is_regular_file(status)) {
-        throw cannot(failed                            ? failed.message()
-                     : std::filesystem::exists(status) ? "it is no regular file"
-                                                       : "no such file");
+        throw cannot(failed ? failed.message() : "it is no regular file");
     }
     errno = 0;
     std::ifstream file(path, std::ios::binary);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 namespace lockstep {
@@ -10,8 +11,9 @@ namespace lockstep {
 /// NULs.
 [[nodiscard]] std::string unfolded_calendar(const std::string& text);
 
-/// A text of the file for messages: on one line, without control characters, at most 80 bytes.
-[[nodiscard]] std::string calendar_text(const std::string& text);
+/// A text of the file for messages: on one line, without control characters, at
+/// most about `most` bytes.
+[[nodiscard]] std::string calendar_text(const std::string& text, std::size_t most = 80);
 
 /// Whether what libical says in an X-LIC-ERROR is of a property that times do not depend on:
 /// programs write properties without a value, or newer than it.
