@@ -99,13 +99,15 @@ TEST(WindowReading, AsksForATimeZoneAndForTimes) {
 }
 
 TEST(WindowReading, RefusesACutoffThatLeavesNothing) {
-    EXPECT_EQ(problems("time_zone: UTC\n"
-                       "weekly: [{from: \"23:45\", to: \"00:15\"}, {from: \"12:00\", for: 10m}]\n"
-                       "cutoff: 30m\n"),
-              "books/f.yaml:3:9: cutoff leaves nothing of this window: no time of it is longer "
+    const std::string times =
+        "time_zone: UTC\n"
+        "weekly: [{from: \"23:45\", to: \"00:15\"}, {from: \"00:15\", for: 10m}]\n";
+    EXPECT_EQ(problems(times + "cutoff: 40m\n"),
+              "books/f.yaml:3:9: cutoff leaves nothing of this window: its times are not longer "
               "(Nothing is started in the last part of a window that cutoff names.)\n");
-    EXPECT_EQ(problems("time_zone: UTC\nweekly: [{from: \"23:45\", to: \"00:16\"}]\ncutoff: 30m\n"),
-              "");
+    EXPECT_EQ(problems(times + "cutoff: 39m\n"), "");
+    EXPECT_EQ(problems(times + "cutoff: 2h\nmode: closed\n"), "");
+    EXPECT_EQ(problems(times + "cutoff: 2h\ncalendar: x.ics\n"), "");
 }
 
 }  // namespace
