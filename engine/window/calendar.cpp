@@ -155,15 +155,13 @@ void for_each_component(icalcomponent* parent, icalcomponent_kind kind, Act act)
     }
 }
 
-/// libical puts what it could not read aside and goes on; nothing that times depend on may be.
+/// libical puts what it could not read aside and goes on.
 void refuse_errors(icalcomponent* component) {
-    for_each_property(component, ICAL_XLICERROR_PROPERTY, [](icalproperty* property) {
+    if (icalproperty* property = first_of(component, ICAL_XLICERROR_PROPERTY)) {
         const char* text = icalproperty_get_xlicerror(property);
-        if (text == nullptr || !is_harmless_calendar_error(text)) {
-            throw Error("cannot be understood: " +
-                        calendar_text(text == nullptr ? "libical says no more" : text, 200));
-        }
-    });
+        throw Error("cannot be understood" +
+                    (text == nullptr ? "" : ": " + calendar_text(text, 200)));
+    }
     for_each_component(component, ICAL_ANY_COMPONENT, refuse_errors);
 }
 
@@ -416,7 +414,7 @@ std::vector<CalendarEvent> calendar_events(const std::string& text,
     static std::mutex one_at_a_time;
     const std::lock_guard lock(one_at_a_time);
     icalerror_set_errors_are_fatal(0);
-    Calendar calendar(unfolded_calendar(text), zone, wanted);
+    Calendar calendar(calendar_core(text), zone, wanted);
     return calendar_series::occurrences(calendar.events(), wanted);
 }
 

@@ -183,13 +183,15 @@ TEST(Calendar, FollowsTheStandardWhereClocksChange) {
 
 TEST(Calendar, ReadsWhatProgramsWriteAroundTheTimes) {
     EXPECT_EQ(
-        first("\xEF\xBB\xBF" + calendar("X-WR-CALNAME:Ops\nREFRESH-INTERVAL;VALUE=DURATION:P1W\n" +
-                                        event("UID:1\nLOCATION:\nDESCRIPTION:\nX-EMPTY:\n"
-                                              "DTSTA\n RT:20261128T2100\n 00Z\nDURATION:PT1H\n"
-                                              "SUMMARY:a\\nb\\;c " +
-                                              std::string(100, 'x') +
-                                              "\nBEGIN:VALARM\nACTION:DISPLAY\nTRIGGER:-PT15M\n"
-                                              "DESCRIPTION:x\nEND:VALARM\n"))),
+        first("\xEF\xBB\xBF" +
+              calendar(
+                  "X-WR-CALNAME:Ops\nREFRESH-INTERVAL;VALUE=DURATION:P1W\n" +
+                  event("UID:1\nLOCATION:\nDESCRIPTION:\nX-EMPTY:\n"
+                        "DTSTA\n RT:20261128T2100\n 00Z\nDURATION:PT1H\n"
+                        "SUMMARY:a\\nb\\;c " +
+                        std::string(100, 'x') +
+                        "\nATTENDEE;broken\nBEGIN:VALARM\nACTION:DISPLAY\nTRIGGER:soon\nDTSTART:x\n"
+                        "DESCRIPTION:x\nEND:VALARM\n"))),
         (Texts{"Sat 28 Nov 2026 22:00 CET to Sat 28 Nov 2026 23:00 CET: a b;c " +
                std::string(74, 'x') + "..."}));
     EXPECT_EQ(first(calendar("")), Texts{});
@@ -219,6 +221,12 @@ TEST(Calendar, IsRefusedWhereItIsNotComplete) {
 TEST(Calendar, IsRefusedRatherThanGuessedAt) {
     const std::string start = "SUMMARY:x\nDTSTART:20261128T220000Z\n";
     const std::string hour = start + "DURATION:PT1H\n";
+    std::string commas;
+    std::string lines;
+    for (int n = 0; n < 1000; ++n) {
+        commas += ",20261128T220000Z";
+        lines += "EXDATE:20261128T220000Z\n";
+    }
     const std::vector<std::pair<std::string, std::string>> cases{
         {start, "event \"x\": it has no length"},
         {start + "DTEND:20261128T220000Z\n", "event \"x\": it has no length"},
@@ -253,12 +261,15 @@ TEST(Calendar, IsRefusedRatherThanGuessedAt) {
          "cannot be understood: Can't parse as RECUR value in RRULE property. Removing entire "
          "property: FREQ=DALY"},
         {hour + "RRUEL:FREQ=DAILY\n", "cannot be understood: Parse error in property name: RRUEL"},
+        {hour + "EXDATE:20261128T220000Z" + commas + "\n",
+         "has too many lines or values in one VEVENT"},
+        {hour + lines, "has too many lines or values in one VEVENT"},
         {hour + "garbage\n",
          "cannot be understood: Got a data line, but could not find a property name or component "
          "begin tag: garbage"},
     };
-    for (const auto& [lines, why] : cases) {
-        EXPECT_EQ(refusal(calendar(event(lines))), why) << lines;
+    for (const auto& [wrong, why] : cases) {
+        EXPECT_EQ(refusal(calendar(event(wrong))), why) << wrong;
     }
     EXPECT_EQ(refusal(calendar(event("UID:1\n" + hour) + event("UID:1\n" + hour))),
               "two events have the UID \"1\"");
