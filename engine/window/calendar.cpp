@@ -31,6 +31,7 @@ namespace {
 constexpr std::size_t k_most_occurrences = 20'000;
 /// What libical does to find them, hits or not: about a second of work.
 constexpr long long k_most_steps = 400'000;
+constexpr std::size_t k_most_zones = 50;
 
 struct FreeComponent {
     void operator()(icalcomponent* component) const { icalcomponent_free(component); }
@@ -263,10 +264,14 @@ class Calendar {
             return event.length.from(moment, moment.local);
         }
         const Moment from = read_moment(property, value.period.start);
-        if (icaltime_is_null_time(value.period.end) == 0) {
-            return {from.instant(), read_moment(property, value.period.end).instant()};
+        const Span span =
+            icaltime_is_null_time(value.period.end) == 0
+                ? Span{from.instant(), read_moment(property, value.period.end).instant()}
+                : length_of(value.period.duration).from(from, from.local);
+        if (span.from >= span.to) {
+            throw Error("a period of its RDATE ends before it begins");
         }
-        return length_of(value.period.duration).from(from, from.local);
+        return span;
     }
 
     Moment read_moment(icalproperty* property, const icaltimetype& time) {
@@ -285,6 +290,9 @@ class Calendar {
         const auto known = zones_.find(name);
         if (known != zones_.end()) {
             return known->second;
+        }
+        if (zones_.size() >= k_most_zones) {
+            throw Error("it is of one time zone too many");
         }
         try {
             return zones_.emplace(name, load_time_zone(name)).first->second;

@@ -66,7 +66,9 @@ void add(const Event& event,
         gone.insert(moment.instant());
     }
     for (const Span& span : event.spans) {
-        if (!gone.contains(span.from) && span.from < wanted.to && span.to > wanted.from) {
+        // Empty is a day that a zone left out: Apia's 30 December 2011.
+        const bool touches = span.from < span.to && span.from < wanted.to && span.to > wanted.from;
+        if (touches && !gone.contains(span.from)) {
             found.push_back({span, event.summary});
         }
     }

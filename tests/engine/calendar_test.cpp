@@ -263,6 +263,8 @@ TEST(Calendar, IsRefusedRatherThanGuessedAt) {
         {hour + "RRUEL:FREQ=DAILY\n", "cannot be understood: Parse error in property name: RRUEL"},
         {hour + "EXDATE:20261128T220000Z" + commas + "\n",
          "has too many lines or values in one VEVENT"},
+        {hour + "RDATE;VALUE=PERIOD:20261207T210000Z/20261206T230000Z\n",
+         "event \"x\": a period of its RDATE ends before it begins"},
         {hour + lines, "has too many lines or values in one VEVENT"},
         {hour + "garbage\n",
          "cannot be understood: Got a data line, but could not find a property name or component "
@@ -286,6 +288,15 @@ TEST(Calendar, IsGivenUpBeforeItTakesLong) {
             "RRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30\n");
     }
     EXPECT_NE(refusal(calendar(events)), "");
+    std::string zones;
+    for (int n = 0; n < 51; ++n) {
+        const std::string name = "Z" + std::to_string(n);
+        zones += "BEGIN:VTIMEZONE\nTZID:" + name +
+                 "\nBEGIN:STANDARD\nDTSTART:20000101T000000\nTZOFFSETFROM:+0100\n"
+                 "TZOFFSETTO:+0100\nEND:STANDARD\nEND:VTIMEZONE\n" +
+                 event("DTSTART;TZID=" + name + ":20261128T220000\nDURATION:PT1H\n");
+    }
+    EXPECT_EQ(refusal(calendar(zones)), "it is of one time zone too many");
     EXPECT_EQ(refusal(calendar(event("DTSTART:00010101T000000\nDURATION:PT1H\n"
                                      "RRULE:FREQ=DAILY\n"))),
               "its RRULE reaches back too far");
