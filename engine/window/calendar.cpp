@@ -30,7 +30,7 @@ namespace {
 /// Of rules, over all events of a file. A daily event of 50 years needs as many.
 constexpr std::size_t k_most_occurrences = 20'000;
 /// What libical does to find them, hits or not: about a second of work.
-constexpr long long k_most_steps = 400'000;
+constexpr long long k_most_steps = 200'000;
 constexpr std::size_t k_most_zones = 50;
 
 struct FreeComponent {
@@ -139,6 +139,18 @@ std::string text_of(icalcomponent* component, icalproperty_kind kind) {
     return text == nullptr ? "" : text;
 }
 
+/// Other words may be misspelt ones (CANCELED).
+bool is_cancelled(icalcomponent* event) {
+    icalproperty* property = first_of(event, ICAL_STATUS_PROPERTY);
+    const icalproperty_status status =
+        property == nullptr ? ICAL_STATUS_CONFIRMED : icalproperty_get_status(property);
+    if (status != ICAL_STATUS_CONFIRMED && status != ICAL_STATUS_TENTATIVE &&
+        status != ICAL_STATUS_CANCELLED) {
+        throw Error("its STATUS is not CONFIRMED, TENTATIVE or CANCELLED");
+    }
+    return status == ICAL_STATUS_CANCELLED;
+}
+
 template <class Act>
 void for_each_property(icalcomponent* component, icalproperty_kind kind, Act act) {
     for (icalproperty* property = first_of(component, kind); property != nullptr;
@@ -195,9 +207,7 @@ class Calendar {
 
   private:
     void read_event(icalcomponent* component, Event& event) {
-        icalproperty* status = first_of(component, ICAL_STATUS_PROPERTY);
-        event.cancelled =
-            status != nullptr && icalproperty_get_status(status) == ICAL_STATUS_CANCELLED;
+        event.cancelled = is_cancelled(component);
         event.several = count_of(component, ICAL_RRULE_PROPERTY) > 0 ||
                         count_of(component, ICAL_RDATE_PROPERTY) > 0;
         icalproperty* start = first_of(component, ICAL_DTSTART_PROPERTY);
@@ -251,6 +261,9 @@ class Calendar {
         } else if (start.is_date) {
             length.nominal = days{1};
         }
+        if (start.is_date && length.exact != seconds{0}) {
+            throw Error("it begins on a date and does not last whole days");
+        }
         if (length.nominal + length.exact <= seconds{0}) {
             throw Error("it has no length", "Give it DTEND after DTSTART, or DURATION.");
         }
@@ -261,6 +274,9 @@ class Calendar {
         const icaldatetimeperiodtype value = icalproperty_get_rdate(property);
         if (icalperiodtype_is_null_period(value.period) != 0) {
             const Moment moment = read_moment(property, value.time);
+            if (moment.is_date != event.start.is_date) {
+                throw Error("of DTSTART and RDATE one is a date and the other is not");
+            }
             return event.length.from(moment, moment.local);
         }
         const Moment from = read_moment(property, value.period.start);

@@ -231,7 +231,7 @@ std::string read_time_zone(Reading& reading, const Node& window) {
                              "Write an IANA name: time_zone: Europe/Berlin.");
         return {};
     }
-    const std::string name = read_text_value(reading, *node, "time_zone");
+    std::string name = read_text_value(reading, *node, "time_zone");
     if (!name.empty()) {
         try {
             static_cast<void>(load_time_zone(name));

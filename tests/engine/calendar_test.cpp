@@ -97,6 +97,27 @@ TEST(Calendar, EndsASeriesAtUntilWhicheverWayItIsWritten) {
     EXPECT_EQ(first(calendar(event(series + "FREQ=DAILY;UNTIL=20261130T205959Z\n"))).size(), 2U);
 }
 
+TEST(Calendar, RepeatsDaysAsTheyAreInTheZoneOfTheWindow) {
+    EXPECT_EQ(first(calendar(event("DTSTART;VALUE=DATE:20270321\nDTEND;VALUE=DATE:20270322\n"
+                                   "RRULE:FREQ=WEEKLY;BYDAY=SU;UNTIL=20270411\n"
+                                   "EXDATE;VALUE=DATE:20270404\n"))),
+              (Texts{"Sun 21 Mar 2027 00:00 CET to Mon 22 Mar 2027 00:00 CET",
+                     "Sun 28 Mar 2027 00:00 CET to Mon 29 Mar 2027 00:00 CEST",
+                     "Sun 11 Apr 2027 00:00 CEST to Mon 12 Apr 2027 00:00 CEST"}));
+}
+
+TEST(Calendar, CountsFromTheBeginOfASeriesAndKeepsWhatStillLasts) {
+    EXPECT_EQ(first(calendar(event("DTSTART:20261029T230000Z\nDURATION:P3D\n"
+                                   "RRULE:FREQ=DAILY;INTERVAL=10;COUNT=3\n"))),
+              (Texts{"Fri 30 Oct 2026 00:00 CET to Mon 2 Nov 2026 00:00 CET",
+                     "Mon 9 Nov 2026 00:00 CET to Thu 12 Nov 2026 00:00 CET",
+                     "Thu 19 Nov 2026 00:00 CET to Sun 22 Nov 2026 00:00 CET"}));
+    EXPECT_EQ(first(calendar(event("DTSTART:20280101T000000Z\nDURATION:PT1H\n"
+                                   "RRULE:FREQ=DAILY\n"))),
+              Texts{})
+        << "after all that is asked for";
+}
+
 TEST(Calendar, LeavesOutExdatesAndAddsRdates) {
     EXPECT_EQ(first(calendar(event("DTSTART;TZID=Europe/Berlin:20261128T220000\nDURATION:PT1H\n"
                                    "RRULE:FREQ=DAILY;COUNT=4\n"
@@ -207,7 +228,7 @@ TEST(Calendar, IsRefusedWhereItIsNotComplete) {
     EXPECT_EQ(refusal(whole.substr(0, whole.size() - 30)), "is cut off: END:VEVENT is missing");
     EXPECT_EQ(refusal(whole + whole), "holds more than one calendar");
     EXPECT_EQ(refusal("<html>\n" + whole), "is no iCalendar file");
-    EXPECT_EQ(refusal(std::string("BEGIN:VCALENDAR\0\nEND:VCALENDAR\n", 32)),
+    EXPECT_EQ(refusal(std::string("BEGIN:VCALENDAR\0\nEND:VCALENDAR\n", 31)),
               "is no iCalendar file: it has a NUL in it");
     EXPECT_EQ(refusal(calendar(event("SUMMARY:\xC3(\n"))),
               "is no iCalendar file: it is not in UTF-8");
@@ -263,6 +284,12 @@ TEST(Calendar, IsRefusedRatherThanGuessedAt) {
         {hour + "RRUEL:FREQ=DAILY\n", "cannot be understood: Parse error in property name: RRUEL"},
         {hour + "EXDATE:20261128T220000Z" + commas + "\n",
          "has too many lines or values in one VEVENT"},
+        {hour + "STATUS:CANCELED\n",
+         "event \"x\": its STATUS is not CONFIRMED, TENTATIVE or CANCELLED"},
+        {"SUMMARY:x\nDTSTART;VALUE=DATE:20261128\nDURATION:PT4H\n",
+         "event \"x\": it begins on a date and does not last whole days"},
+        {hour + "RDATE;VALUE=DATE:20261130\n",
+         "event \"x\": of DTSTART and RDATE one is a date and the other is not"},
         {hour + "RDATE;VALUE=PERIOD:20261207T210000Z/20261206T230000Z\n",
          "event \"x\": a period of its RDATE ends before it begins"},
         {hour + lines, "has too many lines or values in one VEVENT"},
