@@ -20,7 +20,6 @@ using calendar_series::Event;
 using calendar_series::Length;
 using calendar_series::Moment;
 using std::chrono::days;
-using std::chrono::local_days;
 using std::chrono::local_seconds;
 using std::chrono::seconds;
 using std::chrono::sys_seconds;
@@ -42,19 +41,10 @@ struct FreeIterator {
 };
 
 local_seconds local_of(const icaltimetype& time) {
-    using namespace std::chrono;
-    const year_month_day date{year{time.year},
-                              month{static_cast<unsigned>(std::max(time.month, 0))},
-                              day{static_cast<unsigned>(std::max(time.day, 0))}};
-    const bool time_ok =
-        time.is_date != 0 || (time.hour >= 0 && time.hour < 24 && time.minute >= 0 &&
-                              time.minute < 60 && time.second >= 0 && time.second <= 60);
-    if (time.year < 1 || time.year > 9999 || !date.ok() || !time_ok) {
-        throw Error("there is a date or time that does not exist");
-    }
+    const local_seconds midnight = calendar_series::midnight_of(time.year, time.month, time.day);
     return time.is_date != 0
-               ? local_seconds{local_days{date}}
-               : local_days{date} + hours{time.hour} + minutes{time.minute} + seconds{time.second};
+               ? midnight
+               : midnight + calendar_series::time_of_day(time.hour, time.minute, time.second);
 }
 
 icaltimetype time_of(local_seconds local, bool is_date) {
@@ -248,26 +238,12 @@ class Calendar {
             1) {
             throw Error("it has more than one DTEND or DURATION");
         }
-        Length length;
         if (end != nullptr) {
-            const Moment last = read_moment(end, icalproperty_get_dtend(end));
-            if (last.is_date != start.is_date) {
-                throw Error("of DTSTART and DTEND one is a date and the other is not");
-            }
-            length = last.is_date ? Length{floor<days>(last.local - start.local), seconds{0}}
-                                  : Length{days{0}, last.instant() - start.instant()};
-        } else if (duration != nullptr) {
-            length = length_of(icalproperty_get_duration(duration));
-        } else if (start.is_date) {
-            length.nominal = days{1};
+            return length_to(start, read_moment(end, icalproperty_get_dtend(end)));
         }
-        if (start.is_date && length.exact != seconds{0}) {
-            throw Error("it begins on a date and does not last whole days");
-        }
-        if (length.nominal + length.exact <= seconds{0}) {
-            throw Error("it has no length", "Give it DTEND after DTSTART, or DURATION.");
-        }
-        return length;
+        return duration != nullptr
+                   ? checked_length(start, length_of(icalproperty_get_duration(duration)))
+                   : checked_length(start, Length{days{start.is_date ? 1 : 0}, seconds{0}});
     }
 
     Span read_rdate(const Event& event, icalproperty* property) {
