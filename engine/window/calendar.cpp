@@ -20,7 +20,6 @@ using calendar_series::Event;
 using calendar_series::Length;
 using calendar_series::Moment;
 using std::chrono::days;
-using std::chrono::local_days;
 using std::chrono::local_seconds;
 using std::chrono::seconds;
 using std::chrono::sys_seconds;
@@ -30,7 +29,8 @@ namespace {
 /// Of rules, over all events of a file. A daily event of 50 years needs as many.
 constexpr std::size_t k_most_occurrences = 20'000;
 /// What libical does to find them, hits or not: about a second of work.
-constexpr long long k_most_steps = 400'000;
+constexpr long long k_most_steps = 200'000;
+constexpr std::size_t k_most_zones = 50;
 
 struct FreeComponent {
     void operator()(icalcomponent* component) const { icalcomponent_free(component); }
@@ -41,19 +41,10 @@ struct FreeIterator {
 };
 
 local_seconds local_of(const icaltimetype& time) {
-    using namespace std::chrono;
-    const year_month_day date{year{time.year},
-                              month{static_cast<unsigned>(std::max(time.month, 0))},
-                              day{static_cast<unsigned>(std::max(time.day, 0))}};
-    const bool time_ok =
-        time.is_date != 0 || (time.hour >= 0 && time.hour < 24 && time.minute >= 0 &&
-                              time.minute < 60 && time.second >= 0 && time.second <= 60);
-    if (time.year < 1 || time.year > 9999 || !date.ok() || !time_ok) {
-        throw Error("there is a date or time that does not exist");
-    }
+    const local_seconds midnight = calendar_series::midnight_of(time.year, time.month, time.day);
     return time.is_date != 0
-               ? local_seconds{local_days{date}}
-               : local_days{date} + hours{time.hour} + minutes{time.minute} + seconds{time.second};
+               ? midnight
+               : midnight + calendar_series::time_of_day(time.hour, time.minute, time.second);
 }
 
 icaltimetype time_of(local_seconds local, bool is_date) {
@@ -138,6 +129,18 @@ std::string text_of(icalcomponent* component, icalproperty_kind kind) {
     return text == nullptr ? "" : text;
 }
 
+/// Other words may be misspelt ones (CANCELED).
+bool is_cancelled(icalcomponent* event) {
+    icalproperty* property = first_of(event, ICAL_STATUS_PROPERTY);
+    const icalproperty_status status =
+        property == nullptr ? ICAL_STATUS_CONFIRMED : icalproperty_get_status(property);
+    if (status != ICAL_STATUS_CONFIRMED && status != ICAL_STATUS_TENTATIVE &&
+        status != ICAL_STATUS_CANCELLED) {
+        throw Error("its STATUS is not CONFIRMED, TENTATIVE or CANCELLED");
+    }
+    return status == ICAL_STATUS_CANCELLED;
+}
+
 template <class Act>
 void for_each_property(icalcomponent* component, icalproperty_kind kind, Act act) {
     for (icalproperty* property = first_of(component, kind); property != nullptr;
@@ -155,15 +158,13 @@ void for_each_component(icalcomponent* parent, icalcomponent_kind kind, Act act)
     }
 }
 
-/// libical puts what it could not read aside and goes on; nothing that times depend on may be.
+/// libical puts what it could not read aside and goes on.
 void refuse_errors(icalcomponent* component) {
-    for_each_property(component, ICAL_XLICERROR_PROPERTY, [](icalproperty* property) {
+    if (icalproperty* property = first_of(component, ICAL_XLICERROR_PROPERTY)) {
         const char* text = icalproperty_get_xlicerror(property);
-        if (text == nullptr || !is_harmless_calendar_error(text)) {
-            throw Error("cannot be understood: " +
-                        calendar_text(text == nullptr ? "libical says no more" : text));
-        }
-    });
+        throw Error("cannot be understood" +
+                    (text == nullptr ? "" : ": " + calendar_text(text, 200)));
+    }
     for_each_component(component, ICAL_ANY_COMPONENT, refuse_errors);
 }
 
@@ -196,9 +197,7 @@ class Calendar {
 
   private:
     void read_event(icalcomponent* component, Event& event) {
-        icalproperty* status = first_of(component, ICAL_STATUS_PROPERTY);
-        event.cancelled =
-            status != nullptr && icalproperty_get_status(status) == ICAL_STATUS_CANCELLED;
+        event.cancelled = is_cancelled(component);
         event.several = count_of(component, ICAL_RRULE_PROPERTY) > 0 ||
                         count_of(component, ICAL_RDATE_PROPERTY) > 0;
         icalproperty* start = first_of(component, ICAL_DTSTART_PROPERTY);
@@ -239,36 +238,32 @@ class Calendar {
             1) {
             throw Error("it has more than one DTEND or DURATION");
         }
-        Length length;
         if (end != nullptr) {
-            const Moment last = read_moment(end, icalproperty_get_dtend(end));
-            if (last.is_date != start.is_date) {
-                throw Error("of DTSTART and DTEND one is a date and the other is not");
-            }
-            length = last.is_date ? Length{floor<days>(last.local - start.local), seconds{0}}
-                                  : Length{days{0}, last.instant() - start.instant()};
-        } else if (duration != nullptr) {
-            length = length_of(icalproperty_get_duration(duration));
-        } else if (start.is_date) {
-            length.nominal = days{1};
+            return length_to(start, read_moment(end, icalproperty_get_dtend(end)));
         }
-        if (length.nominal + length.exact <= seconds{0}) {
-            throw Error("it has no length", "Give it DTEND after DTSTART, or DURATION.");
-        }
-        return length;
+        return duration != nullptr
+                   ? checked_length(start, length_of(icalproperty_get_duration(duration)))
+                   : checked_length(start, Length{days{start.is_date ? 1 : 0}, seconds{0}});
     }
 
     Span read_rdate(const Event& event, icalproperty* property) {
         const icaldatetimeperiodtype value = icalproperty_get_rdate(property);
         if (icalperiodtype_is_null_period(value.period) != 0) {
             const Moment moment = read_moment(property, value.time);
+            if (moment.is_date != event.start.is_date) {
+                throw Error("of DTSTART and RDATE one is a date and the other is not");
+            }
             return event.length.from(moment, moment.local);
         }
         const Moment from = read_moment(property, value.period.start);
-        if (icaltime_is_null_time(value.period.end) == 0) {
-            return {from.instant(), read_moment(property, value.period.end).instant()};
+        const Span span =
+            icaltime_is_null_time(value.period.end) == 0
+                ? Span{from.instant(), read_moment(property, value.period.end).instant()}
+                : length_of(value.period.duration).from(from, from.local);
+        if (span.from >= span.to) {
+            throw Error("a period of its RDATE ends before it begins");
         }
-        return length_of(value.period.duration).from(from, from.local);
+        return span;
     }
 
     Moment read_moment(icalproperty* property, const icaltimetype& time) {
@@ -287,6 +282,9 @@ class Calendar {
         const auto known = zones_.find(name);
         if (known != zones_.end()) {
             return known->second;
+        }
+        if (zones_.size() >= k_most_zones) {
+            throw Error("it is of one time zone too many");
         }
         try {
             return zones_.emplace(name, load_time_zone(name)).first->second;
@@ -416,7 +414,7 @@ std::vector<CalendarEvent> calendar_events(const std::string& text,
     static std::mutex one_at_a_time;
     const std::lock_guard lock(one_at_a_time);
     icalerror_set_errors_are_fatal(0);
-    Calendar calendar(unfolded_calendar(text), zone, wanted);
+    Calendar calendar(calendar_core(text), zone, wanted);
     return calendar_series::occurrences(calendar.events(), wanted);
 }
 

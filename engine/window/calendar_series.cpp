@@ -5,7 +5,9 @@
 
 namespace lockstep::calendar_series {
 
+using std::chrono::days;
 using std::chrono::local_seconds;
+using std::chrono::seconds;
 using std::chrono::sys_seconds;
 
 namespace {
@@ -66,7 +68,9 @@ void add(const Event& event,
         gone.insert(moment.instant());
     }
     for (const Span& span : event.spans) {
-        if (!gone.contains(span.from) && span.from < wanted.to && span.to > wanted.from) {
+        // Empty is a day that a zone left out: Apia's 30 December 2011.
+        const bool touches = span.from < span.to && span.from < wanted.to && span.to > wanted.from;
+        if (touches && !gone.contains(span.from)) {
             found.push_back({span, event.summary});
         }
     }
@@ -86,6 +90,45 @@ sys_seconds Moment::instant_of(local_seconds at) const {
 Span Length::from(const Moment& start, local_seconds at) const {
     const sys_seconds begin = start.instant_of(at);
     return {begin, (nominal.count() == 0 ? begin : start.instant_of(at + nominal)) + exact};
+}
+
+local_seconds midnight_of(int year, int month, int day) {
+    const std::chrono::year_month_day date{std::chrono::year{year},
+                                           std::chrono::month{static_cast<unsigned>(month)},
+                                           std::chrono::day{static_cast<unsigned>(day)}};
+    // Of more than a byte chrono keeps some of the bits.
+    if (year < 1 || year > 9999 || month < 1 || month > 12 || day < 1 || day > 31 || !date.ok()) {
+        throw Error("there is a date that does not exist");
+    }
+    return std::chrono::local_days{date};
+}
+
+seconds time_of_day(int hour, int minute, int second) {
+    // 60: a leap second.
+    if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60) {
+        throw Error("there is a time that does not exist");
+    }
+    return std::chrono::hours{hour} + std::chrono::minutes{minute} + seconds{second};
+}
+
+Length checked_length(const Moment& start, const Length& length) {
+    if (start.is_date && length.exact != seconds{0}) {
+        throw Error("it begins on a date and does not last whole days");
+    }
+    if (length.nominal + length.exact <= seconds{0}) {
+        throw Error("it has no length", "Give it DTEND after DTSTART, or DURATION.");
+    }
+    return length;
+}
+
+Length length_to(const Moment& start, const Moment& end) {
+    if (end.is_date != start.is_date) {
+        throw Error("of DTSTART and DTEND one is a date and the other is not");
+    }
+    return checked_length(
+        start,
+        end.is_date ? Length{std::chrono::floor<days>(end.local - start.local), seconds{0}}
+                    : Length{days{0}, end.instant() - start.instant()});
 }
 
 std::vector<CalendarEvent> occurrences(const std::vector<Event>& events, Span wanted) {

@@ -30,6 +30,15 @@ struct Length {
     [[nodiscard]] Span from(const Moment& start, std::chrono::local_seconds at) const;
 };
 
+/// Throw Error for a date or a time of day that does not exist.
+[[nodiscard]] std::chrono::local_seconds midnight_of(int year, int month, int day);
+[[nodiscard]] std::chrono::seconds time_of_day(int hour, int minute, int second);
+
+/// Throws Error for what is no length of an event that begins like this.
+[[nodiscard]] Length checked_length(const Moment& start, const Length& length);
+/// From DTSTART to DTEND, checked.
+[[nodiscard]] Length length_to(const Moment& start, const Moment& end);
+
 /// A VEVENT.
 struct Event {
     std::string uid;  ///< may be empty

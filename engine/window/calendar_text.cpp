@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -17,7 +18,8 @@ namespace {
 
 constexpr std::size_t k_largest_file = std::size_t{1} << 20;
 constexpr std::size_t k_most_levels = 8;
-constexpr std::size_t k_longest_text = 80;
+constexpr std::size_t k_most_lines = 1000;
+constexpr std::ptrdiff_t k_most_commas = 400;
 
 bool is_continuation(char c) {
     return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
@@ -73,58 +75,139 @@ std::string without_end(std::string_view line) {
     return std::string(line);
 }
 
-/// Follows BEGIN and END.
-class Levels {
+/// Of a line: what is before its parameters and value, in capitals.
+std::string name_of(std::string_view line) {
+    return upper(line.substr(0, line.find_first_of(":;")));
+}
+
+/// RFC 5545, 7986 and 9073, but for what times depend on.
+bool says_nothing_of_times(const std::string& name) {
+    static const std::set<std::string> names{"ATTACH",
+                                             "ATTENDEE",
+                                             "CALSCALE",
+                                             "CATEGORIES",
+                                             "CLASS",
+                                             "COLOR",
+                                             "COMMENT",
+                                             "CONFERENCE",
+                                             "CONTACT",
+                                             "CREATED",
+                                             "DESCRIPTION",
+                                             "DTSTAMP",
+                                             "GEO",
+                                             "IMAGE",
+                                             "LAST-MODIFIED",
+                                             "LOCATION",
+                                             "NAME",
+                                             "ORGANIZER",
+                                             "PRIORITY",
+                                             "PRODID",
+                                             "REFRESH-INTERVAL",
+                                             "RELATED-TO",
+                                             "REQUEST-STATUS",
+                                             "RESOURCES",
+                                             "SEQUENCE",
+                                             "SOURCE",
+                                             "STRUCTURED-DATA",
+                                             "STYLED-DESCRIPTION",
+                                             "TRANSP",
+                                             "TZNAME",
+                                             "TZURL",
+                                             "URL",
+                                             "VERSION"};
+    return names.contains(name) || name.starts_with("X-");
+}
+
+bool holds_times(const std::string& component) {
+    return component == "VCALENDAR" || component == "VEVENT" || component == "VTIMEZONE" ||
+           component == "STANDARD" || component == "DAYLIGHT";
+}
+
+/// Follows BEGIN and END, and keeps what is needed.
+class Core {
   public:
     void line(const std::string& text) {
-        const std::string word = upper(std::string_view(text).substr(0, 6));
-        if (word == "BEGIN:") {
-            const std::string name = upper(std::string_view(text).substr(6));
-            if (ended_ || (open_.empty() && name != "VCALENDAR")) {
-                throw Error(ended_ ? "holds more than one calendar" : "is no iCalendar file");
-            }
-            open_.push_back(name);
-            if (open_.size() > k_most_levels) {
-                throw Error("has too many levels of BEGIN");
-            }
-        } else if (word.starts_with("END:")) {
-            if (open_.empty() || open_.back() != upper(std::string_view(text).substr(4))) {
-                throw Error("is no iCalendar file: " + calendar_text(text) + " without its BEGIN");
-            }
-            open_.pop_back();
-            ended_ = open_.empty();
+        const std::string name = name_of(text);
+        if (name == "BEGIN") {
+            begin(text);
+        } else if (name == "END") {
+            end(text);
         } else if (open_.empty() && !text.empty()) {
             throw Error("is no iCalendar file");
+        } else if (!text.empty() && dropped_from_ == 0) {
+            property(name, text);
         }
     }
 
-    void end() const {
+    std::string take() {
         if (!ended_) {
-            throw Error(open_.empty()
-                            ? "is no iCalendar file"
-                            : "is cut off: END:" + calendar_text(open_.back()) + " is missing");
+            throw Error(open_.empty() ? "is no iCalendar file"
+                                      : "is cut off: END:" + calendar_text(open_.back().name) +
+                                            " is missing");
         }
+        return std::move(kept_);
     }
 
   private:
-    std::vector<std::string> open_;
-    bool ended_ = false;
-};
+    struct Component {
+        std::string name;
+        std::size_t lines = 0;
+    };
 
-/// The word between two pieces of a message; empty: it has not these pieces.
-std::string word_between(const std::string& message, std::string_view begin, std::string_view end) {
-    const std::size_t at = message.find(begin);
-    if (at == std::string::npos) {
-        return {};
+    void begin(const std::string& text) {
+        const std::string name =
+            upper(std::string_view(text).substr(std::min<std::size_t>(6, text.size())));
+        if (ended_ || (open_.empty() && name != "VCALENDAR")) {
+            throw Error(ended_ ? "holds more than one calendar" : "is no iCalendar file");
+        }
+        open_.push_back({name});
+        if (open_.size() > k_most_levels) {
+            throw Error("has too many levels of BEGIN");
+        }
+        if (dropped_from_ == 0 && !holds_times(name)) {
+            dropped_from_ = open_.size();
+        }
+        keep("BEGIN:" + name);
     }
-    const std::size_t from = at + begin.size();
-    const std::size_t to = end.empty() ? message.size() : message.find(end, from);
-    return to == std::string::npos ? "" : upper(without_end(message.substr(from, to - from)));
-}
+
+    void end(const std::string& text) {
+        if (open_.empty() || "END:" + open_.back().name != upper(text)) {
+            throw Error("is no iCalendar file: " + calendar_text(text) + " without its BEGIN");
+        }
+        keep(upper(text));
+        dropped_from_ = dropped_from_ == open_.size() ? 0 : dropped_from_;
+        open_.pop_back();
+        ended_ = open_.empty();
+    }
+
+    void property(const std::string& name, const std::string& text) {
+        if (says_nothing_of_times(name) || upper(text) == "SUMMARY:") {
+            return;
+        }
+        if (++open_.back().lines > k_most_lines ||
+            std::count(text.begin(), text.end(), ',') > k_most_commas) {
+            throw Error(name == "SUMMARY" ? "has a SUMMARY that is too long"
+                                          : "has too many lines or values in one " +
+                                                calendar_text(open_.back().name));
+        }
+        keep(text);
+    }
+
+    void keep(const std::string& line) {
+        if (dropped_from_ == 0) {
+            kept_.append(line).append("\r\n");
+        }
+    }
+
+    std::vector<Component> open_;
+    std::size_t dropped_from_ = 0;  ///< the level of what is dropped with all in it; 0: nothing
+    bool ended_ = false;
+    std::string kept_;
+};
 
 }  // namespace
 
-std::string unfolded_calendar(const std::string& text) {
+std::string calendar_core(const std::string& text) {
     if (text.find('\0') != std::string::npos) {
         throw Error("is no iCalendar file: it has a NUL in it");
     }
@@ -132,8 +215,7 @@ std::string unfolded_calendar(const std::string& text) {
     if (rest.starts_with("\xEF\xBB\xBF")) {
         rest.remove_prefix(3);
     }
-    Levels levels;
-    std::string result;
+    Core core;
     while (!rest.empty()) {
         std::string line;
         do {
@@ -148,23 +230,19 @@ std::string unfolded_calendar(const std::string& text) {
                 break;
             }
         } while (!rest.empty());
-        line = without_end(line);
-        levels.line(line);
-        if (!line.empty()) {
-            result.append(line).append("\r\n");
+        // A character may be folded, too.
+        if (!is_utf8(line)) {
+            throw Error("is no iCalendar file: it is not in UTF-8");
         }
+        core.line(without_end(line));
     }
-    if (!is_utf8(result)) {
-        throw Error("is no iCalendar file: it is not in UTF-8");
-    }
-    levels.end();
-    return result;
+    return core.take();
 }
 
-std::string calendar_text(const std::string& text) {
+std::string calendar_text(const std::string& text, std::size_t most) {
     std::string result;
     std::string_view rest(text);
-    while (!rest.empty() && result.size() < k_longest_text) {
+    while (!rest.empty() && result.size() < most) {
         // Messages of libical are cut off anywhere.
         const std::size_t size = character_size(rest);
         const bool shown = size > 1 || (size == 1 && rest[0] >= ' ' && rest[0] != '\x7f');
@@ -174,49 +252,13 @@ std::string calendar_text(const std::string& text) {
     return rest.empty() ? result : result + "...";
 }
 
-bool is_harmless_calendar_error(const std::string& message) {
-    static const std::set<std::string> matters{"DTSTART",
-                                               "DTEND",
-                                               "DURATION",
-                                               "RRULE",
-                                               "RDATE",
-                                               "EXDATE",
-                                               "EXRULE",
-                                               "RECURRENCE-ID",
-                                               "STATUS",
-                                               "UID",
-                                               "METHOD",
-                                               "TZID",
-                                               "TZOFFSETFROM",
-                                               "TZOFFSETTO"};
-    // Of RFC 7986 and 9073, which libical 3.0.16 does not know all of. Other unknown names may be
-    // misspelt ones that matter.
-    static const std::set<std::string> newer{"NAME",
-                                             "REFRESH-INTERVAL",
-                                             "SOURCE",
-                                             "COLOR",
-                                             "IMAGE",
-                                             "CONFERENCE",
-                                             "STRUCTURED-DATA",
-                                             "STYLED-DESCRIPTION"};
-    const std::string empty = word_between(message, "No value for ", " property.");
-    const std::string unread = word_between(message, " value in ", " property.");
-    const std::string unknown = word_between(message, "Parse error in property name: ", "");
-    if (!empty.empty() || !unread.empty()) {
-        return !matters.contains(empty.empty() ? unread : empty);
-    }
-    return newer.contains(unknown);
-}
-
 std::string read_calendar_file(const std::string& path) {
     const auto cannot = [](const std::string& why) { return Error("cannot be read: " + why); };
     std::error_code failed;
     const auto status = std::filesystem::status(path, failed);
     // Opening a pipe would wait for somebody to write to it.
     if (failed || !std::filesystem::is_regular_file(status)) {
-        throw cannot(failed                            ? failed.message()
-                     : std::filesystem::exists(status) ? "it is no regular file"
-                                                       : "no such file");
+        throw cannot(failed ? failed.message() : "it is no regular file");
     }
     errno = 0;
     std::ifstream file(path, std::ios::binary);

@@ -231,7 +231,7 @@ std::string read_time_zone(Reading& reading, const Node& window) {
                              "Write an IANA name: time_zone: Europe/Berlin.");
         return {};
     }
-    const std::string name = read_text_value(reading, *node, "time_zone");
+    std::string name = read_text_value(reading, *node, "time_zone");
     if (!name.empty()) {
         try {
             static_cast<void>(load_time_zone(name));
@@ -254,15 +254,15 @@ std::chrono::milliseconds usual_length(const WeeklyTime& time) {
 void read_cutoff(Reading& reading, const Node& node, WindowSpec& window) {
     window.cutoff =
         read_duration(reading, node, "cutoff", true).value_or(std::chrono::milliseconds{0});
-    const bool only_short =
-        !window.weekly.empty() && window.calendar.empty() &&
-        window.mode == WindowSpec::Mode::open &&
-        std::all_of(window.weekly.begin(), window.weekly.end(), [&](const WeeklyTime& time) {
-            return usual_length(time) <= window.cutoff;
-        });
-    if (only_short) {
+    // Times that adjoin are one: only the sum tells that none can be longer.
+    std::chrono::milliseconds together{0};
+    for (const WeeklyTime& time : window.weekly) {
+        together += usual_length(time);
+    }
+    if (window.calendar.empty() && window.mode == WindowSpec::Mode::open && together.count() > 0 &&
+        together <= window.cutoff && together < std::chrono::hours{24}) {
         reading.problems.add(node.where,
-                             "cutoff leaves nothing of this window: no time of it is longer",
+                             "cutoff leaves nothing of this window: its times are not longer",
                              "Nothing is started in the last part of a window that cutoff names.");
     }
 }
