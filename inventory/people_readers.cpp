@@ -54,9 +54,10 @@ std::map<std::string, std::vector<std::string>, std::less<>> read_groups(const N
                              what + " is empty",
                              "Nobody could ever approve: name somebody, or remove the group.");
         }
+        const std::string each = "a member of " + what;
         std::vector<std::string>& people = groups[name];
         for (const Node& item : value.items) {
-            std::string person = read_person(item, "a member of " + what);
+            std::string person = read_person(item, each);
             if (std::ranges::find(people, person) != people.end()) {
                 throw InputError(item.where, person + " is given twice in " + what);
             }

@@ -55,8 +55,8 @@ class Notify final : public Action {
         Preview preview;
         preview.because = "always";
         for (const std::string& target : targets_of(call, cluster)) {
-            preview.operations.push_back(
-                {Operation::Kind::local, "notify " + target + ": " + message});
+            preview.operations.push_back({Operation::Kind::local, "notify " + target});
+            preview.operations.back().text += ": " + message;
             if (std::ranges::find(cluster.notify_targets, target) == cluster.notify_targets.end()) {
                 preview.blocked_by.push_back(unknown_target(target, cluster));
             }
@@ -82,7 +82,8 @@ class Notify final : public Action {
             std::string& list = trouble.empty() ? reached : missed;
             list += (list.empty() ? "" : ", ") + target;
             if (!trouble.empty()) {
-                result.unproven.push_back("the notification to " + target + " failed: " + trouble);
+                result.unproven.push_back("the notification to " + target);
+                result.unproven.back() += " failed: " + trouble;
             }
         }
         result.message = reached.empty() ? "" : "notified " + reached;

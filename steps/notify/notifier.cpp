@@ -71,11 +71,11 @@ void Notifier::work(const std::string& target, Lane& lane, const std::stop_token
         lane.waiting.pop_front();
         lane.busy = true;
         lock.unlock();
-        const std::string trouble = attempt(target, item, stop);
+        std::string trouble = attempt(target, item, stop);
         lock.lock();
         lane.busy = false;
         if (!trouble.empty()) {
-            troubles_.push_back(target + ": " + trouble);
+            troubles_.push_back(trouble.insert(0, target + ": "));
         }
         wake_.notify_all();
     }

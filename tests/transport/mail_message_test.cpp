@@ -93,7 +93,7 @@ TEST(MailSubject, IsEncodedWhereItIsNotAscii) {
 }
 
 TEST(MailSubject, IsCutBetweenCharactersIntoLinesThatAreShortEnough) {
-    for (std::string text : {std::string(37, 'a') + "äöüß€€€€€€€€€€€€€€€€€€€€€€",
+    for (const std::string& text : {std::string(37, 'a') + "äöüß€€€€€€€€€€€€€€€€€€€€€€",
                              std::string(400, 'x'),
                              std::string(38, 'a') + "\xf0\x9f\x98\x80" + std::string(50, 'b'),
                              std::string(200, '\x80')}) {

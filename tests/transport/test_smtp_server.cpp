@@ -61,7 +61,7 @@ class TestSmtpServer::Connection {
 };
 
 TestSmtpServer::TestSmtpServer(Behaviour behaviour) : behaviour_(std::move(behaviour)) {
-    ::signal(SIGPIPE, SIG_IGN);  // SSL_write() knows no MSG_NOSIGNAL
+    (void)::signal(SIGPIPE, SIG_IGN);  // SSL_write() knows no MSG_NOSIGNAL
     if (behaviour_.tls != Tls::none) {
         context_ = {::SSL_CTX_new(::TLS_server_method()), ::SSL_CTX_free};
         if (::SSL_CTX_use_certificate_file(
