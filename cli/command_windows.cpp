@@ -36,6 +36,13 @@ std::vector<Named> windows_of(const Runbook& runbook) {
     return all;
 }
 
+/// None where it is not known: the view says why.
+std::vector<Opening> next_openings(const WindowSpec& window,
+                                   const WindowView& view,
+                                   Clock::Wall now) {
+    return view.open || view.next ? openings(window, now, k_shown) : std::vector<Opening>();
+}
+
 std::string opening_text(const Opening& opening, const WindowSpec& window) {
     const auto length = std::chrono::floor<std::chrono::milliseconds>(opening.to - opening.from);
     return local_text(opening.from, window.time_zone) + " to " +
@@ -57,7 +64,7 @@ std::string view_text(const Named& named, Clock::Wall now, const Terminal& termi
     if (named.window->cutoff.count() > 0) {
         text += "      nothing is started in its last " + format_duration(named.window->cutoff) + "\n";
     }
-    for (const Opening& opening : openings(*named.window, now, k_shown)) {
+    for (const Opening& opening : next_openings(*named.window, view, now)) {
         text += "      " + opening_text(opening, *named.window) + "\n";
     }
     return text;
@@ -69,7 +76,7 @@ nlohmann::json view_json(const Named& named, Clock::Wall now) {
         return at ? nlohmann::json(to_iso8601(*at)) : nlohmann::json(nullptr);
     };
     nlohmann::json list = nlohmann::json::array();
-    for (const Opening& opening : openings(*named.window, now, k_shown)) {
+    for (const Opening& opening : next_openings(*named.window, view, now)) {
         list.push_back({{"from", to_iso8601(opening.from)}, {"to", to_iso8601(opening.to)}});
     }
     return {{"of", named.of},

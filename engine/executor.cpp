@@ -1,6 +1,7 @@
 #include "engine/executor.hpp"
 
 #include "base/error.hpp"
+#include "base/units.hpp"
 
 #include <algorithm>
 
@@ -55,6 +56,8 @@ std::optional<Failure> Executor::run(std::stop_token stop) {
         } else if (!held_.empty() && gatekeeper_.collect()) {
             held_.clear();
         }
+        say_what_is_slow();
+        session_.note_notification_troubles();
     }
     if (stop.stop_requested() && !failure_) {
         fail({130, RunPhase::interrupted, "stopped on request", {}});
@@ -70,6 +73,14 @@ void Executor::wait_or_end() {
         return;
     }
     const std::string open = session_.what_is_open();
+    const std::vector<std::string> waits = gatekeeper_.waits();
+    if (waits != waits_said_) {
+        waits_said_ = waits;
+        session_.record(RecordKind::waiting, nullptr, {{"for", waits}});
+        session_.tell("wait",
+                      session_.header().runbook + " on " + session_.header().cluster + " waits",
+                      waits);
+    }
     if (session_.setup().patience.wait && open.empty()) {
         return;
     }
@@ -91,6 +102,25 @@ void Executor::wait_or_end() {
                             "` then goes on."
                       : "`lockstep resume " + id + "` goes on in the window.";
     fail(std::move(wait));
+}
+
+/// Longer than twice what it took before, and by more than a little.
+void Executor::say_what_is_slow() {
+    constexpr auto k_a_little = 10s;
+    for (const auto& [index, since] : since_) {
+        const PlannedStep& step = session_.plan().steps[index];
+        const auto taken = std::chrono::floor<std::chrono::milliseconds>(
+            session_.clock().steady_now() - since);
+        const auto usual = step.expected.length;
+        if (step.expected.samples == 0 || taken < std::max(2 * usual, usual + k_a_little) ||
+            !slow_said_.insert(index).second) {
+            continue;
+        }
+        const std::string text = where_of(step) + " is slower than usual: it took about " +
+                                 format_duration(usual) + " in earlier runs";
+        session_.note(text, {{"slow", step.id}});
+        session_.tell("slow", text);
+    }
 }
 
 bool Executor::is_mine(std::size_t index) const {

@@ -35,6 +35,7 @@ class Executor {
     [[nodiscard]] bool is_allowed(std::size_t index, const StepCall& call);
     [[nodiscard]] bool is_mine(std::size_t index) const;
     void wait_or_end();
+    void say_what_is_slow();
     [[nodiscard]] bool may_change(const PlannedStep& step, std::stop_token stop);
     void launch(std::size_t index, StepCall call, const Preview& preview);
     void skip(const PlannedStep& step, StepState state, const std::string& because);
@@ -48,6 +49,8 @@ class Executor {
     Gatekeeper gatekeeper_;
     Part part_;
     std::map<std::size_t, Clock::Steady> retry_at_;
+    std::vector<std::string> waits_said_;
+    std::set<std::size_t> slow_said_;
     std::set<std::size_t> held_;  ///< steps that wait for a person or a window
     std::map<std::size_t, Clock::Steady> since_;  ///< of those that run
     std::size_t running_ = 0;

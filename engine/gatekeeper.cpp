@@ -195,6 +195,11 @@ void Gatekeeper::ask(const Gate& gate) {
                      {"by_hand", gate.by_hand},
                      {"expires_at", expires_at},
                      {"plan_hash", session_.plan().hash}});
+    session_.tell("approval",
+                  gate.id + " of " + session_.header().runbook + " on " +
+                      session_.header().cluster + " waits for " +
+                      waits_for(*session_.state().approval(gate.id)),
+                  {gate.message, "lockstep approve " + session_.header().id + " " + gate.id});
 }
 
 bool Gatekeeper::collect() {

@@ -31,6 +31,7 @@ constexpr std::array k_kinds{
     KindRow{RecordKind::approval_asked, "approval_asked"},
     KindRow{RecordKind::approval_answered, "approval_answered"},
     KindRow{RecordKind::approval_ended, "approval_ended"},
+    KindRow{RecordKind::waiting, "waiting"},
     KindRow{RecordKind::note, "note"},
     KindRow{RecordKind::run_ended, "run_ended"},
 };

@@ -30,6 +30,7 @@ enum class RecordKind {
     approval_asked,     ///< somebody has to say yes: to what, who may, until when
     approval_answered,  ///< by whom, and whether it counts
     approval_ended,     ///< granted, rejected or expired
+    waiting,            ///< nothing else is left to do but to wait: for what
     note,
     run_ended,
 };

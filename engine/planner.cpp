@@ -1,11 +1,13 @@
 #include "engine/planner.hpp"
 
+#include "base/suggest.hpp"
 #include "engine/expansion.hpp"
 #include "engine/knowledge/outlook.hpp"
 #include "engine/rendering.hpp"
 #include "engine/saved_plan.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace lockstep {
 
@@ -398,6 +400,32 @@ void apply_acceptance(const PlanRequest& request, Plan& plan) {
     plan.blocked_by = std::move(blocking);
 }
 
+/// Whom the runbook wants to be told, and the inventory does not know.
+void refuse_unknown_targets(const PlanRequest& request, Plan& plan) {
+    std::vector<std::string> known;
+    for (const auto& [name, target] : request.inventory->notify) {
+        known.push_back(name);
+    }
+    std::set<std::string> unknown;
+    for (const NotifySpec& spec : request.runbook->notify) {
+        for (const std::string& target : spec.to) {
+            if (std::ranges::find(known, target) == known.end() && unknown.insert(target).second) {
+                plan.blocked_by.push_back({.id = "notify.unknown_target",
+                                           .severity = Severity::critical,
+                                           .member = {},
+                                           .subject = target,
+                                           .message = "the runbook notifies " + target +
+                                                      ", which the inventory does not know",
+                                           .remedy = known.empty()
+                                                         ? "Give the inventory `notify: {" + target +
+                                                               ": …}`."
+                                                         : did_you_mean(target, known),
+                                           .source = {}});
+            }
+        }
+    }
+}
+
 std::string hash_of(const Plan& plan) {
     return sha256_hex(canonical(bound_part(plan.to_json())));
 }
@@ -418,6 +446,7 @@ Plan make_plan(const PlanRequest& request, StepRunner& runner, std::stop_token s
     evaluate_vars(*request.cluster, plan);
     plan.steps = expand_steps(request, plan);
     Forecast(request, plan, runner, stop).run();
+    refuse_unknown_targets(request, plan);
     apply_acceptance(request, plan);
     if (request.runbook->window && request.now) {
         plan.window = look(*request.runbook->window, *request.now);

@@ -211,6 +211,12 @@ RunEnd start_run(RunSession::Setup setup, RunHeader header, std::stop_token stop
         if (lock) {
             record_lock(session, *lock);
         }
+        if (session.setup().patience.override_window) {
+            session.note("the windows do not count: " + session.header().reason);
+        }
+        session.tell("start",
+                     session.header().runbook + " on " + session.header().cluster +
+                         " was started by " + session.header().started_by);
         for (const Finding& finding : session.plan().accepted) {
             session.note("accepted by name: " + finding.id + ": " + finding.message);
         }

@@ -4,6 +4,7 @@
 #include "engine/guards.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace lockstep {
 
@@ -90,6 +91,34 @@ void RunSession::record(RecordKind kind, const PlannedStep* step, nlohmann::json
 void RunSession::note(const std::string& message, nlohmann::json more) {
     more["message"] = message;
     record(RecordKind::note, nullptr, std::move(more));
+}
+
+void RunSession::tell(const std::string& event,
+                      const std::string& text,
+                      const std::vector<std::string>& details) {
+    std::set<std::string> told;
+    for (const NotifySpec& spec : setup_.plan.runbook->notify) {
+        if (std::ranges::find(spec.on, event) == spec.on.end()) {
+            continue;
+        }
+        for (const std::string& target : spec.to) {
+            if (told.insert(target).second) {
+                setup_.runner.notify(target,
+                                     {.event = event,
+                                      .run = header_.id,
+                                      .cluster = header_.cluster,
+                                      .runbook = header_.runbook,
+                                      .text = text,
+                                      .details = details});
+            }
+        }
+    }
+}
+
+void RunSession::note_notification_troubles() {
+    for (const std::string& trouble : setup_.runner.notification_troubles()) {
+        note("not notified: " + trouble);
+    }
 }
 
 void RunSession::record_intent(const PlannedStep& step,
@@ -418,11 +447,39 @@ nlohmann::json RunSession::measure() {
     return measured;
 }
 
+/// A failure is told as such; that it is over, whatever came of it, but for one that only waits.
+void RunSession::tell_end(const RunEnd& how) {
+    const bool waits = how.phase == RunPhase::waiting;
+    const bool good = how.phase == RunPhase::succeeded || waits;
+    const std::string text = header_.runbook + " on " + header_.cluster + ": " +
+                             std::string(to_text(how.phase)) +
+                             (how.message.empty() ? "" : ": " + how.message);
+    std::vector<std::string> details{"run " + header_.id +
+                                     ", exit code " + std::to_string(how.exit_code)};
+    if (!how.hint.empty()) {
+        details.push_back(how.hint);
+    }
+    if (const std::string open = what_is_open(); !open.empty()) {
+        details.push_back("still in force: " + open);
+    }
+    if (!good) {
+        tell("failure", text, details);
+    }
+    if (!waits) {
+        tell("end", text, details);
+    }
+    if (!setup_.plan.runbook->notify.empty()) {
+        setup_.runner.finish_notifications(5s);
+        note_notification_troubles();
+    }
+}
+
 RunEnd RunSession::end(RunEnd how, bool gave_up) {
     const bool open = std::ranges::any_of(state_.steps(), [](const StepProgress& step) {
         return step.changes &&
                (step.state == StepState::in_doubt || step.state == StepState::running);
     });
+    tell_end(how);
     record(RecordKind::run_ended,
            nullptr,
            {{"state", to_text(how.phase)},

@@ -75,6 +75,13 @@ class RunSession {
     void record(RecordKind kind, const PlannedStep* step, nlohmann::json payload);
     void note(const std::string& message, nlohmann::json more = nlohmann::json::object());
 
+    /// Tells those whom the runbook names for this event. What cannot be delivered is noted once it
+    /// is known, and changes nothing.
+    void tell(const std::string& event,
+              const std::string& text,
+              const std::vector<std::string>& details = {});
+    void note_notification_troubles();
+
     /// A step's action is about to be run: what is durable before it is.
     void record_intent(const PlannedStep& step,
                        const StepCall& call,
@@ -165,6 +172,7 @@ class RunSession {
     [[nodiscard]] LockGrant take_lock(const std::string& owner, std::stop_token stop);
 
   private:
+    void tell_end(const RunEnd& how);
     void give_back(const OpenTemporary& temporary);
     void keep(const OpenTemporary& temporary, const std::string& why, const std::string& hint);
     [[nodiscard]] bool is_temporary(const PlannedStep& step) const;

@@ -247,7 +247,7 @@ Place approval_place() {
              {.name = "message",
               .shapes = {{text}},
               .description = "What is asked.",
-              .example = "message: The backup of tonight is there?"}}};
+              .example = "message: \"Is the backup of tonight there?\""}}};
 }
 
 Place window_place() {
