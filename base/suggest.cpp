@@ -8,6 +8,7 @@ namespace lockstep {
 namespace {
 
 constexpr std::size_t k_longest_compared = 64;  // the distance costs the product of the lengths
+constexpr std::size_t k_most_compared = 1000;
 constexpr std::size_t k_most_listed = 8;
 
 char lower(char c) {
@@ -46,8 +47,11 @@ std::size_t tolerance(std::string_view given) {
 std::optional<std::string> nearest(std::string_view given, const std::vector<std::string>& names) {
     std::optional<std::string> best;
     std::size_t best_distance = tolerance(given) + 1;
-    for (const std::string& name : names) {
-        if (name.empty() || name.size() > k_longest_compared) {
+    for (std::size_t i = 0; i < std::min(names.size(), k_most_compared); ++i) {
+        const std::string& name = names[i];
+        const std::size_t apart = std::max(name.size(), given.size()) -
+                                  std::min(name.size(), given.size());  // at least so many wrong
+        if (name.empty() || name.size() > k_longest_compared || apart >= best_distance) {
             continue;
         }
         const std::size_t wrong = distance(given, name);

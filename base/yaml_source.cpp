@@ -140,11 +140,15 @@ std::size_t Source::line_of(std::size_t offset) const {
 SourceLocation Source::where(std::size_t offset) const {
     offset = std::min(offset, text_.size());
     const std::size_t line = line_of(offset);
-    const std::string_view before =
-        std::string_view(text_).substr(lines_[line], offset - lines_[line]);
-    const auto characters =
-        std::count_if(before.begin(), before.end(), [](char c) { return !is_continuation(c); });
-    return {file_, static_cast<int>(line + 1), static_cast<int>(characters + 1)};
+    if (asked_.line != line || asked_.offset > offset) {
+        asked_ = {line, lines_[line], 0};
+    }
+    const std::string_view since =
+        std::string_view(text_).substr(asked_.offset, offset - asked_.offset);
+    const auto more =
+        std::count_if(since.begin(), since.end(), [](char c) { return !is_continuation(c); });
+    asked_ = {line, offset, asked_.characters + static_cast<std::size_t>(more)};
+    return {file_, static_cast<int>(line + 1), static_cast<int>(asked_.characters + 1)};
 }
 
 bool Source::only_spaces(std::size_t begin, std::size_t end) const {

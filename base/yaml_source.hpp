@@ -43,6 +43,16 @@ class Source {
     std::string text_;
     std::string file_;
     std::vector<std::size_t> lines_;  ///< offset of the first character of each line
+
+    /// Where where() was asked for last. A parser asks from left to right, and a line may hold
+    /// thousands of values: to count from its beginning each time would cost their square.
+    struct Asked {
+        std::size_t line = 0;
+        std::size_t offset = 0;
+        std::size_t characters = 0;  ///< before the offset, in its line
+    };
+
+    mutable Asked asked_;
 };
 
 }  // namespace lockstep::yaml

@@ -31,6 +31,8 @@ int command_approve(const Options& options);
 int command_windows(const Options& options);
 int command_knowledge(const Options& options);
 int command_validate(const Options& options);
+int command_explain(const Options& options);
+int command_schema(const Options& options);
 int command_doctor(const Options& options, Interrupts& interrupts);
 int command_unlock(const Options& options, Interrupts& interrupts);
 

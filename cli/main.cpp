@@ -51,6 +51,12 @@ int dispatch(const Options& options, Interrupts& interrupts) {
     if (options.command == "validate") {
         return command_validate(options);
     }
+    if (options.command == "explain") {
+        return command_explain(options);
+    }
+    if (options.command == "schema") {
+        return command_schema(options);
+    }
     if (options.command == "unlock") {
         return command_unlock(options, interrupts);
     }

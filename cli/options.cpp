@@ -138,6 +138,13 @@ void add_commands(CLI::App& app, Options& options) {
     show->add_option("RUN", options.run, "Its id, or the start of it; the newest unless given");
     auto* validate = app.add_subcommand("validate", "Check runbooks, and with -i an inventory");
     validate->add_option("RUNBOOK", options.runbooks, "Paths, or names of shipped runbooks");
+    auto* explain = app.add_subcommand("explain", "What a key, action, guard or rule means");
+    auto* topic = explain->add_option("KEY", options.topic, "Such as step.retry, ssh.run.argv");
+    explain->add_flag("--markdown", options.markdown, "All of it, as docs/reference.md")
+        ->excludes(topic);
+    app.add_subcommand("schema", "JSON Schema of runbooks and inventories, for editors")
+        ->add_option("FILE", options.topic, "runbook or inventory; both unless given")
+        ->check(CLI::IsMember({"runbook", "inventory"}));
     auto* knowledge = app.add_subcommand("knowledge", "What is known of versions of Patroni");
     knowledge->add_option("--for", options.versions, "Only what matters from A to B: A..B");
     auto* doctor = app.add_subcommand("doctor", "Can every member be reached, and if not, why");

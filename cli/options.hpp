@@ -44,6 +44,8 @@ struct Options {
     bool from_saved_plan = false;       ///< these are what a saved plan was made with
     std::string lock_id;                ///< of unlock
     std::string versions;               ///< of knowledge: `A..B`; empty: everything
+    std::string topic;                  ///< of explain, schema; empty: everything
+    bool markdown = false;              ///< of explain: the whole reference
     std::string explain;                ///< of check: a topic, `wal`
     std::string member;                 ///< of check --explain; empty: all
 

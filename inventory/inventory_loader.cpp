@@ -1,6 +1,7 @@
 #include "base/yaml.hpp"
 #include "inventory/field_readers.hpp"
 #include "inventory/inventory.hpp"
+#include "inventory/inventory_language.hpp"
 #include "inventory/people_readers.hpp"
 
 #include <algorithm>
@@ -44,6 +45,11 @@ class Loader {
     PathBase base_;
 };
 
+void refuse_unknown_keys(const Node& node, std::string_view place, std::string_view what) {
+    yaml::refuse_unknown_keys(
+        node, language::names(language::find_place(inventory_places(), place)), what);
+}
+
 void Loader::read(const Node& root, Inventory& inventory) const {
     if (root.is(Node::Kind::null)) {
         throw InputError(root.where,
@@ -52,8 +58,7 @@ void Loader::read(const Node& root, Inventory& inventory) const {
                          "inventory.missing");
     }
     inventory_fields::require_map(root, "the inventory");
-    yaml::refuse_unknown_keys(
-        root, {"clusters", "defaults", "groups", "approvers", "notify"}, "the inventory");
+    refuse_unknown_keys(root, "inventory", "the inventory");
     const Node* clusters = root.find("clusters");
     if (clusters == nullptr) {
         throw InputError(root.where,
@@ -128,7 +133,7 @@ MemberSettings Loader::read_member(const Node& key,
         return member;  // it must exist, and that is all there is to say
     }
     inventory_fields::require_map(node, "member " + member.name);
-    yaml::refuse_unknown_keys(node, {"ssh"}, "member " + member.name);
+    refuse_unknown_keys(node, "inventory.member", "member " + member.name);
     when_given(node, "ssh", [&](const Node& value) { read_ssh(value, Level::member, member.ssh); });
     return member;
 }
@@ -142,10 +147,7 @@ void Loader::read_settings(const Node& node, Level level, Cluster& cluster) cons
                          {},
                          "inventory.misplaced");
     }
-    yaml::refuse_unknown_keys(
-        node,
-        {"patroni", "ssh", "postgres", "patroni_service", "patroni_package", "members"},
-        what);
+    refuse_unknown_keys(node, "inventory.cluster", what);
     when_given(node, "patroni", [&](const Node& v) { read_patroni(v, level, cluster.patroni); });
     when_given(node, "ssh", [&](const Node& v) { read_ssh(v, level, cluster.ssh); });
     when_given(node, "postgres", [&](const Node& v) { read_postgres(v, cluster.postgres); });
@@ -159,15 +161,7 @@ void Loader::read_settings(const Node& node, Level level, Cluster& cluster) cons
 
 void Loader::read_patroni(const Node& node, Level level, PatroniSettings& patroni) const {
     inventory_fields::require_map(node, "patroni");
-    yaml::refuse_unknown_keys(node,
-                              {"endpoints",
-                               "username",
-                               "password",
-                               "ca_file",
-                               "cert_file",
-                               "key_file",
-                               "insecure_skip_verify"},
-                              "patroni");
+    refuse_unknown_keys(node, "inventory.patroni", "patroni");
     when_given(node, "endpoints", [&](const Node& endpoints) {
         if (level == Level::defaults) {
             throw InputError(endpoints.where,
@@ -217,10 +211,7 @@ void Loader::read_endpoints(const Node& node, PatroniSettings& patroni) {
 
 void Loader::read_ssh(const Node& node, Level level, SshSettings& ssh) const {
     inventory_fields::require_map(node, "ssh");
-    yaml::refuse_unknown_keys(
-        node,
-        {"host", "user", "port", "identity_file", "passphrase", "known_hosts", "become", "client"},
-        "ssh");
+    refuse_unknown_keys(node, "inventory.member_ssh", "ssh");
     when_given(node, "host", [&](const Node& v) {
         if (level != Level::member) {
             throw InputError(v.where,
@@ -269,7 +260,7 @@ std::vector<std::string> Loader::read_identity_files(const Node& node) const {
 
 void Loader::read_postgres(const Node& node, PostgresSettings& postgres) {
     inventory_fields::require_map(node, "postgres");
-    yaml::refuse_unknown_keys(node, {"via", "dsn", "os_user"}, "postgres");
+    refuse_unknown_keys(node, "inventory.postgres", "postgres");
     when_given(node, "via", [&](const Node& v) {
         using Via = PostgresSettings::Via;
         postgres.via = yaml::as_choice<Via>(

@@ -1,9 +1,5 @@
 #include "engine/runbook/language.hpp"
 
-#include <algorithm>
-#include <stdexcept>
-#include <string>
-
 namespace lockstep::language {
 
 namespace {
@@ -508,11 +504,6 @@ Place step_place() {
 
 }  // namespace
 
-const Key* Place::key(std::string_view wanted) const {
-    const auto found = std::ranges::find(keys, wanted, &Key::name);
-    return found == keys.end() ? nullptr : &*found;
-}
-
 const std::vector<Place>& places() {
     static const std::vector<Place> k_places{runbook_place(),
                                              input_place(),
@@ -531,11 +522,7 @@ const std::vector<Place>& places() {
 }
 
 const Place& place(std::string_view name) {
-    const auto found = std::ranges::find(places(), name, &Place::name);
-    if (found == places().end()) {
-        throw std::logic_error("no place of the language is called " + std::string(name));
-    }
-    return *found;
+    return find_place(places(), name);
 }
 
 }  // namespace lockstep::language

@@ -94,8 +94,8 @@ std::vector<RuleRow> warnings() {
          true},
         {"return.stuck",
          "After a point of no return there is only the way forward, and this step stops the run "
-         "when it fails: it is neither tried again nor safe to repeat. Give it `retry`, or a "
-         "`verify` and `on_failure: continue`.",
+         "when it fails: it is neither tried again nor safe to repeat. Do it before, or give it "
+         "`on_failure: continue` or `retry`.",
          true},
         {"secret.misplaced",
          "A secret would stand where it is shown or kept: in an argv, a message, a URL or a label. "

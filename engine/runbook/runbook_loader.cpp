@@ -219,6 +219,11 @@ void Problems::throw_if_any(const std::string& text) {
     if (errors_.empty()) {
         return;
     }
+    if (left_out_ > 0) {
+        const SourceLocation& last = errors_.back().where();
+        errors_.emplace_back(
+            last, std::to_string(left_out_) + " more problems", "Mend these first.", "yaml.limit");
+    }
     const auto source = std::make_shared<const std::string>(text);
     for (InputError& error : errors_) {
         if (error.source() == nullptr) {  // else it is of a runbook that this one calls

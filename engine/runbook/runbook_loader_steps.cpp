@@ -318,14 +318,14 @@ class StepReader {
     }
 
     void check_siblings(const std::vector<StepSpec>& steps) {
-        for (auto step = steps.begin(); step != steps.end(); ++step) {
-            const auto first = std::find_if(
-                steps.begin(), step, [&](const auto& other) { return other.id == step->id; });
-            if (first != step && !step->id.empty()) {
+        std::map<std::string_view, const StepSpec*> first;
+        for (const StepSpec& step : steps) {
+            const auto [found, is_new] = first.emplace(step.id, &step);
+            if (!is_new && !step.id.empty()) {
                 reading_.problems.add(
-                    step->where,
-                    "duplicate id \"" + step->id + "\"",
-                    "The first one is on line " + std::to_string(first->where.line) + ".",
+                    step.where,
+                    "duplicate id \"" + step.id + "\"",
+                    "The first one is on line " + std::to_string(found->second->where.line) + ".",
                     "runbook.duplicate_id");
             }
         }

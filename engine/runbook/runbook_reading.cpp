@@ -13,16 +13,6 @@ namespace {
 
 using yaml::Node;
 
-std::vector<std::string> names_of(const language::Place& place) {
-    std::vector<std::string> names;
-    for (const language::Key& key : place.keys) {
-        if (!key.later) {
-            names.emplace_back(key.name);
-        }
-    }
-    return names;
-}
-
 /// What is broken by a word that is none of `what`.
 std::string rule_of_unknown(std::string_view what) {
     for (const std::string_view known : {"action", "guard", "finding"}) {
@@ -81,7 +71,7 @@ std::string hint_for_hidden(const std::string& root) {
 }
 
 /// The fields that a root has by declaration, or nullptr where its fields are facts.
-const std::vector<std::string>* declared(const Reading& reading, const std::string& root) {
+const Names* declared(const Reading& reading, const std::string& root) {
     if (root == "inputs") {
         return &reading.inputs;
     }
@@ -138,6 +128,7 @@ bool check_keys(Reading& reading,
         return false;
     }
     const language::Place& known = language::place(place);
+    const std::vector<std::string_view> names = language::names(known);
     for (const auto& [key, value] : node.entries) {
         const language::Key* row = known.key(key.text);
         if (row != nullptr && row->later) {
@@ -148,7 +139,7 @@ bool check_keys(Reading& reading,
         } else if (row == nullptr) {
             reading.problems.add(key.where,
                                  "unknown key \"" + key.text + "\" in " + what,
-                                 did_you_mean(key.text, names_of(known)),
+                                 did_you_mean(key.text, {names.begin(), names.end()}),
                                  "runbook.unknown_key");
         }
     }
@@ -275,7 +266,7 @@ void check_reads(Reading& reading,
     std::set<std::string> seen;
     for (const std::string& path : reads) {
         const auto [root, field] = split(path);
-        const std::vector<std::string>* fields = declared(reading, root);
+        const Names* fields = declared(reading, root);
         const bool with_field = fields != nullptr && !field.empty();
         std::string name = root;
         if (with_field) {
@@ -292,11 +283,10 @@ void check_reads(Reading& reading,
                                  "runbook.undefined_name");
         } else if (const std::string why = hidden(root, visible); !why.empty()) {
             reading.problems.add(here, why, hint_for_hidden(root), "runbook.undefined_name");
-        } else if (with_field &&
-                   std::find(fields->begin(), fields->end(), field) == fields->end()) {
+        } else if (with_field && !fields->contains(field)) {
             reading.problems.add(here,
                                  undeclared(root, field),
-                                 did_you_mean(field, *fields),
+                                 reading.problems.full() ? "" : did_you_mean(field, fields->all()),
                                  "runbook.undefined_name");
         }
     }

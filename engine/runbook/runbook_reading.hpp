@@ -21,7 +21,7 @@ class Problems {
              const std::string& message,
              std::string hint = {},
              std::string rule = "runbook.value") {
-        errors_.emplace_back(where, message, std::move(hint), std::move(rule));
+        keep({where, message, std::move(hint), std::move(rule)});
     }
 
     /// Runs `act`, and keeps the InputError that it may throw, as one of a runbook.
@@ -30,19 +30,49 @@ class Problems {
         try {
             act();
         } catch (const InputError& error) {
-            errors_.push_back(error.of("runbook"));
+            keep(error.of("runbook"));
         }
     }
 
-    void keep(const InputError& error) { errors_.push_back(error); }
+    void keep(InputError error) {
+        if (!full()) {
+            errors_.push_back(std::move(error));
+        } else {
+            ++left_out_;
+        }
+    }
 
-    [[nodiscard]] std::size_t count() const { return errors_.size(); }
+    [[nodiscard]] std::size_t count() const { return errors_.size() + left_out_; }
+
+    /// Whether what is added is only counted from here on.
+    [[nodiscard]] bool full() const { return errors_.size() >= k_most; }
 
     /// Throws InputErrors where there are any; `text` is that of the file.
     void throw_if_any(const std::string& text = {});
 
   private:
+    static constexpr std::size_t k_most = 1000;  ///< nobody mends more of a file in one go
+
     std::vector<InputError> errors_;
+    std::size_t left_out_ = 0;
+};
+
+/// Names that were declared so far, in their order.
+class Names {
+  public:
+    void push_back(const std::string& name) {
+        if (known_.insert(name).second) {
+            all_.push_back(name);
+        }
+    }
+
+    [[nodiscard]] bool contains(const std::string& name) const { return known_.contains(name); }
+
+    [[nodiscard]] const std::vector<std::string>& all() const { return all_; }
+
+  private:
+    std::vector<std::string> all_;
+    std::set<std::string> known_;
 };
 
 /// Which of the names that depend on the place an expression may use there. `cluster`, `members`,
@@ -58,9 +88,9 @@ struct Visible {
 struct Reading {
     const RunbookVocabulary& vocabulary;
     Problems problems;
-    std::vector<std::string> inputs;  ///< names declared so far
-    std::vector<std::string> vars;
-    std::vector<std::string> registered;  ///< by the steps so far
+    Names inputs;
+    Names vars;
+    Names registered;  ///< by the steps so far
     std::vector<std::string> files;       ///< being read: the runbook, and those that led to it
     std::vector<std::shared_ptr<const Runbook>> called;  ///< by its steps, in their order
 };

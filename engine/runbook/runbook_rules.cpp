@@ -214,7 +214,7 @@ class Rules {
                     "return.stuck",
                     placed.label() + " can fail after the point of no return of step \"" +
                         turn->step->id + "\", and then there is no way on",
-                    "Give it `retry`, or `on_failure: continue`; or do it before that step.");
+                    "Do it before that step, or give it `on_failure: continue` or `retry`.");
             }
         }
     }

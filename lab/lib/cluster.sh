@@ -180,6 +180,7 @@ inventory() {
   local member endpoints=()
   for member in $(members); do endpoints+=("http://$(address_of "$member"):8008"); done
   cat <<EOF
+# yaml-language-server: \$schema=${LAB_DIR%/*}/docs/schema/inventory.json
 clusters:
   lab:
     patroni:

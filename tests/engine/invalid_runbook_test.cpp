@@ -1,3 +1,4 @@
+#include "engine/runbook/rules.hpp"
 #include "engine/runbook/runbook.hpp"
 #include "tests/engine/runbook_vocabulary.hpp"
 #include "tests/golden/invalid_file.hpp"
@@ -25,7 +26,9 @@ TEST_P(InvalidRunbook, IsRefusedWithTheExpectedMessages) {
     for (std::size_t i = 0; i < std::max(errors.size(), file.expected.size()); ++i) {
         ASSERT_LT(i, errors.size()) << "missing: " << file.expected[i].message;
         ASSERT_LT(i, file.expected.size()) << "unexpected: " << errors[i].what();
-        EXPECT_EQ(errors[i].what(), "f:" + file.expected[i].message);
+        EXPECT_EQ(errors[i].what() + (" [" + errors[i].rule() + "]"),
+                  "f:" + file.expected[i].message);
+        EXPECT_NE(find_rule(errors[i].rule()), nullptr) << errors[i].rule();
         if (!file.expected[i].hint.empty()) {
             EXPECT_EQ(errors[i].hint(), file.expected[i].hint);
         }

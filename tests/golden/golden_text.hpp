@@ -52,8 +52,9 @@ inline std::string difference(const std::string& expected, const std::string& fo
     return text;
 }
 
-inline void expect_text(const std::string& name, const std::string& found) {
-    const std::string path = std::string(LOCKSTEP_SOURCE_DIR) + "/tests/golden/" + name + ".txt";
+/// `path` counts from the root of the source.
+inline void expect_file(const std::string& name, const std::string& found) {
+    const std::string path = std::string(LOCKSTEP_SOURCE_DIR) + "/" + name;
     const char* update = std::getenv("LOCKSTEP_UPDATE_GOLDEN");  // NOLINT(concurrency-mt-unsafe)
     if (update != nullptr && std::string(update) == "1") {
         std::ofstream(path, std::ios::binary) << found;
@@ -67,10 +68,14 @@ inline void expect_text(const std::string& name, const std::string& found) {
         return;
     }
     if (expected.str() != found) {
-        ADD_FAILURE() << "tests/golden/" << name << ".txt says something else (-) than this (+):\n"
+        ADD_FAILURE() << name << " says something else (-) than this (+):\n"
                       << difference(expected.str(), found)
                       << "If this is better, run again with LOCKSTEP_UPDATE_GOLDEN=1.";
     }
+}
+
+inline void expect_text(const std::string& name, const std::string& found) {
+    expect_file("tests/golden/" + name + ".txt", found);
 }
 
 }  // namespace lockstep::golden

@@ -10,14 +10,15 @@
 
 /// The broken files below tests/golden/invalid, each with what must be said about it in comments:
 ///
-///     # expect: 4:7: duplicate key "id"
+///     # expect: 4:7: duplicate key "id" [yaml.duplicate_key]
 ///     # hint: The first one is on line 3.
 ///
-/// one `expect` for each error, in their order; `hint` is optional and belongs to the one before.
+/// one `expect` for each error, in their order, with its rule in brackets; `hint` is optional and
+/// belongs to the one before.
 namespace lockstep::golden {
 
 struct ExpectedError {
-    std::string message;  ///< `line:column: message`, or only the message where there is no line
+    std::string message;  ///< `line:column: message [rule]`; without a place where there is none
     std::string hint;     ///< empty: any
 };
 

@@ -15,7 +15,7 @@ TEST_P(InvalidInventory, IsRefusedWithTheExpectedMessage) {
         static_cast<void>(parse_inventory(file.text, "f"));
         FAIL() << "accepted";
     } catch (const InputError& error) {
-        EXPECT_EQ(error.what(), "f:" + file.expected.front().message);
+        EXPECT_EQ(error.what() + (" [" + error.rule() + "]"), "f:" + file.expected.front().message);
         if (!file.expected.front().hint.empty()) {
             EXPECT_EQ(error.hint(), file.expected.front().hint);
         }

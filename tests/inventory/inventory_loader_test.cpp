@@ -52,7 +52,7 @@ TEST_F(InventoryLoader, GivesAMinimalClusterTheDefaults) {
     ASSERT_EQ(inventory.clusters.size(), 1U);
     const Cluster& cluster = inventory.clusters.front();
     EXPECT_EQ(cluster.name, "orders");
-    EXPECT_EQ(cluster.where.line, 4);
+    EXPECT_EQ(cluster.where.line, 6);
     EXPECT_EQ(cluster.patroni.endpoints, Paths{"http://10.0.0.11:8008"});
     EXPECT_FALSE(cluster.ssh.user.empty());
     EXPECT_EQ(cluster.ssh.port, 22);
