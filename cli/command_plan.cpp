@@ -3,7 +3,6 @@
 #include "cli/commands.hpp"
 #include "cli/identity.hpp"
 #include "cli/output_file.hpp"
-#include "cli/shipped_runbooks.hpp"
 #include "cli/signals.hpp"
 #include "cli/texts.hpp"
 #include "steps/catalog.hpp"
@@ -18,24 +17,19 @@ namespace lockstep {
 Workplace::Workplace(const Options& options)
     : inventory(load_inventory(inventory_path(options))),
       cluster(inventory.cluster(options.cluster)),
-      runner(cluster, LinkFactory{}, clock) {}
+      runner(cluster, LinkFactory{}, clock, inventory.notify) {}
 
-std::shared_ptr<const Runbook> find_runbook(const std::string& wanted) {
-    if (wanted.find('/') != std::string::npos || wanted.ends_with(".yaml") ||
-        wanted.ends_with(".yml")) {
-        return std::make_shared<const Runbook>(load_runbook(wanted, runbook_vocabulary()));
+/// A plan changes nothing, not even here: where there is no journal yet, none is made.
+Durations earlier_durations(const Options& options, const std::string& cluster) {
+    const std::string folder = state_folder(options);
+    if (!std::filesystem::exists(folder + "/journal.db")) {
+        return {};
     }
-    std::vector<std::string> names;
-    for (const ShippedRunbook& shipped : shipped_runbooks()) {
-        if (shipped.name == wanted) {
-            return std::make_shared<const Runbook>(parse_runbook(
-                std::string(shipped.text), "runbooks/" + wanted + ".yaml", runbook_vocabulary()));
-        }
-        names.emplace_back(shipped.name);
+    try {
+        return Durations::of(*open_sqlite_journal(folder), cluster);
+    } catch (const JournalError&) {  // somebody else's, or of another version: nothing is known
+        return {};
     }
-    throw UsageError("there is no shipped runbook \"" + wanted + "\"",
-                     did_you_mean(wanted, names) + " A runbook of your own is given as a path: ./" +
-                         wanted + ".yaml");
 }
 
 Plan plan_from(const Options& options,
@@ -55,10 +49,25 @@ Plan plan_from(const Options& options,
             options.on_failure == "rollback" ? OnFailure::rollback : OnFailure::stop;
     }
     request.actions = &action_catalog();
+    request.durations = &place.durations;
+    request.now = place.clock.wall_now();
     return make_plan(request, place.runner, std::move(stop));
 }
 
 namespace {
+
+/// What the runbook allows, and what was asked for.
+std::vector<std::string> drift_allowed(const Options& options, const Runbook& runbook) {
+    std::vector<std::string> facts = runbook.allow_drift;
+    for (const std::string& fact : options.allow_drift) {
+        const std::vector<std::string>& known = facts_that_drift();
+        if (std::ranges::find(known, fact) == known.end()) {
+            throw UsageError("--allow-drift " + fact + ": no such fact", did_you_mean(fact, known));
+        }
+        facts.push_back(fact);
+    }
+    return facts;
+}
 
 void save(const Options& options, const Plan& plan) {
     SavedPlan saved;
@@ -71,6 +80,7 @@ void save(const Options& options, const Plan& plan) {
     saved.given = plan.given;
     saved.accepted = options.accept;
     saved.on_failure = options.on_failure;
+    saved.allow_drift = drift_allowed(options, *plan.runbook);
     saved.plan = plan.to_json();
     saved.plan["facts"] = SavedPlan::facts_told(saved.plan.at("facts"));
     saved.plan.erase("findings");
@@ -102,6 +112,7 @@ int command_plan(const Options& options, Interrupts& interrupts) {
         return compare(options, interrupts);
     }
     Workplace place(options);
+    place.durations = earlier_durations(options, place.cluster.name);
     const Plan plan =
         plan_from(options, place, find_runbook(options.runbooks.front()), interrupts.token());
     if (options.output == Output::text) {

@@ -2,6 +2,7 @@
 #include "cli/attended.hpp"
 #include "cli/commands.hpp"
 #include "cli/identity.hpp"
+#include "cli/people.hpp"
 #include "cli/signals.hpp"
 #include "cli/terminal.hpp"
 #include "cli/version.hpp"
@@ -68,10 +69,12 @@ struct Restored {
     explicit Restored(const Recorded& run)
         : inventory(parse_inventory(run.header.inventory_text, "the inventory on record")),
           cluster(inventory.cluster(run.header.cluster)),
-          runbook(std::make_shared<const Runbook>(parse_runbook(
-              run.header.runbook_text, "the runbook on record", runbook_vocabulary()))),
+          runbook(pinned_runbook(
+              run.header.runbook_text,
+              run.header.plan.value("runbook_path", "the runbook on record"),
+              run.header.plan.value("runbook_parts", std::map<std::string, std::string>()))),
           plan(restore_plan({run.header.plan, runbook, inventory, cluster, run.header.given})),
-          runner(cluster, LinkFactory{}, clock) {}
+          runner(cluster, LinkFactory{}, clock, inventory.notify) {}
 
     Inventory inventory;
     const Cluster& cluster;
@@ -105,7 +108,9 @@ int carry_on(const Options& options,
                          restored.runner,
                          journal,
                          restored.clock,
-                         std::move(listener)},
+                         std::move(listener),
+                         people_of(restored.inventory),
+                         {options.wait, options.override_window}},
                         run.header,
                         run.records,
                         take_up(options),
@@ -136,6 +141,16 @@ std::string way_back_text(const RunState& state) {
     return text;
 }
 
+/// Why a run that waits has nothing to go on with yet: nobody has answered, no window is open.
+/// Empty: it has, or somebody wants to stay with it.
+std::string nothing_new(const Options& options, const Recorded& run, JournalStore& journal) {
+    const bool stays = options.wait || options.override_window;
+    return stays ? std::string()
+                 : still_waits_for(run.state,
+                                   journal.answers(run.header.id),
+                                   std::chrono::system_clock::now());
+}
+
 }  // namespace
 
 int command_resume(const Options& options, Interrupts& interrupts) {
@@ -145,6 +160,10 @@ int command_resume(const Options& options, Interrupts& interrupts) {
     if (const std::string why = nothing_to_resume(run.state); !why.empty()) {
         std::cerr << "run " << run.header.id << ": nothing to resume: " << why << "\n";
         return 0;
+    }
+    if (const std::string why = nothing_new(options, run, *journal); !why.empty()) {
+        std::cerr << "run " << run.header.id << " waits: " << printable(why) << "\n";
+        return 14;
     }
     std::cerr << "resuming run " << run.header.id << ": " << printable(run.header.runbook) << " on "
               << printable(run.header.cluster) << "\n";

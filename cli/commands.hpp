@@ -1,6 +1,8 @@
 #pragma once
 
 #include "cli/options.hpp"
+#include "cli/runbooks.hpp"
+#include "engine/durations.hpp"
 #include "engine/journal.hpp"
 #include "engine/planner.hpp"
 #include "engine/run_state.hpp"
@@ -25,6 +27,8 @@ int command_resume(const Options& options, Interrupts& interrupts);
 int command_rollback(const Options& options, Interrupts& interrupts);
 int command_runs(const Options& options);
 int command_show(const Options& options);
+int command_approve(const Options& options);
+int command_windows(const Options& options);
 int command_knowledge(const Options& options);
 int command_validate(const Options& options);
 int command_explain(const Options& options);
@@ -40,17 +44,17 @@ struct Workplace {
     const Cluster& cluster;
     SystemClock clock;
     LiveRunner runner;
+    Durations durations = {};  ///< of earlier runs on the cluster
 };
-
-/// A runbook by path, or by name among the shipped ones. Throws UsageError with the names there
-/// are.
-[[nodiscard]] std::shared_ptr<const Runbook> find_runbook(const std::string& wanted);
 
 /// The state that the records of a run make.
 [[nodiscard]] RunState replay(const RunHeader& header, const std::vector<JournalRecord>& records);
 
 /// Asks on the terminal; anything but `yes` is no. Throws UsageError when nobody is there.
 [[nodiscard]] bool confirmed(const std::string& question);
+
+/// How long steps took in earlier runs on a cluster, as the state folder has it.
+[[nodiscard]] Durations earlier_durations(const Options& options, const std::string& cluster);
 
 /// Observes and plans, as `plan` and `run` both do.
 [[nodiscard]] Plan plan_from(const Options& options,

@@ -39,6 +39,12 @@ int dispatch(const Options& options, Interrupts& interrupts) {
     if (options.command == "show") {
         return command_show(options);
     }
+    if (options.command == "approve") {
+        return command_approve(options);
+    }
+    if (options.command == "windows") {
+        return command_windows(options);
+    }
     if (options.command == "knowledge") {
         return command_knowledge(options);
     }

@@ -101,6 +101,11 @@ void add_commands(CLI::App& app, Options& options) {
         command->add_option("--on-failure", options.on_failure, "stop or rollback")
             ->check(CLI::IsMember({"stop", "rollback"}));
     }
+    plan->add_option("--allow-drift",
+                     options.allow_drift,
+                     "Of --out: a fact that may move until the run: lag, leader, …")
+        ->allow_extra_args(false);
+    run->add_flag("--wait-window", options.wait_window, "Begin although the window is closed: it waits");
     auto* resume = app.add_subcommand("resume", "Go on with a run that was interrupted or failed");
     resume->add_option("RUN", options.run, "Its id, or the start of it; the newest unless given");
     resume->add_option("--done", options.done, "A step in doubt was done: STEP[@MEMBER]")
@@ -108,6 +113,24 @@ void add_commands(CLI::App& app, Options& options) {
     resume->add_option("--redo", options.redo, "A step in doubt is to be done again: STEP[@MEMBER]")
         ->allow_extra_args(false);
     resume->add_flag("--once-more", options.once_more, "Although engines keep ending there");
+    for (CLI::App* command : {run, resume}) {
+        command->add_flag("--wait", options.wait, "Stay while a person or a window is waited for");
+        command->add_flag("--override-window",
+                          options.override_window,
+                          "Whatever the windows say; --reason is on the record");
+    }
+    auto* approve = app.add_subcommand("approve", "Answer a step that asks: yes, or --reject");
+    approve->add_option("RUN", options.run, "Its id, or the start of it")->required();
+    approve->add_option("STEP", options.step, "STEP[@MEMBER]; not needed where one asks alone");
+    approve->add_flag("--reject", options.reject, "No");
+    approve->add_option("--comment", options.comment, "What there is to say; of manual, what was done");
+    approve->add_option("--key-file",
+                        options.key_file,
+                        "The key that proves who answers, where the inventory asks for it");
+    auto* windows = app.add_subcommand("windows", "The next times in which a runbook may run");
+    windows->add_option("RUNBOOK", options.runbooks, "A path, or the name of a shipped runbook")
+        ->expected(1)
+        ->required();
     auto* rollback = app.add_subcommand("rollback", "Take back what a run did, newest first");
     rollback->add_option("RUN", options.run, "Its id, or the start of it; the newest unless given");
     app.add_subcommand("runs", "List the runs on record");
@@ -222,6 +245,13 @@ void refuse_what_does_not_fit(const Options& options) {
     if (options.command == "plan" && options.runbooks.empty() && options.diff.empty()) {
         throw UsageError("plan needs a runbook",
                          "Give a path, or the name of a shipped one: patroni-upgrade.");
+    }
+    if (options.override_window && options.reason.empty()) {
+        throw UsageError("--override-window needs a reason, for the record",
+                         "Give it as --reason \"…\".");
+    }
+    if (!options.allow_drift.empty() && options.out.empty()) {
+        throw UsageError("--allow-drift is of a plan that is saved", "Give --out FILE.json.");
     }
     if (!options.out.empty() && !options.out.ends_with(".json")) {
         throw UsageError("--out " + options.out + ": a saved plan is known by its ending",

@@ -33,6 +33,14 @@ struct Options {
     bool once_more = false;             ///< of resume: although engines keep ending there
     std::string out;                    ///< of plan: save it there
     std::string diff;                   ///< of plan: a saved one to compare with
+    std::vector<std::string> allow_drift;  ///< of plan --out: facts that may move until the run
+    bool wait = false;             ///< of run, resume: stay where a person or a window is waited for
+    bool wait_window = false;      ///< of run: begin although the window is closed, and wait for it
+    bool override_window = false;  ///< of run, resume: whatever the windows say; with a reason
+    std::string step;              ///< of approve; empty: the one that asks
+    bool reject = false;           ///< of approve
+    std::string comment;           ///< of approve
+    std::string key_file;          ///< of approve: proves who answers
     bool from_saved_plan = false;       ///< these are what a saved plan was made with
     std::string lock_id;                ///< of unlock
     std::string versions;               ///< of knowledge: `A..B`; empty: everything

@@ -35,13 +35,31 @@ void Progress::print(const JournalRecord& record,
                  ")";
         begun_.erase(begun);
     }
+    print_line(record, word, tone, terminal_.paint(key(record), Tone::strong) + ": " + wrap(text, 21) + length);
+}
+
+void Progress::print_gate(const JournalRecord& record,
+                          std::string_view word,
+                          Tone tone,
+                          const std::string& text) {
+    const std::string gate = one_line(record.payload.at("gate").get<std::string>());
+    print_line(record,
+               word,
+               tone,
+               terminal_.paint(gate, Tone::strong) + (text.empty() ? "" : ": " + wrap(text, 21)));
+}
+
+void Progress::print_line(const JournalRecord& record,
+                          std::string_view word,
+                          Tone tone,
+                          const std::string& text) {
+    clear_line();
     // 11 to 19 of 2026-11-23T08:25:01.123Z: the time of day, UTC as everywhere.
     const std::string time = record.at.size() > 19 ? record.at.substr(11, 8) : record.at;
     std::string padded(word);
     padded.resize(9, ' ');
     std::cerr << terminal_.paint(time, Tone::dim) << "  " << terminal_.paint(padded, tone) << "  "
-              << terminal_.paint(key(record), Tone::strong) << ": " << wrap(text, 21) << length
-              << std::endl;
+              << text << std::endl;
 }
 
 void Progress::operator()(const JournalRecord& record, const RunState& /*state*/) {
@@ -95,15 +113,42 @@ void Progress::operator()(const JournalRecord& record, const RunState& /*state*/
         case RecordKind::guard_tripped:
             print(record, "guard", Tone::bad, payload.at("message"));
             return;
+        case RecordKind::approval_asked:
+            print_gate(record, "asks", Tone::warn, payload.at("message"));
+            return;
+        case RecordKind::approval_answered: {
+            const std::string why_not = payload.at("why_not");
+            const std::string comment = payload.at("comment");
+            print_gate(record,
+                       payload.at("yes").get<bool>() ? "yes" : "no",
+                       why_not.empty() ? Tone::good : Tone::warn,
+                       "by " + payload.at("by").get<std::string>() +
+                           (comment.empty() ? "" : ": " + comment) +
+                           (why_not.empty() ? "" : "; it does not count: " + why_not));
+            return;
+        }
+        case RecordKind::approval_ended:
+            print_gate(record, payload.at("state").get<std::string>(), Tone::strong, "");
+            return;
+        case RecordKind::waiting:
+            for (const std::string& what : payload.at("for").get<std::vector<std::string>>()) {
+                print_line(record, "waits", Tone::warn, what);
+            }
+            return;
         case RecordKind::step_accepted:
         case RecordKind::undo_accepted:
             return;
         case RecordKind::run_started:
         case RecordKind::run_resumed:
         case RecordKind::lock_taken:
-        case RecordKind::note:
         case RecordKind::run_ended:
             clear_line();
+            return;
+        case RecordKind::note:
+            clear_line();
+            if (payload.contains("slow")) {
+                print_line(record, "slow", Tone::warn, payload.at("message"));
+            }
             return;
     }
 }

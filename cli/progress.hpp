@@ -23,6 +23,15 @@ class Progress {
                Tone tone,
                const std::string& text);
 
+    void print_gate(const JournalRecord& record,
+                    std::string_view word,
+                    Tone tone,
+                    const std::string& text);
+    void print_line(const JournalRecord& record,
+                    std::string_view word,
+                    Tone tone,
+                    const std::string& text);
+
     Terminal terminal_;
     bool line_open_ = false;
     std::map<std::string, std::chrono::steady_clock::time_point> begun_;

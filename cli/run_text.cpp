@@ -1,5 +1,6 @@
 #include "base/units.hpp"
 #include "cli/texts.hpp"
+#include "engine/approval.hpp"
 #include "engine/unproven.hpp"
 
 #include <algorithm>
@@ -22,6 +23,7 @@ constexpr Ending k_endings[] = {
     {RunPhase::failed, "FAILED", Tone::bad},
     {RunPhase::in_doubt, "IN DOUBT", Tone::bad},
     {RunPhase::interrupted, "INTERRUPTED", Tone::warn},
+    {RunPhase::waiting, "WAITING", Tone::warn},
     {RunPhase::rolling_back, "GOING BACK", Tone::warn},
     {RunPhase::rolled_back, "ROLLED BACK", Tone::warn},
     {RunPhase::rollback_failed, "ROLLBACK FAILED", Tone::bad},
@@ -147,11 +149,38 @@ std::string failed_steps(const RunState& state, const Terminal& terminal) {
     return text;
 }
 
+/// What people said, and what is still asked.
+std::string approvals_text(const RunState& state, const Terminal& terminal) {
+    std::string text;
+    for (const ApprovalProgress& asked : state.approvals()) {
+        for (const GivenAnswer& answer : asked.answers) {
+            text += row(answer.yes ? "approved" : "rejected",
+                        asked.gate + " by " + answer.by +
+                            (answer.comment.empty() ? "" : ": " + answer.comment) +
+                            (answer.why_not.empty() ? "" : " (does not count: " + answer.why_not + ")"),
+                        terminal);
+        }
+        if (asked.state == ApprovalProgress::State::open) {
+            text += row("asked",
+                        asked.gate + " waits for " + waits_for(asked) +
+                            (asked.message.empty() ? "" : ": " + asked.message),
+                        terminal);
+        }
+    }
+    return text;
+}
+
 /// What can be done now, the likeliest first.
 std::string next_text(const RunHeader& header, const RunState& state, const Terminal& terminal) {
     std::vector<std::string> commands;
     const bool settled =
         state.phase() == RunPhase::succeeded || state.phase() == RunPhase::rolled_back;
+    for (const ApprovalProgress& asked : state.approvals()) {
+        if (state.phase() == RunPhase::waiting && asked.state == ApprovalProgress::State::open) {
+            commands.push_back("lockstep approve " + header.id + " " + asked.gate +
+                               " (or --reject)");
+        }
+    }
     if (!settled && state.changed_anything()) {
         commands.push_back("lockstep check " + header.cluster);
     }
@@ -209,6 +238,7 @@ std::string summary_text(const RunHeader& header, const RunState& state, const T
         text += row(label, open, terminal);
         label = "";
     }
+    text += approvals_text(state, terminal);
     text += failed_steps(state, terminal);
     for (const std::string& note : state.notes()) {
         text += row("note", note, terminal);
@@ -242,7 +272,7 @@ std::string show_text(const RunHeader& header, const RunState& state, const Term
                    step.message},
                   {Tone::strong, Tone::plain, bad ? Tone::bad : Tone::plain});
     }
-    text += table.text(terminal) + "\n";
+    text += table.text(terminal) + "\n" + approvals_text(state, terminal);
     const nlohmann::json& measured = state.measured();
     if (measured.is_object()) {
         std::string figures;

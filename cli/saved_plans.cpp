@@ -2,7 +2,6 @@
 #include "base/yaml.hpp"
 #include "cli/commands.hpp"
 #include "cli/texts.hpp"
-#include "steps/catalog.hpp"
 
 namespace lockstep {
 
@@ -22,8 +21,8 @@ void refuse_what_the_plan_answers(const Options& options, const std::string& clu
 /// Empty where the file is away: the plan has its own copy, and may have come from elsewhere.
 std::string edit_of(const SavedPlan& saved) {
     try {
-        const std::string text = find_runbook(saved.runbook_from)->text;
-        return text == saved.runbook_text
+        const std::string hash = runbook_hash(*find_runbook(saved.runbook_from));
+        return hash == saved.plan.at("runbook_hash")
                    ? ""
                    : "the runbook " + saved.runbook_from + " says something else by now";
     } catch (const InputErrors&) {
@@ -48,14 +47,17 @@ TakenUp take_up_plan(const std::string& path, const Options& options) {
     if (taken.options.reason.empty()) {
         taken.options.reason = taken.saved.reason;
     }
-    taken.runbook = std::make_shared<const Runbook>(
-        parse_runbook(taken.saved.runbook_text, taken.saved.runbook_from, runbook_vocabulary()));
+    taken.runbook = pinned_runbook(
+        taken.saved.runbook_text,
+        taken.saved.plan.value("runbook_path", taken.saved.runbook_from),
+        taken.saved.plan.value("runbook_parts", std::map<std::string, std::string>()));
     taken.edited = edit_of(taken.saved);
     return taken;
 }
 
 std::vector<std::string> stale_reasons(const TakenUp& taken, const Plan& now) {
-    std::vector<std::string> found = differences(taken.saved.plan, now.to_json());
+    std::vector<std::string> found = differences(
+        taken.saved.plan, now.to_json(), taken.saved.allow_drift);
     if (!taken.edited.empty()) {
         found.insert(found.begin(), taken.edited);
     }

@@ -1,6 +1,7 @@
 #include "engine/executor.hpp"
 
 #include "base/error.hpp"
+#include "base/units.hpp"
 
 #include <algorithm>
 
@@ -27,10 +28,11 @@ std::chrono::milliseconds delay_after(const Retry& retry, int attempts) {
 
 /// Starts everything that may start, else waits for something to end.
 std::optional<Failure> Executor::run(std::stop_token stop) {
+    (void)gatekeeper_.collect();
     // What an earlier engine has left, or a settlement found out, counts as if it happened now.
     for (std::size_t i = 0; i < session_.plan().steps.size(); ++i) {
         const StepProgress& step = session_.progress(i);
-        if (step.state == StepState::failed) {
+        if (is_mine(i) && step.state == StepState::failed) {
             judge(i,
                   {.outcome = step.unreachable ? StepOutcome::unreachable : StepOutcome::failed,
                    .message = step.message,
@@ -41,18 +43,88 @@ std::optional<Failure> Executor::run(std::stop_token stop) {
         if (!failure_ && !stop.stop_requested()) {
             start_ready(stop);
         }
+        const bool only_waits = running_ == 0 && retry_at_.empty();
+        if (only_waits && !held_.empty() && !stop.stop_requested()) {
+            wait_or_end();
+        }
         const bool stopping = failure_.has_value() || stop.stop_requested();
-        if (running_ == 0 && (stopping || retry_at_.empty())) {
+        if (running_ == 0 && (stopping || (retry_at_.empty() && held_.empty()))) {
             break;
         }
         if (const std::optional<StepEvent> event = session_.runner().wait(200ms)) {
             finish(*event);
+        } else if (!held_.empty() && gatekeeper_.collect()) {
+            held_.clear();
         }
+        say_what_is_slow();
+        session_.note_notification_troubles();
     }
     if (stop.stop_requested() && !failure_) {
         fail({130, RunPhase::interrupted, "stopped on request", {}});
     }
-    return failure_;
+    return failure_ ? failure_ : failed_always_;
+}
+
+/// Nothing else is left to do but to wait. While something temporary is in force nobody waits for
+/// a person: the run ends, and what is in force is given back.
+void Executor::wait_or_end() {
+    if (gatekeeper_.collect()) {
+        held_.clear();
+        return;
+    }
+    const std::string open = session_.what_is_open();
+    const std::vector<std::string> waits = gatekeeper_.waits();
+    if (waits != waits_said_) {
+        waits_said_ = waits;
+        session_.record(RecordKind::waiting, nullptr, {{"for", waits}});
+        session_.tell("wait",
+                      session_.header().runbook + " on " + session_.header().cluster + " waits",
+                      waits);
+    }
+    if (session_.setup().patience.wait && open.empty()) {
+        return;
+    }
+    Failure wait{.exit_code = 14,
+                 .phase = RunPhase::waiting,
+                 .waiting_for = gatekeeper_.waits()};
+    for (const std::string& each : wait.waiting_for) {
+        wait.message += (wait.message.empty() ? "" : "; ") + each;
+    }
+    const std::string& id = session_.header().id;
+    const bool asked = std::ranges::any_of(session_.state().approvals(), [](const auto& approval) {
+        return approval.state == ApprovalProgress::State::open;
+    });
+    // An answer may come at any time; only a run that waits for nothing but a window knows when.
+    if (const auto opens = gatekeeper_.opens_at(); opens && !asked) {
+        wait.not_before = to_iso8601(*opens);
+    }
+    wait.hint = asked ? "`lockstep approve " + id + "` answers; `lockstep resume " + id +
+                            "` then goes on."
+                      : "`lockstep resume " + id + "` goes on in the window.";
+    fail(std::move(wait));
+}
+
+/// Longer than twice what it took before, and by more than a little.
+void Executor::say_what_is_slow() {
+    constexpr auto k_a_little = 10s;
+    for (const auto& [index, since] : since_) {
+        const PlannedStep& step = session_.plan().steps[index];
+        const auto taken = std::chrono::floor<std::chrono::milliseconds>(
+            session_.clock().steady_now() - since);
+        const auto usual = step.expected.length;
+        if (step.expected.samples == 0 || taken < std::max(2 * usual, usual + k_a_little) ||
+            !slow_said_.insert(index).second) {
+            continue;
+        }
+        const std::string text = where_of(step) + " is slower than usual: it took about " +
+                                 format_duration(usual) + " in earlier runs";
+        session_.note(text, {{"slow", step.id}});
+        session_.tell("slow", text);
+    }
+}
+
+bool Executor::is_mine(std::size_t index) const {
+    return session_.plan().steps[index].always == (part_ == Part::always);
 }
 
 void Executor::start_ready(std::stop_token stop) {
@@ -73,7 +145,8 @@ void Executor::start_ready(std::stop_token stop) {
 }
 
 bool Executor::may_start(std::size_t index) const {
-    if (session_.progress(index).state != StepState::pending) {
+    if (!is_mine(index) || held_.contains(index) ||
+        session_.progress(index).state != StepState::pending) {
         return false;
     }
     const auto retry = retry_at_.find(index);
@@ -141,15 +214,53 @@ void Executor::begin(std::size_t index, std::stop_token stop) {
         skip(step, StepState::already_done, preview.because);
         return;
     }
+    if (!is_allowed(index, rendered.call)) {
+        return;
+    }
     if (!step.changes || may_change(step, stop)) {
         launch(index, std::move(rendered.call), preview);
     }
 }
 
+/// Whether nobody has to be waited for. A step that is a gate itself is over with that.
+bool Executor::is_allowed(std::size_t index, const StepCall& call) {
+    const PlannedStep& step = session_.plan().steps[index];
+    const Gatekeeper::Ruling ruling = gatekeeper_.rule_on(step, call);
+    switch (ruling.kind) {
+        case Gatekeeper::Ruling::Kind::wait:
+            held_.insert(index);
+            return false;
+        case Gatekeeper::Ruling::Kind::refuse:
+            refuse(index,
+                   {.outcome = StepOutcome::failed, .message = ruling.why, .hint = ruling.hint});
+            return false;
+        case Gatekeeper::Ruling::Kind::pass:
+            break;
+    }
+    if (!session_.schema_of(step).asks) {
+        return true;
+    }
+    StepResult given;
+    if (ruling.answer.is_object()) {
+        const std::string comment = ruling.answer.at("comment");
+        given.message = (session_.schema_of(step).answered ? "done, says " : "approved by ") +
+                        ruling.answer.at("by").get<std::string>() +
+                        (comment.empty() ? "" : ": " + comment);
+    }
+    given.output = ruling.answer;
+    (void)session_.read_output(step, given);
+    session_.record_result(step, given, false);
+    session_.keep_output(step, given);
+    judge(index, given);
+    return false;
+}
+
 /// The last two questions before a change: do the guards hold, and is the cluster still ours.
 bool Executor::may_change(const PlannedStep& step, std::stop_token stop) {
     const int exit_code = session_.state().changed_anything() ? 10 : 4;
-    if (const std::optional<std::string> why = session_.tripped_guard(stop)) {
+    // The guards watch the way forward; what is always done is there for when they trip.
+    const bool guarded = part_ == Part::steps;
+    if (const auto why = guarded ? session_.tripped_guard(stop) : std::nullopt) {
         session_.record(RecordKind::guard_tripped, &step, {{"message", *why}});
         fail({exit_code,
               RunPhase::failed,
@@ -190,6 +301,7 @@ void Executor::launch(std::size_t index, StepCall call, const Preview& preview) 
         call.verify = std::make_shared<const StepCall>(std::move(look.call));
     }
     session_.record_intent(step, call, preview, false);
+    since_[index] = session_.clock().steady_now();
     ++running_;
     session_.runner().start(index, std::move(call), session_.facts());
 }
@@ -212,13 +324,15 @@ void Executor::finish(const StepEvent& event) {
         return;
     }
     --running_;
-    const StepResult& result = event.result;
+    since_.erase(event.index);
+    StepResult result = event.result;
+    const bool not_yet = session_.read_output(step, result);
     if (result.learned) {
         result.learned(session_.facts());
     }
     const int attempts = session_.progress(event.index).attempts;
     const bool safe_again =
-        result.outcome == StepOutcome::unreachable ||
+        result.outcome == StepOutcome::unreachable || not_yet ||
         (result.outcome == StepOutcome::failed && session_.schema_of(step).repeatable);
     const bool retry = !failure_ && safe_again && attempts < step.spec->retry.attempts;
     session_.record_result(step, result, retry);
@@ -310,9 +424,13 @@ std::optional<Failure> Executor::prove_end(std::stop_token stop) {
     return std::nullopt;
 }
 
-/// The first failure is the one that counts.
+/// The first failure is the one that counts. What is always done goes on after one.
 void Executor::fail(Failure failure) {
-    if (!failure_) {
+    const bool goes_on = part_ == Part::always && failure.phase == RunPhase::failed;
+    if (goes_on) {
+        failure.exit_code = 10;
+        failed_always_ = failed_always_ ? failed_always_ : std::optional(std::move(failure));
+    } else if (!failure_) {
         failure_ = std::move(failure);
     }
 }

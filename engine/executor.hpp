@@ -1,9 +1,11 @@
 #pragma once
 
+#include "engine/gatekeeper.hpp"
 #include "engine/run_session.hpp"
 
 #include <map>
 #include <optional>
+#include <set>
 #include <stop_token>
 
 namespace lockstep {
@@ -12,7 +14,11 @@ namespace lockstep {
 /// from whatever state the session has: a new run's, or a replayed one's.
 class Executor {
   public:
-    explicit Executor(RunSession& session) : session_(session) {}
+    /// The runbook's `steps`, or what it does `always`, once nothing goes forward or back any more.
+    enum class Part { steps, always };
+
+    explicit Executor(RunSession& session, Part part = Part::steps)
+        : session_(session), gatekeeper_(session), part_(part) {}
 
     /// Returns when nothing runs and nothing more may be started: nullopt when every step is over,
     /// else why not. A stop request lets running steps finish.
@@ -26,6 +32,10 @@ class Executor {
     [[nodiscard]] bool may_start(std::size_t index) const;
     [[nodiscard]] bool chain_broken(const PlannedStep& step) const;
     void begin(std::size_t index, std::stop_token stop);
+    [[nodiscard]] bool is_allowed(std::size_t index, const StepCall& call);
+    [[nodiscard]] bool is_mine(std::size_t index) const;
+    void wait_or_end();
+    void say_what_is_slow();
     [[nodiscard]] bool may_change(const PlannedStep& step, std::stop_token stop);
     void launch(std::size_t index, StepCall call, const Preview& preview);
     void skip(const PlannedStep& step, StepState state, const std::string& because);
@@ -36,9 +46,16 @@ class Executor {
     void fail(Failure failure);
 
     RunSession& session_;
+    Gatekeeper gatekeeper_;
+    Part part_;
     std::map<std::size_t, Clock::Steady> retry_at_;
+    std::vector<std::string> waits_said_;
+    std::set<std::size_t> slow_said_;
+    std::set<std::size_t> held_;  ///< steps that wait for a person or a window
+    std::map<std::size_t, Clock::Steady> since_;  ///< of those that run
     std::size_t running_ = 0;
     std::optional<Failure> failure_;
+    std::optional<Failure> failed_always_;  ///< of what is always done
 };
 
 }  // namespace lockstep

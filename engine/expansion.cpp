@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
+#include <utility>
 
 namespace lockstep {
 
@@ -19,21 +21,54 @@ struct Surroundings {
     const StepSpec* fan_out = nullptr;
     std::optional<Value> item;
     std::vector<const StepSpec*> within;
+    std::vector<std::string> within_ids;
+    std::vector<std::shared_ptr<const CallFrame>> frames;
+    bool always = false;
 };
+
+void add(Frontier& to, const Frontier& steps) {
+    to.insert(to.end(), steps.begin(), steps.end());
+    std::ranges::sort(to);
+    to.erase(std::unique(to.begin(), to.end()), to.end());
+}
 
 class Expansion {
   public:
     Expansion(const PlanRequest& request, Plan& plan) : request_(request), plan_(plan) {}
 
     std::vector<PlannedStep> run() {
-        Frontier frontier;
-        for (const StepSpec& spec : request_.runbook->steps) {
-            frontier = expand(spec, {}, frontier);
-        }
+        sequence(request_.runbook->steps, {}, {});
+        Surroundings at_the_end;
+        at_the_end.always = true;
+        sequence(request_.runbook->always, at_the_end, {});
         return std::move(steps_);
     }
 
   private:
+    /// A step comes after all before it in its list, or after those that it needs.
+    Frontier sequence(const std::vector<StepSpec>& specs,
+                      const Surroundings& around,
+                      const Frontier& entry) {
+        std::map<std::string, Frontier, std::less<>> ends;
+        Frontier open = entry;  // what a step that says nothing waits for
+        for (const StepSpec& spec : specs) {
+            if (!spec.needs) {
+                open = ends[spec.id] = expand(spec, around, open);
+                continue;
+            }
+            Frontier needed = spec.needs->empty() ? entry : Frontier{};
+            for (const std::string& id : *spec.needs) {
+                add(needed, ends[id]);
+            }
+            ends[spec.id] = expand(spec, around, needed);
+            std::erase_if(open, [&](std::size_t step) {
+                return std::ranges::find(needed, step) != needed.end();
+            });
+            add(open, ends[spec.id]);
+        }
+        return open;
+    }
+
     Frontier expand(const StepSpec& spec, const Surroundings& around, Frontier frontier) {
         if (!spec.for_each) {
             return spread(spec, around, spec.id, std::move(frontier));
@@ -65,7 +100,7 @@ class Expansion {
             return body(spec, around, id, std::move(frontier));
         }
         std::vector<std::string> members = select(spec, around);
-        order(members, spec.strategy.order);
+        order(members, spec, around);
         std::size_t batch = 0;
         for (std::size_t begin = 0; begin < members.size(); ++batch) {
             const std::size_t size = batch_size(spec.strategy, batch, members.size());
@@ -95,6 +130,9 @@ class Expansion {
             step.member = around.member;
             step.spec = &spec;
             step.within = around.within;
+            step.within_ids = around.within_ids;
+            step.frames = around.frames;
+            step.always = around.always;
             step.item = around.item;
             step.after = std::move(frontier);
             step.group = around.group;
@@ -105,10 +143,17 @@ class Expansion {
         Surroundings inside = around;
         inside.prefix = around.prefix + id + ".";
         inside.within.push_back(&spec);
-        for (const StepSpec& child : spec.steps) {
-            frontier = expand(child, inside, std::move(frontier));
+        inside.within_ids.push_back(around.prefix + id);
+        if (spec.called) {
+            try {
+                inside.frames.push_back(call_frame(
+                    spec, source_of(around), inside.prefix, around.within.size()));
+            } catch (const InputError& error) {
+                refuse(spec, error.what(), error.hint());
+                return frontier;
+            }
         }
-        return frontier;
+        return sequence(spec.steps, inside, frontier);
     }
 
     std::vector<std::string> select(const StepSpec& spec, const Surroundings& around) {
@@ -154,17 +199,18 @@ class Expansion {
         if (value != nullptr && value->kind() == Value::Kind::boolean) {
             return value->as_bool();
         }
-        std::string why = "it is not true or false";
-        if (const auto* unknown = std::get_if<Value::Unknown>(&evaluated)) {
-            why = unknown->because;
-        } else if (const auto* error = std::get_if<EvaluationError>(&evaluated)) {
-            why = error->message;
-        }
-        refuse(spec, spec.on_that->where().text() + ": `on` for " + member.name + ": " + why);
+        refuse(spec,
+               spec.on_that->where().text() + ": `on` for " + member.name + ": " +
+                   why_not(evaluated, "it is not true or false"));
         return false;
     }
 
-    void order(std::vector<std::string>& members, const std::string& by) const {
+    void order(std::vector<std::string>& members, const StepSpec& spec, const Surroundings& around) {
+        if (spec.strategy.order_by) {
+            order_by(members, spec, around);
+            return;
+        }
+        const std::string& by = spec.strategy.order;
         const auto lag = [&](const std::string& name) {
             // A lag that nobody knows counts as the longest.
             return plan_.facts.find(name)->lag_bytes.value_or(
@@ -182,6 +228,69 @@ class Expansion {
         }
     }
 
+    /// By an expression over each member, the smallest first; equal ones stay by name.
+    void order_by(std::vector<std::string>& members,
+                  const StepSpec& spec,
+                  const Surroundings& around) {
+        std::map<std::string, Value> keys;
+        for (const std::string& name : members) {
+            Surroundings inside = around;
+            inside.member = name;
+            const Evaluation evaluated = spec.strategy.order_by->evaluate(scope_of(inside));
+            const auto* value = std::get_if<Value>(&evaluated);
+            if (value == nullptr || !is_orderable(*value)) {
+                refuse(spec,
+                       spec.strategy.order_by->where().text() + ": `order` for " + name + ": " +
+                           why_not(evaluated, "nothing can be ordered by it"));
+                return;
+            }
+            keys.emplace(name, *value);
+        }
+        std::ranges::stable_sort(members, [&](const std::string& left, const std::string& right) {
+            return comes_before(keys.at(left), keys.at(right));
+        });
+    }
+
+    [[nodiscard]] static bool is_orderable(const Value& value) {
+        return value.kind() != Value::Kind::list && value.kind() != Value::Kind::map &&
+               value.kind() != Value::Kind::null;
+    }
+
+    /// Numbers by size, texts by their characters, false before true; of two kinds by the kind.
+    [[nodiscard]] static bool comes_before(const Value& left, const Value& right) {
+        const auto is_number = [](const Value& value) {
+            return value.kind() == Value::Kind::integer || value.kind() == Value::Kind::real;
+        };
+        const auto number = [](const Value& value) {
+            return value.kind() == Value::Kind::integer ? static_cast<double>(value.as_integer())
+                                                        : value.as_real();
+        };
+        if (is_number(left) && is_number(right)) {
+            return number(left) < number(right);
+        }
+        if (left.kind() != right.kind()) {
+            return left.kind() < right.kind();
+        }
+        switch (left.kind()) {
+            case Value::Kind::boolean:
+                return left.as_bool() < right.as_bool();
+            case Value::Kind::version:
+                return left.as_version() < right.as_version();
+            case Value::Kind::duration:
+                return left.as_duration() < right.as_duration();
+            default:
+                return left.as_string() < right.as_string();
+        }
+    }
+
+    [[nodiscard]] static std::string why_not(const Evaluation& evaluated, std::string otherwise) {
+        if (const auto* unknown = std::get_if<Value::Unknown>(&evaluated)) {
+            return unknown->because;
+        }
+        const auto* error = std::get_if<EvaluationError>(&evaluated);
+        return error != nullptr ? error->message : otherwise;
+    }
+
     [[nodiscard]] static std::size_t batch_size(const Strategy& strategy,
                                                 std::size_t batch,
                                                 std::size_t members) {
@@ -193,21 +302,28 @@ class Expansion {
         return wanted.percent ? std::max<std::size_t>(1, (members * count + 99) / 100) : count;
     }
 
-    [[nodiscard]] Scope scope_of(const Surroundings& around) const {
-        return make_scope({.plan = plan_,
-                           .facts = plan_.facts,
-                           .cluster = *request_.cluster,
-                           .member = around.member,
-                           .item = &around.item});
+    [[nodiscard]] ScopeSource source_of(const Surroundings& around) const {
+        return {.plan = plan_,
+                .facts = plan_.facts,
+                .cluster = *request_.cluster,
+                .member = around.member,
+                .frame = around.frames.empty() ? nullptr : around.frames.back().get(),
+                .item = &around.item};
     }
 
-    void refuse(const StepSpec& spec, std::string why) {
+    [[nodiscard]] Scope scope_of(const Surroundings& around) const {
+        return make_scope(source_of(around));
+    }
+
+    void refuse(const StepSpec& spec,
+                std::string why,
+                std::string remedy = "Run `lockstep check` to see the members.") {
         plan_.blocked_by.push_back({.id = "runbook.selection",
                                     .severity = Severity::critical,
                                     .member = {},
                                     .subject = spec.id,
                                     .message = std::move(why),
-                                    .remedy = "Run `lockstep check` to see the members.",
+                                    .remedy = std::move(remedy),
                                     .source = {}});
     }
 

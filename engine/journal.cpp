@@ -28,6 +28,10 @@ constexpr std::array k_kinds{
     KindRow{RecordKind::undo_accepted, "undo_accepted"},
     KindRow{RecordKind::undo_result, "undo_result"},
     KindRow{RecordKind::guard_tripped, "guard_tripped"},
+    KindRow{RecordKind::approval_asked, "approval_asked"},
+    KindRow{RecordKind::approval_answered, "approval_answered"},
+    KindRow{RecordKind::approval_ended, "approval_ended"},
+    KindRow{RecordKind::waiting, "waiting"},
     KindRow{RecordKind::note, "note"},
     KindRow{RecordKind::run_ended, "run_ended"},
 };

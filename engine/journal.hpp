@@ -27,6 +27,10 @@ enum class RecordKind {
     undo_accepted,
     undo_result,
     guard_tripped,
+    approval_asked,     ///< somebody has to say yes: to what, who may, until when
+    approval_answered,  ///< by whom, and whether it counts
+    approval_ended,     ///< granted, rejected or expired
+    waiting,            ///< nothing else is left to do but to wait: for what
     note,
     run_ended,
 };
@@ -60,6 +64,19 @@ struct RunHeader {
     nlohmann::json plan;
 };
 
+/// What a person said to a step that asks. It is put beside the record, by any process, and becomes
+/// part of it when the engine that has the run takes it up: a record has one writer.
+struct Answer {
+    std::int64_t number = 0;  ///< in the order of arrival, from 1; given by the store
+    std::string gate;         ///< `id` or `id@member`
+    bool yes = false;
+    std::string by;  ///< `user@host`
+    std::string at;  ///< ISO 8601, UTC
+    std::string comment;
+    std::string plan_hash;  ///< of the plan that was looked at
+    std::string proof;      ///< see approval.hpp; empty: the operating system's word alone
+};
+
 /// Keeps runs. A failed write is a JournalError, and nothing is done after it.
 class JournalStore {
   public:
@@ -69,8 +86,15 @@ class JournalStore {
     /// Durable when it returns.
     virtual void append(const std::string& run, const JournalRecord& record) = 0;
 
+    virtual void answer(const std::string& run, const Answer& answer) = 0;
+    /// Oldest first.
+    [[nodiscard]] virtual std::vector<Answer> answers(const std::string& run) = 0;
+
     /// Newest first.
     [[nodiscard]] virtual std::vector<RunHeader> runs() = 0;
+    /// The newest of a cluster, newest first.
+    [[nodiscard]] virtual std::vector<RunHeader> newest(const std::string& cluster,
+                                                        std::size_t count) = 0;
     /// nullopt: no such run. A unique prefix of an id is enough.
     [[nodiscard]] virtual std::optional<RunHeader> find(const std::string& run) = 0;
     /// Throws JournalError when the chain is broken.

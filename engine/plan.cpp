@@ -118,6 +118,11 @@ std::string canonical(const nlohmann::json& document) {
     return document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+std::string runbook_hash(const Runbook& runbook) {
+    return sha256_hex(runbook.parts.empty() ? runbook.text
+                                            : canonical({runbook.text, runbook.parts}));
+}
+
 std::string sha256_hex(std::string_view text) {
     std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
     unsigned int length = 0;

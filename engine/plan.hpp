@@ -16,6 +16,21 @@ namespace lockstep {
 /// Why a change has no way back when neither its action nor the runbook has one.
 inline constexpr const char* k_no_undo = "the runbook gives no undo for it";
 
+/// A runbook that another one calls, with what it is called with.
+struct CallFrame {
+    std::string id;  ///< `upgrade.`: its steps' ids begin with it, and so do the names they register
+    std::size_t depth = 0;  ///< of the block that it is, in PlannedStep::within
+    std::optional<Value> item;  ///< of the for_each that it is called in
+    Value::Map inputs;
+    Value::Map vars;
+};
+
+/// How long something takes.
+struct Expected {
+    std::chrono::milliseconds length{0};
+    int samples = 0;  ///< earlier runs that say so; 0: the runbook's estimate, or the action's
+};
+
 /// One step on one member, in the order of a plan.
 struct PlannedStep {
     std::string id;  ///< `replicas.install`, `drop[legacy]`
@@ -23,6 +38,10 @@ struct PlannedStep {
     std::string member;  ///< empty: the cluster
     const StepSpec* spec = nullptr;
     std::vector<const StepSpec*> within;  ///< the blocks around it, outermost first
+    std::vector<std::string> within_ids;  ///< their ids
+    std::vector<std::shared_ptr<const CallFrame>> frames;  ///< runbooks called around it, outermost
+                                                           ///< first
+    bool always = false;  ///< of the runbook's `always`
     std::optional<Value> item;            ///< of for_each
     std::vector<std::size_t> after;       ///< steps that must be over before this one may start
     std::string
@@ -41,6 +60,7 @@ struct PlannedStep {
     nlohmann::json probed;
     bool changes = false;
     bool idle = false;  ///< a temporary change, or its end, that covers no change: left out
+    Expected expected;
     bool made = false;  ///< not of the runbook: it prepares the undo of another step
 };
 
@@ -57,6 +77,7 @@ struct Plan {
     std::vector<Finding> blocked_by;  ///< empty: ready
     std::vector<Finding> accepted;    ///< would block, had nobody said by name that they may be
     std::vector<Finding> advice;      ///< what is known of the versions that it goes through
+    std::optional<WindowView> window;  ///< the runbook's, when the plan was made
     std::vector<PlannedStep> steps;
     std::vector<std::shared_ptr<const StepSpec>> made;  ///< the specs of steps that are `made`
     std::map<std::string, std::string> given;           ///< inputs as on the command line
@@ -78,6 +99,9 @@ struct Plan {
 
 /// JSON as it is hashed: keys in order, nothing between them, what is no UTF-8 replaced.
 [[nodiscard]] std::string canonical(const nlohmann::json& document);
+
+/// Of its text, and of those that it calls.
+[[nodiscard]] std::string runbook_hash(const Runbook& runbook);
 
 /// SHA-256 in hex.
 [[nodiscard]] std::string sha256_hex(std::string_view text);

@@ -1,5 +1,7 @@
 #include "engine/plan_document.hpp"
 
+#include "base/clock.hpp"
+#include "engine/durations.hpp"
 #include "engine/rendering.hpp"
 
 #include <algorithm>
@@ -37,9 +39,13 @@ Json constants(const Arguments& arguments) {
 }
 
 Json document_of(const PlannedStep& step, const Runbook& runbook) {
+    Json call_items = Json::array();
+    for (const auto& frame : step.frames) {
+        call_items.push_back(frame->item ? frame->item->to_json() : Json(nullptr));
+    }
     Json path = Json::array();
     if (!step.made) {
-        find_path(runbook.steps, step.spec, path);
+        find_path(step.always ? runbook.always : runbook.steps, step.spec, path);
     }
     Json document = {
         {"id", step.id},
@@ -54,11 +60,16 @@ Json document_of(const PlannedStep& step, const Runbook& runbook) {
         {"no_way_back", or_null(step.no_way_back)},
         {"notes", step.notes},
         {"point_of_no_return", !step.spec->point_of_no_return.empty()},
+        {"expected_ms", step.expected.length.count()},
+        {"expected_from", step.expected.samples},
         // What a later engine needs to go on; see restore_plan.
         {"after", step.after},
         {"group", step.group},
         {"item", step.item ? step.item->to_json() : Json(nullptr)},
         {"idle", step.idle},
+        {"always", step.always},
+        {"within", step.within_ids},
+        {"call_items", call_items},
         {"path", path},
         {"fan_out", nullptr},
         {"probed", step.probed},
@@ -106,7 +117,9 @@ void find_spec(const Json& document, Plan& plan, PlannedStep& step) {
         step.spec = plan.made.back().get();
         return;
     }
-    const std::vector<StepSpec>* specs = &plan.runbook->steps;
+    step.always = document.value("always", false);
+    const std::vector<StepSpec>* specs =
+        step.always ? &plan.runbook->always : &plan.runbook->steps;
     for (const Json& position : document.at("path")) {
         const std::size_t index = position;
         if (index >= specs->size()) {
@@ -121,18 +134,48 @@ void find_spec(const Json& document, Plan& plan, PlannedStep& step) {
     if (step.spec == nullptr || step.spec->uses != step.uses) {
         throw_unfit("step " + step.id + " is another one in its runbook");
     }
+    step.within_ids = document.value("within", std::vector<std::string>());
+    if (step.within_ids.size() != step.within.size()) {
+        throw_unfit("step " + step.id + " stands somewhere else in its runbook");
+    }
     if (!document.at("fan_out").is_null()) {
         const std::size_t depth = document.at("fan_out");
         step.fan_out = depth < step.within.size() ? step.within[depth] : step.spec;
     }
 }
 
-PlannedStep step_from(const Json& document, Plan& plan) {
+/// The runbooks around a step are worked out again: what they are called with may be a secret, which
+/// no document has.
+void restore_frames(const Json& document,
+                    const Plan& plan,
+                    const Cluster& cluster,
+                    PlannedStep& step) {
+    const Json items = document.value("call_items", Json::array());
+    for (std::size_t depth = 0; depth < step.within.size(); ++depth) {
+        if (step.within[depth]->called == nullptr) {
+            continue;
+        }
+        const Json& kept = items.at(step.frames.size());
+        const std::optional<Value> item =
+            kept.is_null() ? std::nullopt : std::optional(Value::from_json(kept));
+        step.frames.push_back(call_frame(*step.within[depth],
+                                         {.plan = plan,
+                                          .facts = plan.facts,
+                                          .cluster = cluster,
+                                          .frame = frame_of(step),
+                                          .item = &item},
+                                         step.within_ids[depth] + ".",
+                                         depth));
+    }
+}
+
+PlannedStep step_from(const Json& document, Plan& plan, const Cluster& cluster) {
     PlannedStep step;
     step.id = document.at("id");
     step.uses = document.at("uses");
     step.member = document.at("member").is_null() ? "" : document.at("member");
     find_spec(document, plan, step);
+    restore_frames(document, plan, cluster, step);
     if (!document.at("item").is_null()) {
         step.item = Value::from_json(document.at("item"));
     }
@@ -149,6 +192,8 @@ PlannedStep step_from(const Json& document, Plan& plan) {
     step.no_way_back = document.at("no_way_back").is_null() ? "" : document.at("no_way_back");
     step.probed = document.at("probed");
     step.changes = document.at("changes");
+    step.expected = {std::chrono::milliseconds(document.value("expected_ms", std::int64_t{0})),
+                     document.value("expected_from", 0)};
     step.idle = document.at("idle");
     return step;
 }
@@ -168,6 +213,15 @@ Json Plan::to_json() const {
     for (const PlannedStep& step : steps) {
         planned.push_back(document_of(step, *runbook));
     }
+    Json open_at;
+    if (window) {
+        const auto time = [](const auto& at) { return at ? Json(to_iso8601(*at)) : Json(nullptr); };
+        open_at = {{"open", window->open},
+                   {"until", time(window->until)},
+                   {"next", time(window->next)},
+                   {"because", window->because}};
+    }
+    const PlannedTime time = planned_time(*this);
     Json guards = Json::array();
     for (const GuardSpec& guard : runbook->guards) {
         guards.push_back(guard.name);
@@ -175,7 +229,8 @@ Json Plan::to_json() const {
     return {
         {"plan_hash", hash},
         {"runbook", runbook->name},
-        {"runbook_hash", sha256_hex(runbook->text)},
+        {"runbook_hash", runbook_hash(*runbook)},
+        {"runbook_parts", runbook->parts},
         {"cluster", cluster},
         {"inventory_hash", inventory_hash},
         {"inputs", Value(inputs).to_json()},
@@ -188,6 +243,9 @@ Json Plan::to_json() const {
         {"heals", runbook->heals},
         {"guards", guards},
         {"on_failure", on_failure == OnFailure::rollback ? "rollback" : "stop"},
+        {"window", open_at},
+        {"expected", {{"ms", time.length.count()}, {"known", time.known}, {"guessed", time.guessed}}},
+        {"runbook_path", runbook->path},
         {"steps", planned},
     };
 }
@@ -211,7 +269,7 @@ Plan restore_plan(const PlanDocument& from) {
             document.at("on_failure") == "rollback" ? OnFailure::rollback : OnFailure::stop;
         evaluate_vars(from.cluster, plan);
         for (const Json& step : document.at("steps")) {
-            plan.steps.push_back(step_from(step, plan));
+            plan.steps.push_back(step_from(step, plan, from.cluster));
         }
         for (const PlannedStep& step : plan.steps) {
             if (std::ranges::any_of(step.after, [&](auto i) { return i >= plan.steps.size(); })) {

@@ -1,11 +1,13 @@
 #include "engine/planner.hpp"
 
+#include "base/suggest.hpp"
 #include "engine/expansion.hpp"
 #include "engine/knowledge/outlook.hpp"
 #include "engine/rendering.hpp"
 #include "engine/saved_plan.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace lockstep {
 
@@ -46,17 +48,19 @@ class Forecast {
     void judge(PlannedStep& step) {
         const ActionSchema& schema = *find_action(*request_.actions, step.uses);
         step.changes = schema.changes;
-        const Scope scope = make_scope({.plan = plan_,
-                                        .facts = projected_,
-                                        .cluster = *request_.cluster,
-                                        .registered = &registered_,
-                                        .member = step.member,
-                                        .item = &step.item});
+        const ScopeSource source{.plan = plan_,
+                                 .facts = projected_,
+                                 .cluster = *request_.cluster,
+                                 .registered = &registered_,
+                                 .member = step.member,
+                                 .frame = frame_of(step),
+                                 .item = &step.item};
+        const Scope scope = make_scope(source);
         if (!step.spec->register_as.empty()) {
-            registered_.insert_or_assign(step.spec->register_as,
+            registered_.insert_or_assign(registered_name(step),
                                          Value::unknown("step " + step.id + " has not run"));
         }
-        const RenderedStep rendered = render_step(step, schema, scope);
+        const RenderedStep rendered = render_step(step, schema, scope, source);
         switch (rendered.kind) {
             case RenderedStep::Kind::skip:
                 step.verdict = Verdict::wont;
@@ -89,6 +93,7 @@ class Forecast {
         step.undo = std::move(preview.undo);
         step.no_way_back = std::move(preview.no_way_back);
         step.notes = std::move(preview.notes);
+        estimate(step, schema, preview.takes);
         for (Finding& finding : preview.blocked_by) {
             add_refusal(std::move(finding));
         }
@@ -105,6 +110,23 @@ class Forecast {
             open_.push_back(schema.name);
         }
         std::erase(open_, schema.ends);
+    }
+
+    /// By what its arguments say, else by earlier runs, else by what the runbook, or the action's
+    /// row, declares.
+    void estimate(PlannedStep& step,
+                  const ActionSchema& schema,
+                  std::optional<std::chrono::milliseconds> takes) {
+        if (takes) {
+            step.expected = {*takes, 1};
+            return;
+        }
+        std::optional<Expected> known;
+        if (request_.durations != nullptr) {
+            known = request_.durations->of(
+                plan_.runbook->name, step.id, step.uses, schema.changes && !schema.temporary);
+        }
+        step.expected = known.value_or(Expected{step.spec->estimate.value_or(schema.estimate), 0});
     }
 
     /// The runbook's own undo goes before the action's.
@@ -167,7 +189,7 @@ class Forecast {
         PlannedStep* oldest = nullptr;
         for (std::size_t i = plan_.steps.size(); i-- > 0;) {
             PlannedStep& step = plan_.steps[i];
-            if (step.verdict == Verdict::wont) {
+            if (step.verdict == Verdict::wont || step.always) {
                 continue;
             }
             for (const Undo& undo : step.undo) {
@@ -378,6 +400,32 @@ void apply_acceptance(const PlanRequest& request, Plan& plan) {
     plan.blocked_by = std::move(blocking);
 }
 
+/// Whom the runbook wants to be told, and the inventory does not know.
+void refuse_unknown_targets(const PlanRequest& request, Plan& plan) {
+    std::vector<std::string> known;
+    for (const auto& [name, target] : request.inventory->notify) {
+        known.push_back(name);
+    }
+    std::set<std::string> unknown;
+    for (const NotifySpec& spec : request.runbook->notify) {
+        for (const std::string& target : spec.to) {
+            if (std::ranges::find(known, target) == known.end() && unknown.insert(target).second) {
+                plan.blocked_by.push_back({.id = "notify.unknown_target",
+                                           .severity = Severity::critical,
+                                           .member = {},
+                                           .subject = target,
+                                           .message = "the runbook notifies " + target +
+                                                      ", which the inventory does not know",
+                                           .remedy = known.empty()
+                                                         ? "Give the inventory `notify: {" + target +
+                                                               ": …}`."
+                                                         : did_you_mean(target, known),
+                                           .source = {}});
+            }
+        }
+    }
+}
+
 std::string hash_of(const Plan& plan) {
     return sha256_hex(canonical(bound_part(plan.to_json())));
 }
@@ -398,7 +446,11 @@ Plan make_plan(const PlanRequest& request, StepRunner& runner, std::stop_token s
     evaluate_vars(*request.cluster, plan);
     plan.steps = expand_steps(request, plan);
     Forecast(request, plan, runner, stop).run();
+    refuse_unknown_targets(request, plan);
     apply_acceptance(request, plan);
+    if (request.runbook->window && request.now) {
+        plan.window = look(*request.runbook->window, *request.now);
+    }
     plan.hash = hash_of(plan);
     return plan;
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "base/clock.hpp"
+#include "engine/durations.hpp"
 #include "engine/plan.hpp"
 #include "inventory/inventory.hpp"
 
@@ -15,6 +17,8 @@ struct PlanRequest {
     bool accepted_may_be_gone = false;         ///< of a saved plan: that is a difference then
     std::optional<OnFailure> on_failure;       ///< instead of the runbook's
     const ActionCatalog* actions = nullptr;
+    const Durations* durations = nullptr;  ///< of earlier runs; null: nothing is known of them
+    std::optional<Clock::Wall> now;        ///< to look at windows
 };
 
 /// Observes the cluster and says what a run would do to it. Changes nothing. The same function

@@ -90,9 +90,53 @@ std::vector<std::string> differences(RunSession& session) {
     return found;
 }
 
+namespace {
+
+nlohmann::json named(const RunSession& session, const std::set<std::size_t>& steps) {
+    nlohmann::json names = nlohmann::json::array();
+    for (const std::size_t i : steps) {
+        names.push_back({session.plan().steps[i].id, session.plan().steps[i].member});
+    }
+    return names;
+}
+
+std::set<std::size_t> done_always(const RunSession& session) {
+    std::set<std::size_t> done;
+    for (std::size_t i = 0; i < session.plan().steps.size(); ++i) {
+        if (session.plan().steps[i].always && session.progress(i).over()) {
+            done.insert(i);
+        }
+    }
+    return done;
+}
+
+/// Of a run that has waited without having changed anything: what its gates saw then is old now.
+/// What a person answered still holds.
+std::set<std::size_t> looked_too_early(const RunSession& session) {
+    std::set<std::size_t> looked;
+    if (session.state().phase() != RunPhase::waiting || session.state().changed_anything()) {
+        return looked;
+    }
+    for (std::size_t i = 0; i < session.plan().steps.size(); ++i) {
+        const PlannedStep& step = session.plan().steps[i];
+        if (!step.changes && !session.schema_of(step).asks && session.progress(i).over() &&
+            session.progress(i).state != StepState::skipped) {
+            looked.insert(i);
+        }
+    }
+    return looked;
+}
+
+}  // namespace
+
+nlohmann::json steps_done_always(const RunSession& session) {
+    return named(session, done_always(session));
+}
+
 nlohmann::json steps_to_reopen(const RunSession& session) {
     const auto& steps = session.plan().steps;
-    std::set<std::size_t> open;
+    std::set<std::size_t> open = done_always(session);
+    open.merge(looked_too_early(session));
     // An engine that died with a failure had not dealt with it yet: that is done first. Somebody
     // who takes up a run that ended with one wants it tried again.
     const bool ended = session.state().phase() != RunPhase::running;
@@ -127,11 +171,7 @@ nlohmann::json steps_to_reopen(const RunSession& session) {
             break;
         }
     }
-    nlohmann::json names = nlohmann::json::array();
-    for (const std::size_t i : open) {
-        names.push_back({steps[i].id, steps[i].member});
-    }
-    return names;
+    return named(session, open);
 }
 
 std::optional<Failure> Settlement::run(std::stop_token stop) {

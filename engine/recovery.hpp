@@ -19,6 +19,9 @@ namespace lockstep {
 /// with the step that ends it.
 [[nodiscard]] nlohmann::json steps_to_reopen(const RunSession& session);
 
+/// The steps of `always` that are over: they are done at the end of whatever comes now.
+[[nodiscard]] nlohmann::json steps_done_always(const RunSession& session);
+
 /// What a person said about a step whose outcome nobody else can know: `id` or `id@member`.
 struct Answers {
     std::vector<std::string> done;

@@ -2,6 +2,9 @@
 
 #include "engine/facts_value.hpp"
 
+#include <algorithm>
+#include <optional>
+
 namespace lockstep {
 
 namespace {
@@ -70,6 +73,31 @@ Value at_start(const ClusterFacts& facts) {
 
 }  // namespace
 
+namespace {
+
+/// The outputs that the steps of one runbook see: their own.
+Value::Map registered_in(const CallFrame* frame, const Value::Map* registered) {
+    Value::Map own;
+    const std::string prefix = frame == nullptr ? "" : frame->id;
+    for (const auto& [name, value] : registered == nullptr ? Value::Map{} : *registered) {
+        if (name.starts_with(prefix) && name.find('.', prefix.size()) == std::string::npos) {
+            own.emplace(name.substr(prefix.size()), value);
+        }
+    }
+    return own;
+}
+
+}  // namespace
+
+const CallFrame* frame_of(const PlannedStep& step) {
+    return step.frames.empty() ? nullptr : step.frames.back().get();
+}
+
+std::string registered_name(const PlannedStep& step) {
+    const CallFrame* frame = frame_of(step);
+    return (frame == nullptr ? "" : frame->id) + step.spec->register_as;
+}
+
 Scope make_scope(const ScopeSource& source) {
     nlohmann::json seen = source.facts.to_json();
     seen["patroni_package"] = source.cluster.patroni_package;
@@ -90,10 +118,11 @@ Scope make_scope(const ScopeSource& source) {
     }
     scope.emplace("leader", Value::unknown("nobody holds the leader lock"));  // unless it is there
     scope.emplace("cluster", std::move(observed));
-    scope.emplace("inputs", Value(source.plan.inputs));
-    scope.emplace("vars", Value(source.plan.vars));
+    const CallFrame* frame = source.frame;
+    scope.emplace("inputs", Value(frame == nullptr ? source.plan.inputs : frame->inputs));
+    scope.emplace("vars", Value(frame == nullptr ? source.plan.vars : frame->vars));
     scope.emplace("run", at_start(source.plan.facts));
-    scope.emplace("steps", Value(source.registered == nullptr ? Value::Map{} : *source.registered));
+    scope.emplace("steps", Value(registered_in(frame, source.registered)));
     if (source.item != nullptr && *source.item) {
         scope.emplace("item", **source.item);
     }
@@ -102,16 +131,30 @@ Scope make_scope(const ScopeSource& source) {
 
 namespace {
 
+/// Of the block at `depth` around a step: the names of the runbook that it stands in.
+Scope scope_at(const PlannedStep& step, std::size_t depth, ScopeSource source) {
+    source.frame = nullptr;
+    for (const auto& frame : step.frames) {
+        source.frame = frame->depth < depth ? frame.get() : source.frame;
+    }
+    return make_scope(source);
+}
+
 /// Whether every `when` around the step lets it run.
-RenderedStep answer_conditions(const PlannedStep& step, const Scope& scope) {
+RenderedStep answer_conditions(const PlannedStep& step,
+                               const Scope& scope,
+                               const ScopeSource& source) {
     RenderedStep answer;
     std::vector<const StepSpec*> specs = step.within;
     specs.push_back(step.spec);
-    for (const StepSpec* spec : specs) {
+    for (std::size_t depth = 0; depth < specs.size(); ++depth) {
+        const StepSpec* spec = specs[depth];
         if (!spec->when) {
             continue;
         }
-        const Evaluation evaluated = spec->when->evaluate(scope);
+        const bool outside = !step.frames.empty() && depth <= step.frames.back()->depth;
+        const Evaluation evaluated =
+            spec->when->evaluate(outside ? scope_at(step, depth, source) : scope);
         if (const auto* error = std::get_if<EvaluationError>(&evaluated)) {
             return {RenderedStep::Kind::error,
                     spec->when->where().text() + ": " + error->message,
@@ -219,8 +262,11 @@ StepCall call_of(const Undo& undo, const std::string& step) {
     return call;
 }
 
-RenderedStep render_step(const PlannedStep& step, const ActionSchema& schema, const Scope& scope) {
-    RenderedStep result = answer_conditions(step, scope);
+RenderedStep render_step(const PlannedStep& step,
+                         const ActionSchema& schema,
+                         const Scope& scope,
+                         const ScopeSource& source) {
+    RenderedStep result = answer_conditions(step, scope, source);
     if (result.kind != RenderedStep::Kind::ready) {
         return result;
     }
@@ -234,11 +280,12 @@ RenderedStep render_step(const PlannedStep& step, const ActionSchema& schema, co
     return result;
 }
 
-/// Each may use those before it.
-void evaluate_vars(const Cluster& cluster, Plan& plan) {
-    for (const auto& [name, argument] : plan.runbook->vars) {
-        const Scope scope = make_scope({.plan = plan, .facts = plan.facts, .cluster = cluster});
-        Rendered rendered = render(argument, scope, Quoting::none);
+namespace {
+
+/// Each may use those before it: `into` is where `source` looks for them.
+void work_out_vars(const Runbook& runbook, const ScopeSource& source, Value::Map& into) {
+    for (const auto& [name, argument] : runbook.vars) {
+        Rendered rendered = render(argument, make_scope(source), Quoting::none);
         if (const auto* error = std::get_if<EvaluationError>(&rendered)) {
             throw InputError(argument.where,
                              "vars." + name + ": " + error->message,
@@ -246,11 +293,105 @@ void evaluate_vars(const Cluster& cluster, Plan& plan) {
                              "runbook.expression");
         }
         if (auto* unknown = std::get_if<Value::Unknown>(&rendered)) {
-            plan.vars.insert_or_assign(name, Value::unknown(std::move(unknown->because)));
+            into.insert_or_assign(name, Value::unknown(std::move(unknown->because)));
         } else {
-            plan.vars.insert_or_assign(name, std::get<Value>(std::move(rendered)));
+            into.insert_or_assign(name, std::get<Value>(std::move(rendered)));
         }
     }
+}
+
+}  // namespace
+
+void evaluate_vars(const Cluster& cluster, Plan& plan) {
+    work_out_vars(
+        *plan.runbook, {.plan = plan, .facts = plan.facts, .cluster = cluster}, plan.vars);
+}
+
+std::shared_ptr<const CallFrame> call_frame(const StepSpec& spec,
+                                            const ScopeSource& source,
+                                            std::string id,
+                                            std::size_t depth) {
+    auto frame = std::make_shared<CallFrame>();
+    frame->id = std::move(id);
+    frame->depth = depth;
+    frame->item = source.item == nullptr ? std::nullopt : *source.item;
+    Value::Map given;
+    const auto inputs = spec.with.find("inputs");
+    if (inputs != spec.with.end()) {
+        const Scope scope = make_scope(source);
+        for (const auto& [name, argument] : std::get<Argument::Map>(inputs->second.content)) {
+            Rendered rendered = render(argument, scope, Quoting::none);
+            if (const auto* error = std::get_if<EvaluationError>(&rendered)) {
+                throw InputError(argument.where, "inputs." + name + ": " + error->message, error->hint);
+            }
+            if (const auto* unknown = std::get_if<Value::Unknown>(&rendered)) {
+                throw InputError(argument.where,
+                                 "inputs." + name + " is not known: " + unknown->because,
+                                 "What a runbook is called with is decided when the plan is made.");
+            }
+            given.emplace(name, std::get<Value>(std::move(rendered)));
+        }
+    }
+    frame->inputs = called_inputs(*spec.called, given, spec.where);
+    ScopeSource inside = source;
+    inside.frame = frame.get();
+    work_out_vars(*spec.called, inside, frame->vars);
+    return frame;
+}
+
+namespace {
+
+/// What `as` reads: stdout of a command, the body of an answer, a text.
+std::optional<std::string> text_in(const nlohmann::json& output) {
+    for (const char* field : {"stdout", "body"}) {
+        if (output.is_object() && output.contains(field) && output.at(field).is_string()) {
+            return output.at(field).get<std::string>();
+        }
+    }
+    return output.is_string() ? std::optional(output.get<std::string>()) : std::nullopt;
+}
+
+nlohmann::json lines_of(const std::string& text) {
+    nlohmann::json lines = nlohmann::json::array();
+    for (std::size_t begin = 0; begin < text.size();) {
+        const std::size_t end = std::min(text.find('\n', begin), text.size());
+        lines.push_back(text.substr(begin, end - begin));
+        begin = end + 1;
+    }
+    return lines;
+}
+
+}  // namespace
+
+ReadOutput output_of(const PlannedStep& step, const nlohmann::json& output, Scope scope) {
+    const OutputSpec& spec = step.spec->output;
+    nlohmann::json read = output;
+    if (spec.as != OutputSpec::As::whole) {
+        const std::optional<std::string> text = text_in(output);
+        if (!text) {
+            return {nullptr, "it gave no text to register"};
+        }
+        const std::string trimmed = text->substr(0, text->find_last_not_of('\n') + 1);
+        read = spec.as == OutputSpec::As::text    ? nlohmann::json(trimmed)
+               : spec.as == OutputSpec::As::lines ? lines_of(trimmed)
+                                                  : nlohmann::json::parse(trimmed, nullptr, false);
+        if (read.is_discarded()) {
+            return {nullptr, "what it gave is not JSON"};
+        }
+    }
+    if (!spec.select) {
+        return {read, {}};
+    }
+    scope.insert_or_assign("result", Value::from_json(read));
+    const Evaluation selected = spec.select->evaluate(scope);
+    if (const auto* error = std::get_if<EvaluationError>(&selected)) {
+        return {nullptr, "`" + spec.select->text() + "` of what it gave: " + error->message};
+    }
+    if (const auto* unknown = std::get_if<Value::Unknown>(&selected)) {
+        return {nullptr,
+                "`" + spec.select->text() + "` of what it gave is not known: " + unknown->because};
+    }
+    return {std::get<Value>(selected).to_json(), {}};
 }
 
 }  // namespace lockstep

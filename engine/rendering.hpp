@@ -10,6 +10,14 @@ namespace lockstep {
 /// `vars` of the plan's runbook into the plan. Throws InputError.
 void evaluate_vars(const Cluster& cluster, Plan& plan);
 
+struct ScopeSource;
+
+/// What a runbook is called with by `spec`, worked out where it is called. Throws InputError.
+[[nodiscard]] std::shared_ptr<const CallFrame> call_frame(const StepSpec& spec,
+                                                          const ScopeSource& source,
+                                                          std::string id,
+                                                          std::size_t depth);
+
 /// Where an expression of a step is evaluated.
 struct ScopeSource {
     const Plan& plan;           ///< `inputs`, `vars`, and `run`: what was so at its start
@@ -17,8 +25,25 @@ struct ScopeSource {
     const Cluster& cluster;
     const Value::Map* registered = nullptr;  ///< `steps`
     std::string_view member = {};            ///< `member`
+    const CallFrame* frame = nullptr;        ///< of a runbook that another one calls: its names
     const std::optional<Value>* item = nullptr;
 };
+
+/// The innermost runbook that a step is called in; null: the run's own.
+[[nodiscard]] const CallFrame* frame_of(const PlannedStep& step);
+
+/// Under which name a step's output is registered.
+[[nodiscard]] std::string registered_name(const PlannedStep& step);
+
+/// What is registered of an action's output, or why it cannot be read as the step says.
+struct ReadOutput {
+    nlohmann::json output;
+    std::string why_not;
+};
+
+[[nodiscard]] ReadOutput output_of(const PlannedStep& step,
+                                   const nlohmann::json& output,
+                                   Scope scope);
 
 /// The names that expressions see. A fact that is not known is unknown there, too.
 [[nodiscard]] Scope make_scope(const ScopeSource& source);
@@ -38,9 +63,11 @@ struct RenderedStep {
     StepCall call;
 };
 
+/// `scope` is make_scope(source): callers have it at hand.
 [[nodiscard]] RenderedStep render_step(const PlannedStep& step,
                                        const ActionSchema& schema,
-                                       const Scope& scope);
+                                       const Scope& scope,
+                                       const ScopeSource& source);
 
 /// `verify` of a step.
 [[nodiscard]] RenderedStep render_call(const PlannedStep& step,

@@ -5,6 +5,8 @@
 #include "engine/guards.hpp"
 #include "engine/rollback.hpp"
 
+#include <algorithm>
+
 namespace lockstep {
 
 namespace {
@@ -60,7 +62,37 @@ RunEnd on_record(RunSession& session, const Work& work) {
 }
 
 RunEnd as_end(const Failure& failure) {
-    return {failure.exit_code, failure.phase, failure.message, failure.hint};
+    return {failure.exit_code,
+            failure.phase,
+            failure.message,
+            failure.hint,
+            failure.waiting_for,
+            failure.not_before};
+}
+
+/// The run is over for good, or until somebody mends what is wrong: not one that only waits, was
+/// interrupted or does not know.
+bool is_over(RunPhase phase) {
+    return phase == RunPhase::succeeded || phase == RunPhase::failed ||
+           phase == RunPhase::rolled_back || phase == RunPhase::rollback_failed;
+}
+
+/// What the runbook does whatever came of the rest, then the last record. What was right before
+/// fails with it; what was wrong before stays the reason.
+RunEnd finish(RunSession& session, RunEnd how, std::stop_token stop) {
+    if (!session.state().rolling_back()) {  // else the rollback has dealt with them
+        session.give_back_temporaries();
+    }
+    if (is_over(how.phase)) {
+        const std::optional<Failure> failure =
+            Executor(session, Executor::Part::always).run(std::move(stop));
+        if (failure && how.phase == RunPhase::succeeded) {
+            how = as_end(*failure);
+        } else if (failure) {
+            session.note("of what is always done: " + failure->message, {{"hint", failure->hint}});
+        }
+    }
+    return session.end(how);
 }
 
 void start_probe(RunSession& session) {
@@ -88,16 +120,15 @@ bool wants_rollback(const RunSession& session, const Failure& failure) {
 RunEnd take_back(RunSession& session, const Failure& failure, std::stop_token stop) {
     if (const std::string why = session.state().beyond_return(); !why.empty()) {
         session.note("not rolled back: beyond the point of no return: " + why);
-        session.give_back_temporaries();
-        return session.end(as_end(failure));
+        return finish(session, as_end(failure), stop);
     }
     const std::optional<Failure> failed = Rollback(session).run(failure.message, stop);
     if (failed) {
         Failure both = *failed;
         both.message = failure.message + "; " + failed->message;
-        return session.end(as_end(both));
+        return finish(session, as_end(both), stop);
     }
-    return session.end({11, RunPhase::rolled_back, failure.message, failure.hint});
+    return finish(session, {11, RunPhase::rolled_back, failure.message, failure.hint}, stop);
 }
 
 /// From whatever state there is to the end, and the way out of it.
@@ -115,12 +146,13 @@ RunEnd go_on(RunSession& session, std::stop_token stop) {
     if (failure && wants_rollback(session, *failure)) {
         return take_back(session, *failure, stop);
     }
-    session.give_back_temporaries();
     if (failure) {
-        return session.end(as_end(*failure));
+        return finish(session, as_end(*failure), stop);
     }
-    return session.end(
-        {0, RunPhase::succeeded, session.plan().nothing_to_do() ? "nothing to do" : "done", {}});
+    return finish(
+        session,
+        {0, RunPhase::succeeded, session.plan().nothing_to_do() ? "nothing to do" : "done", {}},
+        stop);
 }
 
 void record_lock(RunSession& session, const LockGrant& lock) {
@@ -147,7 +179,7 @@ void record_resumed(RunSession& session,
                     const TakeUp& by,
                     const LockGrant& lock,
                     bool rolling_back,
-                    const nlohmann::json& reopen = nlohmann::json::array()) {
+                    const nlohmann::json& reopen) {
     session.record(RecordKind::run_resumed,
                    nullptr,
                    {{"by", by.by},
@@ -179,6 +211,12 @@ RunEnd start_run(RunSession::Setup setup, RunHeader header, std::stop_token stop
         if (lock) {
             record_lock(session, *lock);
         }
+        if (session.setup().patience.override_window) {
+            session.note("the windows do not count: " + session.header().reason);
+        }
+        session.tell("start",
+                     session.header().runbook + " on " + session.header().cluster +
+                         " was started by " + session.header().started_by);
         for (const Finding& finding : session.plan().accepted) {
             session.note("accepted by name: " + finding.id + ": " + finding.message);
         }
@@ -204,7 +242,7 @@ RunEnd resume_run(RunSession::Setup setup,
     return on_record(session, [&] {
         const LockGrant lock = take_up(session, by, stop);
         if (session.state().rolling_back()) {
-            record_resumed(session, by, lock, true);
+            record_resumed(session, by, lock, true, steps_done_always(session));
             if (const auto failure = Settlement(session, by.answers, true).run(stop)) {
                 session.give_back_temporaries();
                 return session.end(as_end(*failure));
@@ -242,15 +280,38 @@ RunEnd roll_back_run(RunSession::Setup setup,
     RunSession session(std::move(setup), std::move(header));
     session.replay(records);
     return on_record(session, [&] {
-        record_resumed(session, by, take_up(session, by, stop), true);
+        record_resumed(session, by, take_up(session, by, stop), true, steps_done_always(session));
         if (const auto failure = Settlement(session, by.answers, true).run(stop)) {
             session.give_back_temporaries();
             return session.end(as_end(*failure));
         }
         const std::optional<Failure> failed = Rollback(session).run("asked for by " + by.by, stop);
-        return failed ? session.end(as_end(*failed))
-                      : session.end({0, RunPhase::rolled_back, "taken back", {}});
+        return finish(
+            session,
+            failed ? as_end(*failed) : RunEnd{0, RunPhase::rolled_back, "taken back", {}},
+            stop);
     });
+}
+
+std::string still_waits_for(const RunState& state,
+                            const std::vector<Answer>& answers,
+                            Clock::Wall now) {
+    const bool news = std::ranges::any_of(
+        answers, [&](const Answer& answer) { return answer.number > state.answers_taken(); });
+    if (state.phase() != RunPhase::waiting || news) {
+        return {};
+    }
+    bool asked = false;
+    for (const ApprovalProgress& approval : state.approvals()) {
+        const bool open = approval.state == ApprovalProgress::State::open;
+        const bool expired = !approval.expires_at.empty() && now >= from_iso8601(approval.expires_at);
+        if (open && expired) {
+            return {};
+        }
+        asked = asked || open;
+    }
+    const bool too_early = !state.not_before().empty() && now < from_iso8601(state.not_before());
+    return asked || too_early ? joined(state.waiting_for()) : "";
 }
 
 std::string nothing_to_resume(const RunState& state) {

@@ -37,6 +37,12 @@ struct TakeUp {
                                    const TakeUp& by,
                                    std::stop_token stop);
 
+/// What a run that waits still waits for: without an answer that it has not seen, before anything
+/// expires and before its window opens there is nothing to go on with. Empty: there is.
+[[nodiscard]] std::string still_waits_for(const RunState& state,
+                                          const std::vector<Answer>& answers,
+                                          Clock::Wall now);
+
 /// Why `resume` has nothing to do; empty: it has.
 [[nodiscard]] std::string nothing_to_resume(const RunState& state);
 /// Why `rollback` must not, or has nothing to do; empty: it has.

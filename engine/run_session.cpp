@@ -4,6 +4,7 @@
 #include "engine/guards.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace lockstep {
 
@@ -64,10 +65,11 @@ void RunSession::replay(const std::vector<JournalRecord>& records) {
         state_.apply(record);
     }
     for (std::size_t i = 0; i < setup_.plan.steps.size(); ++i) {
-        const std::string& name = setup_.plan.steps[i].spec->register_as;
+        const PlannedStep& step = setup_.plan.steps[i];
         const StepState now = progress(i).state;
-        if (!name.empty() && (now == StepState::succeeded || now == StepState::already_done)) {
-            registered_.insert_or_assign(name, Value::from_json(progress(i).output));
+        if (!step.spec->register_as.empty() && (now == StepState::succeeded || now == StepState::already_done)) {
+            registered_.insert_or_assign(registered_name(step),
+                                         Value::from_json(progress(i).output));
         }
     }
 }
@@ -91,6 +93,34 @@ void RunSession::note(const std::string& message, nlohmann::json more) {
     record(RecordKind::note, nullptr, std::move(more));
 }
 
+void RunSession::tell(const std::string& event,
+                      const std::string& text,
+                      const std::vector<std::string>& details) {
+    std::set<std::string> told;
+    for (const NotifySpec& spec : setup_.plan.runbook->notify) {
+        if (std::ranges::find(spec.on, event) == spec.on.end()) {
+            continue;
+        }
+        for (const std::string& target : spec.to) {
+            if (told.insert(target).second) {
+                setup_.runner.notify(target,
+                                     {.event = event,
+                                      .run = header_.id,
+                                      .cluster = header_.cluster,
+                                      .runbook = header_.runbook,
+                                      .text = text,
+                                      .details = details});
+            }
+        }
+    }
+}
+
+void RunSession::note_notification_troubles() {
+    for (const std::string& trouble : setup_.runner.notification_troubles()) {
+        note("not notified: " + trouble);
+    }
+}
+
 void RunSession::record_intent(const PlannedStep& step,
                                const StepCall& call,
                                const Preview& preview,
@@ -102,7 +132,9 @@ void RunSession::record_intent(const PlannedStep& step,
             covered.push_back(temporary.action);
         }
     }
-    const bool undoable = step.changes && schema.ends.empty() && !schema.temporary;
+    // What is always done comes after all going back.
+    const bool undoable =
+        step.changes && schema.ends.empty() && !schema.temporary && !step.always;
     const std::vector<Undo> undo = undoable ? freeze_undo(step, preview) : std::vector<Undo>{};
     record(RecordKind::step_intent,
            &step,
@@ -213,17 +245,22 @@ const PlannedStep* RunSession::find(const std::string& id, const std::string& me
     return found == steps.end() ? nullptr : &*found;
 }
 
+ScopeSource RunSession::source_of(const PlannedStep& step) const {
+    return {.plan = setup_.plan,
+            .facts = facts_,
+            .cluster = setup_.cluster,
+            .registered = &registered_,
+            .member = step.member,
+            .frame = frame_of(step),
+            .item = &step.item};
+}
+
 Scope RunSession::scope_of(const PlannedStep& step) const {
-    return make_scope({.plan = setup_.plan,
-                       .facts = facts_,
-                       .cluster = setup_.cluster,
-                       .registered = &registered_,
-                       .member = step.member,
-                       .item = &step.item});
+    return make_scope(source_of(step));
 }
 
 RenderedStep RunSession::render(const PlannedStep& step) const {
-    RenderedStep rendered = render_step(step, schema_of(step), scope_of(step));
+    RenderedStep rendered = render_step(step, schema_of(step), scope_of(step), source_of(step));
     rendered.call.heals = setup_.plan.runbook->heals;
     for (const OpenTemporary& temporary : state_.temporaries()) {
         rendered.call.open_temporaries.push_back(temporary.action);
@@ -252,8 +289,7 @@ std::vector<Undo> RunSession::freeze_undo(const PlannedStep& step, const Preview
 std::string RunSession::key_of(const PlannedStep& step,
                                const std::string& what,
                                int attempt) const {
-    const auto index = &step - setup_.plan.steps.data();
-    std::string name = std::to_string(index) + "." + step.id + what;
+    std::string name = std::to_string(index_of(step)) + "." + step.id + what;
     name += step.member.empty() ? "" : "." + step.member;
     for (char& c : name) {
         const bool fits = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
@@ -263,9 +299,46 @@ std::string RunSession::key_of(const PlannedStep& step,
     return header_.id + "." + name + "." + std::to_string(attempt);
 }
 
+bool RunSession::read_output(const PlannedStep& step, StepResult& result) const {
+    if (!is_good(result.outcome)) {
+        return false;
+    }
+    const auto fail = [&](std::string message, std::string hint) {
+        result.outcome = StepOutcome::failed;
+        result.message = std::move(message);
+        result.hint = std::move(hint);
+    };
+    if (!step.spec->register_as.empty() || step.spec->until) {
+        ReadOutput read = output_of(step, result.output, scope_of(step));
+        if (!read.why_not.empty()) {
+            fail("it was done, but " + read.why_not, "Look at what it prints, and at `register`.");
+            return false;
+        }
+        result.output = std::move(read.output);
+    }
+    if (!step.spec->until) {
+        return false;
+    }
+    Scope scope = scope_of(step);
+    scope.insert_or_assign("result", Value::from_json(result.output));
+    const Evaluation evaluated = step.spec->until->evaluate(scope);
+    const auto* value = std::get_if<Value>(&evaluated);
+    if (value != nullptr && *value == Value(true)) {
+        return false;
+    }
+    std::string why = "`" + step.spec->until->text() + "` is not true yet";
+    if (const auto* error = std::get_if<EvaluationError>(&evaluated)) {
+        why = "until: " + error->message;
+    } else if (const auto* unknown = std::get_if<Value::Unknown>(&evaluated)) {
+        why += ": " + unknown->because;
+    }
+    fail(why, {});
+    return std::get_if<EvaluationError>(&evaluated) == nullptr;
+}
+
 void RunSession::keep_output(const PlannedStep& step, const StepResult& result) {
     if (!step.spec->register_as.empty() && is_good(result.outcome)) {
-        registered_.insert_or_assign(step.spec->register_as, Value::from_json(result.output));
+        registered_.insert_or_assign(registered_name(step), Value::from_json(result.output));
     }
 }
 
@@ -374,11 +447,39 @@ nlohmann::json RunSession::measure() {
     return measured;
 }
 
+/// A failure is told as such; that it is over, whatever came of it, but for one that only waits.
+void RunSession::tell_end(const RunEnd& how) {
+    const bool waits = how.phase == RunPhase::waiting;
+    const bool good = how.phase == RunPhase::succeeded || waits;
+    const std::string text = header_.runbook + " on " + header_.cluster + ": " +
+                             std::string(to_text(how.phase)) +
+                             (how.message.empty() ? "" : ": " + how.message);
+    std::vector<std::string> details{"run " + header_.id +
+                                     ", exit code " + std::to_string(how.exit_code)};
+    if (!how.hint.empty()) {
+        details.push_back(how.hint);
+    }
+    if (const std::string open = what_is_open(); !open.empty()) {
+        details.push_back("still in force: " + open);
+    }
+    if (!good) {
+        tell("failure", text, details);
+    }
+    if (!waits) {
+        tell("end", text, details);
+    }
+    if (!setup_.plan.runbook->notify.empty()) {
+        setup_.runner.finish_notifications(5s);
+        note_notification_troubles();
+    }
+}
+
 RunEnd RunSession::end(RunEnd how, bool gave_up) {
     const bool open = std::ranges::any_of(state_.steps(), [](const StepProgress& step) {
         return step.changes &&
                (step.state == StepState::in_doubt || step.state == StepState::running);
     });
+    tell_end(how);
     record(RecordKind::run_ended,
            nullptr,
            {{"state", to_text(how.phase)},
@@ -386,6 +487,8 @@ RunEnd RunSession::end(RunEnd how, bool gave_up) {
             {"message", how.message},
             {"hint", how.hint},
             {"gave_up", gave_up},
+            {"waiting_for", how.waiting_for},
+            {"not_before", how.not_before},
             {"measured", measure()},
             {"seen", digest(facts_)}});
     if (!open) {

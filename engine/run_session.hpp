@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/clock.hpp"
+#include "engine/approval.hpp"
 #include "engine/journal.hpp"
 #include "engine/plan.hpp"
 #include "engine/rendering.hpp"
@@ -15,6 +16,12 @@ namespace lockstep {
 /// Told of each record, once it is durable.
 using RecordListener = std::function<void(const JournalRecord&, const RunState&)>;
 
+/// What a run does where it has to wait for a person or a window.
+struct Patience {
+    bool wait = false;  ///< it stays, and looks again and again; else it ends, to be resumed
+    bool override_window = false;  ///< whatever the windows say: somebody said why
+};
+
 /// Why a run does not go on.
 struct Failure {
     int exit_code = 10;
@@ -22,6 +29,8 @@ struct Failure {
     std::string message;
     std::string hint;
     std::optional<OnFailure> on_failure;  ///< what the failed step says, where it does
+    std::vector<std::string> waiting_for;
+    std::string not_before;  ///< of one that waits: when there is something to do again
 };
 
 /// How a run ended, or where it stopped.
@@ -30,6 +39,8 @@ struct RunEnd {
     RunPhase phase = RunPhase::succeeded;
     std::string message;
     std::string hint;
+    std::vector<std::string> waiting_for = {};
+    std::string not_before = {};
 };
 
 /// The step has its effect, by us or from before.
@@ -50,6 +61,8 @@ class RunSession {
         JournalStore& journal;
         Clock& clock;
         RecordListener listener;
+        People people = {};
+        Patience patience = {};
     };
 
     RunSession(Setup setup, RunHeader header);
@@ -61,6 +74,13 @@ class RunSession {
 
     void record(RecordKind kind, const PlannedStep* step, nlohmann::json payload);
     void note(const std::string& message, nlohmann::json more = nlohmann::json::object());
+
+    /// Tells those whom the runbook names for this event. What cannot be delivered is noted once it
+    /// is known, and changes nothing.
+    void tell(const std::string& event,
+              const std::string& text,
+              const std::vector<std::string>& details = {});
+    void note_notification_troubles();
 
     /// A step's action is about to be run: what is durable before it is.
     void record_intent(const PlannedStep& step,
@@ -99,6 +119,7 @@ class RunSession {
     [[nodiscard]] std::optional<std::string> tripped_guard(std::stop_token stop);
 
     [[nodiscard]] RenderedStep render(const PlannedStep& step) const;
+    [[nodiscard]] ScopeSource source_of(const PlannedStep& step) const;
     [[nodiscard]] Scope scope_of(const PlannedStep& step) const;
     /// The undo of a step as it is now: the runbook's own, else the action's.
     [[nodiscard]] std::vector<Undo> freeze_undo(const PlannedStep& step,
@@ -107,6 +128,9 @@ class RunSession {
     [[nodiscard]] std::string key_of(const PlannedStep& step,
                                      const std::string& what,
                                      int attempt) const;
+    /// What a step gave, as it registers it; and whether it is what the step waits for (`until`).
+    /// A result that is not fit becomes a failure. True where it is only not what it waits for yet.
+    bool read_output(const PlannedStep& step, StepResult& result) const;
     void keep_output(const PlannedStep& step, const StepResult& result);
 
     /// The temporary changes that are in force, for people; empty: none.
@@ -138,12 +162,17 @@ class RunSession {
         return state_.steps()[index];  // RunState keeps the order of the plan
     }
 
+    [[nodiscard]] std::size_t index_of(const PlannedStep& step) const {
+        return static_cast<std::size_t>(&step - setup_.plan.steps.data());
+    }
+
     [[nodiscard]] const ActionSchema& schema_of(const PlannedStep& step) const;
     [[nodiscard]] const PlannedStep* find(const std::string& id, const std::string& member) const;
     /// Takes the lock of the cluster and records it.
     [[nodiscard]] LockGrant take_lock(const std::string& owner, std::stop_token stop);
 
   private:
+    void tell_end(const RunEnd& how);
     void give_back(const OpenTemporary& temporary);
     void keep(const OpenTemporary& temporary, const std::string& why, const std::string& hint);
     [[nodiscard]] bool is_temporary(const PlannedStep& step) const;

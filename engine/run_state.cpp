@@ -51,11 +51,18 @@ constexpr Words<StepState, 9> k_states{{{{StepState::pending, "pending"},
                                          {StepState::cancelled, "cancelled"},
                                          {StepState::undone, "undone"}}}};
 
-constexpr Words<RunPhase, 8> k_phases{{{{RunPhase::running, "running"},
+constexpr Words<ApprovalProgress::State, 4> k_approvals{
+    {{{ApprovalProgress::State::open, "open"},
+      {ApprovalProgress::State::granted, "granted"},
+      {ApprovalProgress::State::rejected, "rejected"},
+      {ApprovalProgress::State::expired, "expired"}}}};
+
+constexpr Words<RunPhase, 9> k_phases{{{{RunPhase::running, "running"},
                                         {RunPhase::succeeded, "succeeded"},
                                         {RunPhase::failed, "failed"},
                                         {RunPhase::in_doubt, "in_doubt"},
                                         {RunPhase::interrupted, "interrupted"},
+                                        {RunPhase::waiting, "waiting"},
                                         {RunPhase::rolled_back, "rolled_back"},
                                         {RunPhase::rollback_failed, "rollback_failed"},
                                         {RunPhase::rolling_back, "running"}}}};
@@ -93,6 +100,10 @@ std::string text_of(const nlohmann::json& payload, const char* key) {
 
 std::string_view to_text(StepState state) {
     return k_states.text(state);
+}
+
+std::string_view to_text(ApprovalProgress::State state) {
+    return k_approvals.text(state);
 }
 
 std::string_view to_text(RunPhase phase) {
@@ -159,6 +170,11 @@ void RunState::apply(const JournalRecord& record) {
         case RecordKind::undo_result:
             apply_undo(at(record), record);
             return;
+        case RecordKind::approval_asked:
+        case RecordKind::approval_answered:
+        case RecordKind::approval_ended:
+            apply_approval(record);
+            return;
         default:
             apply_to_run(record);
     }
@@ -193,17 +209,67 @@ void RunState::apply_to_run(const JournalRecord& record) {
             }
             return;
         case RecordKind::run_ended:
-            phase_ = parse_phase(payload.at("state").get<std::string>());
-            exit_code_ = payload.at("exit_code").get<int>();
-            measured_ = payload.at("measured");
-            failure_ = payload.at("message");
-            failure_hint_ = text_of(payload, "hint");
-            ended_at_ = record.at;
-            ends_in_vain_ = 0;
+            apply_end(record);
             return;
         default:  // said for the record alone
             return;
     }
+}
+
+void RunState::apply_end(const JournalRecord& record) {
+    const nlohmann::json& payload = record.payload;
+    phase_ = parse_phase(payload.at("state").get<std::string>());
+    exit_code_ = payload.at("exit_code").get<int>();
+    measured_ = payload.at("measured");
+    failure_ = payload.at("message");
+    failure_hint_ = text_of(payload, "hint");
+    waiting_for_ = payload.value("waiting_for", std::vector<std::string>());
+    not_before_ = text_of(payload, "not_before");
+    ended_at_ = record.at;
+    ends_in_vain_ = 0;
+}
+
+/// One that is asked again begins anew: what was said to the one before does not count for it.
+void RunState::apply_approval(const JournalRecord& record) {
+    const nlohmann::json& payload = record.payload;
+    const std::string gate = payload.at("gate");
+    auto found = std::ranges::find(approvals_, gate, &ApprovalProgress::gate);
+    if (found == approvals_.end()) {
+        found = approvals_.insert(found, ApprovalProgress{});
+    }
+    ends_in_vain_ = 0;
+    switch (record.kind) {
+        case RecordKind::approval_asked:
+            *found = {.gate = gate,
+                      .message = payload.at("message"),
+                      .count = payload.at("count"),
+                      .from = payload.at("from"),
+                      .not_self = payload.at("not_self"),
+                      .by_hand = payload.at("by_hand"),
+                      .asked_at = record.at,
+                      .expires_at = text_of(payload, "expires_at")};
+            return;
+        case RecordKind::approval_answered:
+            answers_taken_ = payload.at("number");
+            found->answers.push_back({payload.at("yes"),
+                                      payload.at("by"),
+                                      payload.at("given_at"),
+                                      text_of(payload, "comment"),
+                                      text_of(payload, "why_not")});
+            return;
+        default:
+            for (const auto& [state, word] : k_approvals.rows) {
+                if (payload.at("state") == word) {
+                    found->state = state;
+                }
+            }
+            return;
+    }
+}
+
+const ApprovalProgress* RunState::approval(std::string_view gate) const {
+    const auto found = std::ranges::find(approvals_, gate, &ApprovalProgress::gate);
+    return found == approvals_.end() ? nullptr : &*found;
 }
 
 void RunState::apply_intent(StepProgress& step, const JournalRecord& record) {
@@ -393,6 +459,26 @@ nlohmann::json to_json(const RunHeader& header, const RunState& state) {
             {"last_lines", step.last_lines},
         });
     }
+    nlohmann::json approvals = nlohmann::json::array();
+    for (const ApprovalProgress& asked : state.approvals()) {
+        nlohmann::json answers = nlohmann::json::array();
+        for (const GivenAnswer& answer : asked.answers) {
+            answers.push_back({{"answer", answer.yes ? "approved" : "rejected"},
+                               {"by", answer.by},
+                               {"at", answer.at},
+                               {"comment", answer.comment},
+                               {"why_not", or_null(answer.why_not)}});
+        }
+        approvals.push_back({{"step", asked.gate},
+                             {"state", to_text(asked.state)},
+                             {"message", asked.message},
+                             {"count", asked.count},
+                             {"from", asked.from},
+                             {"not_self", asked.not_self},
+                             {"asked_at", asked.asked_at},
+                             {"expires_at", or_null(asked.expires_at)},
+                             {"answers", answers}});
+    }
     nlohmann::json exit_code;
     if (state.exit_code()) {
         exit_code = *state.exit_code();
@@ -415,6 +501,9 @@ nlohmann::json to_json(const RunHeader& header, const RunState& state) {
         {"steps", steps},
         {"notes", state.notes()},
         {"unproven", unproven(header, state)},
+        {"approvals", approvals},
+        {"waiting_for", state.waiting_for()},
+        {"not_before", or_null(state.not_before())},
         {"measured", state.measured()},
     };
 }

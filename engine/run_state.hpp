@@ -31,6 +31,7 @@ enum class RunPhase {
     failed,
     in_doubt,
     interrupted,
+    waiting,       ///< for an approval or a window: it goes on by `resume`
     rolling_back,  ///< shown as `running`
     rolled_back,
     rollback_failed,
@@ -85,6 +86,33 @@ struct StepProgress {
 
     [[nodiscard]] std::string where() const { return member.empty() ? id : id + " on " + member; }
 };
+
+/// What somebody said to a step that asks, as it was taken up.
+struct GivenAnswer {
+    bool yes = false;
+    std::string by;
+    std::string at;
+    std::string comment;
+    std::string why_not;  ///< why it does not count; empty: it does
+};
+
+/// An approval as it was asked for last, and how it stands.
+struct ApprovalProgress {
+    enum class State { open, granted, rejected, expired };
+
+    std::string gate;  ///< `id` of the step or block, or `id@member`
+    State state = State::open;
+    std::string message;
+    int count = 1;
+    std::vector<std::string> from;
+    bool not_self = true;
+    bool by_hand = false;    ///< of `manual`: an answer says that it was done
+    std::string asked_at;    ///< ISO 8601
+    std::string expires_at;  ///< empty: never
+    std::vector<GivenAnswer> answers;
+};
+
+[[nodiscard]] std::string_view to_text(ApprovalProgress::State state);
 
 /// A temporary change that is in force: in doubt counts.
 struct OpenTemporary {
@@ -152,6 +180,20 @@ class RunState {
 
     [[nodiscard]] std::int64_t last_seq() const { return last_seq_; }
 
+    /// In the order in which they were first asked for.
+    [[nodiscard]] const std::vector<ApprovalProgress>& approvals() const { return approvals_; }
+
+    [[nodiscard]] const ApprovalProgress* approval(std::string_view gate) const;
+
+    /// Answers up to this number are on record.
+    [[nodiscard]] std::int64_t answers_taken() const { return answers_taken_; }
+
+    /// Of a run that waits: what for, and until when it has nothing to do (ISO 8601; empty: not
+    /// known).
+    [[nodiscard]] const std::vector<std::string>& waiting_for() const { return waiting_for_; }
+
+    [[nodiscard]] const std::string& not_before() const { return not_before_; }
+
     /// A changing step was started, whatever came of it.
     [[nodiscard]] bool changed_anything() const;
     /// Why nothing is taken back any more; empty: it may be.
@@ -161,6 +203,8 @@ class RunState {
   private:
     StepProgress& at(const JournalRecord& record);
     void apply_to_run(const JournalRecord& record);
+    void apply_approval(const JournalRecord& record);
+    void apply_end(const JournalRecord& record);
     void apply_intent(StepProgress& step, const JournalRecord& record);
     void apply_result(StepProgress& step, const JournalRecord& record);
     void apply_verified(StepProgress& step, const JournalRecord& record);
@@ -183,6 +227,10 @@ class RunState {
     bool temporary_in_hand_ = false;
     std::map<std::string, std::chrono::milliseconds> lasted_;
     nlohmann::json last_seen_;
+    std::vector<ApprovalProgress> approvals_;
+    std::int64_t answers_taken_ = 0;
+    std::vector<std::string> waiting_for_;
+    std::string not_before_;
     bool rolling_back_ = false;
     std::string rollback_because_ = "a rollback was asked for";
     int ends_in_vain_ = 0;

@@ -1,6 +1,7 @@
 #include "engine/saved_plan.hpp"
 
 #include "base/error.hpp"
+#include "engine/runbook/language.hpp"
 
 #include <algorithm>
 
@@ -26,13 +27,22 @@ std::string word(const Json& value) {
                              : value.dump();
 }
 
+/// A difference, and the fact that it is of; none of what must not move.
+struct Difference {
+    std::string fact;
+    std::string text;
+};
+
+using Differences = std::vector<Difference>;
+
 /// `leader: n1, now n2`
-void compare(const std::string& what,
+void compare(const std::string& fact,
+             const std::string& what,
              const Json& saved,
              const Json& now,
-             std::vector<std::string>& found) {
+             Differences& found) {
     if (saved != now) {
-        found.push_back(what + ": " + word(saved) + ", now " + word(now));
+        found.push_back({fact, what + ": " + word(saved) + ", now " + word(now)});
     }
 }
 
@@ -51,22 +61,24 @@ const Json* member_of(const Json& facts, const Json& name) {
     return nullptr;
 }
 
-void compare_members(const Json& saved, const Json& now, std::vector<std::string>& found) {
+void compare_members(const Json& saved, const Json& now, Differences& found) {
     for (const Json& before : at(saved, "members")) {
         const std::string name = word(at(before, "name"));
         const Json* after = member_of(now, at(before, "name"));
         if (after == nullptr) {
-            found.push_back("member " + name + " is gone");
+            found.push_back({"members", "member " + name + " is gone"});
             continue;
         }
-        compare("role of " + name, at(before, "role"), at(*after, "role"), found);
+        compare("roles", "role of " + name, at(before, "role"), at(*after, "role"), found);
         for (const auto& [software, label] :
              {std::pair{"patroni", "Patroni"}, std::pair{"postgres", "PostgreSQL"}}) {
-            compare(std::string(label) + " running on " + name,
+            compare("versions",
+                    std::string(label) + " running on " + name,
                     at(at(before, software), "running"),
                     at(at(*after, software), "running"),
                     found);
-            compare(std::string(label) + " installed on " + name,
+            compare("versions",
+                    std::string(label) + " installed on " + name,
                     at(at(before, software), "installed"),
                     at(at(*after, software), "installed"),
                     found);
@@ -74,7 +86,7 @@ void compare_members(const Json& saved, const Json& now, std::vector<std::string
     }
     for (const Json& after : at(now, "members")) {
         if (member_of(saved, at(after, "name")) == nullptr) {
-            found.push_back("member " + word(at(after, "name")) + " is new");
+            found.push_back({"members", "member " + word(at(after, "name")) + " is new"});
         }
     }
 }
@@ -101,17 +113,21 @@ std::string texts_of(const Json& operations) {
     return text.empty() ? "nothing" : text;
 }
 
-void compare_steps(const Json& saved, const Json& now, std::vector<std::string>& found) {
+void compare_steps(const Json& saved, const Json& now, Differences& found) {
     for (const Json& before : saved) {
         const Json* after = step_like(now, before);
         if (after == nullptr) {
-            found.push_back(name_of(before) + " is not there any more");
+            found.push_back({"", name_of(before) + " is not there any more"});
             continue;
         }
-        compare(
-            "verdict of " + name_of(before), at(before, "verdict"), at(*after, "verdict"), found);
+        compare("",
+                "verdict of " + name_of(before),
+                at(before, "verdict"),
+                at(*after, "verdict"),
+                found);
         for (const char* what : {"actions", "undo"}) {
-            compare(std::string(what) + " of " + name_of(before),
+            compare("",
+                    std::string(what) + " of " + name_of(before),
                     texts_of(at(before, what)),
                     texts_of(at(*after, what)),
                     found);
@@ -119,7 +135,7 @@ void compare_steps(const Json& saved, const Json& now, std::vector<std::string>&
     }
     for (const Json& after : now) {
         if (step_like(saved, after) == nullptr) {
-            found.push_back(name_of(after) + " is new");
+            found.push_back({"", name_of(after) + " is new"});
         }
     }
 }
@@ -128,7 +144,7 @@ void compare_steps(const Json& saved, const Json& now, std::vector<std::string>&
 
 Json bound_part(const Json& plan) {
     Json bound = plan;
-    for (const char* moving : {"plan_hash", "facts", "findings", "advice"}) {
+    for (const char* moving : {"plan_hash", "facts", "findings", "advice", "window", "expected", "runbook_path"}) {
         bound.erase(moving);
     }
     bound["blocked_by"] = names_of(plan.at("blocked_by"));
@@ -139,7 +155,8 @@ Json bound_part(const Json& plan) {
     Json& steps = bound.at("steps");
     std::vector<Json> kept;
     for (Json& step : steps) {
-        for (const char* moving : {"because", "notes", "no_way_back", "probed", "after"}) {
+        for (const char* moving : {
+                 "because", "notes", "no_way_back", "probed", "after", "expected_ms", "expected_from"}) {
             step.erase(moving);
         }
         if (step.at("made_with").is_null()) {
@@ -153,37 +170,54 @@ Json bound_part(const Json& plan) {
     return bound;
 }
 
-std::vector<std::string> differences(const Json& saved, const Json& now) {
-    std::vector<std::string> found;
+const std::vector<std::string>& facts_that_drift() {
+    static const std::vector<std::string> k_facts = [] {
+        const auto& words = language::place("runbook").key("allow_drift")->words;
+        return std::vector<std::string>(words.begin(), words.end());
+    }();
+    return k_facts;
+}
+
+std::vector<std::string> differences(const Json& saved,
+                                     const Json& now,
+                                     const std::vector<std::string>& allowed) {
     const Json before = bound_part(saved);
     const Json after = bound_part(now);
     if (before == after) {
-        return found;
+        return {};
     }
+    Differences found;
     if (before.at("runbook_hash") != after.at("runbook_hash")) {
-        found.emplace_back("the runbook is another one");
+        found.push_back({"", "the runbook is another one"});
     }
     if (before.at("inventory_hash") != after.at("inventory_hash")) {
-        found.emplace_back("the inventory was changed");
+        found.push_back({"inventory", "the inventory was changed"});
     }
-    compare("inputs", before.at("inputs"), after.at("inputs"), found);
+    compare("", "inputs", before.at("inputs"), after.at("inputs"), found);
     const Json& facts = saved.at("facts");
-    compare("leader", at(facts, "leader"), at(now.at("facts"), "leader"), found);
-    compare("paused", at(facts, "paused"), at(now.at("facts"), "paused"), found);
+    compare("leader", "leader", at(facts, "leader"), at(now.at("facts"), "leader"), found);
+    compare("paused", "paused", at(facts, "paused"), at(now.at("facts"), "paused"), found);
     compare_members(facts, now.at("facts"), found);
     if (before.at("accepted") != after.at("accepted")) {
-        found.emplace_back("what was accepted by name is not the same any more");
+        found.push_back({"", "what was accepted by name is not the same any more"});
     }
     for (const Json& finding : now.at("blocked_by")) {
-        if (!before.at("blocked_by").contains(finding)) {
-            found.push_back("it would be refused: " + word(at(finding, "message")));
+        const Json name = names_of(Json::array({finding})).front();
+        if (!before.at("blocked_by").contains(name)) {
+            found.push_back({"", "it would be refused: " + word(at(finding, "message"))});
         }
     }
     compare_steps(before.at("steps"), after.at("steps"), found);
     if (found.empty()) {
-        found.emplace_back("the order or the make-up of its steps");
+        found.push_back({"", "the order or the make-up of its steps"});
     }
-    return found;
+    std::vector<std::string> texts;
+    for (const Difference& each : found) {
+        if (std::ranges::find(allowed, each.fact) == allowed.end()) {
+            texts.push_back(each.text);
+        }
+    }
+    return texts;
 }
 
 /// What differences() tells of, and no configuration.
@@ -213,6 +247,7 @@ std::string SavedPlan::to_text() const {
         {"given", given},
         {"accepted", accepted},
         {"on_failure", on_failure},
+        {"allow_drift", allow_drift},
         {"plan", plan},
     };
     document["hash"] = sha256_hex(canonical(document));
@@ -247,6 +282,7 @@ SavedPlan SavedPlan::parse(std::string_view text, const std::string& file_name) 
         saved.given = document.at("given").get<std::map<std::string, std::string>>();
         saved.accepted = document.at("accepted").get<std::vector<std::string>>();
         saved.on_failure = document.at("on_failure");
+        saved.allow_drift = document.value("allow_drift", std::vector<std::string>());
         saved.plan = document.at("plan");
         (void)bound_part(saved.plan);
         (void)saved.plan.at("facts");

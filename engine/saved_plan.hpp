@@ -26,6 +26,7 @@ struct SavedPlan {
     std::map<std::string, std::string> given;
     std::vector<std::string> accepted;  ///< findings by name
     std::string on_failure;             ///< as given; empty: the runbook's
+    std::vector<std::string> allow_drift;  ///< facts that may move until the run
     nlohmann::json plan;                ///< Plan::to_json()
 
     /// The little of a plan's facts that is saved.
@@ -42,9 +43,15 @@ struct SavedPlan {
 /// words that mention them.
 [[nodiscard]] nlohmann::json bound_part(const nlohmann::json& plan);
 
+/// The facts that a plan can allow to move: `lag` (which always may), `leader`, `roles`, …
+[[nodiscard]] const std::vector<std::string>& facts_that_drift();
+
 /// What is different between a plan and the same made anew, a line each; empty: the newer one does
-/// just what the older one says.
-[[nodiscard]] std::vector<std::string> differences(const nlohmann::json& saved,
-                                                   const nlohmann::json& now);
+/// just what the older one says, but for the facts that may move. A step that becomes another one
+/// by that is a difference all the same.
+[[nodiscard]] std::vector<std::string> differences(
+    const nlohmann::json& saved,
+    const nlohmann::json& now,
+    const std::vector<std::string>& allowed = {});
 
 }  // namespace lockstep

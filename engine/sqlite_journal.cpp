@@ -13,7 +13,7 @@ namespace {
 
 // "lkst": tells our database from any other SQLite file (pragma application_id).
 constexpr int k_application_id = 0x6c6b7374;
-constexpr int k_schema_version = 2;
+constexpr int k_schema_version = 3;
 constexpr int k_patience_ms = 5000;  // while another process writes
 
 constexpr const char* k_schema = R"sql(
@@ -27,6 +27,15 @@ CREATE TABLE records (
     run TEXT NOT NULL REFERENCES runs(id), seq INTEGER NOT NULL, at TEXT NOT NULL,
     kind TEXT NOT NULL, step TEXT NOT NULL, member TEXT NOT NULL, payload TEXT NOT NULL,
     hash TEXT NOT NULL, PRIMARY KEY (run, seq)
+) STRICT;
+)sql";
+
+/// Since version 3.
+constexpr const char* k_answers_schema = R"sql(
+CREATE TABLE answers (
+    number INTEGER PRIMARY KEY, run TEXT NOT NULL REFERENCES runs(id), gate TEXT NOT NULL,
+    yes INTEGER NOT NULL, by TEXT NOT NULL, at TEXT NOT NULL, comment TEXT NOT NULL,
+    plan_hash TEXT NOT NULL, proof TEXT NOT NULL
 ) STRICT;
 )sql";
 
@@ -131,10 +140,62 @@ class SqliteJournal final : public JournalStore {
         });
     }
 
+    void answer(const std::string& run, const Answer& answer) override {
+        on_journal([&] {
+            sqlite::Statement insert(*db_,
+                                     "INSERT INTO answers (run, gate, yes, by, at, comment, "
+                                     "plan_hash, proof) VALUES (?,?,?,?,?,?,?,?)");
+            insert.bind(run)
+                .bind(answer.gate)
+                .bind(std::int64_t{answer.yes})
+                .bind(answer.by)
+                .bind(answer.at)
+                .bind(answer.comment)
+                .bind(answer.plan_hash)
+                .bind(answer.proof);
+            insert.step();
+        });
+    }
+
+    std::vector<Answer> answers(const std::string& run) override {
+        return on_journal([&]() -> std::vector<Answer> {
+            std::vector<Answer> found;
+            sqlite::Statement select(*db_,
+                                     "SELECT number, gate, yes, by, at, comment, plan_hash, proof "
+                                     "FROM answers WHERE run = ? ORDER BY number");
+            select.bind(run);
+            while (select.step()) {
+                found.push_back({select.integer(0),
+                                 select.text(1),
+                                 select.integer(2) != 0,
+                                 select.text(3),
+                                 select.text(4),
+                                 select.text(5),
+                                 select.text(6),
+                                 select.text(7)});
+            }
+            return found;
+        });
+    }
+
     std::vector<RunHeader> runs() override {
         return on_journal([&]() -> std::vector<RunHeader> {
             std::vector<RunHeader> found;
             sqlite::Statement select(*db_, "SELECT * FROM runs ORDER BY started_at DESC, id DESC");
+            while (select.step()) {
+                found.push_back(header(select));
+            }
+            return found;
+        });
+    }
+
+    std::vector<RunHeader> newest(const std::string& cluster, std::size_t count) override {
+        return on_journal([&]() -> std::vector<RunHeader> {
+            std::vector<RunHeader> found;
+            sqlite::Statement select(*db_,
+                                     "SELECT * FROM runs WHERE cluster = ? "
+                                     "ORDER BY started_at DESC, id DESC LIMIT ?");
+            select.bind(cluster).bind(static_cast<std::int64_t>(count));
             while (select.step()) {
                 found.push_back(header(select));
             }
@@ -229,6 +290,14 @@ class SqliteJournal final : public JournalStore {
                 db_->execute("PRAGMA application_id = " + std::to_string(k_application_id));
                 db_->execute("PRAGMA user_version = " + std::to_string(k_schema_version));
                 db_->execute(k_schema);
+                db_->execute(k_answers_schema);
+            }
+            db_->execute("COMMIT");
+        } else if (application == k_application_id && version == 2) {
+            db_->execute("BEGIN IMMEDIATE");
+            if (db_->number("PRAGMA user_version") == 2) {  // nobody was faster
+                db_->execute(k_answers_schema);
+                db_->execute("PRAGMA user_version = 3");
             }
             db_->execute("COMMIT");
         } else if (application != k_application_id) {

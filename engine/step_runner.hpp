@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine/expression/expression.hpp"
+#include "engine/notification.hpp"
 #include "engine/runbook/action_schema.hpp"
 #include "inventory/facts.hpp"
 #include "inventory/finding.hpp"
@@ -93,6 +94,7 @@ struct Preview {
     bool needs_no_undo = false;       ///< it leaves nothing to take back
     std::vector<Finding> blocked_by;  ///< why this must not be started; empty: it may
     std::vector<std::string> notes;   ///< what a person should know: what it costs, what stays
+    std::optional<std::chrono::milliseconds> takes;  ///< where its arguments say how long
     /// The facts as they will be when it is done, so that later steps are judged by them; may be
     /// empty.
     std::function<void(ClusterFacts&)> effect;
@@ -206,6 +208,14 @@ class StepRunner {
     /// nullopt: none was started.
     [[nodiscard]] virtual std::optional<ProbeReport> write_probe() = 0;
     virtual void stop_write_probe() = 0;
+
+    /// Has a target of the inventory told. Returns at once; that it fails stops nobody.
+    virtual void notify(const std::string& target, Notification notification) = 0;
+    /// What could not be delivered since the last call, a line each: `ops: HTTP 500`, without
+    /// secrets.
+    [[nodiscard]] virtual std::vector<std::string> notification_troubles() = 0;
+    /// Waits for what is under way. What is not delivered by then is a trouble.
+    virtual void finish_notifications(std::chrono::milliseconds at_most) = 0;
 };
 
 }  // namespace lockstep

@@ -68,23 +68,6 @@ std::string expand(const Node& node, std::string_view what, const PathBase& base
     return text;
 }
 
-std::vector<std::string> read_argv(const Node& node, std::string_view what) {
-    if (!node.is(Node::Kind::list) || node.items.empty()) {
-        fail(node,
-             std::string(what) + ": command must be a list of a program and its arguments",
-             "No shell is involved: {command: [pass, show, patroni]}.",
-             "inventory.type");
-    }
-    std::vector<std::string> argv;
-    for (const Node& item : node.items) {
-        argv.push_back(yaml::as_string(item, std::string(what) + ": an argument of command"));
-    }
-    if (argv.front().empty()) {
-        fail(node.items.front(), std::string(what) + ": command names no program", "");
-    }
-    return argv;
-}
-
 SecretRef::Env read_env(const Node& node, std::string_view what) {
     const std::string name = yaml::as_string(node, std::string(what) + ": env");
     const bool valid =
@@ -255,6 +238,22 @@ std::uint16_t read_port(const Node& node) {
         fail(node, std::to_string(port) + " is not a port", "Ports go from 1 to 65535.");
     }
     return static_cast<std::uint16_t>(port);
+}
+
+std::vector<std::string> read_argv(const Node& node, std::string_view what) {
+    if (!node.is(Node::Kind::list) || node.items.empty()) {
+        fail(node,
+             std::string(what) + ": command must be a list of a program and its arguments",
+             "No shell is involved: {command: [pass, show, patroni]}.");
+    }
+    std::vector<std::string> argv;
+    for (const Node& item : node.items) {
+        argv.push_back(yaml::as_string(item, std::string(what) + ": an argument of command"));
+    }
+    if (argv.front().empty()) {
+        fail(node.items.front(), std::string(what) + ": command names no program", "");
+    }
+    return argv;
 }
 
 SecretRef read_secret(const Node& node, std::string_view what, const PathBase& base) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 /// The single values of an inventory. Each reader throws InputError at the value's place.
 namespace lockstep::inventory_fields {
@@ -20,6 +21,14 @@ struct PathBase {
 [[nodiscard]] std::string current_user();
 [[nodiscard]] std::string home_folder();
 
+/// Calls `read` with the value of the key, where there is one.
+template <class Reader>
+void when_given(const yaml::Node& map, std::string_view key, Reader read) {
+    if (const yaml::Node* value = map.find(key)) {
+        read(*value);
+    }
+}
+
 /// Throws where the node is not a map; `what` is "cluster", "ssh", …
 void require_map(const yaml::Node& node, std::string_view what);
 
@@ -29,6 +38,9 @@ void require_map(const yaml::Node& node, std::string_view what);
                                     std::string_view what,
                                     const PathBase& base);
 [[nodiscard]] std::uint16_t read_port(const yaml::Node& node);
+
+/// A program and its arguments, of the key `command`.
+[[nodiscard]] std::vector<std::string> read_argv(const yaml::Node& node, std::string_view what);
 
 /// `{env: NAME}`, `{file: PATH}` or `{command: [argv…]}`. No message ever shows a secret.
 [[nodiscard]] SecretRef read_secret(const yaml::Node& node,

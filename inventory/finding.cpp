@@ -91,6 +91,7 @@ const std::vector<std::string>& finding_ids() {
         "postgres.not_restarted",
         "config.drift",
         "config.member_slots_ttl",
+        "notify.unknown_target",
     };
     return k_ids;
 }

@@ -50,4 +50,12 @@ const Cluster& Inventory::cluster(std::string_view name) const {
     return clusters[static_cast<std::size_t>(found - names.begin())];
 }
 
+bool Inventory::is_in_group(std::string_view who, std::string_view group) const {
+    const auto found = groups.find(group);
+    const std::string_view user = who.substr(0, who.rfind('@'));
+    return found != groups.end() && std::ranges::any_of(found->second, [&](const auto& one) {
+               return one == who || one == user;
+           });
+}
+
 }  // namespace lockstep

@@ -3,6 +3,7 @@
 #include "base/error.hpp"
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -78,21 +79,70 @@ struct Cluster {
     PostgresSettings postgres;
     std::string patroni_service = "patroni";
     std::string patroni_package = "patroni";
-    std::vector<MemberSettings> members;  ///< empty: whoever Patroni lists
+    std::vector<MemberSettings> members;        ///< empty: whoever Patroni lists
+    std::vector<std::string> notify_targets{};  ///< the names in Inventory::notify
     SourceLocation where;
 
     /// The settings for a member by name: its own entry, else the cluster's.
     [[nodiscard]] SshSettings ssh_of(std::string_view member) const;
 };
 
+/// A text that may be a secret: as it stands in the inventory, or from elsewhere.
+using TextOrSecret = std::variant<std::string, SecretRef>;
+
+/// A JSON document by POST, in the form that Slack and what imitates it take.
+struct WebhookTarget {
+    TextOrSecret url;  ///< a text was checked by webhook_trouble(); a secret was not yet
+    std::map<std::string, TextOrSecret> headers;
+    std::string ca_file;    ///< empty: the system's authorities
+    bool insecure = false;  ///< http without TLS to another machine is wanted
+};
+
+struct MailTarget {
+    std::string url;   ///< `smtp://host[:port]` (STARTTLS) or `smtps://host[:port]`
+    bool tls = true;   ///< false: `tls: none` was said of smtp://
+    std::string from;  ///< an address, as those in `to`: ASCII, one @, no white space or brackets
+    std::vector<std::string> to;
+    std::string username;  ///< empty: no login
+    std::optional<SecretRef> password;
+    std::string ca_file;
+};
+
+/// A program of this machine, without a shell.
+struct CommandTarget {
+    std::vector<std::string> argv;
+};
+
+/// Where a notification goes.
+using NotifyTarget = std::variant<WebhookTarget, MailTarget, CommandTarget>;
+using NotifyTargets = std::map<std::string, NotifyTarget, std::less<>>;
+
+/// Somebody who can prove an approval.
+struct Approver {
+    SecretRef secret;  ///< the key of an HMAC
+    SourceLocation where;
+};
+
 struct Inventory {
     std::string path;
     std::string text;  ///< as read, for the hash that a run pins
     std::vector<Cluster> clusters;
+    /// Who may approve, by group: `anna` on any host, or `anna@jump1`.
+    std::map<std::string, std::vector<std::string>, std::less<>> groups{};
+    std::map<std::string, Approver, std::less<>> approvers{};  ///< by the name of the user
+    NotifyTargets notify{};                                    ///< by name
 
     /// Throws UsageError with a did-you-mean. An empty name means the only cluster there is.
     [[nodiscard]] const Cluster& cluster(std::string_view name) const;
+    /// Whether `who` (`user@host`) is one of that group; false for a group that there is not.
+    [[nodiscard]] bool is_in_group(std::string_view who, std::string_view group) const;
 };
+
+/// Why nothing is posted to a URL; empty: nothing speaks against it. It is not quoted: such URLs
+/// are secrets. `insecure`: http to other machines than this one is all right.
+[[nodiscard]] std::string webhook_trouble(std::string_view url, bool insecure);
+/// The host of a URL without trouble.
+[[nodiscard]] std::string host_of(std::string_view url);
 
 /// Throws InputError with `file:line:column`. Relative paths in it count from the file's folder.
 [[nodiscard]] Inventory load_inventory(const std::string& path);

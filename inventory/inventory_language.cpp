@@ -31,7 +31,86 @@ Place inventory_place() {
              {.name = "defaults",
               .shapes = {{keys, "inventory.cluster_defaults"}},
               .description = "What holds for every cluster that does not say otherwise.",
-              .example = "defaults: {ssh: {user: lockstep, become: sudo}}"}}};
+              .example = "defaults: {ssh: {user: lockstep, become: sudo}}"},
+             {.name = "groups",
+              .shapes = {{any, {}, k_map}},
+              .description = "Who may approve, by group: lists of users, of any host or as "
+                             "`user@host`.",
+              .example = "groups: {dba: [anna, bert@jump1]}"},
+             {.name = "approvers",
+              .shapes = {{keys, "inventory.approver", k_map}},
+              .description = "Those whose approvals have to prove themselves, by user name.",
+              .example = "approvers: {anna: {secret: {file: ~/.config/lockstep/approval.key}}}"},
+             {.name = "notify",
+              .shapes = {{keys, "inventory.target", k_map}},
+              .description = "Where notifications go, by the name that runbooks use. Each is one "
+                             "of webhook, smtp and command.",
+              .example = "notify: {ops: {webhook: {env: SLACK_URL}}}"}}};
+}
+
+Place approver_place() {
+    return {"inventory.approver",
+            "Somebody whose approvals have to prove themselves.",
+            {{.name = "secret",
+              .shapes = {{keys, "inventory.secret_source"}},
+              .description = "The key of an HMAC, which `lockstep approve --key-file` has, too.",
+              .example = "secret: {file: ~/.config/lockstep/approval.key}",
+              .required = true}}};
+}
+
+Place target_place() {
+    const Shape secret{keys, "inventory.secret_source"};
+    return {"inventory.target",
+            "Where a notification goes: one of webhook, smtp and command, with what belongs to it.",
+            {{.name = "webhook",
+              .shapes = {{url}, secret},
+              .description = "A URL that takes JSON, as Slack does; https, or this machine.",
+              .example = "webhook: {env: SLACK_URL}"},
+             {.name = "headers",
+              .shapes = {{any, {}, k_map}},
+              .description = "Of a webhook: header fields, texts or secrets.",
+              .example = "headers: {Authorization: {env: HOOK_TOKEN}}"},
+             {.name = "insecure",
+              .shapes = {{boolean}},
+              .description = "Of a webhook: http to another machine is wanted.",
+              .example = "insecure: true",
+              .otherwise = "false"},
+             {.name = "smtp",
+              .shapes = {{text}},
+              .description = "A mail server: `smtps://host:465`, or `smtp://host` with STARTTLS.",
+              .example = "smtp: smtps://mail.example:465"},
+             {.name = "from",
+              .shapes = {{text}},
+              .description = "Of mail: the sender.",
+              .example = "from: lockstep@example.org"},
+             {.name = "to",
+              .shapes = {{text, {}, k_list}},
+              .description = "Of mail: who gets it.",
+              .example = "to: [dba@example.org]"},
+             {.name = "username",
+              .shapes = {{text}},
+              .description = "Of mail: who logs in, with `password`.",
+              .example = "username: lockstep"},
+             {.name = "password",
+              .shapes = {secret},
+              .description = "Of mail: with `username`.",
+              .example = "password: {env: SMTP_PASSWORD}"},
+             {.name = "tls",
+              .shapes = {{words}},
+              .description = "Of smtp://: none, where STARTTLS cannot be had.",
+              .example = "tls: none",
+              .otherwise = "STARTTLS is required",
+              .words = {"none"}},
+             {.name = "ca_file",
+              .shapes = {{path}},
+              .description = "Of webhook and mail: the authorities that the server is verified "
+                             "against.",
+              .example = "ca_file: tls/ca.pem",
+              .otherwise = "those of the system"},
+             {.name = "command",
+              .shapes = {{text, {}, k_list}},
+              .description = "A program of this machine; it reads the notification as JSON.",
+              .example = "command: [/usr/local/bin/page, --urgent]"}}};
 }
 
 Place cluster_place() {
@@ -233,6 +312,8 @@ const std::vector<Place>& inventory_places() {
         postgres_place(),
         member_place(),
         member_ssh_place(),
+        approver_place(),
+        target_place(),
         secret_place()};
     return k_places;
 }

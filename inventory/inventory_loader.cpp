@@ -2,6 +2,7 @@
 #include "inventory/field_readers.hpp"
 #include "inventory/inventory.hpp"
 #include "inventory/inventory_language.hpp"
+#include "inventory/people_readers.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -11,6 +12,7 @@ namespace lockstep {
 namespace {
 
 using inventory_fields::PathBase;
+using inventory_fields::when_given;
 using yaml::Node;
 
 /// Reads one file. Every `read_*` of settings overlays what the map has onto what is there: the
@@ -21,7 +23,8 @@ class Loader {
         : base_{std::filesystem::path(file_name).parent_path().string(),
                 inventory_fields::home_folder()} {}
 
-    [[nodiscard]] std::vector<Cluster> read(const Node& root) const;
+    /// Everything but path and text.
+    void read(const Node& root, Inventory& inventory) const;
 
   private:
     enum class Level { defaults, cluster, member };
@@ -42,20 +45,12 @@ class Loader {
     PathBase base_;
 };
 
-/// Calls `read` with the value of the key, where there is one.
-template <class Reader>
-void when_given(const Node& map, std::string_view key, Reader read) {
-    if (const Node* value = map.find(key)) {
-        read(*value);
-    }
-}
-
 void refuse_unknown_keys(const Node& node, std::string_view place, std::string_view what) {
     yaml::refuse_unknown_keys(
         node, language::names(language::find_place(inventory_places(), place)), what);
 }
 
-std::vector<Cluster> Loader::read(const Node& root) const {
+void Loader::read(const Node& root, Inventory& inventory) const {
     if (root.is(Node::Kind::null)) {
         throw InputError(root.where,
                          "the inventory is empty",
@@ -79,11 +74,23 @@ std::vector<Cluster> Loader::read(const Node& root) const {
     when_given(root, "defaults", [&](const Node& node) {
         read_settings(node, Level::defaults, defaults);
     });
-    std::vector<Cluster> result;
     for (const auto& [key, value] : clusters->entries) {
-        result.push_back(read_cluster(key, value, defaults));
+        inventory.clusters.push_back(read_cluster(key, value, defaults));
     }
-    return result;
+    when_given(root, "groups", [&](const Node& node) {
+        inventory.groups = inventory_fields::read_groups(node);
+    });
+    when_given(root, "approvers", [&](const Node& node) {
+        inventory.approvers = inventory_fields::read_approvers(node, base_);
+    });
+    when_given(root, "notify", [&](const Node& node) {
+        inventory.notify = inventory_fields::read_targets(node, base_);
+    });
+    for (Cluster& cluster : inventory.clusters) {
+        for (const auto& [name, target] : inventory.notify) {
+            cluster.notify_targets.push_back(name);
+        }
+    }
 }
 
 Cluster Loader::built_in() const {
@@ -292,8 +299,9 @@ void Loader::check(const Cluster& cluster, const SourceLocation& where) {
 
 Inventory parse_inventory(const std::string& text, const std::string& file_name) {
     try {
-        const Loader loader(file_name);
-        return {file_name, text, loader.read(yaml::parse(text, file_name))};
+        Inventory inventory{file_name, text, {}};
+        Loader(file_name).read(yaml::parse(text, file_name), inventory);
+        return inventory;
     } catch (const InputError& error) {
         throw error.of("inventory").in(std::make_shared<const std::string>(text));
     }

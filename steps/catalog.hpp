@@ -16,10 +16,13 @@ namespace lockstep {
 [[nodiscard]] RunbookVocabulary runbook_vocabulary();
 
 // One function a row: each in the file named after the action.
+[[nodiscard]] std::unique_ptr<Action> make_approve();
+[[nodiscard]] std::unique_ptr<Action> make_manual();
 [[nodiscard]] std::unique_ptr<Action> make_check();
 [[nodiscard]] std::unique_ptr<Action> make_assert();
 [[nodiscard]] std::unique_ptr<Action> make_wait_for();
 [[nodiscard]] std::unique_ptr<Action> make_sleep();
+[[nodiscard]] std::unique_ptr<Action> make_notify();
 [[nodiscard]] std::unique_ptr<Action> make_ssh_run();
 [[nodiscard]] std::unique_ptr<Action> make_local_run();
 [[nodiscard]] std::unique_ptr<Action> make_http_request();

@@ -73,11 +73,15 @@ void verify(const StepCall& look, ActionContext& context, StepResult& result) {
 
 }  // namespace
 
-LiveRunner::LiveRunner(const Cluster& cluster, LinkFactory factory, Clock& clock)
+LiveRunner::LiveRunner(const Cluster& cluster,
+                       LinkFactory factory,
+                       Clock& clock,
+                       NotifyTargets targets)
     : cluster_(cluster),
       clock_(clock),
-      links_(cluster, std::move(factory)),
-      observer_(links_, clock) {}
+      links_(cluster, factory),
+      observer_(links_, clock),
+      notifier_(std::move(targets), std::move(factory), clock) {}
 
 LiveRunner::~LiveRunner() {
     cancel_all();
@@ -140,6 +144,7 @@ LockGrant LiveRunner::take_lock(const LockRequest& request,
                     "Look at the members with `lockstep doctor`.");
     }
     scope_ = facts.scope;
+    run_ = request.run;
     lock_ = std::make_unique<ClusterLock>(links_, clock_, facts, scope_, lock_timing());
     try {
         return lock_->take({make_lock_id(), request.run, request.owner}, std::move(stop));
@@ -245,6 +250,11 @@ StepResult LiveRunner::perform(Task& task) {
         context.scope = scope_;
         context.fence = lock_ ? lock_->fence() : 0;
         context.lock_trouble = [this, until = context.stop] { return lock_trouble(until); };
+        context.run = run_;
+        context.notify = [this, until = context.stop](const std::string& target,
+                                                      const Notification& notification) {
+            return notifier_.deliver(target, notification, until);
+        };
         context.accepted = [this, index = task.index](nlohmann::json by) {
             const std::lock_guard lock(mutex_);
             events_.push_back({index, std::move(by), {}});
@@ -287,6 +297,18 @@ void LiveRunner::stop_write_probe() {
     if (write_probe_) {
         write_probe_->stop();
     }
+}
+
+void LiveRunner::notify(const std::string& target, Notification notification) {
+    notifier_.send(target, std::move(notification));
+}
+
+std::vector<std::string> LiveRunner::notification_troubles() {
+    return notifier_.troubles();
+}
+
+void LiveRunner::finish_notifications(std::chrono::milliseconds at_most) {
+    notifier_.finish(at_most);
 }
 
 }  // namespace lockstep

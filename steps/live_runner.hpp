@@ -3,6 +3,7 @@
 #include "base/clock.hpp"
 #include "engine/step_runner.hpp"
 #include "steps/lock/cluster_lock.hpp"
+#include "steps/notify/notifier.hpp"
 #include "steps/observation/links.hpp"
 #include "steps/observation/observer.hpp"
 #include "steps/write_probe.hpp"
@@ -21,7 +22,11 @@ namespace lockstep {
 /// kept from step to step.
 class LiveRunner final : public StepRunner {
   public:
-    LiveRunner(const Cluster& cluster, LinkFactory factory, Clock& clock);
+    /// `targets`: who can be notified, `Inventory::notify`.
+    LiveRunner(const Cluster& cluster,
+               LinkFactory factory,
+               Clock& clock,
+               NotifyTargets targets = {});
     LiveRunner(const LiveRunner&) = delete;
     LiveRunner& operator=(const LiveRunner&) = delete;
     /// Cancels what still runs and waits for it.
@@ -64,6 +69,10 @@ class LiveRunner final : public StepRunner {
     [[nodiscard]] std::optional<ProbeReport> write_probe() override;
     void stop_write_probe() override;
 
+    void notify(const std::string& target, Notification notification) override;
+    [[nodiscard]] std::vector<std::string> notification_troubles() override;
+    void finish_notifications(std::chrono::milliseconds at_most) override;
+
   private:
     struct Task {
         std::size_t index;
@@ -78,10 +87,12 @@ class LiveRunner final : public StepRunner {
     Clock& clock_;
     Links links_;
     Observer observer_;
+    Notifier notifier_;
     Looking looking_;
     std::optional<ClusterFacts> earlier_;  ///< the sample before, for slots that do not move
     std::unique_ptr<WriteProbe> write_probe_;
     std::string scope_;                  ///< Patroni's, when the lock was taken
+    std::string run_;                    ///< that took it
     std::unique_ptr<ClusterLock> lock_;  ///< while this run holds the cluster
     std::mutex lock_use_;                // one thread at a time asks it
 

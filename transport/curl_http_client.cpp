@@ -1,57 +1,19 @@
 #include "base/error.hpp"
+#include "transport/curl_transfer.hpp"
 #include "transport/http_client.hpp"
-
-#include <curl/curl.h>
 
 #include <algorithm>
 #include <array>
-#include <chrono>
-#include <mutex>
-#include <string_view>
 
 namespace lockstep {
 
 namespace {
 
+using curl::set;
+using curl::set_if;
 using Kind = TransportError::Kind;
-using std::chrono::milliseconds;
 
 constexpr std::size_t k_longest_body = std::size_t{8} << 20;
-constexpr milliseconds k_connect_timeout{3'000};
-
-struct FreeEasy {
-    void operator()(CURL* easy) const noexcept { ::curl_easy_cleanup(easy); }
-};
-
-struct FreeMulti {
-    void operator()(CURLM* multi) const noexcept { ::curl_multi_cleanup(multi); }
-};
-
-struct FreeList {
-    void operator()(curl_slist* list) const noexcept { ::curl_slist_free_all(list); }
-};
-
-using Easy = std::unique_ptr<CURL, FreeEasy>;
-using Multi = std::unique_ptr<CURLM, FreeMulti>;
-using List = std::unique_ptr<curl_slist, FreeList>;
-
-void init_curl() {
-    static std::once_flag once;
-    std::call_once(once, [] {
-        if (::curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-            throw Error("libcurl cannot be initialised");
-        }
-    });
-}
-
-Multi new_multi() {
-    init_curl();
-    Multi multi(::curl_multi_init());
-    if (multi == nullptr) {
-        throw Error("libcurl cannot create a handle");
-    }
-    return multi;
-}
 
 /// Where the write callback puts the body.
 struct Body {
@@ -78,64 +40,11 @@ std::string without_userinfo(const std::string& url) {
     return at == std::string::npos || at < begin ? url : url.substr(0, begin) + url.substr(at + 1);
 }
 
-/// Failures that come before the first byte of a request, whatever it is.
-bool is_before_request(CURLcode code) {
-    constexpr std::array k_codes{CURLE_COULDNT_CONNECT,
-                                 CURLE_COULDNT_RESOLVE_HOST,
-                                 CURLE_SSL_CONNECT_ERROR,
-                                 CURLE_SSL_CERTPROBLEM,
-                                 CURLE_PEER_FAILED_VERIFICATION,
-                                 CURLE_SSL_CACERT_BADFILE,
-                                 CURLE_SSL_ISSUER_ERROR,
-                                 CURLE_SSL_CIPHER,
-                                 CURLE_URL_MALFORMAT};
-    return std::find(k_codes.begin(), k_codes.end(), code) != k_codes.end();
-}
-
-std::string hint_for(CURLcode code, const std::string& reason) {
-    if (code == CURLE_PEER_FAILED_VERIFICATION) {
-        return "Give the authority that signed the server's certificate as ca_file, and the host "
-               "by a name or address that the certificate has.";
-    }
-    if (code == CURLE_SSL_CACERT_BADFILE) {
-        return "Check that ca_file is a readable PEM file.";
-    }
-    if (code == CURLE_SSL_CERTPROBLEM || reason.find("certificate required") != std::string::npos) {
-        return "The server wants a client certificate: check cert_file and key_file.";
-    }
-    if (code == CURLE_SSL_CONNECT_ERROR) {
-        return "Check whether the server speaks https on this port.";
-    }
-    if (code == CURLE_COULDNT_CONNECT) {
-        return "Check that the service runs and that no firewall is between.";
-    }
-    return {};
-}
-
-/// setopt is variadic and unchecked: the types here are exactly those that the options want.
-template <class Value>
-void set(CURL* easy, CURLoption option, Value value) {
-    const CURLcode code = ::curl_easy_setopt(easy, option, value);
-    if (code != CURLE_OK) {
-        throw Error("libcurl does not accept option " + std::to_string(option) + ": " +
-                    ::curl_easy_strerror(code));
-    }
-}
-
-void set_if(CURL* easy, CURLoption option, const std::string& value) {
-    if (!value.empty()) {
-        set(easy, option, value.c_str());
-    }
-}
-
 /// One request on its way.
 class Transfer {
   public:
     Transfer(CURLM* multi, const HttpSettings& settings, const HttpRequest& request)
-        : multi_(multi), request_(request), easy_(::curl_easy_init()) {
-        if (easy_ == nullptr) {
-            throw Error("libcurl cannot create a handle");
-        }
+        : multi_(multi), request_(request), easy_(curl::new_easy()) {
         set_connection(settings);
         set_request(request);
         ::curl_multi_add_handle(multi_, easy_.get());
@@ -149,30 +58,17 @@ class Transfer {
     Transfer& operator=(Transfer&&) = delete;
 
     HttpResponse run(Deadline deadline, const std::stop_token& stop) {
-        // curl's own timeouts bound the connecting; ours is the loop below.
-        set(easy_.get(),
-            CURLOPT_CONNECTTIMEOUT_MS,
-            std::max(1L,
-                     static_cast<long>(std::min(k_connect_timeout, deadline.remaining()).count())));
-        const std::stop_callback on_stop(stop, [this]() noexcept { ::curl_multi_wakeup(multi_); });
-        while (true) {
-            int running = 0;
-            const CURLMcode code = ::curl_multi_perform(multi_, &running);
-            if (code != CURLM_OK) {
-                throw Error(std::string("libcurl: ") + ::curl_multi_strerror(code));
-            }
-            if (running == 0) {
-                return finish();
-            }
-            if (stop.stop_requested()) {
-                fail(Kind::cancelled, "cancelled");
-            }
-            if (deadline.expired()) {
-                fail(sent_anything() ? Kind::timeout : Kind::connect, "no answer in time");
-            }
-            const auto left = std::min(deadline.remaining(), milliseconds(60'000));
-            ::curl_multi_poll(multi_, nullptr, 0, static_cast<int>(left.count()), nullptr);
+        const curl::End end = curl::run(multi_, easy_.get(), deadline, stop);
+        if (end.kind == curl::End::Kind::cancelled) {
+            fail(Kind::cancelled, "cancelled");
         }
+        if (end.kind == curl::End::Kind::expired) {
+            fail(sent_anything() ? Kind::timeout : Kind::connect, "no answer in time");
+        }
+        if (end.code != CURLE_OK) {
+            fail_for(end.code);
+        }
+        return finish();
     }
 
   private:
@@ -236,12 +132,7 @@ class Transfer {
         if (line.find_first_of("\r\n") != std::string::npos) {
             throw Error("an HTTP header with a line end cannot be sent");
         }
-        curl_slist* longer = ::curl_slist_append(headers_.get(), line.c_str());
-        if (longer == nullptr) {
-            throw Error("libcurl has no memory for a header");
-        }
-        [[maybe_unused]] const curl_slist* same = headers_.release();
-        headers_.reset(longer);
+        curl::append(headers_, line);
     }
 
     [[nodiscard]] bool sent_anything() const {
@@ -251,15 +142,6 @@ class Transfer {
     }
 
     HttpResponse finish() {
-        int left = 0;
-        const CURLMsg* message = ::curl_multi_info_read(multi_, &left);
-        if (message == nullptr || message->msg != CURLMSG_DONE) {
-            throw Error("libcurl ended a request without a result");
-        }
-        const CURLcode code = message->data.result;  // dies with the next call
-        if (code != CURLE_OK) {
-            fail_for(code);
-        }
         HttpResponse response;
         ::curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &response.status);
         if (response.status == 0) {
@@ -287,7 +169,7 @@ class Transfer {
             case CURLE_WEIRD_SERVER_REPLY:
                 return Kind::protocol;
             default:
-                return is_before_request(code) ? Kind::connect : Kind::lost;
+                return curl::is_before_request(code) ? Kind::connect : Kind::lost;
         }
     }
 
@@ -298,7 +180,7 @@ class Transfer {
             fail(Kind::protocol,
                  "the answer is longer than " + std::to_string(k_longest_body) + " bytes");
         }
-        fail(kind_of(code), reason, hint_for(code, reason));
+        fail(kind_of(code), reason, curl::hint_for(code, reason));
     }
 
     [[noreturn]] void fail(Kind kind, const std::string& reason, std::string hint = {}) const {
@@ -311,15 +193,15 @@ class Transfer {
     const HttpRequest& request_;
     std::array<char, CURL_ERROR_SIZE> error_{};
     Body body_;
-    List headers_;
-    Easy easy_;
+    curl::List headers_;
+    curl::Easy easy_;
 };
 
-/// The multi interface for one request at a time, because only curl_multi_poll() can be woken.
+/// The multi interface for one request at a time: see curl::run().
 class CurlHttpClient final : public HttpClient {
   public:
     explicit CurlHttpClient(HttpSettings settings)
-        : settings_(std::move(settings)), multi_(new_multi()) {}
+        : settings_(std::move(settings)), multi_(curl::new_multi()) {}
 
     HttpResponse send(const HttpRequest& request,
                       Deadline deadline,
@@ -329,7 +211,7 @@ class CurlHttpClient final : public HttpClient {
 
   private:
     HttpSettings settings_;
-    Multi multi_;
+    curl::Multi multi_;
 };
 
 }  // namespace

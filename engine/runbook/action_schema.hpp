@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,6 +55,13 @@ struct ActionSchema {
     std::vector<std::string> looking_methods;
     bool repeatable = true;  ///< running it twice ends as running it once
     bool spooled = false;  ///< what it does runs on the member by itself and can be followed again
+    /// A gate that a person answers, not code: `approve`; with `answered`, `manual`, whose answer is
+    /// what was done.
+    bool asks = false;
+    bool answered = false;
+    std::chrono::seconds estimate{0};  ///< how long it takes where no earlier run tells; 0: no time
+    /// What users of the database notice of it; empty: nothing.
+    std::string felt;
     bool temporary = false;  ///< its change is meant to be taken back before the run ends
     std::string ends;        ///< the temporary action that this one takes back: `patroni.pause`
     std::string

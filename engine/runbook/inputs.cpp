@@ -216,4 +216,73 @@ Value::Map read_inputs(const Runbook& runbook, const std::map<std::string, std::
     throw UsageError(message);
 }
 
+namespace {
+
+bool fits(const InputSpec& input, const Value& value) {
+    switch (input.type) {
+        case InputType::integer:
+        case InputType::bytes:
+            return value.kind() == Value::Kind::integer;
+        case InputType::boolean:
+            return value.kind() == Value::Kind::boolean;
+        case InputType::duration:
+            return value.kind() == Value::Kind::duration;
+        case InputType::list:
+            return value.kind() == Value::Kind::list;
+        case InputType::secret:
+            return value.tainted();
+        default:
+            return false;  // a text, which is read
+    }
+}
+
+}  // namespace
+
+Value::Map called_inputs(const Runbook& runbook,
+                         const Value::Map& given,
+                         const SourceLocation& where) {
+    Value::Map values;
+    for (const auto& [name, value] : given) {
+        const bool known = std::any_of(runbook.inputs.begin(),
+                                       runbook.inputs.end(),
+                                       [&](const InputSpec& input) { return input.name == name; });
+        if (!known) {
+            throw InputError(where, "runbook " + runbook.name + " has no input " + name);
+        }
+    }
+    for (const InputSpec& input : runbook.inputs) {
+        const auto found = given.find(input.name);
+        if (found == given.end() || found->second.kind() == Value::Kind::null) {
+            if (input.required) {
+                throw InputError(where,
+                                 "runbook " + runbook.name + " needs the input " + input.name,
+                                 input.description);
+            }
+            values.insert_or_assign(input.name, input.default_value.value_or(Value()));
+            continue;
+        }
+        const Value& value = found->second;
+        if (fits(input, value)) {
+            values.insert_or_assign(input.name, value);
+            continue;
+        }
+        if (value.kind() != Value::Kind::string || value.tainted()) {
+            throw InputError(where,
+                             "input " + input.name + " of runbook " + runbook.name + " cannot be " +
+                                 std::string(value.kind_name()),
+                             input.description);
+        }
+        try {
+            values.insert_or_assign(input.name,
+                                    runbook_reading::read_input_value(input, value.as_string()));
+        } catch (const UnfitValue& error) {
+            throw InputError(where,
+                             "input " + input.name + " of runbook " + runbook.name + " " +
+                                 error.what(),
+                             error.hint());
+        }
+    }
+    return values;
+}
+
 }  // namespace lockstep

@@ -59,9 +59,28 @@ Place runbook_place() {
           .example = "on_failure: rollback",
           .otherwise = "stop",
           .words = {"stop", "rollback"}},
-         {.name = "window", .later = true},
-         {.name = "always", .later = true},
-         {.name = "notify", .later = true}}};
+         {.name = "always",
+          .shapes = {{keys, "step", k_list}},
+          .description = "Steps that are done at the end whatever came of the rest: after a success, "
+                         "a failure or a rollback, not while the run only waits or was "
+                         "interrupted. One that fails does not keep the next from being done.",
+          .example = "always: [{id: told, uses: notify, with: {message: over}}]"},
+         {.name = "notify",
+          .shapes = {{keys, "notify", k_list}},
+          .description = "Who is told of what.",
+          .example = "notify: [{on: [failure, end], to: [ops]}]"},
+         {.name = "allow_drift",
+          .shapes = {{words, {}, k_list}},
+          .description = "Facts that may move between a saved plan and its run, as long as no step "
+                         "becomes another one by it.",
+          .example = "allow_drift: [lag, inventory]",
+          .words = {"lag", "leader", "roles", "versions", "members", "paused", "inventory"}},
+         {.name = "window",
+          .shapes = {{keys, "window"}},
+          .description = "When it may change something. Outside of it nothing is begun, and a step "
+                         "that does not fit into what is left of it is not started.",
+          .example = "window: {time_zone: Europe/Berlin, weekly: [{days: [sat], from: \"22:00\", "
+                     "for: 4h}]}"}}};
 }
 
 Place input_place() {
@@ -74,8 +93,8 @@ Place input_place() {
           .example = "type: version",
           .otherwise = "string",
           .words = {"string",
-                    "integer",
-                    "boolean",
+                    "int",
+                    "bool",
                     "version",
                     "duration",
                     "bytes",
@@ -155,8 +174,9 @@ Place strategy_place() {
               .example = "batch: [1, 50%]",
               .otherwise = "1"},
              {.name = "order",
-              .shapes = {{words}},
-              .description = "Which member comes first.",
+              .shapes = {{words}, {expression}},
+              .description = "Which member comes first: a word, or an expression over `member`, the "
+                             "smallest first.",
               .example = "order: lag_desc",
               .otherwise = "name",
               .words = {"name", "lag_asc", "lag_desc", "leader_last"}},
@@ -187,6 +207,159 @@ Place call_place() {
               .shapes = {{arguments}},
               .description = "Its arguments.",
               .example = "with: {service: pgbouncer}"}}};
+}
+
+Place approval_place() {
+    return {"approval",
+            "Who has to say yes, by `lockstep approve`. It is bound to the plan of the run.",
+            {{.name = "count",
+              .shapes = {{integer}},
+              .description = "How many different people.",
+              .example = "count: 2",
+              .otherwise = "1",
+              .least = 1,
+              .most = 100},
+             {.name = "from",
+              .shapes = {{text}, {text, {}, k_list}},
+              .description = "Who may: users, `user@host`, or groups of the inventory.",
+              .example = "from: [dba, anna@jump1]",
+              .otherwise = "anybody who can write the state folder"},
+             {.name = "not_self",
+              .shapes = {{boolean}},
+              .description = "Not the one who started the run.",
+              .example = "not_self: false",
+              .otherwise = "true; false for `manual`"},
+             {.name = "expires",
+              .shapes = {{duration}},
+              .description = "How long after it was asked for it may be given.",
+              .example = "expires: 2h",
+              .otherwise = "never"},
+             {.name = "on_expire",
+              .shapes = {{words}},
+              .description = "What comes of one that nobody gave in time.",
+              .example = "on_expire: ask_again",
+              .otherwise = "fail",
+              .words = {"fail", "ask_again"}},
+             {.name = "message",
+              .shapes = {{text}},
+              .description = "What is asked.",
+              .example = "message: \"Is the backup of tonight there?\""}}};
+}
+
+Place window_place() {
+    return {"window",
+            "When something may be begun. A calendar that cannot be read makes it closed.",
+            {{.name = "time_zone",
+              .shapes = {{text}},
+              .description = "An IANA name: the clocks that the times are by.",
+              .example = "time_zone: Europe/Berlin",
+              .required = true},
+             {.name = "weekly",
+              .shapes = {{keys, "weekly", k_list}},
+              .description = "Times of every week. A window has these, a calendar, or both.",
+              .example = "weekly: [{days: [sat, sun], from: \"22:00\", for: 4h}]"},
+             {.name = "calendar",
+              .shapes = {{text}},
+              .description = "An iCalendar file, relative to the runbook's: its events are times.",
+              .example = "calendar: maintenance.ics"},
+             {.name = "mode",
+              .shapes = {{words}},
+              .description = "`open`: work is allowed inside the times; `closed`: outside of them.",
+              .example = "mode: closed",
+              .otherwise = "open",
+              .words = {"open", "closed"}},
+             {.name = "freezes",
+              .shapes = {{keys, "freeze", k_list}},
+              .description = "Times in which it is closed, whatever the rest says.",
+              .example = "freezes: [{from: 2026-12-20, to: 2027-01-06, because: year end}]"},
+             {.name = "cutoff",
+              .shapes = {{duration}},
+              .description = "In this last part of it nothing is started.",
+              .example = "cutoff: 30m",
+              .otherwise = "0s"}}};
+}
+
+Place weekly_place() {
+    return {"weekly",
+            "A time of every week.",
+            {{.name = "days",
+              .shapes = {{text}, {text, {}, k_list}},
+              .description = "The days on which it begins: mon to sun, or a range such as mon-fri.",
+              .example = "days: [sat, sun]",
+              .otherwise = "every day"},
+             {.name = "from",
+              .shapes = {{text}},
+              .description = "When it begins, by the clocks there. Quote it.",
+              .example = "from: \"22:00\"",
+              .required = true},
+             {.name = "for",
+              .shapes = {{duration}},
+              .description = "How long it lasts, whatever the clocks do. Either this or `to`.",
+              .example = "for: 4h"},
+             {.name = "to",
+              .shapes = {{text}},
+              .description = "When it ends, by the clocks there; on the next day unless after "
+                             "`from`.",
+              .example = "to: \"06:00\""}}};
+}
+
+Place freeze_place() {
+    return {"freeze",
+            "A time in which the window is closed.",
+            {{.name = "from",
+              .shapes = {{text}},
+              .description = "Its first day, or its begin.",
+              .example = "from: 2026-12-20"},
+             {.name = "to",
+              .shapes = {{text}},
+              .description = "Its end: the first day, or moment, that is free again.",
+              .example = "to: 2027-01-06"},
+             {.name = "calendar",
+              .shapes = {{text}},
+              .description = "Instead of both: an iCalendar file, whose events are freezes.",
+              .example = "calendar: freezes.ics"},
+             {.name = "because",
+              .shapes = {{text}},
+              .description = "Why, for messages.",
+              .example = "because: year end"}}};
+}
+
+Place notify_place() {
+    return {"notify",
+            "Who is told of what. A notification that cannot be delivered is on record, and fails "
+            "nothing.",
+            {{.name = "on",
+              .shapes = {{words}, {words, {}, k_list}},
+              .description = "The events: the run starts, waits for a window, asks for an approval, "
+                             "fails, is slower than usual, is over.",
+              .example = "on: [approval, failure, end]",
+              .words = {"start", "wait", "approval", "failure", "slow", "end"},
+              .required = true},
+             {.name = "to",
+              .shapes = {{text}, {text, {}, k_list}},
+              .description = "Targets of the inventory's `notify`.",
+              .example = "to: [ops]",
+              .required = true}}};
+}
+
+Place register_place() {
+    return {"register",
+            "What a step keeps of its output for the expressions of later steps.",
+            {{.name = "name",
+              .shapes = {{name}},
+              .description = "`steps.NAME`.",
+              .example = "name: versions",
+              .required = true},
+             {.name = "as",
+              .shapes = {{words}},
+              .description = "How the output is read: stdout of a command, the body of an answer.",
+              .example = "as: lines",
+              .otherwise = "a map, as the action gives it",
+              .words = {"text", "lines", "json"}},
+             {.name = "select",
+              .shapes = {{expression}},
+              .description = "The part of it that is kept: an expression over `result`.",
+              .example = "select: result.items[0].name"}}};
 }
 
 std::vector<Key> what_a_step_is() {
@@ -245,10 +418,34 @@ std::vector<Key> where_and_when_a_step_runs() {
              .description = "How long it may take.",
              .example = "timeout: 2m",
              .actions_only = true},
+            {.name = "until",
+             .shapes = {{expression}},
+             .description = "A success counts only once this is true; until then it is tried again, "
+                            "as `retry` says. `result` is what the step registers.",
+             .example = "until: result.stdout == 'ready'",
+             .actions_only = true},
+            {.name = "needs",
+             .shapes = {{text}, {text, {}, k_list}},
+             .description = "The steps before it in its list that must be over; it may run beside "
+                            "the others. [] waits for none.",
+             .example = "needs: [drain]",
+             .otherwise = "all that stand before it"},
+            {.name = "estimate",
+             .shapes = {{duration}},
+             .description = "How long it is expected to take, where no earlier run on the cluster "
+                            "tells.",
+             .example = "estimate: 30s",
+             .otherwise = "the action's",
+             .actions_only = true},
+            {.name = "approval",
+             .shapes = {{keys, "approval"}},
+             .description = "Somebody has to say yes before it starts. Once for the step or block, "
+                            "on whatever members it runs; `uses: approve` asks on each.",
+             .example = "approval: {from: [dba], expires: 2h}"},
             {.name = "register",
-             .shapes = {{name}},
+             .shapes = {{name}, {keys, "register"}},
              .description = "Its output is `steps.NAME` in the expressions of later steps.",
-             .example = "register: probe",
+             .example = "register: {name: versions, as: lines}",
              .actions_only = true}};
 }
 
@@ -297,10 +494,11 @@ Place step_place() {
     for (const auto& keys : {where_and_when_a_step_runs(), what_becomes_of_a_step()}) {
         step.keys.insert(step.keys.end(), keys.begin(), keys.end());
     }
-    for (const std::string_view later :
-         {"approval", "window", "always", "notify", "needs", "until"}) {
-        step.keys.push_back({.name = later, .later = true});
-    }
+    step.keys.push_back(
+        {.name = "window",
+         .shapes = {{keys, "window"}},
+         .description = "When it may be begun, besides the runbook's own window.",
+         .example = "window: {time_zone: UTC, weekly: [{from: \"01:00\", for: 2h}]}"});
     return step;
 }
 
@@ -313,7 +511,13 @@ const std::vector<Place>& places() {
                                              step_place(),
                                              strategy_place(),
                                              retry_place(),
-                                             call_place()};
+                                             call_place(),
+                                             approval_place(),
+                                             window_place(),
+                                             weekly_place(),
+                                             freeze_place(),
+                                             notify_place(),
+                                             register_place()};
     return k_places;
 }
 

@@ -61,6 +61,13 @@ std::vector<RuleRow> rules_of_runbooks() {
         {"runbook.no_effect", "The key would do nothing here, and whoever wrote it expects it to."},
         {"runbook.scope",
          "The action works on a member where there is none, or once for the cluster inside `on`."},
+        {"runbook.needs", "A step can wait for steps before it in its own list alone."},
+        {"runbook.always",
+         "What is always done comes after all going back: it has no undo, leaves nothing in force "
+         "and waits for nobody."},
+        {"runbook.unknown_runbook", "The runbook that is called is not there."},
+        {"runbook.cycle", "A runbook that calls itself, over others or not, would never end."},
+        {"runbook.limit", "Runbooks call each other deeper than a person can follow."},
         {"runbook.verify_changes", "What verifies must be sure to change nothing."},
         {"output.unknown",
          "The action that registers this name has no such output: the expression could only fail."},

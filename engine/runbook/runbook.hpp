@@ -3,9 +3,12 @@
 #include "base/error.hpp"
 #include "engine/expression/expression.hpp"
 #include "engine/runbook/action_schema.hpp"
+#include "engine/window/window.hpp"
 
 #include <chrono>
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -66,7 +69,8 @@ struct Strategy {
     };
 
     std::vector<Batch> batch{{1, false, false}};  ///< the last one repeats
-    std::string order = "name";                   ///< name | lag_asc | lag_desc | leader_last
+    std::string order = "name";          ///< name | lag_asc | lag_desc | leader_last
+    std::optional<Expression> order_by;  ///< or an expression over `member`, the smallest first
     int max_failed = 0;       ///< more than this many failed members stop the run
     int max_unreachable = 0;  ///< likewise, of members that could not be reached
 };
@@ -87,6 +91,39 @@ enum class InDoubt {
     fail,    ///< it counts as failed
 };
 
+/// Who has to say yes before a step may start.
+struct ApprovalSpec {
+    int count = 1;                  ///< so many different people
+    std::vector<std::string> from;  ///< `user`, `user@host`, groups of the inventory; empty: anybody
+    bool not_self = true;           ///< not the one who started the run
+    std::optional<std::chrono::milliseconds> expires;  ///< so long after it was asked for
+    bool ask_again = false;  ///< what comes of one that expired; false: the step fails
+    std::string message;     ///< what is asked; empty: for the step by its name
+    SourceLocation where;
+};
+
+/// What a step registers of its output.
+struct OutputSpec {
+    enum class As {
+        whole,  ///< as the action gives it
+        text,   ///< stdout (of http.request the body) without the line breaks at its end
+        lines,  ///< its lines
+        json,   ///< what it says, as JSON
+    };
+
+    As as = As::whole;
+    std::optional<Expression> select;  ///< over `result`, which is the output read like that
+};
+
+/// Who is told of what.
+struct NotifySpec {
+    std::vector<std::string> on;  ///< start, wait, approval, failure, slow, end
+    std::vector<std::string> to;  ///< targets of the inventory
+    SourceLocation where;
+};
+
+struct Runbook;
+
 /// An action and its arguments, given inside a step: an entry of `undo`, or `verify`.
 struct CallSpec {
     std::string uses;
@@ -101,14 +138,23 @@ struct StepSpec {
     std::string uses;  ///< empty: a block
     Arguments with;
     std::vector<StepSpec> steps;
+    /// Of a block that another runbook is put in as: that runbook, whose inputs are `with.inputs`.
+    std::shared_ptr<const Runbook> called;
+    /// Siblings before it that must be over; nullopt: all of them.
+    std::optional<std::vector<std::string>> needs;
     std::optional<std::string> on;      ///< leader | replicas | sync | members | a member's name
     std::optional<Expression> on_that;  ///< or an expression over `member`
     Strategy strategy;
     std::optional<Expression> when;
     std::optional<Expression> for_each;  ///< a list; the element is `item`
     Retry retry;
+    std::optional<Expression> until;  ///< over `result`: a success counts once this is true
     std::optional<std::chrono::milliseconds> timeout;
+    std::optional<std::chrono::milliseconds> estimate;  ///< how long it is expected to take
+    std::optional<ApprovalSpec> approval;
+    std::optional<WindowSpec> window;  ///< outside of it nothing of the step is begun
     std::string register_as;              ///< `steps.NAME` for later expressions; empty: none
+    OutputSpec output;                    ///< what of it is registered
     std::optional<OnFailure> on_failure;  ///< nullopt: the runbook's
     std::vector<CallSpec> undo;           ///< takes it back, in this order; empty: the action's own
     bool no_undo = false;                 ///< `undo: none`: it needs none
@@ -133,9 +179,23 @@ struct Runbook {
     std::vector<std::string> heals;                      ///< finding ids
     std::vector<GuardSpec> guards;
     std::vector<StepSpec> steps;
+    std::vector<StepSpec> always;  ///< once nothing goes forward or back any more, whatever came of it
+    std::optional<WindowSpec> window;  ///< outside of it nothing is changed
+    std::vector<NotifySpec> notify;
+    std::vector<std::string> allow_drift;    ///< facts that may move between a saved plan and its run
     OnFailure on_failure = OnFailure::stop;  ///< stop | rollback
     std::string path;
     std::string text;  ///< as read, for the hash that a run pins
+    std::map<std::string, std::string> parts;  ///< texts of the runbooks that it calls, by file
+};
+
+/// The parameters of `uses: runbook`, which is no action: it puts another runbook in as a block.
+[[nodiscard]] const ActionSchema& runbook_call_schema();
+
+/// A runbook's text, and the file that it is from.
+struct RunbookText {
+    std::string file;
+    std::string text;
 };
 
 /// What the loader checks names against: the actions there are, the guards and the finding ids.
@@ -143,6 +203,9 @@ struct RunbookVocabulary {
     ActionCatalog actions;
     ActionCatalog guards;  ///< described the same way as actions
     std::vector<std::string> finding_ids;
+    /// The text of a runbook that another one calls: by the name of a shipped one, or a path as
+    /// written in the file `from`. Throws Error. Empty: nothing can be called.
+    std::function<RunbookText(const std::string& name, const std::string& from)> find_text;
 };
 
 /// Every error of the text in one InputErrors, not only the first.
@@ -166,5 +229,11 @@ class InputErrors : public Error {
 /// that is missing, unknown or of the wrong type, with the runbook's own description as hint.
 [[nodiscard]] Value::Map read_inputs(const Runbook& runbook,
                                      const std::map<std::string, std::string>& given);
+
+/// The same for a runbook that another one calls, from values: a text is read like one that was
+/// given, anything else must be of the input's type. Throws InputError at `where`.
+[[nodiscard]] Value::Map called_inputs(const Runbook& runbook,
+                                       const Value::Map& given,
+                                       const SourceLocation& where);
 
 }  // namespace lockstep

@@ -1,7 +1,9 @@
 #include "base/suggest.hpp"
+#include "engine/runbook/language.hpp"
 #include "engine/runbook/rules.hpp"
 #include "engine/runbook/runbook_reading.hpp"
 #include "engine/runbook/runbook_rules.hpp"
+#include "engine/window/window_reading.hpp"
 
 #include <algorithm>
 #include <tuple>
@@ -128,6 +130,23 @@ void read_name(Reading& reading, const Node& root, Runbook& runbook) {
     }
 }
 
+/// What a runbook that is called is there to cure, and what must hold meanwhile, is so of the whole.
+void take_over(const Runbook& called, Runbook& runbook) {
+    for (const std::string& id : called.heals) {
+        if (std::ranges::find(runbook.heals, id) == runbook.heals.end()) {
+            runbook.heals.push_back(id);
+        }
+    }
+    for (const GuardSpec& guard : called.guards) {
+        if (std::ranges::find(runbook.guards, guard.name, &GuardSpec::name) ==
+            runbook.guards.end()) {
+            runbook.guards.push_back(guard);
+        }
+    }
+    runbook.parts.insert(called.parts.begin(), called.parts.end());
+    runbook.parts.emplace(called.path, called.text);
+}
+
 void read_root(Reading& reading, const Node& root, Runbook& runbook) {
     if (root.is(Node::Kind::null)) {
         reading.problems.add(root.where,
@@ -159,6 +178,17 @@ void read_root(Reading& reading, const Node& root, Runbook& runbook) {
     if (const Node* on_failure = root.find("on_failure")) {
         runbook.on_failure = read_on_failure(reading, *on_failure, {"stop", "rollback"});
     }
+    if (const Node* window = root.find("window")) {
+        runbook.window = read_window(reading, *window);
+    }
+    if (const Node* notify = root.find("notify")) {
+        runbook.notify = read_notify(reading, *notify);
+    }
+    if (const Node* allow_drift = root.find("allow_drift")) {
+        const auto& words = language::place("runbook").key("allow_drift")->words;
+        runbook.allow_drift =
+            read_texts(reading, *allow_drift, "fact that may move", {words.begin(), words.end()});
+    }
     if (const Node* steps = root.find("steps")) {
         runbook.steps = read_steps(reading, *steps, root.find("defaults"));
     } else {
@@ -166,6 +196,12 @@ void read_root(Reading& reading, const Node& root, Runbook& runbook) {
                              "`steps` is missing",
                              "A runbook has at least one step.",
                              "runbook.missing");
+    }
+    if (const Node* always = root.find("always")) {
+        runbook.always = read_always(reading, *always, root.find("defaults"));
+    }
+    for (const auto& called : reading.called) {
+        take_over(*called, runbook);
     }
 }
 
@@ -190,7 +226,9 @@ void Problems::throw_if_any(const std::string& text) {
     }
     const auto source = std::make_shared<const std::string>(text);
     for (InputError& error : errors_) {
-        error = error.in(source);
+        if (error.source() == nullptr) {  // else it is of a runbook that this one calls
+            error = error.in(source);
+        }
     }
     std::stable_sort(errors_.begin(), errors_.end(), [](const auto& a, const auto& b) {
         return std::tie(a.where().line, a.where().column) <
@@ -238,23 +276,33 @@ std::string joined(const std::vector<InputError>& errors) {
 InputErrors::InputErrors(std::vector<InputError> errors)
     : Error(joined(errors)), errors_(std::move(errors)) {}
 
-Runbook parse_runbook(const std::string& text,
-                      const std::string& file_name,
-                      const RunbookVocabulary& vocabulary) {
-    using namespace runbook_reading;
-    Reading reading{vocabulary, {}, {}, {}, {}};
+namespace runbook_reading {
+
+Runbook parse_called(const RunbookText& text,
+                     const RunbookVocabulary& vocabulary,
+                     std::vector<std::string> files) {
+    Reading reading{.vocabulary = vocabulary, .files = std::move(files)};
     Runbook runbook;
-    reading.problems.attempt([&] { read_root(reading, yaml::parse(text, file_name), runbook); });
-    reading.problems.throw_if_any(text);
-    runbook.path = file_name;
-    runbook.text = text;
+    reading.problems.attempt(
+        [&] { read_root(reading, yaml::parse(text.text, text.file), runbook); });
+    reading.problems.throw_if_any(text.text);
+    runbook.path = text.file;
+    runbook.text = text.text;
     for (const InputError& problem : check_runbook(runbook, vocabulary.actions)) {
         if (!find_rule(problem.rule())->warning) {
             reading.problems.keep(problem);
         }
     }
-    reading.problems.throw_if_any(text);
+    reading.problems.throw_if_any(text.text);
     return runbook;
+}
+
+}  // namespace runbook_reading
+
+Runbook parse_runbook(const std::string& text,
+                      const std::string& file_name,
+                      const RunbookVocabulary& vocabulary) {
+    return runbook_reading::parse_called({file_name, text}, vocabulary, {file_name});
 }
 
 Runbook load_runbook(const std::string& path, const RunbookVocabulary& vocabulary) {

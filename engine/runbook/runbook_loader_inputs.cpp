@@ -11,8 +11,8 @@ using yaml::Node;
 const std::vector<std::pair<std::string, InputType>>& types() {
     static const std::vector<std::pair<std::string, InputType>> all{
         {"string", InputType::string},
-        {"integer", InputType::integer},
-        {"boolean", InputType::boolean},
+        {"int", InputType::integer},
+        {"bool", InputType::boolean},
         {"version", InputType::version},
         {"duration", InputType::duration},
         {"bytes", InputType::bytes},

@@ -1,6 +1,7 @@
 #include "base/suggest.hpp"
 #include "engine/runbook/language.hpp"
 #include "engine/runbook/runbook_reading.hpp"
+#include "engine/window/window_reading.hpp"
 
 #include <algorithm>
 
@@ -9,6 +10,8 @@ namespace lockstep::runbook_reading {
 namespace {
 
 using yaml::Node;
+
+constexpr const char* k_call = "runbook";
 
 /// What holds for the steps in one list.
 struct Around {
@@ -101,7 +104,7 @@ class StepReader {
             return steps;
         }
         for (const Node& item : node.items) {
-            if (auto step = read_step(item, around)) {
+            if (auto step = read_step(item, around, steps)) {
                 steps.push_back(std::move(*step));
             }
         }
@@ -110,7 +113,9 @@ class StepReader {
     }
 
   private:
-    std::optional<StepSpec> read_step(const Node& node, const Around& around) {
+    std::optional<StepSpec> read_step(const Node& node,
+                                      const Around& around,
+                                      const std::vector<StepSpec>& siblings) {
         if (!check_keys(reading_, node, "step", "a step")) {
             return std::nullopt;
         }
@@ -120,6 +125,15 @@ class StepReader {
         const ActionSchema* schema = read_uses(node, step);
         const Around inside = read_selection(node, around, schema, step);
         const Visible visible{inside.member, inside.item, true};
+        if (const Node* needs = node.find("needs")) {
+            read_needs(*needs, siblings, step);
+        }
+        if (const Node* approval = node.find("approval")) {
+            step.approval = read_approval(reading_, *approval);
+        }
+        if (const Node* window = node.find("window")) {
+            step.window = read_window(reading_, *window);
+        }
         if (const Node* when = node.find("when")) {
             step.when = read_expression(reading_, *when, "`when`", visible);
         }
@@ -127,7 +141,10 @@ class StepReader {
             step.on_failure =
                 read_on_failure(reading_, *on_failure, {"stop", "continue", "rollback"});
         }
-        if (const Node* steps = node.find("steps")) {
+        if (step.uses == k_call) {
+            refuse_keys_of_actions(node, "calls a runbook", {"with"}, step);
+            read_call(reading_, node, label(step), visible, step);
+        } else if (const Node* steps = node.find("steps")) {
             read_block(node, *steps, inside, step);
         } else {
             read_action(node, schema, visible, step);
@@ -170,8 +187,9 @@ class StepReader {
         if (uses == nullptr) {
             return nullptr;
         }
-        const auto name =
-            read_one_of(reading_, *uses, "action", names_of(reading_.vocabulary.actions));
+        std::vector<std::string> names = names_of(reading_.vocabulary.actions);
+        names.emplace_back(k_call);
+        const auto name = read_one_of(reading_, *uses, "action", names);
         step.uses = name.value_or("");
         return find_action(reading_.vocabulary.actions, step.uses);
     }
@@ -219,18 +237,49 @@ class StepReader {
         return inside;
     }
 
-    /// The keys that mean nothing for a block are refused: they would be without effect.
-    void read_block(const Node& node, const Node& steps, const Around& inside, StepSpec& step) {
+    /// Which of its siblings it waits for: those before it, so that there is no circle.
+    void read_needs(const Node& node, const std::vector<StepSpec>& siblings, StepSpec& step) {
+        step.needs.emplace();
+        if (node.is(Node::Kind::list) && node.items.empty()) {
+            return;
+        }
+        std::vector<std::string> names;
+        for (const StepSpec& sibling : siblings) {
+            names.push_back(sibling.id);
+        }
+        for (const std::string& id : read_texts(reading_, node, "step")) {
+            if (std::ranges::find(names, id) == names.end()) {
+                reading_.problems.add(node.where,
+                                      label(step) + " needs \"" + id +
+                                          "\", which is no step before it in this list",
+                                      names.empty() ? "" : did_you_mean(id, names),
+                                      "runbook.needs");
+            } else {
+                step.needs->push_back(id);
+            }
+        }
+    }
+
+    /// The keys that mean nothing for what is no action are refused: they would be without effect.
+    void refuse_keys_of_actions(const Node& node,
+                                const std::string& what,
+                                const std::vector<std::string>& but,
+                                const StepSpec& step) {
         for (const auto& [key, value] : node.entries) {
             const language::Key* row = language::place("step").key(key.text);
-            if (row != nullptr && row->actions_only) {
+            if (row != nullptr && row->actions_only &&
+                std::ranges::find(but, key.text) == but.end()) {
                 reading_.problems.add(
                     key.where,
-                    label(step) + " is a block: `" + key.text + "` has no effect on it",
+                    label(step) + " " + what + ": `" + key.text + "` has no effect on it",
                     "Give it to the steps of the block.",
                     "runbook.no_effect");
             }
         }
+    }
+
+    void read_block(const Node& node, const Node& steps, const Around& inside, StepSpec& step) {
+        refuse_keys_of_actions(node, "is a block", {}, step);
         step.steps = read(steps, inside);
     }
 
@@ -249,16 +298,22 @@ class StepReader {
         step.timeout =
             timeout != nullptr ? read_duration(reading_, *timeout, "timeout") : defaults_.timeout;
         read_recovery(reading_, node, schema, label(step), visible, step);
-        if (const Node* name = node.find("register")) {
-            reading_.problems.attempt(
-                [&] { step.register_as = yaml::as_string(*name, "register"); });
-            if (name->is(Node::Kind::scalar) && !is_name(step.register_as, false)) {
-                reading_.problems.add(name->where,
-                                      "\"" + step.register_as + "\" is no name to register",
-                                      "Lower case letters, digits and _, a letter first.",
-                                      "runbook.bad_name");
+        if (const Node* estimate = node.find("estimate")) {
+            step.estimate = read_duration(reading_, *estimate, "estimate", true);
+        }
+        if (const Node* until = node.find("until")) {
+            Visible with_result = visible;
+            with_result.result = true;
+            step.until = read_expression(reading_, *until, "`until`", with_result);
+            if (step.retry.attempts < 2) {
+                reading_.problems.add(until->where,
+                                      label(step) + " has `until` but is tried once",
+                                      "Give it retry: {attempts: 10, delay: 5s}.",
+                                      "runbook.no_effect");
             }
-            reading_.registered.push_back(step.register_as);  // only steps after it may read it
+        }
+        if (const Node* name = node.find("register")) {
+            read_register(reading_, *name, visible, step);
         }
     }
 
@@ -284,14 +339,47 @@ class StepReader {
     Defaults defaults_;
 };
 
+/// What always comes at the end is never taken back, waits for nobody, and leaves nothing open.
+void check_always(Reading& reading, const std::vector<StepSpec>& steps) {
+    for (const StepSpec& step : steps) {
+        const ActionSchema* schema = find_action(reading.vocabulary.actions, step.uses);
+        const bool temporary = schema != nullptr && (schema->temporary || !schema->ends.empty());
+        const bool asks = step.approval || (schema != nullptr && schema->asks);
+        std::string why;
+        if (!step.undo.empty() || !step.point_of_no_return.empty()) {
+            why = "is never taken back";
+        } else if (temporary) {
+            why = "cannot make or end a temporary change";
+        } else if (asks) {
+            why = "cannot wait for somebody";
+        } else if (step.called) {
+            why = "cannot call a runbook";
+        }
+        if (!why.empty()) {
+            reading.problems.add(step.where,
+                                 "step \"" + step.id + "\" of `always` " + why,
+                                 "It is done once nothing goes forward or back any more.",
+                                 "runbook.always");
+        }
+        check_always(reading, step.steps);
+    }
+}
+
+Defaults defaults_of(Reading& reading, const Node* node) {
+    return node == nullptr ? Defaults{} : read_defaults(reading, *node);
+}
+
 }  // namespace
 
 std::vector<StepSpec> read_steps(Reading& reading, const Node& node, const Node* defaults) {
-    Defaults given;
-    if (defaults != nullptr) {
-        given = read_defaults(reading, *defaults);
-    }
-    return StepReader(reading, given).read(node, {});
+    return StepReader(reading, defaults_of(reading, defaults)).read(node, {});
+}
+
+std::vector<StepSpec> read_always(Reading& reading, const Node& node, const Node* defaults) {
+    Reading scratch{.vocabulary = reading.vocabulary};  // they were reported with the steps
+    std::vector<StepSpec> steps = StepReader(reading, defaults_of(scratch, defaults)).read(node, {});
+    check_always(reading, steps);
+    return steps;
 }
 
 }  // namespace lockstep::runbook_reading

@@ -62,6 +62,19 @@ std::vector<Strategy::Batch> read_batches(Reading& reading, const Node& node) {
     return batches.empty() ? Strategy{}.batch : batches;
 }
 
+/// A word, or an expression over `member`.
+void read_order(Reading& reading, const Node& node, Strategy& strategy) {
+    const bool word = node.is(Node::Kind::scalar) &&
+                      node.text.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string::npos;
+    if (word || !node.is(Node::Kind::scalar)) {
+        strategy.order =
+            read_one_of(reading, node, "order", {"name", "lag_asc", "lag_desc", "leader_last"})
+                .value_or(strategy.order);
+        return;
+    }
+    strategy.order_by = read_expression(reading, node, "`order`", {.member = true});
+}
+
 }  // namespace
 
 Retry read_retry(Reading& reading, const Node& node, Retry retry) {
@@ -97,9 +110,7 @@ Strategy read_strategy(Reading& reading, const Node& node) {
         strategy.batch = read_batches(reading, *batch);
     }
     if (const Node* order = node.find("order")) {
-        strategy.order =
-            read_one_of(reading, *order, "order", {"name", "lag_asc", "lag_desc", "leader_last"})
-                .value_or(strategy.order);
+        read_order(reading, *order, strategy);
     }
     constexpr IntegerRange k_counts{0, 100'000};
     if (const Node* most = node.find("max_failed")) {

@@ -51,6 +51,9 @@ std::string hidden(const std::string& root, Visible visible) {
     if (root == "item" && !visible.item) {
         return "there is no item here: the step has no `for_each`";
     }
+    if (root == "result" && !visible.result) {
+        return "there is no result here";
+    }
     if (root == "steps" && !visible.steps) {
         return "the results of steps are not known here";
     }
@@ -60,6 +63,9 @@ std::string hidden(const std::string& root, Visible visible) {
 std::string hint_for_hidden(const std::string& root) {
     if (root == "member") {
         return "Give the step `on`, or look through `members`.";
+    }
+    if (root == "result") {
+        return "`until` and `select` of `register` see what the step gave.";
     }
     return root == "steps" ? "`when` and `with` may use them." : "";
 }
@@ -161,6 +167,31 @@ std::optional<std::string> read_one_of(Reading& reading,
     return node.text;
 }
 
+std::vector<std::string> read_texts(Reading& reading,
+                                    const Node& node,
+                                    const std::string& what,
+                                    const std::vector<std::string>& words) {
+    std::vector<std::string> texts;
+    const std::vector<Node> single{node};
+    for (const Node& item : node.is(Node::Kind::list) ? node.items : single) {
+        std::optional<std::string> text;
+        if (!words.empty()) {
+            text = read_one_of(reading, item, what, words);
+        } else if (!item.is(Node::Kind::scalar) || item.text.empty()) {
+            reading.problems.add(
+                item.where, what + " must be a text, not " + item.describe(), {}, "runbook.type");
+        } else {
+            text = item.text;
+        }
+        if (text && std::find(texts.begin(), texts.end(), *text) != texts.end()) {
+            reading.problems.add(item.where, what + " \"" + *text + "\" is listed twice");
+        } else if (text) {
+            texts.push_back(std::move(*text));
+        }
+    }
+    return texts;
+}
+
 std::optional<std::chrono::milliseconds> read_duration(Reading& reading,
                                                        const Node& node,
                                                        const std::string& what,
@@ -231,7 +262,7 @@ void check_reads(Reading& reading,
                  const SourceLocation& where,
                  Visible visible) {
     static const std::vector<std::string> roots{
-        "cluster", "leader", "member", "members", "inputs", "vars", "steps", "item", "run"};
+        "cluster", "leader", "member", "members", "inputs", "vars", "steps", "item", "run", "result"};
     std::set<std::string> seen;
     for (const std::string& path : reads) {
         const auto [root, field] = split(path);

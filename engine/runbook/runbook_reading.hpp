@@ -3,6 +3,7 @@
 #include "base/yaml.hpp"
 #include "engine/runbook/runbook.hpp"
 
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -38,6 +39,14 @@ class Problems {
             act();
         } catch (const InputError& error) {
             keep(error.of("runbook"));
+        }
+    }
+
+    void keep(InputError error) {
+        if (!full()) {
+            errors_.push_back(std::move(error));
+        } else {
+            ++left_out_;
         }
     }
 
@@ -80,6 +89,7 @@ struct Visible {
     bool member = false;
     bool item = false;
     bool steps = false;
+    bool result = false;  ///< the step's own output: in `until` and `register.select`
 };
 
 /// What is known while a runbook is read, from top to bottom.
@@ -89,7 +99,14 @@ struct Reading {
     Names inputs;
     Names vars;
     Names registered;  ///< by the steps so far
+    std::vector<std::string> files;       ///< being read: the runbook, and those that led to it
+    std::vector<std::shared_ptr<const Runbook>> called;  ///< by its steps, in their order
 };
+
+/// A runbook that another one calls. Throws InputErrors.
+[[nodiscard]] Runbook parse_called(const RunbookText& text,
+                                   const RunbookVocabulary& vocabulary,
+                                   std::vector<std::string> files);
 
 [[nodiscard]] std::vector<std::string> names_of(const ActionCatalog& catalog);
 
@@ -171,6 +188,26 @@ struct Owner {
 [[nodiscard]] std::vector<StepSpec> read_steps(Reading& reading,
                                                const yaml::Node& node,
                                                const yaml::Node* defaults);
+/// What is done at the end whatever came of the rest: steps that have no way back and cover
+/// nothing.
+[[nodiscard]] std::vector<StepSpec> read_always(Reading& reading,
+                                                const yaml::Node& node,
+                                                const yaml::Node* defaults);
+/// `uses: runbook`: the other runbook's steps become those of `step`.
+void read_call(Reading& reading,
+               const yaml::Node& node,
+               const std::string& label,
+               Visible visible,
+               StepSpec& step);
+[[nodiscard]] ApprovalSpec read_approval(Reading& reading, const yaml::Node& node);
+/// `register`: a name, or a map with `name`, `as` and `select`.
+void read_register(Reading& reading, const yaml::Node& node, Visible visible, StepSpec& step);
+[[nodiscard]] std::vector<NotifySpec> read_notify(Reading& reading, const yaml::Node& node);
+/// A list of texts, or one text for a list of one; each one of `words`, unless there are none.
+[[nodiscard]] std::vector<std::string> read_texts(Reading& reading,
+                                                  const yaml::Node& node,
+                                                  const std::string& what,
+                                                  const std::vector<std::string>& words = {});
 /// Whether a call changes nothing, as far as a runbook tells.
 enum class Looks { yes, no, depends };
 

@@ -3,12 +3,14 @@
 #include "base/clock.hpp"
 #include "base/deadline.hpp"
 #include "base/error.hpp"
+#include "engine/notification.hpp"
 #include "engine/step_runner.hpp"
 #include "inventory/facts.hpp"
 #include "inventory/inventory.hpp"
 #include "steps/observation/links.hpp"
 #include "steps/observation/observer.hpp"
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -32,6 +34,9 @@ struct ActionContext {
     /// way.
     std::function<std::string()> lock_trouble;
     std::function<void(nlohmann::json)> accepted;  ///< told when a member has the step's command
+    std::string run;                               ///< the run's id
+    /// Tells a target of the inventory, and waits. Why that failed; empty: it has arrived.
+    std::function<std::string(const std::string& target, const Notification& notification)> notify;
 
     [[nodiscard]] const MemberFacts& member(const StepCall& call) const;
 

@@ -3,6 +3,7 @@
 #include "inventory/facts.hpp"
 #include "inventory/inventory.hpp"
 #include "transport/http_client.hpp"
+#include "transport/mailer.hpp"
 #include "transport/process_runner.hpp"
 #include "transport/sql_client.hpp"
 #include "transport/ssh_session.hpp"
@@ -22,6 +23,7 @@ namespace lockstep {
 struct LinkFactory {
     std::function<std::unique_ptr<SshSession>(SshEndpoint)> ssh = make_libssh2_session;
     std::function<std::unique_ptr<HttpClient>(HttpSettings)> http = make_curl_client;
+    std::function<std::unique_ptr<Mailer>(MailSettings)> mail = make_curl_mailer;
     std::function<std::unique_ptr<SqlClient>(PqEndpoint)> pq = make_pq_client;
     std::function<std::unique_ptr<ProcessRunner>()> process = make_process_runner;
 };

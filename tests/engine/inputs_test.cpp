@@ -43,8 +43,8 @@ std::string error_of(const std::string& spec, const std::string& text) {
 
 TEST(Inputs, ReadsEachTypeFromItsText) {
     EXPECT_EQ(read("type: string", "a b"), Value("a b"));
-    EXPECT_EQ(read("type: integer", "-12"), Value(-12));
-    EXPECT_EQ(read("type: boolean", "true"), Value(true));
+    EXPECT_EQ(read("type: int", "-12"), Value(-12));
+    EXPECT_EQ(read("type: bool", "true"), Value(true));
     EXPECT_EQ(read("type: duration", "1h30m"), Value(Value::Duration(90min)));
     EXPECT_EQ(read("type: bytes", "16MB"), Value(std::int64_t{16} << 20));
     EXPECT_EQ(read("type: enum, values: [fast, slow]", "slow"), Value("slow"));
@@ -70,8 +70,8 @@ TEST(Inputs, ReadsListsByCommasOrAsJson) {
 }
 
 TEST(Inputs, RefusesWhatIsNotOfTheType) {
-    EXPECT_EQ(error_of("type: integer", "1.5"), "input x must be an integer, not \"1.5\"");
-    EXPECT_EQ(error_of("type: boolean", "yes"), "input x must be true or false, not \"yes\"");
+    EXPECT_EQ(error_of("type: int", "1.5"), "input x must be an integer, not \"1.5\"");
+    EXPECT_EQ(error_of("type: bool", "yes"), "input x must be true or false, not \"yes\"");
     EXPECT_TRUE(error_of("type: duration", "90").starts_with("input x must be a length of time"));
     EXPECT_TRUE(error_of("type: bytes", "lots").starts_with("input x must be a size"));
     EXPECT_EQ(error_of("type: enum, values: [fast, slow]", "fats"),

@@ -12,6 +12,7 @@ class FakeJournal final : public JournalStore {
   public:
     std::vector<RunHeader> headers;
     std::map<std::string, std::vector<JournalRecord>> kept;
+    std::map<std::string, std::vector<Answer>> given;
     int fail_at = 0;  ///< the append with this number (from 1) throws; 0: none does
     /// The engine dies at the append with this number: before it is written, or right after.
     int die_before = 0;
@@ -33,6 +34,23 @@ class FakeJournal final : public JournalStore {
         if (appended_ == die_after) {
             throw Death{};
         }
+    }
+
+    void answer(const std::string& run, const Answer& answer) override {
+        given[run].push_back(answer);
+        given[run].back().number = static_cast<std::int64_t>(given[run].size());
+    }
+
+    std::vector<Answer> answers(const std::string& run) override { return given[run]; }
+
+    std::vector<RunHeader> newest(const std::string& cluster, std::size_t count) override {
+        std::vector<RunHeader> found;
+        for (auto header = headers.rbegin(); header != headers.rend(); ++header) {
+            if (header->cluster == cluster && found.size() < count) {
+                found.push_back(*header);
+            }
+        }
+        return found;
     }
 
     std::vector<RunHeader> runs() override { return {headers.rbegin(), headers.rend()}; }

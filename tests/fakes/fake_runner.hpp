@@ -11,6 +11,7 @@
 #include <map>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace lockstep {
@@ -34,6 +35,8 @@ class FakeRunner final : public StepRunner {
     std::string lock_held_by;              ///< not empty: take_lock() finds another run
     std::string lock_problem;              ///< what lock_trouble() says
     std::vector<std::string> released;     ///< what release_lock() was told
+    std::vector<std::pair<std::string, Notification>> notifications;  ///< by target, as sent
+    std::vector<std::string> notification_troubles_next;  ///< what is told once, when next asked
     /// Of actions whose commands run on the member: what became of each key, as a spool keeps it.
     /// Following one that is not there is answered by `absent`.
     std::map<std::string, StepResult> spool;
@@ -161,6 +164,18 @@ class FakeRunner final : public StepRunner {
     [[nodiscard]] std::optional<ProbeReport> write_probe() override { return probe_report; }
 
     void stop_write_probe() override {}
+
+    void notify(const std::string& target, Notification notification) override {
+        notifications.emplace_back(target, std::move(notification));
+    }
+
+    [[nodiscard]] std::vector<std::string> notification_troubles() override {
+        return std::exchange(notification_troubles_next, {});
+    }
+
+    void finish_notifications(std::chrono::milliseconds /*at_most*/) override {
+        asked.emplace_back("finish notifications");
+    }
 
     /// How often something was asked.
     [[nodiscard]] int count(const std::string& what) const {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <string>
+#include <variant>
 
 // The input as an inventory. Whatever it is: clusters that can be reached for, or an InputError
 // with a place in the file; nothing else, and soon.
@@ -22,6 +23,29 @@ void check_ssh(const SshSettings& ssh) {
     require(ssh.host.empty() || ssh.host.front() != '-');
 }
 
+bool is_one_line(const std::string& text) {
+    return !text.empty() && text.find_first_of("\r\n") == std::string::npos;
+}
+
+void check_target(const NotifyTarget& target) {
+    if (const auto* webhook = std::get_if<WebhookTarget>(&target)) {
+        if (const auto* url = std::get_if<std::string>(&webhook->url)) {
+            require(webhook_trouble(*url, webhook->insecure).empty() && !host_of(*url).empty());
+        }
+        for (const auto& [name, value] : webhook->headers) {
+            const auto* text = std::get_if<std::string>(&value);
+            require(is_one_line(name) && (text == nullptr || is_one_line(*text)));
+        }
+    } else if (const auto* mail = std::get_if<MailTarget>(&target)) {
+        require(is_one_line(mail->from) && !mail->to.empty() && !host_of(mail->url).empty());
+        for (const std::string& address : mail->to) {
+            require(is_one_line(address));
+        }
+    } else {
+        require(!std::get<CommandTarget>(target).argv.empty());
+    }
+}
+
 void check(const Inventory& inventory) {
     require(!inventory.clusters.empty());
     for (const Cluster& cluster : inventory.clusters) {
@@ -35,6 +59,13 @@ void check(const Inventory& inventory) {
             require(!member.name.empty());
             check_ssh(cluster.ssh_of(member.name));
         }
+    }
+    for (const auto& [name, group] : inventory.groups) {
+        require(!name.empty() && !group.empty());
+    }
+    for (const auto& [name, target] : inventory.notify) {
+        require(!name.empty());
+        check_target(target);
     }
 }
 

@@ -93,6 +93,89 @@ TEST_F(InventoryLoader, ReadsEveryKeyOfTheFullExample) {
     EXPECT_EQ(billing.patroni_service, "patroni@billing");
 }
 
+TEST_F(InventoryLoader, ReadsThePeopleOfTheFullExample) {
+    const std::string path = LOCKSTEP_SOURCE_DIR "/inventory/examples/full.yaml";
+    const Inventory inventory = load_inventory(path);
+    const std::string ca = (std::filesystem::path(path).parent_path() / "tls/ca.pem").string();
+    EXPECT_EQ(inventory.groups.at("dba"), (Paths{"anna", "bert@jump1"}));
+    EXPECT_EQ(std::get<SecretRef::File>(inventory.approvers.at("anna").secret.source).path,
+              home(".config/lockstep/approval.key"));
+
+    const NotifyTargets& notify = inventory.notify;
+    ASSERT_EQ(notify.size(), 4U);
+    const auto& ops = std::get<WebhookTarget>(notify.at("ops"));
+    EXPECT_EQ(std::get<SecretRef::Env>(std::get<SecretRef>(ops.url).source).name, "SLACK_URL");
+    const auto& audit = std::get<WebhookTarget>(notify.at("audit"));
+    EXPECT_EQ(std::get<std::string>(audit.url), "https://hooks.example.com/lockstep");
+    EXPECT_EQ(std::get<std::string>(audit.headers.at("X-Source")), "lockstep");
+    EXPECT_TRUE(std::holds_alternative<SecretRef>(audit.headers.at("Authorization")));
+    EXPECT_EQ(audit.ca_file, ca);
+    EXPECT_FALSE(audit.insecure);
+    const auto& mail = std::get<MailTarget>(notify.at("mail"));
+    EXPECT_EQ(mail.url, "smtp://mail.example.com:587");
+    EXPECT_TRUE(mail.tls);
+    EXPECT_EQ(mail.from, "lockstep@example.com");
+    EXPECT_EQ(mail.to, Paths{"dba@example.com"});
+    EXPECT_EQ(mail.username, "lockstep");
+    EXPECT_TRUE(mail.password);
+    EXPECT_EQ(mail.ca_file, ca);
+    EXPECT_EQ(std::get<CommandTarget>(notify.at("pager")).argv,
+              (Paths{"/usr/local/bin/page", "--urgent"}));
+}
+
+TEST_F(InventoryLoader, KnowsNobodyAndTellsNobodyUnlessSaid) {
+    const Inventory inventory =
+        parse_inventory("clusters: {c: {patroni: {endpoints: [http://a:1]}}}", "i.yaml");
+    EXPECT_TRUE(inventory.groups.empty());
+    EXPECT_TRUE(inventory.approvers.empty());
+    EXPECT_TRUE(inventory.notify.empty());
+    EXPECT_FALSE(inventory.is_in_group("anna@jump1", "dba"));
+}
+
+TEST_F(InventoryLoader, CountsAUserOfAGroupOnAnyHostUnlessOneIsNamed) {
+    const Inventory inventory = parse_inventory(
+        "clusters: {c: {patroni: {endpoints: [http://a:1]}}}\n"
+        "groups: {dba: [anna, bert@jump1]}\n",
+        "i.yaml");
+    EXPECT_TRUE(inventory.is_in_group("anna@jump1", "dba"));
+    EXPECT_TRUE(inventory.is_in_group("anna@elsewhere", "dba"));
+    EXPECT_TRUE(inventory.is_in_group("bert@jump1", "dba"));
+    EXPECT_FALSE(inventory.is_in_group("bert@jump2", "dba"));
+    EXPECT_FALSE(inventory.is_in_group("annabel@jump1", "dba"));
+    EXPECT_FALSE(inventory.is_in_group("anna@jump1", "ops"));
+}
+
+TEST_F(InventoryLoader, LetsPlainHttpGoToThisMachineAndWhereItIsAskedFor) {
+    EXPECT_EQ(webhook_trouble("https://hooks.example/x?y#z", false), "");
+    for (const char* local : {"http://localhost/x", "http://127.0.0.1:80", "http://[::1]:80/x"}) {
+        EXPECT_EQ(webhook_trouble(local, false), "") << local;
+    }
+    for (const char* url : {"http://10.0.0.1/x",
+                            "http://localhost.example/",
+                            "http://127.example/",
+                            "http://[::2]/"}) {
+        EXPECT_NE(webhook_trouble(url, false), "") << url;
+        EXPECT_EQ(webhook_trouble(url, true), "") << url;
+    }
+    for (const char* wrong : {"",
+                              "https:",
+                              "https://",
+                              "https:///x",
+                              "https://a:0/",
+                              "https://a:65536/",
+                              "https://a:b/",
+                              "https://[::1/",
+                              "https://a\n/",
+                              "https://-a/",
+                              "ftp://a/",
+                              "hooks.example/x",
+                              "https://u:p@a/"}) {
+        EXPECT_NE(webhook_trouble(wrong, true), "") << wrong;
+    }
+    EXPECT_EQ(host_of("https://hooks.example:8443/T0/s3cret"), "hooks.example");
+    EXPECT_EQ(host_of("no url"), "");
+}
+
 TEST_F(InventoryLoader, MergesDefaultsThenClusterThenMember) {
     const Cluster cluster = cluster_of(
         "    ssh: {port: 2201}\n"
@@ -189,6 +272,26 @@ TEST_F(InventoryLoader, NeverShowsASecretInAMessage) {
             FAIL() << line;
         } catch (const InputError& error) {
             EXPECT_EQ((error.what() + error.hint()).find("hunter2"), std::string::npos) << line;
+        }
+    }
+}
+
+TEST_F(InventoryLoader, NeverShowsASecretOfATargetInAMessage) {
+    for (const char* target : {"https://a/hunter2",
+                               "{webhook: \"http://a/hunter2\"}",
+                               "{webhook: \"https://u:hunter2@a/\"}",
+                               "{webhook: \"a/hunter2\"}",
+                               "{webhook: [\"https://a/hunter2\"]}",
+                               "{webhook: \"https://a/\", headers: \"X: hunter2\"}",
+                               "{webhook: \"https://a/\", headers: {X: \"hunter2\\n\"}}",
+                               "{webhook: \"https://a/\", headers: {Cookie: hunter2}}",
+                               "{smtp: \"smtps://u:hunter2@a\"}",
+                               "{smtp: \"smtps://a\", username: u, password: hunter2}"}) {
+        try {
+            static_cast<void>(cluster_of("", std::string("notify: {t: ") + target + "}\n"));
+            FAIL() << target;
+        } catch (const InputError& error) {
+            EXPECT_EQ((error.what() + error.hint()).find("hunter2"), std::string::npos) << target;
         }
     }
 }

@@ -21,7 +21,7 @@ class Story : public testing::Test {
   protected:
     Story() {
         for (const char* action :
-             {"look", "change", "fragile", "hold", "release", "revert", "prepare"}) {
+             {"look", "change", "fragile", "hold", "release", "revert", "prepare", "ask", "by_hand"}) {
             runner.describe(action);
         }
         for (const char* name : {"n1", "n2", "n3"}) {
@@ -74,6 +74,12 @@ class Story : public testing::Test {
              .spooled = true,
              .prepared_by = "prepare",
              .params = {{.name = "what", .required = true}}},
+            {.name = "ask", .summary = "", .asks = true, .params = {{.name = "message"}}},
+            {.name = "by_hand",
+             .summary = "",
+             .asks = true,
+             .answered = true,
+             .params = {{.name = "instructions"}}},
             {.name = "prepare",
              .summary = "",
              .preparation_id = "keep",
@@ -84,14 +90,23 @@ class Story : public testing::Test {
 
     Plan plan(const std::string& steps, const std::string& head = "") {
         const std::string text = "runbook: story\n" + head + "steps:\n" + steps;
-        runbook = std::make_shared<const Runbook>(
-            parse_runbook(text, "story.yaml", {actions(), guard_catalog(), {"slot.stuck"}}));
+        RunbookVocabulary vocabulary{actions(), guard_catalog(), {"slot.stuck"}, {}};
+        vocabulary.find_text = [this](const std::string& name, const std::string& /*from*/) {
+            const auto found = files.find(name);
+            if (found == files.end()) {
+                throw Error("there is no runbook " + name);
+            }
+            return RunbookText{name, found->second};
+        };
+        runbook = std::make_shared<const Runbook>(parse_runbook(text, "story.yaml", vocabulary));
         PlanRequest request;
         request.runbook = runbook;
         request.inventory = &inventory;
         request.cluster = &cluster;
         request.actions = &actions();
         request.accepted = accepted;
+        request.durations = &durations;
+        request.now = clock.wall_now();
         return make_plan(request, runner, {});
     }
 
@@ -112,14 +127,17 @@ class Story : public testing::Test {
     }
 
     RunSession::Setup setup(const Plan& planned) {
-        return {planned, cluster, actions(), runner, journal, clock, listener};
+        return {planned, cluster, actions(), runner, journal, clock, listener, people, patience};
     }
 
     static RunHeader header_of(const Plan& planned) {
         RunHeader header;
         header.id = "run";
         header.cluster = planned.cluster;
+        header.runbook = planned.runbook->name;
         header.plan = planned.to_json();
+        header.plan_hash = planned.hash;
+        header.started_by = "anna@jump1";
         header.given = planned.given;
         return header;
     }
@@ -191,7 +209,25 @@ class Story : public testing::Test {
     std::shared_ptr<const Runbook> runbook;
     RecordListener listener;
     std::vector<std::string> accepted;
+    std::map<std::string, std::string> files;  ///< runbooks that can be called, by name
+    Durations durations;
+    People people;
+    Patience patience;
     std::unique_ptr<RunState> state;
+
+    /// Somebody answers, as `lockstep approve` does.
+    void answer(const std::string& gate,
+                const std::string& by,
+                bool yes = true,
+                const std::string& comment = {}) {
+        journal.answer("run",
+                       {.gate = gate,
+                        .yes = yes,
+                        .by = by,
+                        .at = to_iso8601(clock.wall_now()),
+                        .comment = comment,
+                        .plan_hash = journal.headers.back().plan_hash});
+    }
 };
 
 using Names = std::vector<std::string>;

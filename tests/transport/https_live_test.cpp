@@ -1,5 +1,6 @@
 #include "base/error.hpp"
 #include "temp_dir.hpp"
+#include "test_certificate.hpp"
 #include "transport/http_client.hpp"
 
 #include <gtest/gtest.h>
@@ -21,15 +22,13 @@ namespace {
 using namespace std::chrono_literals;
 using Kind = TransportError::Kind;
 
-constexpr const char* k_openssl = "/usr/bin/openssl";
-
 /// `openssl s_server -www`, which answers every GET with a page about the connection. It wants a
 /// client certificate signed by itself.
 class TestTlsServer {
   public:
     TestTlsServer() : port_(free_port()) {
-        make_certificate("server", "-addext subjectAltName=IP:127.0.0.1");
-        make_certificate("client", "");
+        make_certificate(dir_, "server", "-addext subjectAltName=IP:127.0.0.1");
+        make_certificate(dir_, "client");
         const std::string port = std::to_string(port_);
         const std::string cert = dir_.path("server.crt");
         const std::string key = dir_.path("server.key");
@@ -81,14 +80,6 @@ class TestTlsServer {
     }
 
   private:
-    void make_certificate(const std::string& name, const std::string& options) const {
-        run_shell(std::string(k_openssl) +
-                  " req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
-                  "-subj /CN=" +
-                  name + " -keyout " + dir_.path(name + ".key") + " -out " +
-                  dir_.path(name + ".crt") + " " + options + " 2>/dev/null");
-    }
-
     TempDir dir_;
     int port_ = 0;
     pid_t pid_ = -1;

@@ -1,0 +1,141 @@
+#include "base/error.hpp"
+#include "cli/commands.hpp"
+#include "cli/identity.hpp"
+#include "cli/people.hpp"
+#include "cli/texts.hpp"
+#include "engine/approval.hpp"
+
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+
+namespace lockstep {
+
+namespace {
+
+/// As the engine will see it once it takes up what is there.
+ApprovalProgress with_answers(ApprovalProgress asked,
+                              const std::vector<Answer>& answers,
+                              std::int64_t taken,
+                              const RunHeader& run,
+                              const People& people) {
+    for (const Answer& answer : answers) {
+        if (answer.number > taken && answer.gate == asked.gate) {
+            const std::string why_not = why_not_counted(run, asked, answer, people);
+            asked.answers.push_back({answer.yes, answer.by, answer.at, answer.comment, why_not});
+            if (why_not.empty() && !answer.yes) {
+                asked.state = ApprovalProgress::State::rejected;
+            }
+        }
+    }
+    const auto yes = std::ranges::count_if(asked.answers, [](const GivenAnswer& answer) {
+        return answer.yes && answer.why_not.empty();
+    });
+    if (asked.state == ApprovalProgress::State::open && yes >= asked.count) {
+        asked.state = ApprovalProgress::State::granted;
+    }
+    return asked;
+}
+
+/// The step that is meant, or the only one that asks.
+const ApprovalProgress& find_gate(const Options& options, const std::string& run, const RunState& state) {
+    std::vector<const ApprovalProgress*> open;
+    std::string names;
+    for (const ApprovalProgress& asked : state.approvals()) {
+        if (asked.state == ApprovalProgress::State::open) {
+            open.push_back(&asked);
+            names += (names.empty() ? "" : ", ") + asked.gate;
+        }
+    }
+    if (!options.step.empty()) {
+        for (const ApprovalProgress* asked : open) {
+            if (asked->gate == options.step) {
+                return *asked;
+            }
+        }
+        throw UsageError("step " + options.step + " of run " + run + " does not ask for anything",
+                         names.empty() ? "`lockstep show " + run + "` shows how it stands."
+                                       : "These do: " + names + ".");
+    }
+    if (open.size() == 1) {
+        return *open.front();
+    }
+    throw UsageError(open.empty() ? "nothing of run " + run + " asks for an approval"
+                                  : "several steps of run " + run + " ask: " + names,
+                     open.empty() ? "`lockstep show " + run + "` shows how it stands."
+                                  : "Say which: lockstep approve " + run + " STEP.");
+}
+
+std::string read_key(const Options& options) {
+    if (!options.key_file.empty()) {
+        std::ifstream file(options.key_file);
+        std::string line;
+        if (!std::getline(file, line) || line.empty()) {
+            throw UsageError("no key in the first line of " + options.key_file);
+        }
+        return line;
+    }
+    const char* key = std::getenv("LOCKSTEP_APPROVAL_KEY");  // NOLINT(concurrency-mt-unsafe)
+    return key == nullptr ? "" : key;
+}
+
+}  // namespace
+
+int command_approve(const Options& options) {
+    const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
+    const std::optional<RunHeader> header = journal->find(options.run);
+    if (!header) {
+        throw UsageError("no run " + options.run,
+                         "`lockstep runs` lists them; --state says where they are kept.");
+    }
+    const RunState state = replay(*header, journal->records(header->id));
+    const ApprovalProgress& asked = find_gate(options, header->id, state);
+    const Inventory inventory = parse_inventory(header->inventory_text, "the inventory on record");
+    const People people = people_of(inventory);
+
+    Answer answer;
+    answer.gate = asked.gate;
+    answer.yes = !options.reject;
+    answer.by = operator_identity();
+    answer.at = to_iso8601(std::chrono::system_clock::now());
+    answer.comment = options.comment.empty() ? options.reason : options.comment;
+    answer.plan_hash = header->plan_hash;
+    if (const std::string key = read_key(options); !key.empty()) {
+        answer.proof = proof_of(header->id, answer, key);
+    }
+    const ApprovalProgress now = with_answers(
+        asked, journal->answers(header->id), state.answers_taken(), *header, people);
+    std::string why_not = why_not_counted(*header, now, answer, people);
+    if (now.state != ApprovalProgress::State::open) {
+        why_not = "it is " + std::string(to_text(now.state)) + " already";
+    } else if (!asked.expires_at.empty() && answer.at > asked.expires_at) {
+        why_not = "it expired at " + asked.expires_at;
+    }
+    if (!why_not.empty()) {
+        std::cerr << "error: not taken: " << printable(why_not) << "\n";
+        return 4;
+    }
+    journal->answer(header->id, answer);
+    const ApprovalProgress after = with_answers(
+        asked, journal->answers(header->id), state.answers_taken(), *header, people);
+    const bool waits = state.phase() == RunPhase::waiting;
+    if (options.output != Output::text) {
+        std::cout << json_text({{"run", header->id},
+                                {"step", asked.gate},
+                                {"answer", answer.yes ? "approved" : "rejected"},
+                                {"by", answer.by},
+                                {"state", to_text(after.state)}},
+                               options.output);
+        return 0;
+    }
+    std::cout << (answer.yes ? "approved" : "rejected") << ": " << printable(asked.gate) << " of run "
+              << header->id << ", by " << printable(answer.by) << "\n";
+    if (after.state == ApprovalProgress::State::open) {
+        std::cout << "it still waits for " << printable(waits_for(after)) << "\n";
+    } else if (waits) {
+        std::cout << "next: lockstep resume " << header->id << "\n";
+    }
+    return 0;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,12 @@
+#pragma once
+
+#include "engine/approval.hpp"
+#include "inventory/inventory.hpp"
+
+namespace lockstep {
+
+/// Groups and keys as the inventory has them. Keys are looked up when an answer is judged, not
+/// before.
+[[nodiscard]] People people_of(const Inventory& inventory);
+
+}  // namespace lockstep

@@ -1,0 +1,23 @@
+#pragma once
+
+#include "engine/runbook/runbook.hpp"
+
+#include <map>
+#include <memory>
+#include <string>
+
+/// Where runbooks come from.
+namespace lockstep {
+
+/// A runbook by path, or by name among the shipped ones. Throws UsageError with the names there
+/// are, InputErrors for what is not valid.
+[[nodiscard]] std::shared_ptr<const Runbook> find_runbook(const std::string& wanted);
+
+/// One that a plan or run has pinned, as it was then. `path` is where it came from: what it calls,
+/// and calendars, are relative to that; `parts` has the texts of what it calls.
+[[nodiscard]] std::shared_ptr<const Runbook> pinned_runbook(
+    const std::string& text,
+    const std::string& path,
+    const std::map<std::string, std::string>& parts);
+
+}  // namespace lockstep

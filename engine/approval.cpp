@@ -1,0 +1,142 @@
+#include "engine/approval.hpp"
+
+#include "base/error.hpp"
+#include "engine/plan.hpp"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include <algorithm>
+#include <array>
+
+namespace lockstep {
+
+namespace {
+
+std::string hex(const unsigned char* bytes, unsigned int length) {
+    constexpr std::string_view k_digits = "0123456789abcdef";
+    std::string text;
+    for (unsigned int i = 0; i < length; ++i) {
+        text += k_digits[bytes[i] >> 4U];
+        text += k_digits[bytes[i] & 0xfU];
+    }
+    return text;
+}
+
+/// In a time that says nothing about where they differ.
+bool same(const std::string& a, const std::string& b) {
+    return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
+/// `anna`, `anna@jump1`, or a group of such.
+bool is_meant(const std::string& entry, const std::string& by, const People& people) {
+    const auto is_person = [&](const std::string& name) {
+        return name == by || name == user_of(by);
+    };
+    const auto group = people.groups.find(entry);
+    return group == people.groups.end() ? is_person(entry)
+                                        : std::ranges::any_of(group->second, is_person);
+}
+
+std::string joined(const std::vector<std::string>& names) {
+    std::string text;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        text += i == 0 ? "" : i + 1 == names.size() ? " or " : ", ";
+        text += names[i];
+    }
+    return text;
+}
+
+std::string doubt_of(const RunHeader& run, const Answer& answer, const People& people) {
+    const std::string name = user_of(answer.by);
+    try {
+        const std::optional<std::string> key =
+            people.key_of ? people.key_of(name) : std::optional<std::string>();
+        if (!key) {
+            return {};
+        }
+        if (answer.proof.empty()) {
+            return "the inventory asks for a proof from " + name + ", and there is none";
+        }
+        return same(answer.proof, proof_of(run.id, answer, *key))
+                   ? ""
+                   : "its proof was not made with the key of " + name + " for this answer";
+    } catch (const Error& error) {
+        return "the key of " + name + " cannot be had: " + error.what();
+    }
+}
+
+}  // namespace
+
+std::string user_of(const std::string& identity) {
+    return identity.substr(0, identity.find('@'));
+}
+
+std::string proof_of(const std::string& run, const Answer& answer, std::string_view key) {
+    const std::string text = canonical(nlohmann::json{run,
+                                                      answer.gate,
+                                                      answer.yes,
+                                                      answer.by,
+                                                      answer.at,
+                                                      answer.comment,
+                                                      answer.plan_hash});
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned int length = 0;
+    if (HMAC(EVP_sha256(),
+             key.data(),
+             static_cast<int>(key.size()),
+             reinterpret_cast<const unsigned char*>(text.data()),
+             text.size(),
+             digest.data(),
+             &length) == nullptr) {
+        throw Error("libcrypto cannot compute an HMAC");
+    }
+    return hex(digest.data(), length);
+}
+
+std::string why_not_counted(const RunHeader& run,
+                            const ApprovalProgress& asked,
+                            const Answer& answer,
+                            const People& people) {
+    if (answer.plan_hash != run.plan_hash) {
+        return "it is about another plan";
+    }
+    if (answer.at < asked.asked_at) {
+        return "it was given before it was asked for";
+    }
+    if (const std::string doubt = doubt_of(run, answer, people); !doubt.empty()) {
+        return doubt;
+    }
+    const std::string name = user_of(answer.by);
+    const bool may = asked.from.empty() ||
+                     std::ranges::any_of(asked.from, [&](const std::string& entry) {
+                         return is_meant(entry, answer.by, people);
+                     });
+    if (!may) {
+        return answer.by + " is not among those who are asked: " + joined(asked.from);
+    }
+    if (answer.yes && asked.not_self && name == user_of(run.started_by)) {
+        return name + " started this run, and somebody else has to approve it";
+    }
+    const bool again = std::ranges::any_of(asked.answers, [&](const GivenAnswer& other) {
+        return other.why_not.empty() && other.yes && user_of(other.by) == name;
+    });
+    return answer.yes && again ? name + " has approved it already" : "";
+}
+
+std::string waits_for(const ApprovalProgress& asked) {
+    if (asked.by_hand) {
+        return "what it asks to be done by hand";
+    }
+    const auto given = std::ranges::count_if(asked.answers, [](const GivenAnswer& answer) {
+        return answer.yes && answer.why_not.empty();
+    });
+    const auto missing = asked.count - static_cast<int>(given);
+    std::string text = missing == 1 ? "an approval" : std::to_string(missing) + " approvals";
+    text += asked.from.empty() ? "" : " of " + joined(asked.from);
+    text += given == 0 ? "" : " more";
+    return text + (asked.expires_at.empty() ? "" : ", before " + asked.expires_at);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,42 @@
+#pragma once
+
+#include "engine/journal.hpp"
+#include "engine/run_state.hpp"
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// Whose word counts.
+namespace lockstep {
+
+/// Who there is, by the inventory that the run pins.
+struct People {
+    std::map<std::string, std::vector<std::string>> groups;
+    /// The key of somebody whose answers have to prove themselves; nullopt: the operating system's
+    /// word is enough for this person. Throws Error where the key cannot be had.
+    std::function<std::optional<std::string>(const std::string& name)> key_of;
+};
+
+/// `anna` of `anna@jump1`.
+[[nodiscard]] std::string user_of(const std::string& identity);
+
+/// HMAC-SHA256, in hex, over everything that an answer says: by somebody who has the key, about this
+/// run's plan and no other.
+[[nodiscard]] std::string proof_of(const std::string& run,
+                                   const Answer& answer,
+                                   std::string_view key);
+
+/// Why an answer does not count; empty: it does.
+[[nodiscard]] std::string why_not_counted(const RunHeader& run,
+                                          const ApprovalProgress& asked,
+                                          const Answer& answer,
+                                          const People& people);
+
+/// `one yes of dba, by 22:15`: what an approval waits for.
+[[nodiscard]] std::string waits_for(const ApprovalProgress& asked);
+
+}  // namespace lockstep

@@ -1,0 +1,127 @@
+#include "transport/curl_transfer.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <mutex>
+
+namespace lockstep::curl {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds k_connect_timeout{3'000};
+
+void init_curl() {
+    static std::once_flag once;
+    std::call_once(once, [] {
+        if (::curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+            throw Error("libcurl cannot be initialised");
+        }
+    });
+}
+
+CURLcode result_of(CURLM* multi) {
+    int left = 0;
+    const CURLMsg* message = ::curl_multi_info_read(multi, &left);
+    if (message == nullptr || message->msg != CURLMSG_DONE) {
+        throw Error("libcurl ended a request without a result");
+    }
+    return message->data.result;
+}
+
+}  // namespace
+
+Easy new_easy() {
+    init_curl();
+    Easy easy(::curl_easy_init());
+    if (easy == nullptr) {
+        throw Error("libcurl cannot create a handle");
+    }
+    return easy;
+}
+
+Multi new_multi() {
+    init_curl();
+    Multi multi(::curl_multi_init());
+    if (multi == nullptr) {
+        throw Error("libcurl cannot create a handle");
+    }
+    return multi;
+}
+
+void append(List& list, const std::string& line) {
+    curl_slist* longer = ::curl_slist_append(list.get(), line.c_str());
+    if (longer == nullptr) {
+        throw Error("libcurl has no memory for a list");
+    }
+    [[maybe_unused]] const curl_slist* same = list.release();
+    list.reset(longer);
+}
+
+void set_if(CURL* easy, CURLoption option, const std::string& value) {
+    if (!value.empty()) {
+        set(easy, option, value.c_str());
+    }
+}
+
+End run(CURLM* multi, CURL* easy, Deadline deadline, const std::stop_token& stop) {
+    set(easy,
+        CURLOPT_CONNECTTIMEOUT_MS,
+        std::max(1L, static_cast<long>(std::min(k_connect_timeout, deadline.remaining()).count())));
+    const std::stop_callback on_stop(stop, [multi]() noexcept { ::curl_multi_wakeup(multi); });
+    while (true) {
+        int running = 0;
+        const CURLMcode code = ::curl_multi_perform(multi, &running);
+        if (code != CURLM_OK) {
+            throw Error(std::string("libcurl: ") + ::curl_multi_strerror(code));
+        }
+        if (running == 0) {
+            return {End::Kind::done, result_of(multi)};
+        }
+        if (stop.stop_requested()) {
+            return {End::Kind::cancelled, CURLE_OK};
+        }
+        if (deadline.expired()) {
+            return {End::Kind::expired, CURLE_OK};
+        }
+        const auto left = std::min(deadline.remaining(), milliseconds(60'000));
+        ::curl_multi_poll(multi, nullptr, 0, static_cast<int>(left.count()), nullptr);
+    }
+}
+
+bool is_before_request(CURLcode code) {
+    constexpr std::array k_codes{CURLE_COULDNT_CONNECT,
+                                 CURLE_COULDNT_RESOLVE_HOST,
+                                 CURLE_SSL_CONNECT_ERROR,
+                                 CURLE_SSL_CERTPROBLEM,
+                                 CURLE_PEER_FAILED_VERIFICATION,
+                                 CURLE_SSL_CACERT_BADFILE,
+                                 CURLE_SSL_ISSUER_ERROR,
+                                 CURLE_SSL_CIPHER,
+                                 CURLE_URL_MALFORMAT};
+    return std::find(k_codes.begin(), k_codes.end(), code) != k_codes.end();
+}
+
+std::string hint_for(CURLcode code, const std::string& reason) {
+    if (code == CURLE_PEER_FAILED_VERIFICATION) {
+        return "Give the authority that signed the server's certificate as ca_file, and the host "
+               "by a name or address that the certificate has.";
+    }
+    if (code == CURLE_SSL_CACERT_BADFILE) {
+        return "Check that ca_file is a readable PEM file.";
+    }
+    if (code == CURLE_SSL_CERTPROBLEM || reason.find("certificate required") != std::string::npos) {
+        return "The server wants a client certificate: check cert_file and key_file.";
+    }
+    if (code == CURLE_SSL_CONNECT_ERROR) {
+        return "Check whether the server speaks TLS on this port.";
+    }
+    if (code == CURLE_COULDNT_CONNECT) {
+        return "Check that the service runs and that no firewall is between.";
+    }
+    return {};
+}
+
+}  // namespace lockstep::curl
