@@ -3,6 +3,7 @@
 #include "engine/durations.hpp"
 
 #include <algorithm>
+#include <set>
 #include <sstream>
 
 namespace lockstep {
@@ -52,14 +53,15 @@ std::string approval_words(const ApprovalSpec& approval) {
     return text + (approval.expires ? ", within " + format_duration(*approval.expires) : "");
 }
 
-std::string gates_text(const PlannedStep& step) {
+/// `said`: the blocks whose approval was told of at an earlier step.
+std::string gates_text(const PlannedStep& step, std::set<std::string>& said) {
     std::string text;
     const auto add = [&](const std::string& what) {
         text += "           asks       " + wrap(what, 22) + "\n";
     };
     for (std::size_t depth = 0; depth < step.within.size(); ++depth) {
-        if (step.within[depth]->approval) {
-            add(approval_words(*step.within[depth]->approval) + " of the block " +
+        if (step.within[depth]->approval && said.insert(step.within_ids[depth]).second) {
+            add(approval_words(*step.within[depth]->approval) + "; once, for all of " +
                 step.within_ids[depth]);
         }
     }
@@ -75,6 +77,7 @@ std::string gates_text(const PlannedStep& step) {
 std::string step_text(const PlannedStep& step,
                       std::size_t width,
                       std::size_t length_width,
+                      std::set<std::string>& said,
                       const Terminal& terminal) {
     const std::string name = name_of(step);
     std::string text = "  " +
@@ -85,7 +88,7 @@ std::string step_text(const PlannedStep& step,
     }
     text += wrap(step.because, 11 + width + (length_width > 0 ? length_width + 2 : 0)) + "\n";
     if (step.verdict != Verdict::wont) {
-        text += gates_text(step);
+        text += gates_text(step, said);
     }
     const auto line = [&](const char* label, const Operation& operation, Tone tone) {
         if (operation.text.find('\n') != std::string::npos) {
@@ -192,6 +195,25 @@ std::string felt_text(const Plan& plan) {
     return text.empty() ? "nothing: PostgreSQL goes on as it is" : text;
 }
 
+/// How many steps change something, and of how many that is not known yet.
+std::string changes_text(const Plan& plan) {
+    const auto count = [&](Verdict verdict) {
+        return std::ranges::count_if(plan.steps, [&](const PlannedStep& step) {
+            return step.changes && step.verdict == verdict;
+        });
+    };
+    const auto steps = [](auto number, const char* one, const char* many) {
+        return std::to_string(number) + (number == 1 ? one : many);
+    };
+    const auto will = count(Verdict::will);
+    const auto may = count(Verdict::may);
+    if (may == 0) {
+        return steps(will, " step changes something", " steps change something");
+    }
+    return (will == 0 ? "" : steps(will, " step changes something, ", " steps change something, ")) +
+           steps(may, " step may change something", " steps may change something");
+}
+
 /// `run` asks the window, `plan` only tells of it.
 std::string window_text(const Plan& plan) {
     const WindowView& view = *plan.window;
@@ -275,12 +297,13 @@ std::string plan_text(const Plan& plan, const Terminal& terminal) {
         length_width = std::max(length_width, columns(length_of(step)));
     }
     bool always = false;
+    std::set<std::string> said;
     for (const PlannedStep& step : plan.steps) {
         if (step.always && !always) {
             always = true;
             text += "  " + terminal.paint("always, at the end:", Tone::dim) + "\n";
         }
-        text += step_text(step, width, length_width, terminal);
+        text += step_text(step, width, length_width, said, terminal);
     }
     text += way_back_text(plan, terminal);
     text += decisions_text(plan, terminal);
@@ -295,11 +318,7 @@ std::string plan_text(const Plan& plan, const Terminal& terminal) {
     } else if (plan.nothing_to_do()) {
         text += "\n" + terminal.paint("READY", Tone::good) + "  nothing to change\n";
     } else {
-        const auto changes = std::ranges::count_if(plan.steps, [](const PlannedStep& step) {
-            return step.changes && step.verdict != Verdict::wont;
-        });
-        text += "\n" + terminal.paint("READY", Tone::good) + "  " + std::to_string(changes) +
-                " steps change something\n";
+        text += "\n" + terminal.paint("READY", Tone::good) + "  " + changes_text(plan) + "\n";
     }
     return text;
 }

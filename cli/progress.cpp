@@ -35,7 +35,10 @@ void Progress::print(const JournalRecord& record,
                  ")";
         begun_.erase(begun);
     }
-    print_line(record, word, tone, terminal_.paint(key(record), Tone::strong) + ": " + wrap(text, 21) + length);
+    print_line(record,
+               word,
+               tone,
+               terminal_.paint(key(record), Tone::strong) + ": " + wrap(text, 21) + length);
 }
 
 void Progress::print_gate(const JournalRecord& record,
@@ -85,11 +88,18 @@ void Progress::operator()(const JournalRecord& record, const RunState& /*state*/
             }
             const bool undo = record.kind == RecordKind::undo_result;
             const std::string_view word = good ? (undo ? "undone" : "ok") : outcome;
+            if (good && !undo) {
+                ended_well_.insert(key(record));
+            }
             print(record, word, good ? Tone::good : Tone::bad, text);
             return;
         }
         case RecordKind::step_verified: {
             const std::string verdict = payload.at("verdict");
+            if (verdict == "done" && ended_well_.contains(key(record))) {
+                print(record, "verified", Tone::good, payload.at("message"));
+                return;
+            }
             print(record,
                   verdict == "done"       ? "was done"
                   : verdict == "not_done" ? "not done"

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <map>
+#include <set>
 #include <string>
 
 namespace lockstep {
@@ -35,6 +36,7 @@ class Progress {
     Terminal terminal_;
     bool line_open_ = false;
     std::map<std::string, std::chrono::steady_clock::time_point> begun_;
+    std::set<std::string> ended_well_;  ///< steps that were seen to
 };
 
 /// The same as JSON lines on stdout: one event a record.

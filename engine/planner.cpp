@@ -57,8 +57,7 @@ class Forecast {
                                  .item = &step.item};
         const Scope scope = make_scope(source);
         if (!step.spec->register_as.empty()) {
-            registered_.insert_or_assign(registered_name(step),
-                                         Value::unknown("step " + step.id + " has not run"));
+            keep_registered(step, Value::unknown("step " + step.id + " has not run"), registered_);
         }
         const RenderedStep rendered = render_step(step, schema, scope, source);
         switch (rendered.kind) {
@@ -69,6 +68,7 @@ class Forecast {
             case RenderedStep::Kind::unknown:
                 step.verdict = Verdict::may;
                 step.because = rendered.because;
+                outline(step, schema, rendered.call);
                 return;
             case RenderedStep::Kind::error:
                 step.because = rendered.because;
@@ -78,6 +78,20 @@ class Forecast {
                 preview(step, schema, scope, rendered.call);
                 return;
         }
+    }
+
+    /// What a step would do whose `when` is not known yet, but its arguments are. It is judged by
+    /// nothing here: the run does that once it knows.
+    void outline(PlannedStep& step, const ActionSchema& schema, StepCall call) {
+        if (call.uses.empty()) {
+            return;
+        }
+        step.probed = runner_.probe(call, plan_.facts, stop_);
+        call.probed = step.probed;
+        Preview preview = runner_.preview(call, projected_);
+        step.changes = schema.changes && !preview.read_only;
+        step.operations = std::move(preview.operations);
+        step.felt = step.changes ? preview.felt.value_or(schema.felt) : "";
     }
 
     void preview(PlannedStep& step, const ActionSchema& schema, const Scope& scope, StepCall call) {
@@ -411,17 +425,16 @@ void refuse_unknown_targets(const PlanRequest& request, Plan& plan) {
     for (const NotifySpec& spec : request.runbook->notify) {
         for (const std::string& target : spec.to) {
             if (std::ranges::find(known, target) == known.end() && unknown.insert(target).second) {
-                plan.blocked_by.push_back({.id = "notify.unknown_target",
-                                           .severity = Severity::critical,
-                                           .member = {},
-                                           .subject = target,
-                                           .message = "the runbook notifies " + target +
-                                                      ", which the inventory does not know",
-                                           .remedy = known.empty()
-                                                         ? "Give the inventory `notify: {" + target +
-                                                               ": …}`."
-                                                         : did_you_mean(target, known),
-                                           .source = {}});
+                plan.blocked_by.push_back(
+                    {.id = "notify.unknown_target",
+                     .severity = Severity::critical,
+                     .member = {},
+                     .subject = target,
+                     .message =
+                         "the runbook notifies " + target + ", which the inventory does not know",
+                     .remedy = known.empty() ? "Give the inventory `notify: {" + target + ": …}`."
+                                             : did_you_mean(target, known),
+                     .source = {}});
             }
         }
     }

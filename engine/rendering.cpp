@@ -75,16 +75,37 @@ Value at_start(const ClusterFacts& facts) {
 
 namespace {
 
-/// The outputs that the steps of one runbook see: their own.
-Value::Map registered_in(const CallFrame* frame, const Value::Map* registered) {
+constexpr char k_of_member = '@';  // in no name of a step, and in no id of a frame
+
+/// The outputs that a step sees: those of its own runbook, and of its own member where that has
+/// one.
+Value::Map registered_in(const ScopeSource& source) {
     Value::Map own;
-    const std::string prefix = frame == nullptr ? "" : frame->id;
-    for (const auto& [name, value] : registered == nullptr ? Value::Map{} : *registered) {
-        if (name.starts_with(prefix) && name.find('.', prefix.size()) == std::string::npos) {
-            own.emplace(name.substr(prefix.size()), value);
+    const std::string prefix = source.frame == nullptr ? "" : source.frame->id;
+    for (const auto& [key, value] :
+         source.registered == nullptr ? Value::Map{} : *source.registered) {
+        if (!key.starts_with(prefix)) {
+            continue;
+        }
+        const std::string rest = key.substr(prefix.size());
+        const std::size_t at = rest.find(k_of_member);
+        const std::string name = rest.substr(0, at);
+        if (name.find('.') != std::string::npos) {
+            continue;  // of a runbook that this one calls
+        }
+        if (at == std::string::npos) {
+            own.emplace(name, value);
+        } else if (std::string_view(rest).substr(at + 1) == source.member) {
+            own.insert_or_assign(name, value);
         }
     }
     return own;
+}
+
+/// Under which name a step's output is registered.
+std::string registered_name(const PlannedStep& step) {
+    const CallFrame* frame = frame_of(step);
+    return (frame == nullptr ? "" : frame->id) + step.spec->register_as;
 }
 
 }  // namespace
@@ -93,9 +114,12 @@ const CallFrame* frame_of(const PlannedStep& step) {
     return step.frames.empty() ? nullptr : step.frames.back().get();
 }
 
-std::string registered_name(const PlannedStep& step) {
-    const CallFrame* frame = frame_of(step);
-    return (frame == nullptr ? "" : frame->id) + step.spec->register_as;
+void keep_registered(const PlannedStep& step, const Value& output, Value::Map& registered) {
+    const std::string name = registered_name(step);
+    if (!step.member.empty()) {
+        registered.insert_or_assign(name + k_of_member + step.member, output);
+    }
+    registered.insert_or_assign(name, output);
 }
 
 Scope make_scope(const ScopeSource& source) {
@@ -122,7 +146,7 @@ Scope make_scope(const ScopeSource& source) {
     scope.emplace("inputs", Value(frame == nullptr ? source.plan.inputs : frame->inputs));
     scope.emplace("vars", Value(frame == nullptr ? source.plan.vars : frame->vars));
     scope.emplace("run", at_start(source.plan.facts));
-    scope.emplace("steps", Value(registered_in(frame, source.registered)));
+    scope.emplace("steps", Value(registered_in(source)));
     if (source.item != nullptr && *source.item) {
         scope.emplace("item", **source.item);
     }
@@ -266,10 +290,11 @@ RenderedStep render_step(const PlannedStep& step,
                          const ActionSchema& schema,
                          const Scope& scope,
                          const ScopeSource& source) {
-    RenderedStep result = answer_conditions(step, scope, source);
-    if (result.kind != RenderedStep::Kind::ready) {
-        return result;
+    const RenderedStep whether = answer_conditions(step, scope, source);
+    if (whether.kind == RenderedStep::Kind::error || whether.kind == RenderedStep::Kind::skip) {
+        return whether;
     }
+    RenderedStep result;
     result.call.id = step.id;
     result.call.uses = step.uses;
     result.call.member = step.member;
@@ -277,6 +302,14 @@ RenderedStep render_step(const PlannedStep& step,
     result.call.probed = step.probed;
     result.call.timeout = step.spec->timeout.value_or(std::chrono::milliseconds{0});
     render_arguments(step.spec->with, schema, scope, result);
+    if (whether.kind != RenderedStep::Kind::unknown) {
+        return result;
+    }
+    if (result.kind != RenderedStep::Kind::ready) {
+        return whether;  // also where it is an error: what `when` guards against may be just that
+    }
+    result.kind = RenderedStep::Kind::unknown;
+    result.because = whether.because;
     return result;
 }
 
@@ -322,7 +355,8 @@ std::shared_ptr<const CallFrame> call_frame(const StepSpec& spec,
         for (const auto& [name, argument] : std::get<Argument::Map>(inputs->second.content)) {
             Rendered rendered = render(argument, scope, Quoting::none);
             if (const auto* error = std::get_if<EvaluationError>(&rendered)) {
-                throw InputError(argument.where, "inputs." + name + ": " + error->message, error->hint);
+                throw InputError(
+                    argument.where, "inputs." + name + ": " + error->message, error->hint);
             }
             if (const auto* unknown = std::get_if<Value::Unknown>(&rendered)) {
                 throw InputError(argument.where,

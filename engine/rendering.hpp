@@ -23,7 +23,7 @@ struct ScopeSource {
     const Plan& plan;           ///< `inputs`, `vars`, and `run`: what was so at its start
     const ClusterFacts& facts;  ///< `cluster`, `members`, `leader`
     const Cluster& cluster;
-    const Value::Map* registered = nullptr;  ///< `steps`
+    const Value::Map* registered = nullptr;  ///< `steps`, by keep_registered
     std::string_view member = {};            ///< `member`
     const CallFrame* frame = nullptr;        ///< of a runbook that another one calls: its names
     const std::optional<Value>* item = nullptr;
@@ -32,8 +32,9 @@ struct ScopeSource {
 /// The innermost runbook that a step is called in; null: the run's own.
 [[nodiscard]] const CallFrame* frame_of(const PlannedStep& step);
 
-/// Under which name a step's output is registered.
-[[nodiscard]] std::string registered_name(const PlannedStep& step);
+/// Registers what a step gave. A step sees what was given on its own member, where that is on
+/// record, else what came last: members that are worked on side by side do not get each other's.
+void keep_registered(const PlannedStep& step, const Value& output, Value::Map& registered);
 
 /// What is registered of an action's output, or why it cannot be read as the step says.
 struct ReadOutput {
@@ -53,7 +54,8 @@ struct RenderedStep {
     enum class Kind {
         ready,    ///< call is complete
         skip,     ///< `when` is false
-        unknown,  ///< something is not known until the run: `because`
+        unknown,  ///< something is not known until the run: `because`. Where that is `when` alone,
+                  ///< call is complete all the same, else it is empty
         error,    ///< an expression failed: `because` and `hint`
     };
 

@@ -68,8 +68,7 @@ void RunSession::replay(const std::vector<JournalRecord>& records) {
         const PlannedStep& step = setup_.plan.steps[i];
         const StepState now = progress(i).state;
         if (!step.spec->register_as.empty() && (now == StepState::succeeded || now == StepState::already_done)) {
-            registered_.insert_or_assign(registered_name(step),
-                                         Value::from_json(progress(i).output));
+            keep_registered(step, Value::from_json(progress(i).output), registered_);
         }
     }
 }
@@ -338,7 +337,7 @@ bool RunSession::read_output(const PlannedStep& step, StepResult& result) const 
 
 void RunSession::keep_output(const PlannedStep& step, const StepResult& result) {
     if (!step.spec->register_as.empty() && is_good(result.outcome)) {
-        registered_.insert_or_assign(registered_name(step), Value::from_json(result.output));
+        keep_registered(step, Value::from_json(result.output), registered_);
     }
 }
 

@@ -262,7 +262,8 @@ class Rules {
             for (const OutputSchema& output : placed.schema->outputs) {
                 all[name].push_back(output.name);
             }
-            if (placed.schema->outputs.empty()) {
+            const OutputSpec& read = placed.step->output;
+            if (placed.schema->outputs.empty() || read.select || read.as != OutputSpec::As::whole) {
                 unknown.insert(name);
             }
         }

@@ -16,6 +16,13 @@ std::string member_of(const StepCall& call, const ClusterFacts& facts) {
     return call.member.empty() ? facts.leader : call.member;
 }
 
+std::string outcome_of(const SqlResult& result) {
+    if (result.columns.empty()) {
+        return "done";  // a statement that gives no rows, such as ALTER SYSTEM
+    }
+    return std::to_string(result.rows.size()) + (result.rows.size() == 1 ? " row" : " rows");
+}
+
 class SqlQuery final : public Action {
   public:
     Preview preview(const StepCall& call,
@@ -45,7 +52,7 @@ class SqlQuery final : public Action {
             }
             list.push_back(std::move(object));
         }
-        return {.message = std::to_string(rows.rows.size()) + " rows", .output = {{"rows", list}}};
+        return {.message = outcome_of(rows), .output = {{"rows", list}}};
     }
 };
 

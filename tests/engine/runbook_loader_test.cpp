@@ -177,6 +177,14 @@ TEST(RunbookLoader, LetsLaterStepsUseWhatEarlierOnesRegister) {
     EXPECT_TRUE(runbook.steps[1].when.has_value());
 }
 
+TEST(RunbookLoader, LetsExpressionsReadAnyFieldOfWhatAStepRegistersInItsOwnWay) {
+    const Runbook runbook = with_steps(
+        "  - {id: a, uses: sql.query, with: {query: x}, register: {name: one, select: 'result.rows[0]'}}\n"
+        "  - {id: b, uses: sql.query, with: {query: x}, register: {name: all, as: json}}\n"
+        "  - {id: c, uses: wal.verify, when: steps.one.column == steps.all.anything}\n");
+    EXPECT_TRUE(runbook.steps[2].when.has_value());
+}
+
 TEST(RunbookLoader, MakesTheItemVisibleInsideForEach) {
     const StepSpec spec = with_steps(
                               "  - id: s\n"

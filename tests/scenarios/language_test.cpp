@@ -195,6 +195,22 @@ TEST_F(Register, IsTheSameForAnEngineThatGoesOn) {
     EXPECT_EQ(texts, (Names{"two", "one"}));
 }
 
+TEST_F(Register, GivesAStepWhatWasRegisteredOnItsOwnMember) {
+    keep_texts("change");
+    runner.workers["look"] = [](const StepCall& call, ClusterFacts&) {
+        return StepResult{.output = {{"stdout", call.member}, {"exit", 0}}};
+    };
+    const RunEnd end = run(plan(R"(
+- {id: a, on: members, uses: look, register: {name: seen, as: text}}
+- {id: b, on: members, uses: change, with: {text: "${{ member.name }} saw ${{ steps.seen }}"}}
+- {id: c, on: n1, uses: look, register: {name: first, as: text}}
+- {id: d, on: n2, uses: change, with: {text: "${{ steps.first }} before ${{ member.name }}"}}
+)"));
+    EXPECT_EQ(end.exit_code, 0) << end.message;
+    EXPECT_EQ(texts,
+              (Names{"n1 saw n1", "n2 saw n2", "n3 saw n3", "n1 before n2"}));
+}
+
 TEST_F(Order, IsByAnyExpressionOverTheMember) {
     (void)run(plan(R"(
 - {id: one, on: members, uses: change, strategy: {order: "-member.lag_bytes"}}

@@ -52,6 +52,28 @@ TEST_F(Planning, SaysMayForWhatIsNotKnownUntilTheRun) {
     EXPECT_EQ(verdict(planned, "c"), "may");
 }
 
+TEST_F(Planning, ShowsWhatAStepWouldDoWhoseConditionIsNotKnownYet) {
+    runner.previews["change"] = [](const StepCall& call, const ClusterFacts&) {
+        Preview preview;
+        preview.operations.push_back({Operation::Kind::ssh, call.with.at("text").as_string()});
+        preview.effect = [](ClusterFacts& facts) { facts.paused = true; };
+        preview.blocked_by.push_back({.id = "test.refused", .severity = Severity::critical});
+        return preview;
+    };
+    const Plan planned = plan(R"(
+- {id: a, uses: look, register: seen}
+- {id: b, uses: change, when: steps.seen.text == 'x', with: {text: do it}, undo: none}
+- {id: c, uses: change, when: steps.seen.text == 'x', with: {text: "${{ steps.seen.text }}"}, undo: none}
+- {id: d, uses: look, when: cluster.paused}
+)");
+    EXPECT_TRUE(planned.ready());
+    EXPECT_EQ(verdict(planned, "b"), "may");
+    ASSERT_EQ(planned.steps[1].operations.size(), 1U);
+    EXPECT_EQ(planned.steps[1].operations[0].text, "do it");
+    EXPECT_TRUE(planned.steps[2].operations.empty());
+    EXPECT_EQ(verdict(planned, "d"), "wont") << "what may be done counts for what is so afterwards";
+}
+
 TEST_F(Planning, LeavesATemporaryChangeOutThatCoversNothing) {
     runner.previews["change"] = [](const StepCall&, const ClusterFacts&) {
         return Preview{.verdict = Verdict::wont, .because = "done"};
