@@ -184,13 +184,25 @@ std::string time_text(const Plan& plan) {
                                            std::to_string(time.guessed) + " of its steps are guesses");
 }
 
-/// What those notice who use the database meanwhile.
+/// What those notice who use the database meanwhile. Said once for the steps that it is the same of.
 std::string felt_text(const Plan& plan) {
-    std::string text;
+    std::vector<std::pair<std::string, std::string>> felt;  // what, and the steps that do it
     for (const PlannedStep& step : plan.steps) {
-        if (step.verdict != Verdict::wont && !step.felt.empty()) {
-            text += (text.empty() ? "" : "; ") + name_of(step) + ": " + step.felt;
+        if (step.verdict == Verdict::wont || step.felt.empty()) {
+            continue;
         }
+        const auto known = std::ranges::find(felt, step.felt, [](const auto& each) { return each.first; });
+        if (known == felt.end()) {
+            felt.emplace_back(step.felt, name_of(step));
+        } else {
+            known->second += ", " + name_of(step);
+        }
+    }
+    std::string text;
+    for (const auto& [what, steps] : felt) {
+        text += (text.empty() ? "" : "; ");
+        text += steps + ": ";
+        text += what;
     }
     return text.empty() ? "nothing: PostgreSQL goes on as it is" : text;
 }
