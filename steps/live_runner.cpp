@@ -60,9 +60,21 @@ StepResult judge(const TransportError& error, bool changes) {
 
 namespace {
 
-/// The step did what it does; whether that came to anything its own `verify` says.
+/// The step did what it does; whether that came to anything its own `verify` says. What keeps that
+/// from looking says nothing of the step: it must not pass for one that never began.
 void verify(const StepCall& look, ActionContext& context, StepResult& result) {
-    const StepResult seen = find_action_code(look.uses).run(look, context);
+    StepResult seen;
+    try {
+        seen = find_action_code(look.uses).run(look, context);
+    } catch (const SqlError& error) {
+        seen.outcome = StepOutcome::failed;
+        seen.message = std::string("PostgreSQL says: ") + error.what();
+    } catch (const Error& error) {
+        result.outcome = StepOutcome::in_doubt;
+        result.message = std::string("done, but its verify could not look: ") + error.what();
+        result.hint = error.hint();
+        return;
+    }
     if (seen.outcome != StepOutcome::succeeded && seen.outcome != StepOutcome::already_done) {
         result.outcome = StepOutcome::failed;
         result.message = "done, but its verify says no: " + seen.message;

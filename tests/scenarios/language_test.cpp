@@ -207,8 +207,7 @@ TEST_F(Register, GivesAStepWhatWasRegisteredOnItsOwnMember) {
 - {id: d, on: n2, uses: change, with: {text: "${{ steps.first }} before ${{ member.name }}"}}
 )"));
     EXPECT_EQ(end.exit_code, 0) << end.message;
-    EXPECT_EQ(texts,
-              (Names{"n1 saw n1", "n2 saw n2", "n3 saw n3", "n1 before n2"}));
+    EXPECT_EQ(texts, (Names{"n1 saw n1", "n2 saw n2", "n3 saw n3", "n1 before n2"}));
 }
 
 TEST_F(Order, IsByAnyExpressionOverTheMember) {
