@@ -160,7 +160,7 @@ void read_root(Reading& reading, const Node& root, Runbook& runbook) {
     }
     read_name(reading, root, runbook);
     if (const Node* summary = root.find("summary")) {
-        reading.problems.attempt([&] { runbook.summary = yaml::as_string(*summary, "summary"); });
+        runbook.summary = read_label(reading, *summary, "summary");
     }
     // Inputs before vars before steps, wherever they stand: each may use what comes before it.
     if (const Node* inputs = root.find("inputs")) {

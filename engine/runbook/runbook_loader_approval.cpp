@@ -52,8 +52,7 @@ ApprovalSpec read_approval(Reading& reading, const Node& node) {
         }
     }
     if (const Node* message = node.find("message")) {
-        reading.problems.attempt(
-            [&] { approval.message = yaml::as_string(*message, "message"); });
+        approval.message = read_label(reading, *message, "message");
     }
     return approval;
 }

@@ -154,7 +154,7 @@ class StepReader {
 
     void read_id(const Node& node, StepSpec& step) {
         if (const Node* name = node.find("name")) {
-            reading_.problems.attempt([&] { step.name = yaml::as_string(*name, "name"); });
+            step.name = read_label(reading_, *name, "name");
         }
         const Node* id = node.find("id");
         if (id == nullptr) {

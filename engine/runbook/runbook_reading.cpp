@@ -167,6 +167,18 @@ std::optional<std::string> read_one_of(Reading& reading,
     return node.text;
 }
 
+std::string read_label(Reading& reading, const yaml::Node& node, const char* what) {
+    std::string text;
+    reading.problems.attempt([&] { text = yaml::as_string(node, what); });
+    if (text.find("${{") != std::string::npos) {
+        reading.problems.add(node.where,
+                             std::string(what) + " is shown as it stands: no value is put into it",
+                             "Leave the `${{ … }}` out.",
+                             "runbook.no_effect");
+    }
+    return text;
+}
+
 std::vector<std::string> read_texts(Reading& reading,
                                     const Node& node,
                                     const std::string& what,
@@ -261,8 +273,16 @@ void check_reads(Reading& reading,
                  const std::string& text,
                  const SourceLocation& where,
                  Visible visible) {
-    static const std::vector<std::string> roots{
-        "cluster", "leader", "member", "members", "inputs", "vars", "steps", "item", "run", "result"};
+    static const std::vector<std::string> roots{"cluster",
+                                                "leader",
+                                                "member",
+                                                "members",
+                                                "inputs",
+                                                "vars",
+                                                "steps",
+                                                "item",
+                                                "run",
+                                                "result"};
     std::set<std::string> seen;
     for (const std::string& path : reads) {
         const auto [root, field] = split(path);

@@ -90,8 +90,8 @@ struct Reading {
     Problems problems;
     Names inputs;
     Names vars;
-    Names registered;  ///< by the steps so far
-    std::vector<std::string> files;       ///< being read: the runbook, and those that led to it
+    Names registered;                ///< by the steps so far
+    std::vector<std::string> files;  ///< being read: the runbook, and those that led to it
     std::vector<std::shared_ptr<const Runbook>> called;  ///< by its steps, in their order
 };
 
@@ -176,6 +176,9 @@ struct Owner {
 [[nodiscard]] std::optional<Argument> read_any(Reading& reading,
                                                const yaml::Node& node,
                                                Visible visible);
+
+/// A text that is shown as it stands. An expression in it would be shown, too, and is an error.
+[[nodiscard]] std::string read_label(Reading& reading, const yaml::Node& node, const char* what);
 
 [[nodiscard]] std::vector<StepSpec> read_steps(Reading& reading,
                                                const yaml::Node& node,
