@@ -359,7 +359,7 @@ void check_always(Reading& reading, const std::vector<StepSpec>& steps) {
             reading.problems.add(step.where,
                                  "step \"" + step.id + "\" of `always` " + why,
                                  "It is done once nothing goes forward or back any more.",
-                                 "runbook.always");
+                                 "always.misused");
         }
         check_always(reading, step.steps);
     }
