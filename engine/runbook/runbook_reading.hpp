@@ -42,14 +42,6 @@ class Problems {
         }
     }
 
-    void keep(InputError error) {
-        if (!full()) {
-            errors_.push_back(std::move(error));
-        } else {
-            ++left_out_;
-        }
-    }
-
     [[nodiscard]] std::size_t count() const { return errors_.size() + left_out_; }
 
     /// Whether what is added is only counted from here on.
