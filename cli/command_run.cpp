@@ -2,6 +2,7 @@
 #include "cli/attended.hpp"
 #include "cli/commands.hpp"
 #include "cli/identity.hpp"
+#include "cli/people.hpp"
 #include "cli/signals.hpp"
 #include "cli/texts.hpp"
 #include "cli/version.hpp"
@@ -88,6 +89,30 @@ int refuse_stale(const Options& options, const Plan& plan, const std::vector<std
     return 17;
 }
 
+/// Outside of its window a run is not begun, unless it is to wait for it or somebody says why.
+std::optional<int> refuse_outside_window(const Options& options, const Plan& plan) {
+    const bool closed = plan.window && !plan.window->open;
+    if (!closed || options.wait_window || options.override_window || plan.nothing_to_do()) {
+        return std::nullopt;
+    }
+    const Finding finding{.id = "window.closed",
+                          .severity = Severity::critical,
+                          .member = {},
+                          .subject = {},
+                          .message = "the window is closed: " + plan.window->because,
+                          .remedy = "Begin then, or now with --wait-window, and resume it then. In "
+                                    "an emergency: --override-window --reason \"…\".",
+                          .source = {}};
+    if (options.output == Output::text) {
+        std::cout << "\n" << findings_text({finding}, Terminal::on(STDOUT_FILENO));
+    } else {
+        std::cout << ended_without_run(
+            options, "refused", 4, plan, {{"blocked_by", to_json({finding})}});
+    }
+    std::cerr << "refused before any change\n";
+    return 4;
+}
+
 bool is_saved_plan(const std::string& path) {
     return path.ends_with(".json");
 }
@@ -97,6 +122,9 @@ int run_plan(const Options& options,
              Workplace& place,
              const Plan& plan,
              JournalStore& journal) {
+    if (const auto refused = refuse_outside_window(options, plan)) {
+        return *refused;
+    }
     const RunHeader header = header_for(options, place, plan);
     if (options.output == Output::text && !plan.nothing_to_do()) {
         std::cout << "\nIf it has to be taken back: lockstep rollback " << header.id << std::endl;
@@ -116,7 +144,9 @@ int run_plan(const Options& options,
                           place.runner,
                           journal,
                           place.clock,
-                          std::move(listener)},
+                          std::move(listener),
+                          people_of(place.inventory),
+                          {options.wait, options.override_window}},
                          header,
                          interrupts.token());
     });
@@ -126,6 +156,7 @@ int run_saved(const Options& options, Interrupts& interrupts) {
     const TakenUp taken = take_up_plan(options.runbooks.front(), options);
     Workplace place(taken.options);
     const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
+    place.durations = Durations::of(*journal, place.cluster.name);
     const Plan plan = plan_from(taken.options, place, taken.runbook, interrupts.token());
     const std::vector<std::string> found = stale_reasons(taken, plan);
     if (!found.empty()) {
@@ -146,6 +177,7 @@ int command_run(const Options& options, Interrupts& interrupts) {
     }
     Workplace place(options);
     const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
+    place.durations = Durations::of(*journal, place.cluster.name);
     const Plan plan =
         plan_from(options, place, find_runbook(options.runbooks.front()), interrupts.token());
     print_plan(options, plan);

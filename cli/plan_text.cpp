@@ -1,5 +1,6 @@
 #include "base/units.hpp"
 #include "cli/texts.hpp"
+#include "engine/durations.hpp"
 
 #include <algorithm>
 #include <sstream>
@@ -34,12 +35,58 @@ std::string name_of(const PlannedStep& step) {
     return one_line(step.member.empty() ? step.id : step.id + " on " + step.member);
 }
 
-std::string step_text(const PlannedStep& step, std::size_t width, const Terminal& terminal) {
+/// `~20 s`; nothing for what takes no time worth mentioning, or is not done.
+std::string length_of(const PlannedStep& step) {
+    const auto length = std::chrono::round<std::chrono::seconds>(step.expected.length);
+    return step.verdict == Verdict::wont || length.count() < 1 ? "" : "~" + format_duration(length);
+}
+
+/// What a step waits for before it starts.
+std::string approval_words(const ApprovalSpec& approval) {
+    std::string text = approval.count == 1 ? "an approval" : std::to_string(approval.count) + " approvals";
+    std::string from;
+    for (const std::string& name : approval.from) {
+        from += (from.empty() ? " of " : " or ") + name;
+    }
+    text += from + (approval.not_self ? ", not of who starts the run" : "");
+    return text + (approval.expires ? ", within " + format_duration(*approval.expires) : "");
+}
+
+std::string gates_text(const PlannedStep& step) {
+    std::string text;
+    const auto add = [&](const std::string& what) {
+        text += "           asks       " + wrap(what, 22) + "\n";
+    };
+    for (std::size_t depth = 0; depth < step.within.size(); ++depth) {
+        if (step.within[depth]->approval) {
+            add(approval_words(*step.within[depth]->approval) + " of the block " +
+                step.within_ids[depth]);
+        }
+    }
+    if (step.spec->approval) {
+        add(approval_words(*step.spec->approval));
+    }
+    if (step.spec->window) {
+        add("only in its window (" + step.spec->window->time_zone + ")");
+    }
+    return text;
+}
+
+std::string step_text(const PlannedStep& step,
+                      std::size_t width,
+                      std::size_t length_width,
+                      const Terminal& terminal) {
     const std::string name = name_of(step);
     std::string text = "  " +
                        terminal.paint(pad(std::string(verdict_word(step)), 5), verdict_tone(step)) +
                        "  " + terminal.paint(pad(name, width), Tone::strong) + "  ";
-    text += wrap(step.because, 11 + width) + "\n";
+    if (length_width > 0) {
+        text += terminal.paint(pad(length_of(step), length_width), Tone::dim) + "  ";
+    }
+    text += wrap(step.because, 11 + width + (length_width > 0 ? length_width + 2 : 0)) + "\n";
+    if (step.verdict != Verdict::wont) {
+        text += gates_text(step);
+    }
     const auto line = [&](const char* label, const Operation& operation, Tone tone) {
         if (operation.text.find('\n') != std::string::npos) {
             // A script is shown as it is: its lines mean something.
@@ -70,6 +117,10 @@ std::string step_text(const PlannedStep& step, std::size_t width, const Terminal
     if (!step.no_way_back.empty() && step.verdict != Verdict::wont) {
         text += "           " + terminal.paint("undo", Tone::warn) + "       " +
                 wrap("none: " + step.no_way_back, 22) + "\n";
+    }
+    if (!step.spec->point_of_no_return.empty() && step.verdict != Verdict::wont) {
+        text += "           " + terminal.paint("return", Tone::warn) + "     none once it was started: " +
+                wrap(step.spec->point_of_no_return, 22) + "\n";
     }
     for (const std::string& note : step.notes) {
         text +=
@@ -114,6 +165,74 @@ std::string decisions_text(const Plan& plan, const Terminal& terminal) {
     return text.empty() ? "" : "\n" + text;
 }
 
+/// How long it will take, and how sure that is.
+std::string time_text(const Plan& plan) {
+    const PlannedTime time = planned_time(plan);
+    if (time.known + time.guessed == 0) {
+        return {};
+    }
+    std::string text =
+        "about " + format_duration(std::chrono::round<std::chrono::seconds>(time.length));
+    if (time.known == 0) {
+        return text + ", a guess: no earlier run on this cluster tells";
+    }
+    return text + (time.guessed == 0 ? ", by earlier runs on this cluster"
+                                     : ", by earlier runs on this cluster; " +
+                                           std::to_string(time.guessed) + " of its steps are guesses");
+}
+
+/// What those notice who use the database meanwhile.
+std::string felt_text(const Plan& plan) {
+    std::string text;
+    for (const PlannedStep& step : plan.steps) {
+        if (step.verdict != Verdict::wont && !step.felt.empty()) {
+            text += (text.empty() ? "" : "; ") + name_of(step) + ": " + step.felt;
+        }
+    }
+    return text.empty() ? "nothing: PostgreSQL goes on as it is" : text;
+}
+
+/// `run` asks the window, `plan` only tells of it.
+std::string window_text(const Plan& plan) {
+    const WindowView& view = *plan.window;
+    const std::string& zone = plan.runbook->window->time_zone;
+    if (!view.open) {
+        return "closed: " + view.because + "; `run` refuses until then, --wait-window waits";
+    }
+    return view.until ? "open until " + local_text(*view.until, zone) : "open";
+}
+
+/// What a rollback would do, newest first, and what it could not.
+std::string way_back_text(const Plan& plan, const Terminal& terminal) {
+    std::string text;
+    std::string beyond;
+    for (auto step = plan.steps.rbegin(); step != plan.steps.rend(); ++step) {
+        if (step->verdict == Verdict::wont || step->always || !step->changes) {
+            continue;
+        }
+        std::vector<Undo> undo = step->undo;
+        undo.insert(undo.end(), step->undo_besides.begin(), step->undo_besides.end());
+        for (const Undo& each : undo) {
+            std::string what = each.uses;
+            for (const auto& [name, value] : each.with.items()) {
+                what += " " + name + "=" + (value.is_string() ? value.get<std::string>() : value.dump());
+            }
+            text += "    " + wrap(one_line(what + (each.member.empty() ? "" : " on " + each.member)), 4) + "\n";
+        }
+        if (undo.empty() && !step->no_way_back.empty()) {
+            text += "    " + wrap(name_of(*step) + " stays: " + step->no_way_back, 4) + "\n";
+        }
+        if (!step->spec->point_of_no_return.empty()) {
+            beyond = name_of(*step);  // the first one in time
+        }
+    }
+    if (text.empty()) {
+        return {};
+    }
+    return "\n  " + terminal.paint("the way back", Tone::strong) + ", newest first" +
+           (beyond.empty() ? "" : ", until " + beyond + " was started") + ":\n" + text;
+}
+
 }  // namespace
 
 std::string plan_text(const Plan& plan, const Terminal& terminal) {
@@ -137,18 +256,33 @@ std::string plan_text(const Plan& plan, const Terminal& terminal) {
             (plan.on_failure == OnFailure::rollback ? "what was done is taken back"
                                                     : "stops; `lockstep rollback` takes it back") +
             "\n";
+    if (!plan.nothing_to_do()) {
+        text += "      takes   " + wrap(time_text(plan), 14) + "\n";
+        text += "      users   notice " + wrap(felt_text(plan), 21) + "\n";
+    }
+    if (plan.window) {
+        text += "      window  " + wrap(window_text(plan), 14) + "\n";
+    }
     for (const Finding& finding : plan.accepted) {
         text += "      " + terminal.paint("accepted", Tone::warn) + " " +
                 wrap(finding.message, 15) + "\n";
     }
     text += "      hash    " + plan.hash.substr(0, 16) + "\n\n";
     std::size_t width = 0;
+    std::size_t length_width = 0;
     for (const PlannedStep& step : plan.steps) {
         width = std::max(width, columns(name_of(step)));
+        length_width = std::max(length_width, columns(length_of(step)));
     }
+    bool always = false;
     for (const PlannedStep& step : plan.steps) {
-        text += step_text(step, width, terminal);
+        if (step.always && !always) {
+            always = true;
+            text += "  " + terminal.paint("always, at the end:", Tone::dim) + "\n";
+        }
+        text += step_text(step, width, length_width, terminal);
     }
+    text += way_back_text(plan, terminal);
     text += decisions_text(plan, terminal);
     if (!plan.findings.empty()) {
         text += "\n  now on the cluster:\n" + findings_text(plan.findings, terminal);

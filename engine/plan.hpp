@@ -61,6 +61,7 @@ struct PlannedStep {
     bool changes = false;
     bool idle = false;  ///< a temporary change, or its end, that covers no change: left out
     Expected expected;
+    std::string felt;  ///< what users of the database notice; empty: nothing
     bool made = false;  ///< not of the runbook: it prepares the undo of another step
 };
 

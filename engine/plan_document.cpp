@@ -60,6 +60,7 @@ Json document_of(const PlannedStep& step, const Runbook& runbook) {
         {"no_way_back", or_null(step.no_way_back)},
         {"notes", step.notes},
         {"point_of_no_return", !step.spec->point_of_no_return.empty()},
+        {"felt", step.felt},
         {"expected_ms", step.expected.length.count()},
         {"expected_from", step.expected.samples},
         // What a later engine needs to go on; see restore_plan.
@@ -84,6 +85,23 @@ Json document_of(const PlannedStep& step, const Runbook& runbook) {
         document["fan_out"] = step.within.size();
     }
     return document;
+}
+
+/// What a rollback of the whole would do, in its order.
+Json way_back(const Plan& plan) {
+    Json list = Json::array();
+    for (auto step = plan.steps.rbegin(); step != plan.steps.rend(); ++step) {
+        const bool back = !step->undo.empty() || !step->undo_besides.empty();
+        if (step->verdict == Verdict::wont || step->always || !back) {
+            continue;
+        }
+        std::vector<Undo> undo = step->undo;
+        undo.insert(undo.end(), step->undo_besides.begin(), step->undo_besides.end());
+        list.push_back({{"step", step->id},
+                        {"member", or_null(step->member)},
+                        {"undo", lockstep::to_json(undo)}});
+    }
+    return list;
 }
 
 [[noreturn]] void throw_unfit(const std::string& what) {
@@ -245,6 +263,7 @@ Json Plan::to_json() const {
         {"on_failure", on_failure == OnFailure::rollback ? "rollback" : "stop"},
         {"window", open_at},
         {"expected", {{"ms", time.length.count()}, {"known", time.known}, {"guessed", time.guessed}}},
+        {"rollback", way_back(*this)},
         {"runbook_path", runbook->path},
         {"steps", planned},
     };

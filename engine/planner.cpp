@@ -94,6 +94,7 @@ class Forecast {
         step.no_way_back = std::move(preview.no_way_back);
         step.notes = std::move(preview.notes);
         estimate(step, schema, preview.takes);
+        step.felt = step.changes ? preview.felt.value_or(schema.felt) : "";
         for (Finding& finding : preview.blocked_by) {
             add_refusal(std::move(finding));
         }

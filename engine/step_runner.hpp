@@ -94,6 +94,7 @@ struct Preview {
     bool needs_no_undo = false;       ///< it leaves nothing to take back
     std::vector<Finding> blocked_by;  ///< why this must not be started; empty: it may
     std::vector<std::string> notes;   ///< what a person should know: what it costs, what stays
+    std::optional<std::string> felt;  ///< what users notice, where that depends on its arguments
     std::optional<std::chrono::milliseconds> takes;  ///< where its arguments say how long
     /// The facts as they will be when it is done, so that later steps are judged by them; may be
     /// empty.

@@ -59,6 +59,10 @@ const std::vector<OutputSchema> k_command_outputs{
     {"exit", "Its exit status"},
     {"truncated", "Whether more was printed than is kept"}};
 
+const std::vector<OutputSchema> k_answer_outputs{{"by", "Who answered, as user@host"},
+                                                 {"at", "When"},
+                                                 {"comment", "What they said"}};
+
 /// The one table of actions: a new one is a file, a line in catalog.hpp and a row here.
 const std::vector<Row>& rows() {
     static const std::vector<Row> k_rows{
@@ -92,14 +96,16 @@ const std::vector<Row>& rows() {
         {{.name = "approve",
           .summary = "Waits until somebody says yes, by `lockstep approve`",
           .asks = true,
-          .params = {{.name = "message", .required = true, .description = "What is asked"}}},
+          .params = {{.name = "message", .required = true, .description = "What is asked"}},
+          .outputs = k_answer_outputs},
          make_approve},
         {{.name = "manual",
           .summary = "Waits until somebody says that something was done by hand",
           .asks = true,
           .answered = true,
           .params =
-              {{.name = "instructions", .required = true, .description = "What has to be done"}}},
+              {{.name = "instructions", .required = true, .description = "What has to be done"}},
+          .outputs = k_answer_outputs},
          make_manual},
         {{.name = "sleep",
           .summary = "Waits a length of time",

@@ -56,6 +56,9 @@ class ServiceSwitch final : public Action {
             return preview;
         }
         const bool patroni = is_patroni_unit(unit, cluster);
+        if (patroni) {
+            preview.felt = "";  // in pause PostgreSQL goes on without it
+        }
         if (patroni && !start_) {
             const std::vector<Finding> refused = refuse_unless_paused(*member);
             preview.blocked_by.insert(preview.blocked_by.end(), refused.begin(), refused.end());

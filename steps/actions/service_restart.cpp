@@ -58,6 +58,7 @@ class ServiceRestart final : public Action {
         preview.needs_no_undo = true;
         if (is_patroni(call, cluster)) {
             choose_way_back(*member, cluster, preview);
+            preview.felt = "";  // in pause PostgreSQL goes on without it
         }
         preview.effect = [name = call.member](ClusterFacts& later) {
             if (MemberFacts* changed = later.find(name)) {

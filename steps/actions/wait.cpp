@@ -130,7 +130,8 @@ class Sleep final : public Action {
                     const ClusterFacts& /*facts*/,
                     const Cluster& /*cluster*/) const override {
         Preview preview;
-        preview.because = "waits " + format_duration(duration_arg(call, "for", 0ms));
+        preview.takes = duration_arg(call, "for", 0ms);
+        preview.because = "waits " + format_duration(*preview.takes);
         return preview;
     }
 
