@@ -99,8 +99,8 @@ Place target_place() {
               .shapes = {{words}},
               .description = "Of smtp://: none, where STARTTLS cannot be had.",
               .example = "tls: none",
-              .otherwise = "STARTTLS is required",
-              .words = {"none"}},
+              .otherwise = "starttls",
+              .words = {"starttls", "none"}},
              {.name = "ca_file",
               .shapes = {{path}},
               .description = "Of webhook and mail: the authorities that the server is verified "

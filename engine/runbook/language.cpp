@@ -66,7 +66,7 @@ Place runbook_place() {
                          "interrupted. One that fails does not keep the next from being done.",
           .example = "always: [{id: told, uses: notify, with: {message: over}}]"},
          {.name = "notify",
-          .shapes = {{keys, "notify", k_list}},
+          .shapes = {{keys, "notification", k_list}},
           .description = "Who is told of what.",
           .example = "notify: [{on: [failure, end], to: [ops]}]"},
          {.name = "allow_drift",
@@ -325,7 +325,7 @@ Place freeze_place() {
 }
 
 Place notify_place() {
-    return {"notify",
+    return {"notification",
             "Who is told of what. A notification that cannot be delivered is on record, and fails "
             "nothing.",
             {{.name = "on",

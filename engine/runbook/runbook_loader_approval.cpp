@@ -70,7 +70,7 @@ std::vector<NotifySpec> read_notify(Reading& reading, const Node& node) {
     for (const Node& item : node.items) {
         NotifySpec spec;
         spec.where = item.where;
-        if (!check_keys(reading, item, "notify", "an entry of notify")) {
+        if (!check_keys(reading, item, "notification", "an entry of notify")) {
             continue;
         }
         for (const char* key : {"on", "to"}) {
@@ -78,12 +78,12 @@ std::vector<NotifySpec> read_notify(Reading& reading, const Node& node) {
             if (value == nullptr) {
                 reading.problems.add(item.where,
                                      std::string("an entry of notify has no `") + key + "`",
-                                     std::string(language::place("notify").key(key)->description),
+                                     std::string(language::place("notification").key(key)->description),
                                      "runbook.missing");
             }
         }
         if (const Node* on = item.find("on")) {
-            spec.on = read_texts(reading, *on, "event", words_of("notify", "on"));
+            spec.on = read_texts(reading, *on, "event", words_of("notification", "on"));
         }
         if (const Node* to = item.find("to")) {
             spec.to = read_texts(reading, *to, "target");
