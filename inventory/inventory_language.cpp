@@ -63,7 +63,7 @@ Place target_place() {
     return {"inventory.target",
             "Where a notification goes: one of webhook, smtp and command, with what belongs to it.",
             {{.name = "webhook",
-              .shapes = {{url}, secret},
+              .shapes = {{word}, secret},
               .description = "A URL that takes JSON, as Slack does; https, or this machine.",
               .example = "webhook: {env: SLACK_URL}"},
              {.name = "headers",
