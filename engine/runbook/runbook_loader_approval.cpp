@@ -33,17 +33,16 @@ ApprovalSpec read_approval(Reading& reading, const Node& node) {
         approval.from = read_texts(reading, *from, "approver");
     }
     if (const Node* not_self = node.find("not_self")) {
-        reading.problems.attempt(
-            [&] { approval.not_self = yaml::as_bool(*not_self, "not_self"); });
+        reading.problems.attempt([&] { approval.not_self = yaml::as_bool(*not_self, "not_self"); });
     }
     if (const Node* expires = node.find("expires")) {
         approval.expires = read_duration(reading, *expires, "expires");
     }
     if (const Node* on_expire = node.find("on_expire")) {
-        approval.ask_again = read_one_of(reading,
-                                         *on_expire,
-                                         "answer to an expiry",
-                                         words_of("approval", "on_expire")) == "ask_again";
+        approval.ask_again =
+            read_one_of(
+                reading, *on_expire, "answer to an expiry", words_of("approval", "on_expire")) ==
+            "ask_again";
         if (!approval.expires) {
             reading.problems.add(on_expire->where,
                                  "on_expire has no effect: this approval does not expire",
@@ -52,8 +51,7 @@ ApprovalSpec read_approval(Reading& reading, const Node& node) {
         }
     }
     if (const Node* message = node.find("message")) {
-        reading.problems.attempt(
-            [&] { approval.message = yaml::as_string(*message, "message"); });
+        reading.problems.attempt([&] { approval.message = yaml::as_string(*message, "message"); });
     }
     return approval;
 }
@@ -76,10 +74,11 @@ std::vector<NotifySpec> read_notify(Reading& reading, const Node& node) {
         for (const char* key : {"on", "to"}) {
             const Node* value = item.find(key);
             if (value == nullptr) {
-                reading.problems.add(item.where,
-                                     std::string("an entry of notify has no `") + key + "`",
-                                     std::string(language::place("notification").key(key)->description),
-                                     "runbook.missing");
+                reading.problems.add(
+                    item.where,
+                    std::string("an entry of notify has no `") + key + "`",
+                    std::string(language::place("notification").key(key)->description),
+                    "runbook.missing");
             }
         }
         if (const Node* on = item.find("on")) {
@@ -111,7 +110,8 @@ void read_register(Reading& reading, const Node& node, Visible visible, StepSpec
                 {"text", OutputSpec::As::text},
                 {"lines", OutputSpec::As::lines},
                 {"json", OutputSpec::As::json}};
-            const auto word = read_one_of(reading, *as, "way to read it", words_of("register", "as"));
+            const auto word =
+                read_one_of(reading, *as, "way to read it", words_of("register", "as"));
             for (const auto& [text, value] : k_as) {
                 step.output.as = word == text ? value : step.output.as;
             }
