@@ -187,6 +187,9 @@ void record_resumed(RunSession& session,
                     {"rolling_back", rolling_back},
                     {"reopen", reopen}});
     record_lock(session, lock);
+    session.tell("start",
+                 session.header().runbook + " on " + session.header().cluster +
+                     (rolling_back ? " is taken back by " : " was resumed by ") + by.by);
 }
 
 std::string joined(const std::vector<std::string>& texts) {

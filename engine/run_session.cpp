@@ -102,7 +102,7 @@ void RunSession::tell(const std::string& event,
         if (std::ranges::find(spec.on, event) == spec.on.end()) {
             continue;
         }
-        for (const std::string& target : spec.to) {
+        for (const std::string& target : spec.to.empty() ? setup_.cluster.notify_targets : spec.to) {
             if (told.insert(target).second) {
                 setup_.runner.notify(target,
                                      {.event = event,

@@ -119,7 +119,7 @@ struct OutputSpec {
 /// Who is told of what.
 struct NotifySpec {
     std::vector<std::string> on;  ///< start, wait, approval, failure, slow, end
-    std::vector<std::string> to;  ///< targets of the inventory
+    std::vector<std::string> to;  ///< targets of the inventory; empty: all of them
     SourceLocation where;
 };
 

@@ -71,15 +71,11 @@ std::vector<NotifySpec> read_notify(Reading& reading, const Node& node) {
         if (!check_keys(reading, item, "notification", "an entry of notify")) {
             continue;
         }
-        for (const char* key : {"on", "to"}) {
-            const Node* value = item.find(key);
-            if (value == nullptr) {
-                reading.problems.add(
-                    item.where,
-                    std::string("an entry of notify has no `") + key + "`",
-                    std::string(language::place("notification").key(key)->description),
-                    "runbook.missing");
-            }
+        if (item.find("on") == nullptr) {
+            reading.problems.add(item.where,
+                                 "an entry of notify has no `on`",
+                                 "notify: [{on: [failure, end], to: [ops]}]",
+                                 "runbook.missing");
         }
         if (const Node* on = item.find("on")) {
             spec.on = read_texts(reading, *on, "event", words_of("notification", "on"));
