@@ -136,8 +136,7 @@ void find_spec(const Json& document, Plan& plan, PlannedStep& step) {
         return;
     }
     step.always = document.value("always", false);
-    const std::vector<StepSpec>* specs =
-        step.always ? &plan.runbook->always : &plan.runbook->steps;
+    const std::vector<StepSpec>* specs = step.always ? &plan.runbook->always : &plan.runbook->steps;
     for (const Json& position : document.at("path")) {
         const std::size_t index = position;
         if (index >= specs->size()) {
@@ -162,8 +161,8 @@ void find_spec(const Json& document, Plan& plan, PlannedStep& step) {
     }
 }
 
-/// The runbooks around a step are worked out again: what they are called with may be a secret, which
-/// no document has.
+/// The runbooks around a step are worked out again: what they are called with may be a secret,
+/// which no document has.
 void restore_frames(const Json& document,
                     const Plan& plan,
                     const Cluster& cluster,
@@ -262,7 +261,8 @@ Json Plan::to_json() const {
         {"guards", guards},
         {"on_failure", on_failure == OnFailure::rollback ? "rollback" : "stop"},
         {"window", open_at},
-        {"expected", {{"ms", time.length.count()}, {"known", time.known}, {"guessed", time.guessed}}},
+        {"expected",
+         {{"ms", time.length.count()}, {"known", time.known}, {"guessed", time.guessed}}},
         {"rollback", way_back(*this)},
         {"runbook_path", runbook->path},
         {"steps", planned},
