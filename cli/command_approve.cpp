@@ -38,7 +38,9 @@ ApprovalProgress with_answers(ApprovalProgress asked,
 }
 
 /// The step that is meant, or the only one that asks.
-const ApprovalProgress& find_gate(const Options& options, const std::string& run, const RunState& state) {
+const ApprovalProgress& find_gate(const Options& options,
+                                  const std::string& run,
+                                  const RunState& state) {
     std::vector<const ApprovalProgress*> open;
     std::string names;
     for (const ApprovalProgress& asked : state.approvals()) {
@@ -103,8 +105,8 @@ int command_approve(const Options& options) {
     if (const std::string key = read_key(options); !key.empty()) {
         answer.proof = proof_of(header->id, answer, key);
     }
-    const ApprovalProgress now = with_answers(
-        asked, journal->answers(header->id), state.answers_taken(), *header, people);
+    const ApprovalProgress now =
+        with_answers(asked, journal->answers(header->id), state.answers_taken(), *header, people);
     std::string why_not = why_not_counted(*header, now, answer, people);
     if (now.state != ApprovalProgress::State::open) {
         why_not = "it is " + std::string(to_text(now.state)) + " already";
@@ -116,8 +118,8 @@ int command_approve(const Options& options) {
         return 4;
     }
     journal->answer(header->id, answer);
-    const ApprovalProgress after = with_answers(
-        asked, journal->answers(header->id), state.answers_taken(), *header, people);
+    const ApprovalProgress after =
+        with_answers(asked, journal->answers(header->id), state.answers_taken(), *header, people);
     const bool waits = state.phase() == RunPhase::waiting;
     if (options.output != Output::text) {
         std::cout << json_text({{"run", header->id},
@@ -128,8 +130,8 @@ int command_approve(const Options& options) {
                                options.output);
         return 0;
     }
-    std::cout << (answer.yes ? "approved" : "rejected") << ": " << printable(asked.gate) << " of run "
-              << header->id << ", by " << printable(answer.by) << "\n";
+    std::cout << (answer.yes ? "approved" : "rejected") << ": " << printable(asked.gate)
+              << " of run " << header->id << ", by " << printable(answer.by) << "\n";
     if (after.state == ApprovalProgress::State::open) {
         std::cout << "it still waits for " << printable(waits_for(after)) << "\n";
     } else if (waits) {

@@ -150,9 +150,8 @@ std::string way_back_text(const RunState& state) {
 std::string nothing_new(const Options& options, const Recorded& run, JournalStore& journal) {
     const bool stays = options.wait || options.override_window;
     return stays ? std::string()
-                 : still_waits_for(run.state,
-                                   journal.answers(run.header.id),
-                                   std::chrono::system_clock::now());
+                 : still_waits_for(
+                       run.state, journal.answers(run.header.id), std::chrono::system_clock::now());
 }
 
 }  // namespace

@@ -100,8 +100,9 @@ std::optional<int> refuse_outside_window(const Options& options, const Plan& pla
                           .member = {},
                           .subject = {},
                           .message = "the window is closed: " + plan.window->because,
-                          .remedy = "Begin then, or now with --wait-window, and resume it then. In "
-                                    "an emergency: --override-window --reason \"…\".",
+                          .remedy =
+                              "Begin then, or now with --wait-window, and resume it then. In "
+                              "an emergency: --override-window --reason \"…\".",
                           .source = {}};
     if (options.output == Output::text) {
         std::cout << "\n" << findings_text({finding}, Terminal::on(STDOUT_FILENO));

@@ -18,7 +18,9 @@ struct Named {
     const WindowSpec* window = nullptr;
 };
 
-void collect(const std::vector<StepSpec>& steps, const std::string& prefix, std::vector<Named>& all) {
+void collect(const std::vector<StepSpec>& steps,
+             const std::string& prefix,
+             std::vector<Named>& all) {
     for (const StepSpec& step : steps) {
         if (step.window) {
             all.push_back({"step " + prefix + step.id, &*step.window});
@@ -51,7 +53,8 @@ std::string opening_text(const Opening& opening, const WindowSpec& window) {
 
 std::string view_text(const Named& named, Clock::Wall now, const Terminal& terminal) {
     const WindowView view = look(*named.window, now);
-    std::string text = view.open ? terminal.paint("OPEN", Tone::good) : terminal.paint("CLOSED", Tone::warn);
+    std::string text =
+        view.open ? terminal.paint("OPEN", Tone::good) : terminal.paint("CLOSED", Tone::warn);
     text += "  " + named.of + ": ";
     if (!view.open) {
         text += wrap(view.because, 8);
@@ -62,7 +65,8 @@ std::string view_text(const Named& named, Clock::Wall now, const Terminal& termi
     }
     text += "\n";
     if (named.window->cutoff.count() > 0) {
-        text += "      nothing is started in its last " + format_duration(named.window->cutoff) + "\n";
+        text +=
+            "      nothing is started in its last " + format_duration(named.window->cutoff) + "\n";
     }
     for (const Opening& opening : next_openings(*named.window, view, now)) {
         text += "      " + opening_text(opening, *named.window) + "\n";

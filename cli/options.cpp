@@ -105,7 +105,8 @@ void add_commands(CLI::App& app, Options& options) {
                      options.allow_drift,
                      "Of --out: a fact that may move until the run: lag, leader, …")
         ->allow_extra_args(false);
-    run->add_flag("--wait-window", options.wait_window, "Begin although the window is closed: it waits");
+    run->add_flag(
+        "--wait-window", options.wait_window, "Begin although the window is closed: it waits");
     auto* resume = app.add_subcommand("resume", "Go on with a run that was interrupted or failed");
     resume->add_option("RUN", options.run, "Its id, or the start of it; the newest unless given");
     resume->add_option("--done", options.done, "A step in doubt was done: STEP[@MEMBER]")
@@ -123,7 +124,8 @@ void add_commands(CLI::App& app, Options& options) {
     approve->add_option("RUN", options.run, "Its id, or the start of it")->required();
     approve->add_option("STEP", options.step, "STEP[@MEMBER]; not needed where one asks alone");
     approve->add_flag("--reject", options.reject, "No");
-    approve->add_option("--comment", options.comment, "What there is to say; of manual, what was done");
+    approve->add_option(
+        "--comment", options.comment, "What there is to say; of manual, what was done");
     approve->add_option("--key-file",
                         options.key_file,
                         "The key that proves who answers, where the inventory asks for it");

@@ -24,29 +24,29 @@ struct Options {
     bool yes = false;
     std::string reason;
 
-    std::vector<std::string> runbooks;  ///< one, or several for validate
-    std::string run;                    ///< of show, resume, rollback; empty: the newest
-    std::vector<std::string> accept;    ///< findings that need not block: `id` or `id@member`
-    std::string on_failure;             ///< stop | rollback; empty: what the runbook says
-    std::vector<std::string> done;      ///< of resume: steps in doubt that were done
-    std::vector<std::string> redo;      ///< of resume: steps in doubt to do again
-    bool once_more = false;             ///< of resume: although engines keep ending there
-    std::string out;                    ///< of plan: save it there
-    std::string diff;                   ///< of plan: a saved one to compare with
+    std::vector<std::string> runbooks;     ///< one, or several for validate
+    std::string run;                       ///< of show, resume, rollback; empty: the newest
+    std::vector<std::string> accept;       ///< findings that need not block: `id` or `id@member`
+    std::string on_failure;                ///< stop | rollback; empty: what the runbook says
+    std::vector<std::string> done;         ///< of resume: steps in doubt that were done
+    std::vector<std::string> redo;         ///< of resume: steps in doubt to do again
+    bool once_more = false;                ///< of resume: although engines keep ending there
+    std::string out;                       ///< of plan: save it there
+    std::string diff;                      ///< of plan: a saved one to compare with
     std::vector<std::string> allow_drift;  ///< of plan --out: facts that may move until the run
-    bool wait = false;             ///< of run, resume: stay where a person or a window is waited for
-    bool wait_window = false;      ///< of run: begin although the window is closed, and wait for it
+    bool wait = false;         ///< of run, resume: stay where a person or a window is waited for
+    bool wait_window = false;  ///< of run: begin although the window is closed, and wait for it
     bool override_window = false;  ///< of run, resume: whatever the windows say; with a reason
     std::string step;              ///< of approve; empty: the one that asks
     bool reject = false;           ///< of approve
     std::string comment;           ///< of approve
     std::string key_file;          ///< of approve: proves who answers
-    bool from_saved_plan = false;       ///< these are what a saved plan was made with
-    std::string lock_id;                ///< of unlock
-    std::string versions;               ///< of knowledge: `A..B`; empty: everything
-    std::string topic;                  ///< of explain, schema; empty: everything
-    std::string explain;                ///< of check: a topic, `wal`
-    std::string member;                 ///< of check --explain; empty: all
+    bool from_saved_plan = false;  ///< these are what a saved plan was made with
+    std::string lock_id;           ///< of unlock
+    std::string versions;          ///< of knowledge: `A..B`; empty: everything
+    std::string topic;             ///< of explain, schema; empty: everything
+    std::string explain;           ///< of check: a topic, `wal`
+    std::string member;            ///< of check --explain; empty: all
 
     bool all = false;                                 ///< of check: every cluster
     bool markdown = false;                            ///< of explain: the whole reference

@@ -7,8 +7,8 @@ namespace lockstep {
 People people_of(const Inventory& inventory) {
     People people;
     people.groups.insert(inventory.groups.begin(), inventory.groups.end());
-    people.key_of = [approvers = inventory.approvers](
-                        const std::string& name) -> std::optional<std::string> {
+    people.key_of =
+        [approvers = inventory.approvers](const std::string& name) -> std::optional<std::string> {
         const auto found = approvers.find(name);
         if (found == approvers.end()) {
             return std::nullopt;

@@ -43,7 +43,8 @@ std::string length_of(const PlannedStep& step) {
 
 /// What a step waits for before it starts.
 std::string approval_words(const ApprovalSpec& approval) {
-    std::string text = approval.count == 1 ? "an approval" : std::to_string(approval.count) + " approvals";
+    std::string text =
+        approval.count == 1 ? "an approval" : std::to_string(approval.count) + " approvals";
     std::string from;
     for (const std::string& name : approval.from) {
         from += (from.empty() ? " of " : " or ") + name;
@@ -119,8 +120,8 @@ std::string step_text(const PlannedStep& step,
                 wrap("none: " + step.no_way_back, 22) + "\n";
     }
     if (!step.spec->point_of_no_return.empty() && step.verdict != Verdict::wont) {
-        text += "           " + terminal.paint("return", Tone::warn) + "     none once it was started: " +
-                wrap(step.spec->point_of_no_return, 22) + "\n";
+        text += "           " + terminal.paint("return", Tone::warn) +
+                "     none once it was started: " + wrap(step.spec->point_of_no_return, 22) + "\n";
     }
     for (const std::string& note : step.notes) {
         text +=
@@ -176,9 +177,10 @@ std::string time_text(const Plan& plan) {
     if (time.known == 0) {
         return text + ", a guess: no earlier run on this cluster tells";
     }
-    return text + (time.guessed == 0 ? ", by earlier runs on this cluster"
-                                     : ", by earlier runs on this cluster; " +
-                                           std::to_string(time.guessed) + " of its steps are guesses");
+    return text + (time.guessed == 0
+                       ? ", by earlier runs on this cluster"
+                       : ", by earlier runs on this cluster; " + std::to_string(time.guessed) +
+                             " of its steps are guesses");
 }
 
 /// What those notice who use the database meanwhile.
@@ -215,9 +217,12 @@ std::string way_back_text(const Plan& plan, const Terminal& terminal) {
         for (const Undo& each : undo) {
             std::string what = each.uses;
             for (const auto& [name, value] : each.with.items()) {
-                what += " " + name + "=" + (value.is_string() ? value.get<std::string>() : value.dump());
+                what += " " + name + "=" +
+                        (value.is_string() ? value.get<std::string>() : value.dump());
             }
-            text += "    " + wrap(one_line(what + (each.member.empty() ? "" : " on " + each.member)), 4) + "\n";
+            text += "    " +
+                    wrap(one_line(what + (each.member.empty() ? "" : " on " + each.member)), 4) +
+                    "\n";
         }
         if (undo.empty() && !step->no_way_back.empty()) {
             text += "    " + wrap(name_of(*step) + " stays: " + step->no_way_back, 4) + "\n";

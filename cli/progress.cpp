@@ -35,7 +35,10 @@ void Progress::print(const JournalRecord& record,
                  ")";
         begun_.erase(begun);
     }
-    print_line(record, word, tone, terminal_.paint(key(record), Tone::strong) + ": " + wrap(text, 21) + length);
+    print_line(record,
+               word,
+               tone,
+               terminal_.paint(key(record), Tone::strong) + ": " + wrap(text, 21) + length);
 }
 
 void Progress::print_gate(const JournalRecord& record,

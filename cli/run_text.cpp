@@ -154,11 +154,12 @@ std::string approvals_text(const RunState& state, const Terminal& terminal) {
     std::string text;
     for (const ApprovalProgress& asked : state.approvals()) {
         for (const GivenAnswer& answer : asked.answers) {
-            text += row(answer.yes ? "approved" : "rejected",
-                        asked.gate + " by " + answer.by +
-                            (answer.comment.empty() ? "" : ": " + answer.comment) +
-                            (answer.why_not.empty() ? "" : " (does not count: " + answer.why_not + ")"),
-                        terminal);
+            text +=
+                row(answer.yes ? "approved" : "rejected",
+                    asked.gate + " by " + answer.by +
+                        (answer.comment.empty() ? "" : ": " + answer.comment) +
+                        (answer.why_not.empty() ? "" : " (does not count: " + answer.why_not + ")"),
+                    terminal);
         }
         if (asked.state == ApprovalProgress::State::open) {
             text += row("asked",

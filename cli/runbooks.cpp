@@ -52,8 +52,7 @@ std::shared_ptr<const Runbook> find_runbook(const std::string& wanted) {
         return std::make_shared<const Runbook>(load_runbook(wanted, vocabulary));
     }
     const std::string file = file_of(wanted, {});
-    return std::make_shared<const Runbook>(
-        parse_runbook(text_of(wanted, file), file, vocabulary));
+    return std::make_shared<const Runbook>(parse_runbook(text_of(wanted, file), file, vocabulary));
 }
 
 std::shared_ptr<const Runbook> pinned_runbook(const std::string& text,

@@ -56,8 +56,8 @@ TakenUp take_up_plan(const std::string& path, const Options& options) {
 }
 
 std::vector<std::string> stale_reasons(const TakenUp& taken, const Plan& now) {
-    std::vector<std::string> found = differences(
-        taken.saved.plan, now.to_json(), taken.saved.allow_drift);
+    std::vector<std::string> found =
+        differences(taken.saved.plan, now.to_json(), taken.saved.allow_drift);
     if (!taken.edited.empty()) {
         found.insert(found.begin(), taken.edited);
     }

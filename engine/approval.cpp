@@ -74,13 +74,8 @@ std::string user_of(const std::string& identity) {
 }
 
 std::string proof_of(const std::string& run, const Answer& answer, std::string_view key) {
-    const std::string text = canonical(nlohmann::json{run,
-                                                      answer.gate,
-                                                      answer.yes,
-                                                      answer.by,
-                                                      answer.at,
-                                                      answer.comment,
-                                                      answer.plan_hash});
+    const std::string text = canonical(nlohmann::json{
+        run, answer.gate, answer.yes, answer.by, answer.at, answer.comment, answer.plan_hash});
     std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
     unsigned int length = 0;
     if (HMAC(EVP_sha256(),
@@ -109,10 +104,10 @@ std::string why_not_counted(const RunHeader& run,
         return doubt;
     }
     const std::string name = user_of(answer.by);
-    const bool may = asked.from.empty() ||
-                     std::ranges::any_of(asked.from, [&](const std::string& entry) {
-                         return is_meant(entry, answer.by, people);
-                     });
+    const bool may =
+        asked.from.empty() || std::ranges::any_of(asked.from, [&](const std::string& entry) {
+            return is_meant(entry, answer.by, people);
+        });
     if (!may) {
         return answer.by + " is not among those who are asked: " + joined(asked.from);
     }

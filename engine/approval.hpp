@@ -24,8 +24,8 @@ struct People {
 /// `anna` of `anna@jump1`.
 [[nodiscard]] std::string user_of(const std::string& identity);
 
-/// HMAC-SHA256, in hex, over everything that an answer says: by somebody who has the key, about this
-/// run's plan and no other.
+/// HMAC-SHA256, in hex, over everything that an answer says: by somebody who has the key, about
+/// this run's plan and no other.
 [[nodiscard]] std::string proof_of(const std::string& run,
                                    const Answer& answer,
                                    std::string_view key);

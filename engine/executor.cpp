@@ -84,9 +84,7 @@ void Executor::wait_or_end() {
     if (session_.setup().patience.wait && open.empty()) {
         return;
     }
-    Failure wait{.exit_code = 14,
-                 .phase = RunPhase::waiting,
-                 .waiting_for = gatekeeper_.waits()};
+    Failure wait{.exit_code = 14, .phase = RunPhase::waiting, .waiting_for = gatekeeper_.waits()};
     for (const std::string& each : wait.waiting_for) {
         wait.message += (wait.message.empty() ? "" : "; ") + each;
     }
@@ -98,9 +96,9 @@ void Executor::wait_or_end() {
     if (const auto opens = gatekeeper_.opens_at(); opens && !asked) {
         wait.not_before = to_iso8601(*opens);
     }
-    wait.hint = asked ? "`lockstep approve " + id + "` answers; `lockstep resume " + id +
-                            "` then goes on."
-                      : "`lockstep resume " + id + "` goes on in the window.";
+    wait.hint =
+        asked ? "`lockstep approve " + id + "` answers; `lockstep resume " + id + "` then goes on."
+              : "`lockstep resume " + id + "` goes on in the window.";
     fail(std::move(wait));
 }
 
@@ -109,8 +107,8 @@ void Executor::say_what_is_slow() {
     constexpr auto k_a_little = 10s;
     for (const auto& [index, since] : since_) {
         const PlannedStep& step = session_.plan().steps[index];
-        const auto taken = std::chrono::floor<std::chrono::milliseconds>(
-            session_.clock().steady_now() - since);
+        const auto taken =
+            std::chrono::floor<std::chrono::milliseconds>(session_.clock().steady_now() - since);
         const auto usual = step.expected.length;
         if (step.expected.samples == 0 || taken < std::max(2 * usual, usual + k_a_little) ||
             !slow_said_.insert(index).second) {

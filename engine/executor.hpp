@@ -51,7 +51,7 @@ class Executor {
     std::map<std::size_t, Clock::Steady> retry_at_;
     std::vector<std::string> waits_said_;
     std::set<std::size_t> slow_said_;
-    std::set<std::size_t> held_;  ///< steps that wait for a person or a window
+    std::set<std::size_t> held_;                  ///< steps that wait for a person or a window
     std::map<std::size_t, Clock::Steady> since_;  ///< of those that run
     std::size_t running_ = 0;
     std::optional<Failure> failure_;

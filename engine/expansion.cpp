@@ -146,8 +146,8 @@ class Expansion {
         inside.within_ids.push_back(around.prefix + id);
         if (spec.called) {
             try {
-                inside.frames.push_back(call_frame(
-                    spec, source_of(around), inside.prefix, around.within.size()));
+                inside.frames.push_back(
+                    call_frame(spec, source_of(around), inside.prefix, around.within.size()));
             } catch (const InputError& error) {
                 refuse(spec, error.what(), error.hint());
                 return frontier;
@@ -205,7 +205,9 @@ class Expansion {
         return false;
     }
 
-    void order(std::vector<std::string>& members, const StepSpec& spec, const Surroundings& around) {
+    void order(std::vector<std::string>& members,
+               const StepSpec& spec,
+               const Surroundings& around) {
         if (spec.strategy.order_by) {
             order_by(members, spec, around);
             return;

@@ -25,9 +25,10 @@ std::string text_of(const StepCall& call) {
 
 /// The answer that decided.
 const GivenAnswer* deciding(const ApprovalProgress& asked) {
-    const auto last = std::find_if(asked.answers.rbegin(),
-                                   asked.answers.rend(),
-                                   [](const GivenAnswer& answer) { return answer.why_not.empty(); });
+    const auto last =
+        std::find_if(asked.answers.rbegin(), asked.answers.rend(), [](const GivenAnswer& answer) {
+            return answer.why_not.empty();
+        });
     return last == asked.answers.rend() ? nullptr : &*last;
 }
 
@@ -59,7 +60,8 @@ std::vector<Gatekeeper::Gate> Gatekeeper::gates_of(const PlannedStep& step,
         const std::string id = step.member.empty() ? step.id : step.id + "@" + step.member;
         gates.push_back({id, spec, schema.answered, text_of(call), &step});
     } else if (step.spec->approval) {
-        gates.push_back({step.id, *step.spec->approval, false, step.spec->approval->message, &step});
+        gates.push_back(
+            {step.id, *step.spec->approval, false, step.spec->approval->message, &step});
     }
     return gates;
 }
@@ -122,8 +124,7 @@ std::optional<Gatekeeper::Closed> Gatekeeper::closed_for(const PlannedStep& step
 Gatekeeper::Ruling Gatekeeper::rule_on(const PlannedStep& step, const StepCall& call) {
     Ruling ruling;
     if (auto closed = closed_for(step)) {
-        const std::string name =
-            session_.progress(session_.index_of(step)).where();
+        const std::string name = session_.progress(session_.index_of(step)).where();
         closed_.insert_or_assign(name, std::move(*closed));
         return {.kind = Kind::wait};
     }
@@ -214,23 +215,40 @@ bool Gatekeeper::collect() {
             changed = true;
         }
     }
+    // Also what an engine took up that died before it drew the conclusion.
     for (const ApprovalProgress& asked : std::vector(session_.state().approvals())) {
-        if (asked.state == State::open && is_past(asked.expires_at)) {
-            end(asked.gate, State::expired);
+        if (const auto decided = decided_as(asked)) {
+            end(asked.gate, *decided);
             changed = true;
         }
     }
     return changed;
 }
 
+std::optional<ApprovalProgress::State> Gatekeeper::decided_as(const ApprovalProgress& asked) const {
+    if (asked.state != State::open) {
+        return std::nullopt;
+    }
+    int yes = 0;
+    for (const GivenAnswer& answer : asked.answers) {
+        if (answer.why_not.empty() && !answer.yes) {
+            return State::rejected;
+        }
+        yes += answer.why_not.empty() ? 1 : 0;
+    }
+    if (yes >= asked.count) {
+        return State::granted;
+    }
+    return is_past(asked.expires_at) ? std::optional(State::expired) : std::nullopt;
+}
+
 void Gatekeeper::take_up(const Answer& answer) {
     const ApprovalProgress* asked = session_.state().approval(answer.gate);
     std::string why_not = "it is not asked for";
     if (asked != nullptr && asked->state == State::open) {
-        why_not =
-            is_past(asked->expires_at) && answer.at > asked->expires_at
-                ? "it came too late"
-                : why_not_counted(session_.header(), *asked, answer, session_.setup().people);
+        why_not = is_past(asked->expires_at) && answer.at > asked->expires_at
+                      ? "it came too late"
+                      : why_not_counted(session_.header(), *asked, answer, session_.setup().people);
     }
     session_.record(RecordKind::approval_answered,
                     nullptr,
@@ -242,18 +260,6 @@ void Gatekeeper::take_up(const Answer& answer) {
                      {"comment", answer.comment},
                      {"proven", !answer.proof.empty() && why_not.empty()},
                      {"why_not", why_not}});
-    if (!why_not.empty()) {
-        return;
-    }
-    const ApprovalProgress& now = *session_.state().approval(answer.gate);
-    const auto given = std::ranges::count_if(now.answers, [](const GivenAnswer& each) {
-        return each.yes && each.why_not.empty();
-    });
-    if (!answer.yes) {
-        end(answer.gate, State::rejected);
-    } else if (given >= now.count) {
-        end(answer.gate, State::granted);
-    }
 }
 
 void Gatekeeper::end(const std::string& gate, State state) {

@@ -10,8 +10,8 @@
 
 namespace lockstep {
 
-/// What a step waits for besides its turn: a window, and a person's word. It asks, takes up what was
-/// said, and says whether a step may start. Owned by the executor.
+/// What a step waits for besides its turn: a window, and a person's word. It asks, takes up what
+/// was said, and says whether a step may start. Owned by the executor.
 class Gatekeeper {
   public:
     explicit Gatekeeper(RunSession& session) : session_(session) {}
@@ -60,6 +60,9 @@ class Gatekeeper {
     [[nodiscard]] Ruling rule_on(const Gate& gate);
     void ask(const Gate& gate);
     void take_up(const Answer& answer);
+    /// What its answers, or the time, make of one that is open; nullopt: it stays so.
+    [[nodiscard]] std::optional<ApprovalProgress::State> decided_as(
+        const ApprovalProgress& asked) const;
     void end(const std::string& gate, ApprovalProgress::State state);
     [[nodiscard]] bool is_past(const std::string& time) const;
 

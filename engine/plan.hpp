@@ -18,8 +18,9 @@ inline constexpr const char* k_no_undo = "the runbook gives no undo for it";
 
 /// A runbook that another one calls, with what it is called with.
 struct CallFrame {
-    std::string id;  ///< `upgrade.`: its steps' ids begin with it, and so do the names they register
-    std::size_t depth = 0;  ///< of the block that it is, in PlannedStep::within
+    std::string
+        id;  ///< `upgrade.`: its steps' ids begin with it, and so do the names they register
+    std::size_t depth = 0;      ///< of the block that it is, in PlannedStep::within
     std::optional<Value> item;  ///< of the for_each that it is called in
     Value::Map inputs;
     Value::Map vars;
@@ -41,9 +42,9 @@ struct PlannedStep {
     std::vector<std::string> within_ids;  ///< their ids
     std::vector<std::shared_ptr<const CallFrame>> frames;  ///< runbooks called around it, outermost
                                                            ///< first
-    bool always = false;  ///< of the runbook's `always`
-    std::optional<Value> item;            ///< of for_each
-    std::vector<std::size_t> after;       ///< steps that must be over before this one may start
+    bool always = false;                                   ///< of the runbook's `always`
+    std::optional<Value> item;                             ///< of for_each
+    std::vector<std::size_t> after;  ///< steps that must be over before this one may start
     std::string
         group;  ///< the fan-out it belongs to: the id of the step or block with `on`; or empty
     const StepSpec* fan_out = nullptr;  ///< that step or block: its strategy says what may fail
@@ -61,7 +62,7 @@ struct PlannedStep {
     bool changes = false;
     bool idle = false;  ///< a temporary change, or its end, that covers no change: left out
     Expected expected;
-    std::string felt;  ///< what users of the database notice; empty: nothing
+    std::string felt;   ///< what users of the database notice; empty: nothing
     bool made = false;  ///< not of the runbook: it prepares the undo of another step
 };
 
@@ -74,10 +75,10 @@ struct Plan {
     Value::Map inputs;
     Value::Map vars;
     ClusterFacts facts;
-    std::vector<Finding> findings;    ///< everything `check` would say
-    std::vector<Finding> blocked_by;  ///< empty: ready
-    std::vector<Finding> accepted;    ///< would block, had nobody said by name that they may be
-    std::vector<Finding> advice;      ///< what is known of the versions that it goes through
+    std::vector<Finding> findings;     ///< everything `check` would say
+    std::vector<Finding> blocked_by;   ///< empty: ready
+    std::vector<Finding> accepted;     ///< would block, had nobody said by name that they may be
+    std::vector<Finding> advice;       ///< what is known of the versions that it goes through
     std::optional<WindowView> window;  ///< the runbook's, when the plan was made
     std::vector<PlannedStep> steps;
     std::vector<std::shared_ptr<const StepSpec>> made;  ///< the specs of steps that are `made`
@@ -95,6 +96,8 @@ struct Plan {
 };
 
 [[nodiscard]] nlohmann::json to_json(const std::vector<Operation>& operations);
+/// One of them, or of what has its `kind` and `text` among others.
+[[nodiscard]] Operation operation_from(const nlohmann::json& json);
 [[nodiscard]] nlohmann::json to_json(const std::vector<Undo>& undo);
 [[nodiscard]] nlohmann::json to_json(const std::vector<Finding>& findings);
 

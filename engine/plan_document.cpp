@@ -136,8 +136,7 @@ void find_spec(const Json& document, Plan& plan, PlannedStep& step) {
         return;
     }
     step.always = document.value("always", false);
-    const std::vector<StepSpec>* specs =
-        step.always ? &plan.runbook->always : &plan.runbook->steps;
+    const std::vector<StepSpec>* specs = step.always ? &plan.runbook->always : &plan.runbook->steps;
     for (const Json& position : document.at("path")) {
         const std::size_t index = position;
         if (index >= specs->size()) {
@@ -162,8 +161,8 @@ void find_spec(const Json& document, Plan& plan, PlannedStep& step) {
     }
 }
 
-/// The runbooks around a step are worked out again: what they are called with may be a secret, which
-/// no document has.
+/// The runbooks around a step are worked out again: what they are called with may be a secret,
+/// which no document has.
 void restore_frames(const Json& document,
                     const Plan& plan,
                     const Cluster& cluster,
@@ -205,6 +204,9 @@ PlannedStep step_from(const Json& document, Plan& plan, const Cluster& cluster) 
         }
     }
     step.because = document.at("because");
+    for (const Json& operation : document.at("actions")) {
+        step.operations.push_back(operation_from(operation));
+    }
     step.undo = undo_from(document.at("undo"));
     step.undo_besides = undo_from(document.at("undo_besides"));
     step.no_way_back = document.at("no_way_back").is_null() ? "" : document.at("no_way_back");
@@ -262,7 +264,8 @@ Json Plan::to_json() const {
         {"guards", guards},
         {"on_failure", on_failure == OnFailure::rollback ? "rollback" : "stop"},
         {"window", open_at},
-        {"expected", {{"ms", time.length.count()}, {"known", time.known}, {"guessed", time.guessed}}},
+        {"expected",
+         {{"ms", time.length.count()}, {"known", time.known}, {"guessed", time.guessed}}},
         {"rollback", way_back(*this)},
         {"runbook_path", runbook->path},
         {"steps", planned},

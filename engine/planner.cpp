@@ -411,17 +411,16 @@ void refuse_unknown_targets(const PlanRequest& request, Plan& plan) {
     for (const NotifySpec& spec : request.runbook->notify) {
         for (const std::string& target : spec.to) {
             if (std::ranges::find(known, target) == known.end() && unknown.insert(target).second) {
-                plan.blocked_by.push_back({.id = "notify.unknown_target",
-                                           .severity = Severity::critical,
-                                           .member = {},
-                                           .subject = target,
-                                           .message = "the runbook notifies " + target +
-                                                      ", which the inventory does not know",
-                                           .remedy = known.empty()
-                                                         ? "Give the inventory `notify: {" + target +
-                                                               ": …}`."
-                                                         : did_you_mean(target, known),
-                                           .source = {}});
+                plan.blocked_by.push_back(
+                    {.id = "notify.unknown_target",
+                     .severity = Severity::critical,
+                     .member = {},
+                     .subject = target,
+                     .message =
+                         "the runbook notifies " + target + ", which the inventory does not know",
+                     .remedy = known.empty() ? "Give the inventory `notify: {" + target + ": …}`."
+                                             : did_you_mean(target, known),
+                     .source = {}});
             }
         }
     }

@@ -322,7 +322,8 @@ std::shared_ptr<const CallFrame> call_frame(const StepSpec& spec,
         for (const auto& [name, argument] : std::get<Argument::Map>(inputs->second.content)) {
             Rendered rendered = render(argument, scope, Quoting::none);
             if (const auto* error = std::get_if<EvaluationError>(&rendered)) {
-                throw InputError(argument.where, "inputs." + name + ": " + error->message, error->hint);
+                throw InputError(
+                    argument.where, "inputs." + name + ": " + error->message, error->hint);
             }
             if (const auto* unknown = std::get_if<Value::Unknown>(&rendered)) {
                 throw InputError(argument.where,

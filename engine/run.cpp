@@ -194,6 +194,9 @@ void record_resumed(RunSession& session,
                     {"rolling_back", rolling_back},
                     {"reopen", reopen}});
     record_lock(session, lock);
+    session.tell("start",
+                 session.header().runbook + " on " + session.header().cluster +
+                     (rolling_back ? " is taken back by " : " was resumed by ") + by.by);
 }
 
 std::string joined(const std::vector<std::string>& texts) {
@@ -292,10 +295,9 @@ RunEnd roll_back_run(RunSession::Setup setup,
             return session.end(as_end(*failure));
         }
         const std::optional<Failure> failed = Rollback(session).run("asked for by " + by.by, stop);
-        return finish(
-            session,
-            failed ? as_end(*failed) : RunEnd{0, RunPhase::rolled_back, "taken back", {}},
-            stop);
+        return finish(session,
+                      failed ? as_end(*failed) : RunEnd{0, RunPhase::rolled_back, "taken back", {}},
+                      stop);
     });
 }
 
@@ -310,7 +312,8 @@ std::string still_waits_for(const RunState& state,
     bool asked = false;
     for (const ApprovalProgress& approval : state.approvals()) {
         const bool open = approval.state == ApprovalProgress::State::open;
-        const bool expired = !approval.expires_at.empty() && now >= from_iso8601(approval.expires_at);
+        const bool expired =
+            !approval.expires_at.empty() && now >= from_iso8601(approval.expires_at);
         if (open && expired) {
             return {};
         }

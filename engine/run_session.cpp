@@ -67,7 +67,8 @@ void RunSession::replay(const std::vector<JournalRecord>& records) {
     for (std::size_t i = 0; i < setup_.plan.steps.size(); ++i) {
         const PlannedStep& step = setup_.plan.steps[i];
         const StepState now = progress(i).state;
-        if (!step.spec->register_as.empty() && (now == StepState::succeeded || now == StepState::already_done)) {
+        if (!step.spec->register_as.empty() &&
+            (now == StepState::succeeded || now == StepState::already_done)) {
             registered_.insert_or_assign(registered_name(step),
                                          Value::from_json(progress(i).output));
         }
@@ -101,7 +102,7 @@ void RunSession::tell(const std::string& event,
         if (std::ranges::find(spec.on, event) == spec.on.end()) {
             continue;
         }
-        for (const std::string& target : spec.to) {
+        for (const std::string& target : spec.to.empty() ? setup_.cluster.notify_targets : spec.to) {
             if (told.insert(target).second) {
                 setup_.runner.notify(target,
                                      {.event = event,
@@ -133,8 +134,7 @@ void RunSession::record_intent(const PlannedStep& step,
         }
     }
     // What is always done comes after all going back.
-    const bool undoable =
-        step.changes && schema.ends.empty() && !schema.temporary && !step.always;
+    const bool undoable = step.changes && schema.ends.empty() && !schema.temporary && !step.always;
     const std::vector<Undo> undo = undoable ? freeze_undo(step, preview) : std::vector<Undo>{};
     record(RecordKind::step_intent,
            &step,
@@ -454,8 +454,8 @@ void RunSession::tell_end(const RunEnd& how) {
     const std::string text = header_.runbook + " on " + header_.cluster + ": " +
                              std::string(to_text(how.phase)) +
                              (how.message.empty() ? "" : ": " + how.message);
-    std::vector<std::string> details{"run " + header_.id +
-                                     ", exit code " + std::to_string(how.exit_code)};
+    std::vector<std::string> details{"run " + header_.id + ", exit code " +
+                                     std::to_string(how.exit_code)};
     if (!how.hint.empty()) {
         details.push_back(how.hint);
     }

@@ -144,7 +144,14 @@ void compare_steps(const Json& saved, const Json& now, Differences& found) {
 
 Json bound_part(const Json& plan) {
     Json bound = plan;
-    for (const char* moving : {"plan_hash", "facts", "findings", "advice", "window", "expected", "runbook_path", "rollback"}) {
+    for (const char* moving : {"plan_hash",
+                               "facts",
+                               "findings",
+                               "advice",
+                               "window",
+                               "expected",
+                               "runbook_path",
+                               "rollback"}) {
         bound.erase(moving);
     }
     bound["blocked_by"] = names_of(plan.at("blocked_by"));
@@ -155,8 +162,14 @@ Json bound_part(const Json& plan) {
     Json& steps = bound.at("steps");
     std::vector<Json> kept;
     for (Json& step : steps) {
-        for (const char* moving : {
-                 "because", "notes", "no_way_back", "probed", "after", "expected_ms", "expected_from", "felt"}) {
+        for (const char* moving : {"because",
+                                   "notes",
+                                   "no_way_back",
+                                   "probed",
+                                   "after",
+                                   "expected_ms",
+                                   "expected_from",
+                                   "felt"}) {
             step.erase(moving);
         }
         if (step.at("made_with").is_null()) {

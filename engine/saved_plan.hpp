@@ -24,10 +24,10 @@ struct SavedPlan {
     std::string runbook_text;
     std::string cluster;
     std::map<std::string, std::string> given;
-    std::vector<std::string> accepted;  ///< findings by name
-    std::string on_failure;             ///< as given; empty: the runbook's
+    std::vector<std::string> accepted;     ///< findings by name
+    std::string on_failure;                ///< as given; empty: the runbook's
     std::vector<std::string> allow_drift;  ///< facts that may move until the run
-    nlohmann::json plan;                ///< Plan::to_json()
+    nlohmann::json plan;                   ///< Plan::to_json()
 
     /// The little of a plan's facts that is saved.
     [[nodiscard]] static nlohmann::json facts_told(const nlohmann::json& facts);
@@ -49,9 +49,8 @@ struct SavedPlan {
 /// What is different between a plan and the same made anew, a line each; empty: the newer one does
 /// just what the older one says, but for the facts that may move. A step that becomes another one
 /// by that is a difference all the same.
-[[nodiscard]] std::vector<std::string> differences(
-    const nlohmann::json& saved,
-    const nlohmann::json& now,
-    const std::vector<std::string>& allowed = {});
+[[nodiscard]] std::vector<std::string> differences(const nlohmann::json& saved,
+                                                   const nlohmann::json& now,
+                                                   const std::vector<std::string>& allowed = {});
 
 }  // namespace lockstep

@@ -244,7 +244,8 @@ std::vector<std::string> read_argv(const Node& node, std::string_view what) {
     if (!node.is(Node::Kind::list) || node.items.empty()) {
         fail(node,
              std::string(what) + ": command must be a list of a program and its arguments",
-             "No shell is involved: {command: [pass, show, patroni]}.");
+             "No shell is involved: {command: [pass, show, patroni]}.",
+             "inventory.type");
     }
     std::vector<std::string> argv;
     for (const Node& item : node.items) {

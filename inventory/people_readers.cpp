@@ -8,6 +8,12 @@ namespace lockstep::inventory_fields {
 
 namespace {
 
+[[noreturn]] void fail(const yaml::Node& node,
+                       const std::string& message,
+                       const std::string& hint = {}) {
+    throw InputError(node.where, message, hint, "inventory.value");
+}
+
 using yaml::Node;
 
 /// `anna`, or `anna@jump1`: what a run notes of who acts.
@@ -16,9 +22,9 @@ std::string read_person(const Node& node, const std::string& what) {
     const std::size_t at = person.find('@');
     if (at != std::string::npos &&
         (at == 0 || at + 1 == person.size() || person.find('@', at + 1) != std::string::npos)) {
-        throw InputError(node.where,
-                         what + ": \"" + person + "\" is neither a user nor user@host",
-                         "Write anna, or anna@jump1 for anna on that host alone.");
+        fail(node,
+             what + ": \"" + person + "\" is neither a user nor user@host",
+             "Write anna, or anna@jump1 for anna on that host alone.");
     }
     return person;
 }
@@ -31,9 +37,9 @@ std::string read_name(const Node& node, const std::string& what) {
         return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.';
     });
     if (!plain) {
-        throw InputError(node.where,
-                         what + " may hold letters, digits, _, - and . only",
-                         "Runbooks and command lines name it.");
+        fail(node,
+             what + " may hold letters, digits, _, - and . only",
+             "Runbooks and command lines name it.");
     }
     return name;
 }
@@ -45,21 +51,21 @@ std::map<std::string, std::vector<std::string>, std::less<>> read_groups(const N
         const std::string name = read_name(key, "the name of a group");
         const std::string what = "group " + name;
         if (!value.is(Node::Kind::list)) {
-            throw InputError(value.where,
-                             what + " must be a list, not " + value.describe(),
-                             "One is enough: " + name + ": [anna].");
+            fail(value,
+                 what + " must be a list, not " + value.describe(),
+                 "One is enough: " + name + ": [anna].");
         }
         if (value.items.empty()) {
-            throw InputError(value.where,
-                             what + " is empty",
-                             "Nobody could ever approve: name somebody, or remove the group.");
+            fail(value,
+                 what + " is empty",
+                 "Nobody could ever approve: name somebody, or remove the group.");
         }
         const std::string each = "a member of " + what;
         std::vector<std::string>& people = groups[name];
         for (const Node& item : value.items) {
             std::string person = read_person(item, each);
             if (std::ranges::find(people, person) != people.end()) {
-                throw InputError(item.where, person + " is given twice in " + what);
+                fail(item, person + " is given twice in " + what);
             }
             people.push_back(std::move(person));
         }
@@ -74,20 +80,20 @@ std::map<std::string, Approver, std::less<>> read_approvers(const Node& node,
     for (const auto& [key, value] : node.entries) {
         const std::string name = read_word(key, "the name of an approver");
         if (name.find('@') != std::string::npos) {
-            throw InputError(key.where,
-                             "an approver is named without a host",
-                             "The key belongs to the person, wherever they come from.");
+            fail(key,
+                 "an approver is named without a host",
+                 "The key belongs to the person, wherever they come from.");
         }
         const std::string what = "approver " + name;
         if (!value.is(Node::Kind::map)) {  // what it is instead may be the secret itself
-            throw InputError(value.where, what + " must be a map", "Write {secret: {file: PATH}}.");
+            fail(value, what + " must be a map", "Write {secret: {file: PATH}}.");
         }
         yaml::refuse_unknown_keys(value, {"secret"}, what);
         const Node* secret = value.find("secret");
         if (secret == nullptr) {
-            throw InputError(value.where,
-                             what + " has no secret",
-                             "Write " + name + ": {secret: {file: PATH}}, or {env: NAME}.");
+            fail(value,
+                 what + " has no secret",
+                 "Write " + name + ": {secret: {file: PATH}}, or {env: NAME}.");
         }
         approvers.emplace(name, Approver{read_secret(*secret, what + ": secret", base), key.where});
     }

@@ -59,9 +59,8 @@ const std::vector<OutputSchema> k_command_outputs{
     {"exit", "Its exit status"},
     {"truncated", "Whether more was printed than is kept"}};
 
-const std::vector<OutputSchema> k_answer_outputs{{"by", "Who answered, as user@host"},
-                                                 {"at", "When"},
-                                                 {"comment", "What they said"}};
+const std::vector<OutputSchema> k_answer_outputs{
+    {"by", "Who answered, as user@host"}, {"at", "When"}, {"comment", "What they said"}};
 
 /// The one table of actions: a new one is a file, a line in catalog.hpp and a row here.
 const std::vector<Row>& rows() {

@@ -55,8 +55,8 @@ struct ActionSchema {
     std::vector<std::string> looking_methods;
     bool repeatable = true;  ///< running it twice ends as running it once
     bool spooled = false;  ///< what it does runs on the member by itself and can be followed again
-    /// A gate that a person answers, not code: `approve`; with `answered`, `manual`, whose answer is
-    /// what was done.
+    /// A gate that a person answers, not code: `approve`; with `answered`, `manual`, whose answer
+    /// is what was done.
     bool asks = false;
     bool answered = false;
     std::chrono::seconds estimate{0};  ///< how long it takes where no earlier run tells; 0: no time

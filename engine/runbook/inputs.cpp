@@ -276,10 +276,10 @@ Value::Map called_inputs(const Runbook& runbook,
             values.insert_or_assign(input.name,
                                     runbook_reading::read_input_value(input, value.as_string()));
         } catch (const UnfitValue& error) {
-            throw InputError(where,
-                             "input " + input.name + " of runbook " + runbook.name + " " +
-                                 error.what(),
-                             error.hint());
+            throw InputError(
+                where,
+                "input " + input.name + " of runbook " + runbook.name + " " + error.what(),
+                error.hint());
         }
     }
     return values;

@@ -61,12 +61,13 @@ Place runbook_place() {
           .words = {"stop", "rollback"}},
          {.name = "always",
           .shapes = {{keys, "step", k_list}},
-          .description = "Steps that are done at the end whatever came of the rest: after a success, "
-                         "a failure or a rollback, not while the run only waits or was "
-                         "interrupted. One that fails does not keep the next from being done.",
+          .description =
+              "Steps that are done at the end whatever came of the rest: after a success, "
+              "a failure or a rollback, not while the run only waits or was "
+              "interrupted. One that fails does not keep the next from being done.",
           .example = "always: [{id: told, uses: notify, with: {message: over}}]"},
          {.name = "notify",
-          .shapes = {{keys, "notify", k_list}},
+          .shapes = {{keys, "notification", k_list}},
           .description = "Who is told of what.",
           .example = "notify: [{on: [failure, end], to: [ops]}]"},
          {.name = "allow_drift",
@@ -92,15 +93,8 @@ Place input_place() {
           .description = "What it is. A `secret` is named, never given: `env:NAME`, `file:PATH`.",
           .example = "type: version",
           .otherwise = "string",
-          .words = {"string",
-                    "int",
-                    "bool",
-                    "version",
-                    "duration",
-                    "bytes",
-                    "enum",
-                    "list",
-                    "secret"}},
+          .words =
+              {"string", "int", "bool", "version", "duration", "bytes", "enum", "list", "secret"}},
          {.name = "required",
           .shapes = {{boolean}},
           .description = "There is no plan without it.",
@@ -165,33 +159,34 @@ Place retry_place() {
 }
 
 Place strategy_place() {
-    return {"strategy",
-            "How a step or block is spread over the members it runs on.",
-            {{.name = "batch",
-              .shapes = {{batch}, {batch, {}, k_list}},
-              .description = "How many members at once: a number, a part of them, or all. Of a "
-                             "list, the last element repeats.",
-              .example = "batch: [1, 50%]",
-              .otherwise = "1"},
-             {.name = "order",
-              .shapes = {{words}, {expression}},
-              .description = "Which member comes first: a word, or an expression over `member`, the "
-                             "smallest first.",
-              .example = "order: lag_desc",
-              .otherwise = "name",
-              .words = {"name", "lag_asc", "lag_desc", "leader_last"}},
-             {.name = "max_failed",
-              .shapes = {{integer}},
-              .description = "More failed members than this stop the run.",
-              .example = "max_failed: 1",
-              .otherwise = "0",
-              .most = 100'000},
-             {.name = "max_unreachable",
-              .shapes = {{integer}},
-              .description = "More members than this that could not be reached stop the run.",
-              .example = "max_unreachable: 1",
-              .otherwise = "0",
-              .most = 100'000}}};
+    return {
+        "strategy",
+        "How a step or block is spread over the members it runs on.",
+        {{.name = "batch",
+          .shapes = {{batch}, {batch, {}, k_list}},
+          .description = "How many members at once: a number, a part of them, or all. Of a "
+                         "list, the last element repeats.",
+          .example = "batch: [1, 50%]",
+          .otherwise = "1"},
+         {.name = "order",
+          .shapes = {{words}, {expression}},
+          .description = "Which member comes first: a word, or an expression over `member`, the "
+                         "smallest first.",
+          .example = "order: lag_desc",
+          .otherwise = "name",
+          .words = {"name", "lag_asc", "lag_desc", "leader_last"}},
+         {.name = "max_failed",
+          .shapes = {{integer}},
+          .description = "More failed members than this stop the run.",
+          .example = "max_failed: 1",
+          .otherwise = "0",
+          .most = 100'000},
+         {.name = "max_unreachable",
+          .shapes = {{integer}},
+          .description = "More members than this that could not be reached stop the run.",
+          .example = "max_unreachable: 1",
+          .otherwise = "0",
+          .most = 100'000}}};
 }
 
 Place call_place() {
@@ -325,21 +320,22 @@ Place freeze_place() {
 }
 
 Place notify_place() {
-    return {"notify",
-            "Who is told of what. A notification that cannot be delivered is on record, and fails "
-            "nothing.",
-            {{.name = "on",
-              .shapes = {{words}, {words, {}, k_list}},
-              .description = "The events: the run starts, waits for a window, asks for an approval, "
-                             "fails, is slower than usual, is over.",
-              .example = "on: [approval, failure, end]",
-              .words = {"start", "wait", "approval", "failure", "slow", "end"},
-              .required = true},
-             {.name = "to",
-              .shapes = {{text}, {text, {}, k_list}},
-              .description = "Targets of the inventory's `notify`.",
-              .example = "to: [ops]",
-              .required = true}}};
+    return {
+        "notification",
+        "Who is told of what. A notification that cannot be delivered is on record, and fails "
+        "nothing.",
+        {{.name = "on",
+          .shapes = {{words}, {words, {}, k_list}},
+          .description = "The events: the run starts, waits for a window, asks for an approval, "
+                         "fails, is slower than usual, is over.",
+          .example = "on: [approval, failure, end]",
+          .words = {"start", "wait", "approval", "failure", "slow", "end"},
+          .required = true},
+         {.name = "to",
+          .shapes = {{text}, {text, {}, k_list}},
+          .description = "Targets of the inventory's `notify`.",
+          .example = "to: [ops]",
+          .required = true}}};
 }
 
 Place register_place() {
@@ -391,62 +387,63 @@ std::vector<Key> what_a_step_is() {
 }
 
 std::vector<Key> where_and_when_a_step_runs() {
-    return {{.name = "on",
-             .shapes = {{text}},
-             .description = "The members it runs on: leader, replicas, sync, members, a member's "
-                            "name, or an expression over `member`.",
-             .example = "on: replicas"},
-            {.name = "strategy",
-             .shapes = {{keys, "strategy"}},
-             .description = "How it is spread over the members.",
-             .example = "strategy: {batch: 1, order: lag_desc}"},
-            {.name = "when",
-             .shapes = {{expression}},
-             .description = "False: the step is skipped.",
-             .example = "when: inputs.drop_slots != null"},
-            {.name = "for_each",
-             .shapes = {{expression}},
-             .description = "A list. The step runs once for each element, which is `item`.",
-             .example = "for_each: inputs.drop_slots"},
-            {.name = "retry",
-             .shapes = {{keys, "retry"}},
-             .description = "How it is tried again when it failed.",
-             .example = "retry: {attempts: 3, delay: 5s}",
-             .actions_only = true},
-            {.name = "timeout",
-             .shapes = {{duration}},
-             .description = "How long it may take.",
-             .example = "timeout: 2m",
-             .actions_only = true},
-            {.name = "until",
-             .shapes = {{expression}},
-             .description = "A success counts only once this is true; until then it is tried again, "
-                            "as `retry` says. `result` is what the step registers.",
-             .example = "until: result.stdout == 'ready'",
-             .actions_only = true},
-            {.name = "needs",
-             .shapes = {{text}, {text, {}, k_list}},
-             .description = "The steps before it in its list that must be over; it may run beside "
-                            "the others. [] waits for none.",
-             .example = "needs: [drain]",
-             .otherwise = "all that stand before it"},
-            {.name = "estimate",
-             .shapes = {{duration}},
-             .description = "How long it is expected to take, where no earlier run on the cluster "
-                            "tells.",
-             .example = "estimate: 30s",
-             .otherwise = "the action's",
-             .actions_only = true},
-            {.name = "approval",
-             .shapes = {{keys, "approval"}},
-             .description = "Somebody has to say yes before it starts. Once for the step or block, "
-                            "on whatever members it runs; `uses: approve` asks on each.",
-             .example = "approval: {from: [dba], expires: 2h}"},
-            {.name = "register",
-             .shapes = {{name}, {keys, "register"}},
-             .description = "Its output is `steps.NAME` in the expressions of later steps.",
-             .example = "register: {name: versions, as: lines}",
-             .actions_only = true}};
+    return {
+        {.name = "on",
+         .shapes = {{text}},
+         .description = "The members it runs on: leader, replicas, sync, members, a member's "
+                        "name, or an expression over `member`.",
+         .example = "on: replicas"},
+        {.name = "strategy",
+         .shapes = {{keys, "strategy"}},
+         .description = "How it is spread over the members.",
+         .example = "strategy: {batch: 1, order: lag_desc}"},
+        {.name = "when",
+         .shapes = {{expression}},
+         .description = "False: the step is skipped.",
+         .example = "when: inputs.drop_slots != null"},
+        {.name = "for_each",
+         .shapes = {{expression}},
+         .description = "A list. The step runs once for each element, which is `item`.",
+         .example = "for_each: inputs.drop_slots"},
+        {.name = "retry",
+         .shapes = {{keys, "retry"}},
+         .description = "How it is tried again when it failed.",
+         .example = "retry: {attempts: 3, delay: 5s}",
+         .actions_only = true},
+        {.name = "timeout",
+         .shapes = {{duration}},
+         .description = "How long it may take.",
+         .example = "timeout: 2m",
+         .actions_only = true},
+        {.name = "until",
+         .shapes = {{expression}},
+         .description = "A success counts only once this is true; until then it is tried again, "
+                        "as `retry` says. `result` is what the step registers.",
+         .example = "until: result.stdout == 'ready'",
+         .actions_only = true},
+        {.name = "needs",
+         .shapes = {{text}, {text, {}, k_list}},
+         .description = "The steps before it in its list that must be over; it may run beside "
+                        "the others. [] waits for none.",
+         .example = "needs: [drain]",
+         .otherwise = "all that stand before it"},
+        {.name = "estimate",
+         .shapes = {{duration}},
+         .description = "How long it is expected to take, where no earlier run on the cluster "
+                        "tells.",
+         .example = "estimate: 30s",
+         .otherwise = "the action's",
+         .actions_only = true},
+        {.name = "approval",
+         .shapes = {{keys, "approval"}},
+         .description = "Somebody has to say yes before it starts. Once for the step or block, "
+                        "on whatever members it runs; `uses: approve` asks on each.",
+         .example = "approval: {from: [dba], expires: 2h}"},
+        {.name = "register",
+         .shapes = {{name}, {keys, "register"}},
+         .description = "Its output is `steps.NAME` in the expressions of later steps.",
+         .example = "register: {name: versions, as: lines}",
+         .actions_only = true}};
 }
 
 std::vector<Key> what_becomes_of_a_step() {

@@ -62,7 +62,7 @@ std::vector<RuleRow> rules_of_runbooks() {
         {"runbook.scope",
          "The action works on a member where there is none, or once for the cluster inside `on`."},
         {"runbook.needs", "A step can wait for steps before it in its own list alone."},
-        {"runbook.always",
+        {"runbook.not_in_always",
          "What is always done comes after all going back: it has no undo, leaves nothing in force "
          "and waits for nobody."},
         {"runbook.unknown_runbook", "The runbook that is called is not there."},

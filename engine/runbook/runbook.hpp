@@ -69,10 +69,10 @@ struct Strategy {
     };
 
     std::vector<Batch> batch{{1, false, false}};  ///< the last one repeats
-    std::string order = "name";          ///< name | lag_asc | lag_desc | leader_last
+    std::string order = "name";                   ///< name | lag_asc | lag_desc | leader_last
     std::optional<Expression> order_by;  ///< or an expression over `member`, the smallest first
-    int max_failed = 0;       ///< more than this many failed members stop the run
-    int max_unreachable = 0;  ///< likewise, of members that could not be reached
+    int max_failed = 0;                  ///< more than this many failed members stop the run
+    int max_unreachable = 0;             ///< likewise, of members that could not be reached
 };
 
 struct Retry {
@@ -93,9 +93,10 @@ enum class InDoubt {
 
 /// Who has to say yes before a step may start.
 struct ApprovalSpec {
-    int count = 1;                  ///< so many different people
-    std::vector<std::string> from;  ///< `user`, `user@host`, groups of the inventory; empty: anybody
-    bool not_self = true;           ///< not the one who started the run
+    int count = 1;  ///< so many different people
+    std::vector<std::string>
+        from;              ///< `user`, `user@host`, groups of the inventory; empty: anybody
+    bool not_self = true;  ///< not the one who started the run
     std::optional<std::chrono::milliseconds> expires;  ///< so long after it was asked for
     bool ask_again = false;  ///< what comes of one that expired; false: the step fails
     std::string message;     ///< what is asked; empty: for the step by its name
@@ -118,7 +119,7 @@ struct OutputSpec {
 /// Who is told of what.
 struct NotifySpec {
     std::vector<std::string> on;  ///< start, wait, approval, failure, slow, end
-    std::vector<std::string> to;  ///< targets of the inventory
+    std::vector<std::string> to;  ///< targets of the inventory; empty: all of them
     SourceLocation where;
 };
 
@@ -152,7 +153,7 @@ struct StepSpec {
     std::optional<std::chrono::milliseconds> timeout;
     std::optional<std::chrono::milliseconds> estimate;  ///< how long it is expected to take
     std::optional<ApprovalSpec> approval;
-    std::optional<WindowSpec> window;  ///< outside of it nothing of the step is begun
+    std::optional<WindowSpec> window;     ///< outside of it nothing of the step is begun
     std::string register_as;              ///< `steps.NAME` for later expressions; empty: none
     OutputSpec output;                    ///< what of it is registered
     std::optional<OnFailure> on_failure;  ///< nullopt: the runbook's
@@ -179,13 +180,14 @@ struct Runbook {
     std::vector<std::string> heals;                      ///< finding ids
     std::vector<GuardSpec> guards;
     std::vector<StepSpec> steps;
-    std::vector<StepSpec> always;  ///< once nothing goes forward or back any more, whatever came of it
+    std::vector<StepSpec>
+        always;  ///< once nothing goes forward or back any more, whatever came of it
     std::optional<WindowSpec> window;  ///< outside of it nothing is changed
     std::vector<NotifySpec> notify;
-    std::vector<std::string> allow_drift;    ///< facts that may move between a saved plan and its run
+    std::vector<std::string> allow_drift;  ///< facts that may move between a saved plan and its run
     OnFailure on_failure = OnFailure::stop;  ///< stop | rollback
     std::string path;
-    std::string text;  ///< as read, for the hash that a run pins
+    std::string text;                          ///< as read, for the hash that a run pins
     std::map<std::string, std::string> parts;  ///< texts of the runbooks that it calls, by file
 };
 

@@ -130,7 +130,8 @@ void read_name(Reading& reading, const Node& root, Runbook& runbook) {
     }
 }
 
-/// What a runbook that is called is there to cure, and what must hold meanwhile, is so of the whole.
+/// What a runbook that is called is there to cure, and what must hold meanwhile, is so of the
+/// whole.
 void take_over(const Runbook& called, Runbook& runbook) {
     for (const std::string& id : called.heals) {
         if (std::ranges::find(runbook.heals, id) == runbook.heals.end()) {

@@ -33,17 +33,16 @@ ApprovalSpec read_approval(Reading& reading, const Node& node) {
         approval.from = read_texts(reading, *from, "approver");
     }
     if (const Node* not_self = node.find("not_self")) {
-        reading.problems.attempt(
-            [&] { approval.not_self = yaml::as_bool(*not_self, "not_self"); });
+        reading.problems.attempt([&] { approval.not_self = yaml::as_bool(*not_self, "not_self"); });
     }
     if (const Node* expires = node.find("expires")) {
         approval.expires = read_duration(reading, *expires, "expires");
     }
     if (const Node* on_expire = node.find("on_expire")) {
-        approval.ask_again = read_one_of(reading,
-                                         *on_expire,
-                                         "answer to an expiry",
-                                         words_of("approval", "on_expire")) == "ask_again";
+        approval.ask_again =
+            read_one_of(
+                reading, *on_expire, "answer to an expiry", words_of("approval", "on_expire")) ==
+            "ask_again";
         if (!approval.expires) {
             reading.problems.add(on_expire->where,
                                  "on_expire has no effect: this approval does not expire",
@@ -52,8 +51,7 @@ ApprovalSpec read_approval(Reading& reading, const Node& node) {
         }
     }
     if (const Node* message = node.find("message")) {
-        reading.problems.attempt(
-            [&] { approval.message = yaml::as_string(*message, "message"); });
+        reading.problems.attempt([&] { approval.message = yaml::as_string(*message, "message"); });
     }
     return approval;
 }
@@ -70,20 +68,17 @@ std::vector<NotifySpec> read_notify(Reading& reading, const Node& node) {
     for (const Node& item : node.items) {
         NotifySpec spec;
         spec.where = item.where;
-        if (!check_keys(reading, item, "notify", "an entry of notify")) {
+        if (!check_keys(reading, item, "notification", "an entry of notify")) {
             continue;
         }
-        for (const char* key : {"on", "to"}) {
-            const Node* value = item.find(key);
-            if (value == nullptr) {
-                reading.problems.add(item.where,
-                                     std::string("an entry of notify has no `") + key + "`",
-                                     std::string(language::place("notify").key(key)->description),
-                                     "runbook.missing");
-            }
+        if (item.find("on") == nullptr) {
+            reading.problems.add(item.where,
+                                 "an entry of notify has no `on`",
+                                 "notify: [{on: [failure, end], to: [ops]}]",
+                                 "runbook.missing");
         }
         if (const Node* on = item.find("on")) {
-            spec.on = read_texts(reading, *on, "event", words_of("notify", "on"));
+            spec.on = read_texts(reading, *on, "event", words_of("notification", "on"));
         }
         if (const Node* to = item.find("to")) {
             spec.to = read_texts(reading, *to, "target");
@@ -111,7 +106,8 @@ void read_register(Reading& reading, const Node& node, Visible visible, StepSpec
                 {"text", OutputSpec::As::text},
                 {"lines", OutputSpec::As::lines},
                 {"json", OutputSpec::As::json}};
-            const auto word = read_one_of(reading, *as, "way to read it", words_of("register", "as"));
+            const auto word =
+                read_one_of(reading, *as, "way to read it", words_of("register", "as"));
             for (const auto& [text, value] : k_as) {
                 step.output.as = word == text ? value : step.output.as;
             }

@@ -53,11 +53,11 @@ std::optional<RunbookText> find_called(Reading& reading, const Node& name) {
             return std::nullopt;
         }
         if (reading.files.size() >= k_most_nested) {
-            reading.problems.add(name.where,
-                                 "runbooks call each other more than " +
-                                     std::to_string(k_most_nested) + " deep",
-                                 {},
-                                 "runbook.limit");
+            reading.problems.add(
+                name.where,
+                "runbooks call each other more than " + std::to_string(k_most_nested) + " deep",
+                {},
+                "runbook.limit");
             return std::nullopt;
         }
         return found;
@@ -79,11 +79,11 @@ void check_inputs(Reading& reading,
         const auto found = std::ranges::find(given, input.name, &Argument::Entry::first);
         if (found == given.end()) {
             if (input.required) {
-                reading.problems.add(where,
-                                     label + ": runbook " + called.name + " needs the input " +
-                                         input.name,
-                                     input.description,
-                                     "runbook.missing");
+                reading.problems.add(
+                    where,
+                    label + ": runbook " + called.name + " needs the input " + input.name,
+                    input.description,
+                    "runbook.missing");
             }
             continue;
         }
@@ -111,11 +111,8 @@ void check_inputs(Reading& reading,
 
 }  // namespace
 
-void read_call(Reading& reading,
-               const Node& node,
-               const std::string& label,
-               Visible visible,
-               StepSpec& step) {
+void read_call(
+    Reading& reading, const Node& node, const std::string& label, Visible visible, StepSpec& step) {
     const Node* with = node.find("with");
     const Node* name = with == nullptr ? nullptr : with->find("name");
     const SourceLocation& where = node.find("uses")->where;
@@ -154,9 +151,8 @@ void read_call(Reading& reading,
     }
     static const Argument::Map k_none;
     const auto inputs = step.with.find("inputs");
-    const auto* given = inputs == step.with.end()
-                            ? &k_none
-                            : std::get_if<Argument::Map>(&inputs->second.content);
+    const auto* given =
+        inputs == step.with.end() ? &k_none : std::get_if<Argument::Map>(&inputs->second.content);
     if (given == nullptr) {
         reading.problems.add(
             inputs->second.where, label + ": inputs must be a map", {}, "runbook.type");

@@ -249,11 +249,11 @@ class StepReader {
         }
         for (const std::string& id : read_texts(reading_, node, "step")) {
             if (std::ranges::find(names, id) == names.end()) {
-                reading_.problems.add(node.where,
-                                      label(step) + " needs \"" + id +
-                                          "\", which is no step before it in this list",
-                                      names.empty() ? "" : did_you_mean(id, names),
-                                      "runbook.needs");
+                reading_.problems.add(
+                    node.where,
+                    label(step) + " needs \"" + id + "\", which is no step before it in this list",
+                    names.empty() ? "" : did_you_mean(id, names),
+                    "runbook.needs");
             } else {
                 step.needs->push_back(id);
             }
@@ -359,7 +359,7 @@ void check_always(Reading& reading, const std::vector<StepSpec>& steps) {
             reading.problems.add(step.where,
                                  "step \"" + step.id + "\" of `always` " + why,
                                  "It is done once nothing goes forward or back any more.",
-                                 "runbook.always");
+                                 "runbook.not_in_always");
         }
         check_always(reading, step.steps);
     }
@@ -377,7 +377,8 @@ std::vector<StepSpec> read_steps(Reading& reading, const Node& node, const Node*
 
 std::vector<StepSpec> read_always(Reading& reading, const Node& node, const Node* defaults) {
     Reading scratch{.vocabulary = reading.vocabulary};  // they were reported with the steps
-    std::vector<StepSpec> steps = StepReader(reading, defaults_of(scratch, defaults)).read(node, {});
+    std::vector<StepSpec> steps =
+        StepReader(reading, defaults_of(scratch, defaults)).read(node, {});
     check_always(reading, steps);
     return steps;
 }

@@ -64,8 +64,9 @@ std::vector<Strategy::Batch> read_batches(Reading& reading, const Node& node) {
 
 /// A word, or an expression over `member`.
 void read_order(Reading& reading, const Node& node, Strategy& strategy) {
-    const bool word = node.is(Node::Kind::scalar) &&
-                      node.text.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string::npos;
+    const bool word =
+        node.is(Node::Kind::scalar) &&
+        node.text.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string::npos;
     if (word || !node.is(Node::Kind::scalar)) {
         strategy.order =
             read_one_of(reading, node, "order", {"name", "lag_asc", "lag_desc", "leader_last"})

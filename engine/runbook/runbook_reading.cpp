@@ -261,8 +261,16 @@ void check_reads(Reading& reading,
                  const std::string& text,
                  const SourceLocation& where,
                  Visible visible) {
-    static const std::vector<std::string> roots{
-        "cluster", "leader", "member", "members", "inputs", "vars", "steps", "item", "run", "result"};
+    static const std::vector<std::string> roots{"cluster",
+                                                "leader",
+                                                "member",
+                                                "members",
+                                                "inputs",
+                                                "vars",
+                                                "steps",
+                                                "item",
+                                                "run",
+                                                "result"};
     std::set<std::string> seen;
     for (const std::string& path : reads) {
         const auto [root, field] = split(path);

@@ -90,8 +90,8 @@ struct Reading {
     Problems problems;
     Names inputs;
     Names vars;
-    Names registered;  ///< by the steps so far
-    std::vector<std::string> files;       ///< being read: the runbook, and those that led to it
+    Names registered;                ///< by the steps so far
+    std::vector<std::string> files;  ///< being read: the runbook, and those that led to it
     std::vector<std::shared_ptr<const Runbook>> called;  ///< by its steps, in their order
 };
 

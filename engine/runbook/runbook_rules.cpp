@@ -2,6 +2,7 @@
 
 #include "base/suggest.hpp"
 #include "engine/runbook/runbook_reading.hpp"
+#include "engine/runbook/step_reads.hpp"
 
 #include <algorithm>
 #include <functional>
@@ -11,81 +12,28 @@ namespace lockstep {
 
 namespace {
 
+using runbook_reading::for_each_read;
 using runbook_reading::Looks;
+using runbook_reading::Read;
 
 /// A step with an action, as it stands among the others.
 struct Placed {
     const StepSpec* step = nullptr;
     const ActionSchema* schema = nullptr;
-    std::size_t position = 0;  ///< in the order of the file, blocks opened out
     bool changes = false;
+    bool always = false;  ///< it is done at the end, whatever came of the run
+    bool called =
+        false;  ///< it stands in a runbook that this one calls, which was checked by itself
 
     /// `step "block.drain"` would say more, and ids are unique where they stand.
     [[nodiscard]] std::string label() const { return "step \"" + step->id + "\""; }
 };
 
-/// Whether `earlier` is over when `later` begins.
-bool comes_before(const Placed& earlier, const Placed& later) {
-    return earlier.position < later.position;
-}
-
 /// Whether the run goes on after this step only where something holds.
-bool is_gate(const Placed& placed) {
-    static const std::vector<std::string> k_gates{"check", "assert", "wait_for", "approve"};
-    return std::ranges::find(k_gates, placed.step->uses) != k_gates.end();
-}
-
-/// A text with expressions in it, or an expression: what it reads, and where to point.
-struct Read {
-    std::set<std::string> paths;
-    const std::string* text = nullptr;
-    SourceLocation where;
-};
-
-using Take = std::function<void(const Read&)>;
-
-void for_each_read(const Expression& expression, const Take& take) {
-    take({expression.reads(), &expression.text(), expression.where()});
-}
-
-void for_each_read(const Argument& argument, const Take& take) {
-    if (const auto* text = std::get_if<Template>(&argument.content)) {
-        if (!text->is_constant()) {
-            take({text->reads(), &text->text(), text->where()});
-        }
-    } else if (const auto* expression = std::get_if<Expression>(&argument.content)) {
-        for_each_read(*expression, take);
-    } else if (const auto* list = std::get_if<Argument::List>(&argument.content)) {
-        for (const Argument& element : *list) {
-            for_each_read(element, take);
-        }
-    } else if (const auto* map = std::get_if<Argument::Map>(&argument.content)) {
-        for (const auto& [name, element] : *map) {
-            for_each_read(element, take);
-        }
-    }
-}
-
-/// What a step evaluates by itself; of a block, without the steps in it.
-void for_each_read(const StepSpec& step, const Take& take) {
-    for (const auto* expression : {&step.on_that, &step.when, &step.for_each}) {
-        if (*expression) {
-            for_each_read(**expression, take);
-        }
-    }
-    for (const auto& [name, argument] : step.with) {
-        for_each_read(argument, take);
-    }
-    for (const CallSpec& call : step.undo) {
-        for (const auto& [name, argument] : call.with) {
-            for_each_read(argument, take);
-        }
-    }
-    if (step.verify) {
-        for (const auto& [name, argument] : step.verify->with) {
-            for_each_read(argument, take);
-        }
-    }
+bool is_gate(const StepSpec& step) {
+    static const std::vector<std::string> k_gates{
+        "check", "assert", "wait_for", "approve", "manual"};
+    return step.approval || std::ranges::find(k_gates, step.uses) != k_gates.end();
 }
 
 /// The value of an expression that nothing can change; nullopt where something can.
@@ -133,12 +81,14 @@ class Rules {
         : runbook_(runbook), actions_(actions) {}
 
     std::vector<InputError> check() {
-        place(runbook_.steps);
+        place(runbook_.steps, false, false);
+        place(runbook_.always, true, false);
         check_undo();
         check_gates();
         check_way_forward();
         static_cast<void>(check_reach(runbook_.steps));
-        check_outputs(runbook_.steps);
+        static_cast<void>(check_reach(runbook_.always));
+        check_outputs();
         check_shell();
         check_secrets();
         std::ranges::stable_sort(found_, [](const auto& a, const auto& b) {
@@ -156,32 +106,31 @@ class Rules {
         found_.emplace_back(where, message, hint, rule);
     }
 
-    void place(const std::vector<StepSpec>& steps) {
+    void place(const std::vector<StepSpec>& steps, bool always, bool called) {
         for (const StepSpec& step : steps) {
             const ActionSchema* schema = find_action(actions_, step.uses);
             if (schema != nullptr) {
                 const bool changes = runbook_reading::looks_only(*schema, step.with) == Looks::no;
-                placed_.push_back({&step, schema, placed_.size(), changes});
+                placed_.push_back({&step, schema, changes, always, called});
             }
-            place(step.steps);
+            place(step.steps, always, called || step.called != nullptr);
         }
     }
 
-    /// The first step from which there is no way back.
-    [[nodiscard]] const Placed* turning_point() const {
-        const auto found = std::ranges::find_if(
-            placed_, [](const Placed& p) { return !p.step->point_of_no_return.empty(); });
-        return found == placed_.end() ? nullptr : &*found;
+    /// The steps from which there is no way back any more.
+    [[nodiscard]] std::set<const StepSpec*> after_no_return() const {
+        return runbook_reading::steps_after(
+            runbook_.steps, [](const StepSpec& step) { return !step.point_of_no_return.empty(); });
     }
 
     void check_undo() {
-        const Placed* turn = turning_point();
+        const auto no_way_back = after_no_return();
         for (const Placed& placed : placed_) {
             const StepSpec& step = *placed.step;
             const bool said =
                 !step.undo.empty() || step.no_undo || !step.point_of_no_return.empty();
-            const bool no_way_back = turn != nullptr && comes_before(*turn, placed);
-            if (placed.changes && !placed.schema->own_undo && !said && !no_way_back) {
+            if (placed.changes && !placed.always && !placed.schema->own_undo && !said &&
+                !no_way_back.contains(&step)) {
                 add(step.where,
                     "undo.missing",
                     placed.label() + " changes something, and nothing says how that is taken back",
@@ -192,16 +141,10 @@ class Rules {
 
     /// One is enough: whoever puts a gate before the first change has one before all.
     void check_gates() {
-        std::vector<const Placed*> gates;
+        const auto gated = runbook_reading::steps_after(runbook_.steps, is_gate);
         for (const Placed& placed : placed_) {
-            if (is_gate(placed)) {
-                gates.push_back(&placed);
-            }
-        }
-        for (const Placed& placed : placed_) {
-            if (placed.changes && std::ranges::none_of(gates, [&](const Placed* gate) {
-                    return comes_before(*gate, placed);
-                })) {
+            if (placed.changes && !placed.always && !gated.contains(placed.step) &&
+                !is_gate(*placed.step)) {
                 add(placed.step->where,
                     "gate.missing",
                     placed.label() + " changes something, and no gate comes before it",
@@ -212,17 +155,17 @@ class Rules {
     }
 
     void check_way_forward() {
-        const Placed* turn = turning_point();
+        const auto no_way_back = after_no_return();
         for (const Placed& placed : placed_) {
             const StepSpec& step = *placed.step;
             const bool stops = step.on_failure.value_or(runbook_.on_failure) != OnFailure::carry_on;
-            if (turn != nullptr && comes_before(*turn, placed) && placed.changes && stops &&
+            if (no_way_back.contains(&step) && placed.changes && stops &&
                 step.retry.attempts == 1 && !placed.schema->repeatable) {
                 add(step.where,
                     "return.stuck",
-                    placed.label() + " can fail after the point of no return of step \"" +
-                        turn->step->id + "\", and then there is no way on",
-                    "Do it before that step, or give it `on_failure: continue` or `retry`.");
+                    placed.label() +
+                        " can fail after a point of no return, and then there is no way on",
+                    "Do it before that, or give it `on_failure: continue` or `retry`.");
             }
         }
     }
@@ -258,11 +201,16 @@ class Rules {
         std::map<std::string, std::vector<std::string>, std::less<>> all;
         std::set<std::string> unknown;
         for (const Placed& placed : placed_) {
+            if (placed.called) {
+                continue;
+            }
             const std::string& name = placed.step->register_as;
             for (const OutputSchema& output : placed.schema->outputs) {
                 all[name].push_back(output.name);
             }
-            if (placed.schema->outputs.empty()) {
+            const OutputSpec& output = placed.step->output;
+            if (placed.schema->outputs.empty() || output.as != OutputSpec::As::whole ||
+                output.select) {
                 unknown.insert(name);
             }
         }
@@ -273,18 +221,20 @@ class Rules {
         return all;
     }
 
-    void check_outputs(const std::vector<StepSpec>& steps) {
+    void check_outputs() {
         const auto known = outputs();
-        if (known.empty()) {
-            return;
-        }
         const std::function<void(const std::vector<StepSpec>&)> walk = [&](const auto& level) {
             for (const StepSpec& step : level) {
                 for_each_read(step, [&](const Read& read) { check_output(known, read); });
-                walk(step.steps);
+                if (step.called == nullptr) {  // its names are its own, and were checked
+                    walk(step.steps);
+                }
             }
         };
-        walk(steps);
+        if (!known.empty()) {
+            walk(runbook_.steps);
+            walk(runbook_.always);
+        }
     }
 
     void check_output(const std::map<std::string, std::vector<std::string>, std::less<>>& known,
@@ -354,8 +304,8 @@ class Rules {
         for (const Placed& placed : placed_) {
             for (const auto& [key, argument] : placed.step->with) {
                 const ParamSchema* param = placed.schema->param(key);
-                const bool shown =
-                    param != nullptr && !param->secret && param->kind != ParamKind::expression;
+                const bool shown = !placed.called && param != nullptr && !param->secret &&
+                                   param->kind != ParamKind::expression;
                 if (shown && !names.empty()) {
                     check_shown(placed, *param, argument, names);
                 }
@@ -389,8 +339,16 @@ class Rules {
 
 std::vector<InputError> check_runbook(const Runbook& runbook, const ActionCatalog& actions) {
     auto found = Rules(runbook, actions).check();
-    const auto source = std::make_shared<const std::string>(runbook.text);
+    // A step may stand in another file, of a runbook that is called.
+    std::map<std::string, std::shared_ptr<const std::string>, std::less<>> sources;
     for (InputError& problem : found) {
+        const std::string& file = problem.where().file;
+        auto& source = sources[file];
+        if (source == nullptr) {
+            const auto part = runbook.parts.find(file);
+            source = std::make_shared<const std::string>(
+                part == runbook.parts.end() ? runbook.text : part->second);
+        }
         problem = problem.in(source);
     }
     return found;

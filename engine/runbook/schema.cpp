@@ -94,7 +94,7 @@ Json single(const Key& key, const Shape& shape) {
         case Kind::path:
             return {{"type", "string"}, {"minLength", 1}};
         case Kind::url:
-            return pattern("^https?://[^/@?#]+:[0-9]+/?$");
+            return pattern("^https?://\\S+$");
     }
     return Json::object();
 }

@@ -97,6 +97,45 @@ TEST_F(Crash, AtAnyRecordOfAFailureThatIsRolledBackEndsAsItWasBefore) {
     });
 }
 
+TEST_F(Crash, AtAnyRecordOfARunThatIsApprovedDoesEverythingOnceAndAsksOnce) {
+    const char* steps = R"(
+- {id: gate, uses: look}
+- {id: go, uses: ask}
+- {id: hold, uses: hold}
+- {id: leader, on: leader, uses: change}
+- {id: release, uses: release}
+)";
+    int records = 1;
+    for (int n = 0; n <= records; ++n) {
+        start_over();
+        journal.die_after = n;
+        RunEnd end;
+        for (int tries = 0; tries < 6; ++tries) {
+            try {
+                end =
+                    tries == 0 ? run(plan(steps, "always: [{id: told, uses: look}]\n")) : resume();
+            } catch (const FakeJournal::Death&) {
+                journal.die_after = 0;
+                continue;
+            }
+            if (end.exit_code != 14) {
+                break;
+            }
+            if (journal.answers("run").empty()) {
+                answer("go", "bert@jump2");
+            }
+        }
+        records = n == 0 ? journal.appended() : records;
+        const std::string where = "dies after record " + std::to_string(n);
+        EXPECT_EQ(end.exit_code, 0) << where << ": " << end.message;
+        EXPECT_EQ(version_of("n1"), "new") << where;
+        EXPECT_EQ(most_often(), 1) << where;
+        EXPECT_EQ(journal.answers("run").size(), 1U) << where;
+        EXPECT_FALSE(runner.facts.paused) << where;
+    }
+    EXPECT_GT(records, 12);
+}
+
 TEST_F(Crash, AtAnyRecordOfARollbackEndsAsItWasBefore) {
     int records = 1;
     for (int n = 0; n <= records; ++n) {

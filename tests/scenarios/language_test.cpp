@@ -76,15 +76,16 @@ TEST_F(Needs, GoThroughBlocks) {
 }
 
 TEST_F(Always, IsDoneAfterASuccess) {
-    EXPECT_EQ(run(plan("- {id: one, uses: change}\n", "always: [{id: told, uses: look}]\n")).exit_code, 0);
+    EXPECT_EQ(
+        run(plan("- {id: one, uses: change}\n", "always: [{id: told, uses: look}]\n")).exit_code,
+        0);
     EXPECT_EQ(started(), (Names{"one", "told"}));
 }
 
 TEST_F(Always, IsDoneAfterAFailureAndAgainAfterTheResume) {
     make_fail("change", StepOutcome::failed);
-    const RunEnd end =
-        run(plan("- {id: one, uses: change}\n- {id: two, uses: look}\n",
-                 "always: [{id: told, uses: look}, {id: also, uses: look}]\n"));
+    const RunEnd end = run(plan("- {id: one, uses: change}\n- {id: two, uses: look}\n",
+                                "always: [{id: told, uses: look}, {id: also, uses: look}]\n"));
     EXPECT_EQ(end.exit_code, 10);
     EXPECT_EQ(started(), (Names{"one", "told", "also"}));
     runner.describe("change");
@@ -99,8 +100,9 @@ TEST_F(Always, IsDoneAfterARollbackAndIsNoPartOfIt) {
         return preview;
     };
     make_fail("fragile", StepOutcome::failed);
-    const RunEnd end = run(plan("- {id: one, uses: change}\n- {id: two, uses: fragile, undo: none}\n",
-                                "on_failure: rollback\nalways: [{id: tidy, uses: change}]\n"));
+    const RunEnd end =
+        run(plan("- {id: one, uses: change}\n- {id: two, uses: fragile, undo: none}\n",
+                 "on_failure: rollback\nalways: [{id: tidy, uses: change}]\n"));
     EXPECT_EQ(end.exit_code, 11) << end.message;
     EXPECT_EQ(started().back(), "tidy");
     EXPECT_EQ(state_of("one"), "undone");
@@ -118,8 +120,8 @@ TEST_F(Always, ThatFailsFailsARunThatHadSucceededAndDoesNotKeepTheNextFromBeingD
 
 TEST_F(Always, IsReachedByAMemberThatCannotBeReached) {
     make_fail("change", StepOutcome::unreachable, "n2");
-    const RunEnd end = run(plan("- {id: one, on: replicas, uses: change}\n",
-                                "always: [{id: told, uses: look}]\n"));
+    const RunEnd end = run(
+        plan("- {id: one, on: replicas, uses: change}\n", "always: [{id: told, uses: look}]\n"));
     EXPECT_EQ(end.exit_code, 16);
     EXPECT_EQ(started(), (Names{"one on n2", "told"}));
 }
@@ -279,7 +281,8 @@ TEST_F(Calling, IsRefusedWhereItWouldNeverEnd) {
 TEST_F(Calling, SaysWhatIsWrongWithTheInputs) {
     files["inner"] = k_called;
     try {
-        (void)plan("- {id: up, uses: runbook, with: {name: inner, inputs: {times: many, txet: x}}}\n");
+        (void)plan(
+            "- {id: up, uses: runbook, with: {name: inner, inputs: {times: many, txet: x}}}\n");
         FAIL();
     } catch (const InputErrors& errors) {
         ASSERT_EQ(errors.errors().size(), 3U);

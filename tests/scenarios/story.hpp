@@ -20,8 +20,15 @@ namespace lockstep {
 class Story : public testing::Test {
   protected:
     Story() {
-        for (const char* action :
-             {"look", "change", "fragile", "hold", "release", "revert", "prepare", "ask", "by_hand"}) {
+        for (const char* action : {"look",
+                                   "change",
+                                   "fragile",
+                                   "hold",
+                                   "release",
+                                   "revert",
+                                   "prepare",
+                                   "ask",
+                                   "by_hand"}) {
             runner.describe(action);
         }
         for (const char* name : {"n1", "n2", "n3"}) {

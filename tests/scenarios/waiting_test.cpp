@@ -219,8 +219,7 @@ TEST_F(Approvals, DoNotKeepATemporaryChangeInForce) {
     EXPECT_EQ(started().back(), "release");
     answer("go", "bert@jump2");
     EXPECT_EQ(resume().exit_code, 0);
-    EXPECT_EQ(started(),
-              (Names{"hold", "first", "release", "hold", "second", "release"}));
+    EXPECT_EQ(started(), (Names{"hold", "first", "release", "hold", "second", "release"}));
 }
 
 TEST_F(Approvals, OfWhatIsDoneByHandMayComeFromWhoStartedTheRun) {

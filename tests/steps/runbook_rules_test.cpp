@@ -144,6 +144,32 @@ TEST(RunbookRules, WarnOfAStepThatCanEndARunForGood) {
     EXPECT_EQ(found_in(k_gate + turn + "  - {id: b, uses: patroni.pause}\n"), Found{});
 }
 
+TEST(RunbookRules, FollowNeedsInWhatComesBefore) {
+    const std::string gate = "  - {id: gate, uses: check, with: {refuse_on: critical}}\n";
+    EXPECT_EQ(found_in(gate + "  - {id: a, needs: [], uses: patroni.pause}\n"),
+              Found{"10 gate.missing"});
+    EXPECT_EQ(found_in(gate + "  - {id: a, needs: [gate], uses: patroni.pause}\n"
+                              "  - {id: b, needs: [a], uses: patroni.resume}\n"),
+              Found{});
+}
+
+TEST(RunbookRules, TakeAnApprovalForAGate) {
+    EXPECT_EQ(found_in("  - {id: a, uses: patroni.pause, approval: {}}\n"
+                       "  - {id: b, uses: patroni.resume}\n"),
+              Found{});
+}
+
+TEST(RunbookRules, WantNoUndoOfWhatIsAlwaysDone) {
+    EXPECT_EQ(found_in(k_gate, "always: [{id: z, " + k_command + "}]\n"), Found{});
+}
+
+TEST(RunbookRules, DoNotKnowTheFieldsOfAnOutputThatIsReadAsJson) {
+    EXPECT_EQ(found_in("  - {id: a, uses: local.run, with: {argv: [x], read_only: true}, "
+                       "register: {name: p, as: json}}\n"
+                       "  - {id: b, uses: assert, with: {that: steps.p.anything == 1}}\n"),
+              Found{});
+}
+
 TEST(RunbookRules, FollowASecretThroughVariables) {
     const std::string head =
         "inputs: {pw: {type: secret}}\n"

@@ -93,10 +93,11 @@ TEST(MailSubject, IsEncodedWhereItIsNotAscii) {
 }
 
 TEST(MailSubject, IsCutBetweenCharactersIntoLinesThatAreShortEnough) {
-    for (const std::string& text : {std::string(37, 'a') + "äöüß€€€€€€€€€€€€€€€€€€€€€€",
-                             std::string(400, 'x'),
-                             std::string(38, 'a') + "\xf0\x9f\x98\x80" + std::string(50, 'b'),
-                             std::string(200, '\x80')}) {
+    for (const std::string& text :
+         {std::string(37, 'a') + "äöüß€€€€€€€€€€€€€€€€€€€€€€",
+          std::string(400, 'x'),
+          std::string(38, 'a') + "\xf0\x9f\x98\x80" + std::string(50, 'b'),
+          std::string(200, '\x80')}) {
         const std::string subject = encode_subject(text);
         EXPECT_EQ(decoded(subject), text);
         std::istringstream lines("Subject: " + subject);
