@@ -3,11 +3,13 @@
 #include <sqlite3.h>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <system_error>
 
 namespace lockstep::sqlite {
@@ -24,6 +26,17 @@ constexpr std::array<unsigned long, 7> k_network_file_systems{
     0x47504653UL,  // GPFS
     0x0bd00bd0UL,  // Lustre
 };
+
+/// A file of a folder that people share is for them, too. What is somebody else's cannot be
+/// changed, and need not be: whoever made it did this.
+void share_with_group(int fd, const std::string& folder) {
+    struct stat about {};
+
+    if (::stat(folder.c_str(), &about) == 0 && (about.st_mode & S_IWGRP) != 0) {
+        (void)!::fchown(fd, static_cast<uid_t>(-1), about.st_gid);
+        (void)::fchmod(fd, 0660);
+    }
+}
 
 void check(sqlite3* db, int code) {
     if (code != SQLITE_OK) {
@@ -44,6 +57,26 @@ bool is_on_network(const std::string& folder) {
            k_network_file_systems.end();
 }
 
+void make_folder(const std::string& folder) {
+    std::error_code error;
+    const bool is_new = std::filesystem::create_directories(folder, error);
+
+    struct stat about {};
+
+    if (!error && ::stat(folder.c_str(), &about) != 0) {
+        error = std::error_code(errno, std::generic_category());
+    }
+    if (error) {
+        throw SqliteError("cannot make the folder " + folder + ": " + error.message());
+    }
+    if (!is_new && (about.st_mode & S_IWOTH) != 0) {
+        throw SqliteError("everybody may write to the folder " + folder);
+    }
+    if (is_new || (about.st_mode & S_IWGRP) == 0) {
+        ::chmod(folder.c_str(), 0700);
+    }
+}
+
 void Database::Close::operator()(sqlite3* db) const {
     sqlite3_close(db);
 }
@@ -56,6 +89,7 @@ Database::Database(const std::string& path, int patience_ms) {
             throw SqliteError("cannot open " + path + ": " +
                               std::generic_category().message(errno));
         }
+        share_with_group(fd, std::filesystem::path(path).parent_path());
         ::close(fd);
     }
     sqlite3* db = nullptr;

@@ -85,7 +85,11 @@ struct Restored {
 };
 
 TakeUp take_up(const Options& options) {
-    return {operator_identity(), k_version, {options.done, options.redo}, options.once_more};
+    return {operator_identity(),
+            k_version,
+            {options.done, options.redo},
+            options.once_more,
+            options.reason};
 }
 
 using Work = RunEnd (*)(RunSession::Setup,

@@ -61,17 +61,23 @@ nlohmann::json Undo::to_json() const {
             {"with", with}};
 }
 
-Undo Undo::from_json(const nlohmann::json& json) {
-    Undo undo;
-    undo.operation.text = json.at("text");
+Operation operation_from(const nlohmann::json& json) {
+    Operation operation;
+    operation.text = json.at("text");
     for (const Operation::Kind kind : {Operation::Kind::ssh,
                                        Operation::Kind::http,
                                        Operation::Kind::sql,
                                        Operation::Kind::local}) {
         if (json.at("kind") == to_text(kind)) {
-            undo.operation.kind = kind;
+            operation.kind = kind;
         }
     }
+    return operation;
+}
+
+Undo Undo::from_json(const nlohmann::json& json) {
+    Undo undo;
+    undo.operation = operation_from(json);
     undo.uses = json.at("uses");
     undo.member = json.at("member").is_null() ? "" : json.at("member");
     undo.with = json.at("with");

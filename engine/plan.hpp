@@ -96,6 +96,8 @@ struct Plan {
 };
 
 [[nodiscard]] nlohmann::json to_json(const std::vector<Operation>& operations);
+/// One of them, or of what has its `kind` and `text` among others.
+[[nodiscard]] Operation operation_from(const nlohmann::json& json);
 [[nodiscard]] nlohmann::json to_json(const std::vector<Undo>& undo);
 [[nodiscard]] nlohmann::json to_json(const std::vector<Finding>& findings);
 

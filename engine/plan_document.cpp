@@ -204,6 +204,9 @@ PlannedStep step_from(const Json& document, Plan& plan, const Cluster& cluster) 
         }
     }
     step.because = document.at("because");
+    for (const Json& operation : document.at("actions")) {
+        step.operations.push_back(operation_from(operation));
+    }
     step.undo = undo_from(document.at("undo"));
     step.undo_besides = undo_from(document.at("undo_besides"));
     step.no_way_back = document.at("no_way_back").is_null() ? "" : document.at("no_way_back");

@@ -174,6 +174,13 @@ LockGrant take_up(RunSession& session, const TakeUp& by, std::stop_token stop) {
     return lock;
 }
 
+/// Windows that do not count for this engine are on record, with the reason of whoever said so.
+void note_override(RunSession& session, const std::string& reason) {
+    if (session.setup().patience.override_window) {
+        session.note("the windows do not count: " + reason);
+    }
+}
+
 /// The record that somebody goes on, and with which steps open again.
 void record_resumed(RunSession& session,
                     const TakeUp& by,
@@ -214,9 +221,7 @@ RunEnd start_run(RunSession::Setup setup, RunHeader header, std::stop_token stop
         if (lock) {
             record_lock(session, *lock);
         }
-        if (session.setup().patience.override_window) {
-            session.note("the windows do not count: " + session.header().reason);
-        }
+        note_override(session, session.header().reason);
         session.tell("start",
                      session.header().runbook + " on " + session.header().cluster +
                          " was started by " + session.header().started_by);
@@ -267,6 +272,7 @@ RunEnd resume_run(RunSession::Setup setup,
                      "` takes the run back; a new `lockstep run` goes on from what "
                      "is there now."});
         }
+        note_override(session, by.reason);
         if (const auto failure = Settlement(session, by.answers, false).run(stop)) {
             session.give_back_temporaries();
             return session.end(as_end(*failure));

@@ -20,6 +20,7 @@ struct TakeUp {
     std::string engine_version;
     Answers answers;
     bool once_more = false;  ///< although engines keep ending at the same place
+    std::string reason;      ///< why, for the record; empty: not given
 };
 
 /// Goes on with a run that has not succeeded: settles what is in doubt first, and refuses (17) when

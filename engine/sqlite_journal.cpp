@@ -3,10 +3,6 @@
 #include "engine/journal.hpp"
 #include "engine/plan.hpp"
 
-#include <sys/stat.h>
-
-#include <filesystem>
-
 namespace lockstep {
 
 namespace {
@@ -264,14 +260,13 @@ class SqliteJournal final : public JournalStore {
 
   private:
     static void make_folder(const std::string& folder) {
-        std::error_code error;
-        std::filesystem::create_directories(folder, error);
-        if (error) {
-            throw JournalError("cannot make the state folder " + folder + ": " + error.message(),
-                               "Choose another one with --state.");
+        try {
+            sqlite::make_folder(folder);
+        } catch (const sqlite::SqliteError& error) {
+            throw JournalError(std::string("the state folder cannot be used: ") + error.what(),
+                               "Choose another one with --state: your own, or one that a group "
+                               "shares (chmod 2770).");
         }
-        ::chmod(folder.c_str(), 0700);
-
         if (sqlite::is_on_network(folder)) {
             throw JournalError("the state folder " + folder + " is on a network file system",
                                "The journal needs a local disk: choose one with --state.");

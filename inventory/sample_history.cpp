@@ -4,9 +4,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include <sys/stat.h>
-
-#include <filesystem>
 #include <fstream>
 
 namespace lockstep {
@@ -45,12 +42,7 @@ std::string own_boot_id() {
 }
 
 std::string usable_folder(const std::string& folder) {
-    std::error_code error;
-    std::filesystem::create_directories(folder, error);
-    if (error) {
-        throw Error("cannot make the state folder " + folder + ": " + error.message());
-    }
-    ::chmod(folder.c_str(), 0700);
+    sqlite::make_folder(folder);
     if (sqlite::is_on_network(folder)) {
         throw Error("the state folder " + folder + " is on a network file system");
     }

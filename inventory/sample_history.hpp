@@ -12,9 +12,9 @@
 
 namespace lockstep {
 
-/// The samples of earlier checks, in `samples.db` of the state folder (SQLite, WAL, 0600): what
-/// makes growth a rate and spares `check` its second sample. Only `check` reads and writes it: what
-/// a run does must not depend on what happens to be in a folder.
+/// The samples of earlier checks, in `samples.db` of the state folder (SQLite, WAL, as private as
+/// the journal): what makes growth a rate and spares `check` its second sample. Only `check` reads
+/// and writes it: what a run does must not depend on what happens to be in a folder.
 ///
 /// Bounded: at most k_most_samples rows a cluster (see to_forget()), of about 0.5 kB a member and
 /// 0.2 kB a slot: some 2 MB for a cluster of three.

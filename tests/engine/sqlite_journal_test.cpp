@@ -74,6 +74,55 @@ TEST_F(SqliteJournal, IsForItsOwnerAlone) {
     EXPECT_EQ(about.st_mode & 0777U, 0700U);
 }
 
+TEST_F(SqliteJournal, IsForTheGroupOfAFolderThatPeopleShare) {
+    ASSERT_EQ(::chmod(folder.c_str(), 02770), 0);
+    const mode_t before = ::umask(077);
+    const auto journal = open_sqlite_journal(folder);
+    journal->create(header("one"));
+    ::umask(before);
+
+    struct stat about {};
+
+    for (const char* file : {"/journal.db", "/journal.db-wal", "/journal.db-shm"}) {
+        ASSERT_EQ(::stat((folder + file).c_str(), &about), 0) << file;
+        EXPECT_EQ(about.st_mode & 0777U, 0660U) << file;
+    }
+    ASSERT_EQ(::stat(folder.c_str(), &about), 0);
+    EXPECT_EQ(about.st_mode & 07777U, 02770U);
+}
+
+TEST_F(SqliteJournal, IsSharedOnceItsFolderIs) {
+    (void)open_sqlite_journal(folder);
+    ASSERT_EQ(::chmod(folder.c_str(), 02770), 0);
+    (void)open_sqlite_journal(folder);
+
+    struct stat about {};
+
+    ASSERT_EQ(::stat((folder + "/journal.db").c_str(), &about), 0);
+    EXPECT_EQ(about.st_mode & 0777U, 0660U);
+}
+
+TEST_F(SqliteJournal, TakesAFolderThatOthersCanReadForItsOwnerAlone) {
+    ASSERT_EQ(::chmod(folder.c_str(), 0755), 0);
+    (void)open_sqlite_journal(folder);
+
+    struct stat about {};
+
+    ASSERT_EQ(::stat(folder.c_str(), &about), 0);
+    EXPECT_EQ(about.st_mode & 0777U, 0700U);
+}
+
+TEST_F(SqliteJournal, RefusesAFolderThatEverybodyMayWriteToAndLeavesItAlone) {
+    ASSERT_EQ(::chmod(folder.c_str(), 01777), 0);
+    EXPECT_THROW((void)open_sqlite_journal(folder), JournalError);
+
+    struct stat about {};
+
+    ASSERT_EQ(::stat(folder.c_str(), &about), 0);
+    EXPECT_EQ(about.st_mode & 07777U, 01777U);
+    EXPECT_FALSE(std::filesystem::exists(folder + "/journal.db"));
+}
+
 TEST_F(SqliteJournal, FindsARunByTheStartOfItsIdWhenThatIsUnique) {
     const auto journal = open_sqlite_journal(folder);
     journal->create(header("20261123-aaaa"));

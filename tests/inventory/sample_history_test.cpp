@@ -65,6 +65,19 @@ TEST_F(History, IsForItsOwnerAlone) {
     EXPECT_EQ(about.st_mode & 0777U, 0700U);
 }
 
+TEST_F(History, IsForTheGroupOfAFolderThatPeopleShare) {
+    ASSERT_EQ(::mkdir(folder().c_str(), 0700), 0);
+    ASSERT_EQ(::chmod(folder().c_str(), 02770), 0);
+    SampleHistory(folder(), clock).add(look());
+
+    struct stat about {};
+
+    ASSERT_EQ(::stat((folder() + "/samples.db").c_str(), &about), 0);
+    EXPECT_EQ(about.st_mode & 0777U, 0660U);
+    ASSERT_EQ(::stat(folder().c_str(), &about), 0);
+    EXPECT_EQ(about.st_mode & 07777U, 02770U);
+}
+
 TEST_F(History, TellsClustersApart) {
     SampleHistory history(folder(), clock);
     history.add(look());

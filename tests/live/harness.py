@@ -3,6 +3,7 @@
 Every test leaves the lab healthy: what it breaks it mends, and `Lab.reset` brings the versions back.
 """
 
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -228,15 +229,26 @@ def leader():
     return next((m["name"] for m in cluster()["members"] if m["role"] == "leader"), None)
 
 
+def cluster_at_rest():
+    """`/cluster` without what moves by itself."""
+    seen = cluster()
+    seen["members"] = [{key: value for key, value in member.items() if key not in MOVES} for member in seen["members"]]
+    return seen
+
+
 def timeline():
     return next(m["timeline"] for m in cluster()["members"] if m["role"] == "leader")
 
+
+MOVES = {"state", "lag", "lsn", "receive_lag", "receive_lsn", "replay_lag", "replay_lsn"}
 
 # Everything a change would show in. Not looked at: what a cluster does by itself (data, DCS, logs), and
 # apt's cache of its own lists, which every reader of them refreshes.
 FINGERPRINT = r"""
 dpkg-query -W | sha256sum
+stat -c %Y /var/lib/dpkg/status
 apt-mark showhold
+find /var/lib/lockstep -printf '%p %s %T@\n' 2>/dev/null | sort
 systemctl show patroni -p MainPID -p ExecMainStartTimestampMonotonic -p NRestarts
 sha256sum /etc/patroni/* 2>/dev/null
 find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /dev -o -path /var/log -o -path /var/lib/postgresql \
@@ -311,12 +323,13 @@ class LiveTest(unittest.TestCase):
 
     def fingerprint(self, since):
         """What a change would change, on every member and in the DCS."""
-        seen = {"config": config()}
-        for member in MEMBERS:
-            seen[member] = lab("ssh", member, f"since={since}\n{FINGERPRINT}")
-            seen[member] += lab("sql", member, "select slot_name, slot_type from pg_replication_slots order by 1")
-        seen["postmasters"] = postmasters()
-        return seen
+        def look(member):
+            slots = "select slot_name, slot_type from pg_replication_slots order by 1"
+            return lab("ssh", member, f"since={since}\n{FINGERPRINT}") + lab("sql", member, slots)
+
+        with concurrent.futures.ThreadPoolExecutor(len(MEMBERS)) as pool:
+            seen = dict(zip(MEMBERS, pool.map(look, MEMBERS)))
+        return {**seen, "config": config(), "postmasters": postmasters(), "cluster": cluster_at_rest()}
 
     def assert_unchanged(self, act):
         """Runs `act`, and shows that it changed nothing anywhere."""

@@ -1,9 +1,38 @@
-#include "tests/scenarios/story.hpp"
+#include "tests/scenarios/world.hpp"
 
 namespace lockstep {
 namespace {
 
 class Planning : public Story {};
+
+using Foretold = World;
+
+TEST_F(Foretold, AreTheCommandsAndUndosOfEachStepThatTheRunThenPutsOnRecord) {
+    runner.facts.find("n2")->patroni.installed = "new";  // this one is done already
+    const Plan planned = plan(k_upgrade);
+    ASSERT_EQ(run(planned).exit_code, 0);
+    std::map<std::string, nlohmann::json> begun;
+    for (const JournalRecord& record : journal.records("run")) {
+        if (record.kind == RecordKind::step_intent) {
+            begun[record.step + "@" + record.member] = record.payload;
+        }
+    }
+    for (const PlannedStep& step : planned.steps) {
+        const std::string name = step.id + "@" + step.member;
+        const auto intent = begun.find(name);
+        ASSERT_EQ(intent == begun.end(), step.verdict == Verdict::wont) << name;
+        if (step.verdict == Verdict::wont) {
+            continue;
+        }
+        EXPECT_EQ(intent->second.at("operations"), to_json(step.operations)) << name;
+        if (step.uses != "hold") {  // what is temporary has no undo: it ends with the run
+            EXPECT_EQ(intent->second.at("undo"), to_json(step.undo)) << name;
+        }
+    }
+    EXPECT_EQ(begun.at("leader@n1").at("operations").at(0).at("text"), "take n1 from old to new");
+    EXPECT_EQ(begun.at("hold@").at("operations").at(0).at("text"), "hold");
+    EXPECT_FALSE(begun.contains("replicas.change@n2"));
+}
 
 TEST_F(Planning, LooksAtTheClusterAndStartsNothing) {
     const Plan planned = plan("- {id: a, uses: change}\n");

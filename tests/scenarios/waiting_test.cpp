@@ -348,6 +348,13 @@ TEST_F(Windows, CountForNothingWhereSomebodySaysSo) {
     EXPECT_EQ(state->notes().front().find("the windows do not count"), 0U);
 }
 
+TEST_F(Windows, CountForNothingOnAResumeWhereSomebodySaysSoWithTheReasonOnRecord) {
+    EXPECT_EQ(run(plan("- {id: change, uses: change}\n", k_window)).exit_code, 14);
+    patience.override_window = true;
+    EXPECT_EQ(resume({.by = "bert@jump2", .reason = "the disk fills up"}).exit_code, 0);
+    EXPECT_EQ(state->notes(), Names{"the windows do not count: the disk fills up"});
+}
+
 constexpr const char* k_notify =
     "notify: [{on: [start, approval, wait, failure, slow, end], to: [ops]}]\n";
 

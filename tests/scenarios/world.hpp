@@ -73,6 +73,9 @@ class World : public Story {
                 preview.blocked_by.push_back(
                     {.id = "patroni.not_paused", .message = "it is not paused"});
             }
+            preview.operations.push_back(
+                {Operation::Kind::ssh,
+                 "take " + call.member + " from " + member->patroni.installed + " to new"});
             preview.undo.push_back({{Operation::Kind::ssh, "revert " + call.member},
                                     "revert",
                                     call.member,
@@ -125,7 +128,8 @@ class World : public Story {
     void describe_hold() {
         for (const bool paused : {true, false}) {
             const std::string action = paused ? "hold" : "release";
-            runner.previews[action] = [paused](const StepCall& call, const ClusterFacts& seen) {
+            runner.previews[action] = [paused, action](const StepCall& call,
+                                                       const ClusterFacts& seen) {
                 Preview preview;
                 const bool ours = !call.open_temporaries.empty();
                 if (seen.paused == paused && (ours || !paused)) {
@@ -134,6 +138,9 @@ class World : public Story {
                 } else if (paused && seen.paused) {
                     preview.blocked_by.push_back(
                         {.id = "cluster.paused", .message = "somebody else paused it"});
+                }
+                if (preview.verdict != Verdict::wont) {
+                    preview.operations.push_back({Operation::Kind::http, action});
                 }
                 if (paused) {
                     preview.undo.push_back({{Operation::Kind::http, "release"}, "release", {}, {}});
