@@ -335,7 +335,7 @@ Place notify_place() {
           .shapes = {{text}, {text, {}, k_list}},
           .description = "Targets of the inventory's `notify`.",
           .example = "to: [ops]",
-          .required = true}}};
+          .otherwise = "all of them"}}};
 }
 
 Place register_place() {
