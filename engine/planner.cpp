@@ -48,13 +48,17 @@ class Forecast {
     void judge(PlannedStep& step) {
         const ActionSchema& schema = *find_action(*request_.actions, step.uses);
         step.changes = schema.changes;
+        if (!observed_) {
+            observed_ = observed_value(projected_, *request_.cluster);
+        }
         const ScopeSource source{.plan = plan_,
                                  .facts = projected_,
                                  .cluster = *request_.cluster,
                                  .registered = &registered_,
                                  .member = step.member,
                                  .frame = frame_of(step),
-                                 .item = &step.item};
+                                 .item = &step.item,
+                                 .observed = &*observed_};
         const Scope scope = make_scope(source);
         if (!step.spec->register_as.empty()) {
             keep_registered(step, Value::unknown("step " + step.id + " has not run"), registered_);
@@ -118,6 +122,7 @@ class Forecast {
         choose_undo(step, schema, scope, preview.needs_no_undo);
         if (preview.effect) {
             preview.effect(projected_);
+            observed_.reset();
             outlook_.after(step.member.empty() ? step.id : step.id + " on " + step.member,
                            projected_);
         }
@@ -200,7 +205,7 @@ class Forecast {
     /// not stand side by side are mended there, or there is no such way.
     void look_back() {
         ClusterFacts end = projected_;
-        Outlook back(shipped_knowledge(), plan_.facts, projected_);
+        Outlook back = outlook_.another(projected_);
         PlannedStep* oldest = nullptr;
         for (std::size_t i = plan_.steps.size(); i-- > 0;) {
             PlannedStep& step = plan_.steps[i];
@@ -294,6 +299,7 @@ class Forecast {
         step.spec = plan_.made.back().get();
         step.made = true;
         projected_ = plan_.facts;
+        observed_.reset();
         const std::size_t refusals = plan_.blocked_by.size();
         judge(step);
         if (plan_.blocked_by.size() > refusals && is_accepted(plan_.blocked_by.back())) {
@@ -386,6 +392,7 @@ class Forecast {
     StepRunner& runner_;
     std::stop_token stop_;
     ClusterFacts projected_;
+    std::optional<Value> observed_;  ///< of projected_, made when it is needed
     Outlook outlook_;
     Value::Map registered_;
     std::vector<std::string> open_;

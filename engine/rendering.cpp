@@ -122,14 +122,19 @@ void keep_registered(const PlannedStep& step, const Value& output, Value::Map& r
     registered.insert_or_assign(name, output);
 }
 
-Scope make_scope(const ScopeSource& source) {
-    nlohmann::json seen = source.facts.to_json();
-    seen["patroni_package"] = source.cluster.patroni_package;
-    seen["patroni_service"] = source.cluster.patroni_service;
-    if (source.facts.leader.empty()) {
+Value observed_value(const ClusterFacts& facts, const Cluster& cluster) {
+    nlohmann::json seen = facts.to_json();
+    seen["patroni_package"] = cluster.patroni_package;
+    seen["patroni_service"] = cluster.patroni_service;
+    if (facts.leader.empty()) {
         seen["leader"] = "";
     }
-    Value observed = facts_value(seen, "cluster");
+    return facts_value(seen, "cluster");
+}
+
+Scope make_scope(const ScopeSource& source) {
+    Value observed = source.observed != nullptr ? *source.observed
+                                                : observed_value(source.facts, source.cluster);
     Scope scope;
     scope.emplace("members", observed.as_map().at("members"));
     for (const Value& candidate : observed.as_map().at("members").as_list()) {

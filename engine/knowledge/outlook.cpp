@@ -91,6 +91,18 @@ Outlook::Outlook(const Knowledge& knowledge, const ClusterFacts& start, ClusterF
     before_.erase(open, before_.end());
 }
 
+Outlook Outlook::another(ClusterFacts from) const {
+    Outlook other = *this;
+    other.last_ = std::move(from);
+    other.at_last_.reset();
+    other.passed_.clear();
+    other.open_.clear();
+    other.changes_.clear();
+    other.first_change_.reset();
+    other.was_paused_ = false;
+    return other;
+}
+
 bool Outlook::is_new(const KnownIssue& issue) const {
     return std::ranges::find(before_, issue) == before_.end();
 }
@@ -102,7 +114,8 @@ void Outlook::after(const std::string& step, const ClusterFacts& facts) {
     }
     note_changes(facts);
     last_ = facts;
-    for (KnownIssue& issue : known_of_state(knowledge_, facts)) {
+    at_last_ = known_of_state(knowledge_, facts);
+    for (const KnownIssue& issue : *at_last_) {
         if (!is_new(issue)) {
             continue;
         }
@@ -110,14 +123,14 @@ void Outlook::after(const std::string& step, const ClusterFacts& facts) {
             const bool known = std::ranges::find(open_, issue) != open_.end() ||
                                std::ranges::find(open_before_, issue) != open_before_.end();
             if (!known && issue.row->severity != Severity::info) {
-                open_.push_back(std::move(issue));
+                open_.push_back(issue);
             }
             continue;
         }
         const bool harmless = is_harmless(*issue.row, facts.paused);
         const auto known = std::ranges::find(passed_, issue, &Seen::issue);
         if (known == passed_.end()) {
-            passed_.push_back({std::move(issue), step, harmless});
+            passed_.push_back({issue, step, harmless});
         } else if (known->harmless && !harmless) {
             known->after = step;
             known->harmless = false;
@@ -194,7 +207,7 @@ void Outlook::judge_changes(Verdict& verdict) const {
 Outlook::Verdict Outlook::conclude(const ClusterFacts& end) {
     Verdict verdict;
     after("the last step", end);
-    judge_states(known_of_state(knowledge_, end), verdict);
+    judge_states(at_last_ ? *at_last_ : known_of_state(knowledge_, end), verdict);
     judge_changes(verdict);
     if (!verdict.refusals.empty()) {
         const std::string way = propose_way(knowledge_, start_, common_target(end));

@@ -28,6 +28,9 @@ class Outlook {
     /// known of the changes of versions it makes.
     [[nodiscard]] Verdict conclude(const ClusterFacts& end);
 
+    /// Another way from the same start, on which nothing was judged yet.
+    [[nodiscard]] Outlook another(ClusterFacts from) const;
+
     /// Whether the cluster was paused in any of the states.
     [[nodiscard]] bool was_paused() const { return was_paused_; }
 
@@ -46,6 +49,7 @@ class Outlook {
     const Knowledge& knowledge_;
     const ClusterFacts& start_;
     ClusterFacts last_;  ///< the state judged last
+    std::optional<std::vector<KnownIssue>> at_last_;  ///< what is known of it
     std::vector<KnownIssue> before_;
     std::vector<Seen> passed_;
     std::vector<KnownIssue> open_before_;  ///< not decided, at the start
