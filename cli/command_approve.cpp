@@ -92,8 +92,10 @@ int command_approve(const Options& options) {
     }
     const RunState state = replay(*header, journal->records(header->id));
     const ApprovalProgress& asked = find_gate(options, header->id, state);
-    const Inventory inventory = parse_inventory(header->inventory_text, "the inventory on record");
-    const People people = people_of(inventory);
+    const Inventory inventory = inventory_on_record(*header);
+    // Keys are the engine's to look up: whoever approves has their own, and no other.
+    People people = people_of(inventory);
+    people.key_of = nullptr;
 
     Answer answer;
     answer.gate = asked.gate;
@@ -108,6 +110,11 @@ int command_approve(const Options& options) {
     const ApprovalProgress now =
         with_answers(asked, journal->answers(header->id), state.answers_taken(), *header, people);
     std::string why_not = why_not_counted(*header, now, answer, people);
+    if (why_not.empty() && answer.proof.empty() &&
+        inventory.approvers.contains(user_of(answer.by))) {
+        why_not = "the inventory asks for a proof from " + user_of(answer.by) +
+                  ": give your key by --key-file";
+    }
     if (now.state != ApprovalProgress::State::open) {
         why_not = "it is " + std::string(to_text(now.state)) + " already";
     } else if (!asked.expires_at.empty() && answer.at > asked.expires_at) {

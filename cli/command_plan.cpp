@@ -15,7 +15,7 @@
 namespace lockstep {
 
 Workplace::Workplace(const Options& options)
-    : inventory(load_inventory(inventory_path(options))),
+    : inventory(load_inventory(std::filesystem::absolute(inventory_path(options)).string())),
       cluster(inventory.cluster(options.cluster)),
       runner(cluster, LinkFactory{}, clock, inventory.notify) {}
 
@@ -26,7 +26,7 @@ Durations earlier_durations(const Options& options, const std::string& cluster) 
         return {};
     }
     try {
-        return Durations::of(*open_sqlite_journal(folder), cluster);
+        return Durations::of(*open_sqlite_journal(folder, JournalUse::as_it_is), cluster);
     } catch (const JournalError&) {  // somebody else's, or of another version: nothing is known
         return {};
     }
@@ -74,7 +74,7 @@ void save(const Options& options, const Plan& plan) {
     saved.made_at = to_iso8601(std::chrono::system_clock::now());
     saved.made_by = operator_identity();
     saved.reason = options.reason;
-    saved.runbook_from = options.runbooks.front();
+    saved.runbook_from = from_anywhere(options.runbooks.front());
     saved.runbook_text = plan.runbook->text;
     saved.cluster = plan.cluster;
     saved.given = plan.given;
@@ -113,8 +113,8 @@ int command_plan(const Options& options, Interrupts& interrupts) {
     }
     Workplace place(options);
     place.durations = earlier_durations(options, place.cluster.name);
-    const Plan plan =
-        plan_from(options, place, find_runbook(options.runbooks.front()), interrupts.token());
+    const Plan plan = plan_from(
+        options, place, find_runbook(from_anywhere(options.runbooks.front())), interrupts.token());
     if (options.output == Output::text) {
         std::cout << plan_text(plan, Terminal::on(STDOUT_FILENO));
     } else {

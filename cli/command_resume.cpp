@@ -67,7 +67,7 @@ Recorded find_run(const Options& options,
 /// Everything a run needs to go on, from its header.
 struct Restored {
     explicit Restored(const Recorded& run)
-        : inventory(parse_inventory(run.header.inventory_text, "the inventory on record")),
+        : inventory(inventory_on_record(run.header)),
           cluster(inventory.cluster(run.header.cluster)),
           runbook(pinned_runbook(
               run.header.runbook_text,
@@ -167,6 +167,11 @@ int command_resume(const Options& options, Interrupts& interrupts) {
     if (const std::string why = nothing_new(options, run, *journal); !why.empty()) {
         std::cerr << "run " << run.header.id << " waits: " << printable(why) << "\n";
         return 14;
+    }
+    if (options.if_waiting && run.state.phase() != RunPhase::waiting &&
+        run.state.phase() != RunPhase::running) {
+        std::cerr << "run " << run.header.id << " does not wait\n";
+        return 0;
     }
     std::cerr << "resuming run " << run.header.id << ": " << printable(run.header.runbook) << " on "
               << printable(run.header.cluster) << "\n";

@@ -179,8 +179,8 @@ int command_run(const Options& options, Interrupts& interrupts) {
     Workplace place(options);
     const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
     place.durations = Durations::of(*journal, place.cluster.name);
-    const Plan plan =
-        plan_from(options, place, find_runbook(options.runbooks.front()), interrupts.token());
+    const Plan plan = plan_from(
+        options, place, find_runbook(from_anywhere(options.runbooks.front())), interrupts.token());
     print_plan(options, plan);
     if (!plan.ready()) {
         return refuse(options, plan);

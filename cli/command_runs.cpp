@@ -16,6 +16,11 @@ RunState replay(const RunHeader& header, const std::vector<JournalRecord>& recor
     return state;
 }
 
+Inventory inventory_on_record(const RunHeader& run) {
+    return parse_inventory(run.inventory_text,
+                           run.plan.value("inventory_path", "the inventory on record"));
+}
+
 int command_runs(const Options& options) {
     const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
     nlohmann::json list = nlohmann::json::array();

@@ -50,6 +50,9 @@ struct Workplace {
 /// The state that the records of a run make.
 [[nodiscard]] RunState replay(const RunHeader& header, const std::vector<JournalRecord>& records);
 
+/// The inventory that a run pins; its files are found from where it was then.
+[[nodiscard]] Inventory inventory_on_record(const RunHeader& run);
+
 /// Asks on the terminal; anything but `yes` is no. Throws UsageError when nobody is there.
 [[nodiscard]] bool confirmed(const std::string& question);
 

@@ -114,6 +114,9 @@ void add_commands(CLI::App& app, Options& options) {
     resume->add_option("--redo", options.redo, "A step in doubt is to be done again: STEP[@MEMBER]")
         ->allow_extra_args(false);
     resume->add_flag("--once-more", options.once_more, "Although engines keep ending there");
+    resume->add_flag("--if-waiting",
+                     options.if_waiting,
+                     "Only a run that waits, or whose engine has died: for a timer");
     for (CLI::App* command : {run, resume}) {
         command->add_flag("--wait", options.wait, "Stay while a person or a window is waited for");
         command->add_flag("--override-window",

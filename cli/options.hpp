@@ -24,15 +24,16 @@ struct Options {
     bool yes = false;
     std::string reason;
 
-    std::vector<std::string> runbooks;     ///< one, or several for validate
-    std::string run;                       ///< of show, resume, rollback; empty: the newest
-    std::vector<std::string> accept;       ///< findings that need not block: `id` or `id@member`
-    std::string on_failure;                ///< stop | rollback; empty: what the runbook says
-    std::vector<std::string> done;         ///< of resume: steps in doubt that were done
-    std::vector<std::string> redo;         ///< of resume: steps in doubt to do again
-    bool once_more = false;                ///< of resume: although engines keep ending there
-    std::string out;                       ///< of plan: save it there
-    std::string diff;                      ///< of plan: a saved one to compare with
+    std::vector<std::string> runbooks;  ///< one, or several for validate
+    std::string run;                    ///< of show, resume, rollback; empty: the newest
+    std::vector<std::string> accept;    ///< findings that need not block: `id` or `id@member`
+    std::string on_failure;             ///< stop | rollback; empty: what the runbook says
+    std::vector<std::string> done;      ///< of resume: steps in doubt that were done
+    std::vector<std::string> redo;      ///< of resume: steps in doubt to do again
+    bool if_waiting = false;            ///< of resume: only a run that waits, or whose engine died
+    bool once_more = false;             ///< of resume: although engines keep ending there
+    std::string out;                    ///< of plan: save it there
+    std::string diff;                   ///< of plan: a saved one to compare with
     std::vector<std::string> allow_drift;  ///< of plan --out: facts that may move until the run
     bool wait = false;         ///< of run, resume: stay where a person or a window is waited for
     bool wait_window = false;  ///< of run: begin although the window is closed, and wait for it

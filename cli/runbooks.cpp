@@ -19,7 +19,7 @@ bool is_path(const std::string& wanted) {
 /// The file that a runbook is from: of a shipped one a name that no path is.
 std::string file_of(const std::string& wanted, const std::string& from) {
     if (!is_path(wanted)) {
-        return "runbooks/" + wanted + ".yaml";
+        return "shipped:" + wanted;
     }
     return (std::filesystem::path(from).parent_path() / wanted).lexically_normal().string();
 }
@@ -53,6 +53,10 @@ std::shared_ptr<const Runbook> find_runbook(const std::string& wanted) {
     }
     const std::string file = file_of(wanted, {});
     return std::make_shared<const Runbook>(parse_runbook(text_of(wanted, file), file, vocabulary));
+}
+
+std::string from_anywhere(const std::string& wanted) {
+    return is_path(wanted) ? std::filesystem::absolute(wanted).lexically_normal().string() : wanted;
 }
 
 std::shared_ptr<const Runbook> pinned_runbook(const std::string& text,

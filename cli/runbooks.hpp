@@ -13,6 +13,10 @@ namespace lockstep {
 /// are, InputErrors for what is not valid.
 [[nodiscard]] std::shared_ptr<const Runbook> find_runbook(const std::string& wanted);
 
+/// The same name for whoever works in another folder: paths are absolute. Plans and runs go by it,
+/// since what a runbook refers to is found from its folder.
+[[nodiscard]] std::string from_anywhere(const std::string& wanted);
+
 /// One that a plan or run has pinned, as it was then. `path` is where it came from: what it calls,
 /// and calendars, are relative to that; `parts` has the texts of what it calls.
 [[nodiscard]] std::shared_ptr<const Runbook> pinned_runbook(

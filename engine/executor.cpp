@@ -92,8 +92,7 @@ void Executor::wait_or_end() {
     const bool asked = std::ranges::any_of(session_.state().approvals(), [](const auto& approval) {
         return approval.state == ApprovalProgress::State::open;
     });
-    // An answer may come at any time; only a run that waits for nothing but a window knows when.
-    if (const auto opens = gatekeeper_.opens_at(); opens && !asked) {
+    if (const auto opens = gatekeeper_.opens_at()) {
         wait.not_before = to_iso8601(*opens);
     }
     wait.hint =
@@ -182,7 +181,7 @@ void Executor::begin(std::size_t index, std::stop_token stop) {
         // A step that ends a pause is not kept waiting for the slow facts.
         const bool may_take_long = session_.schema_of(step).ends.empty();
         if (const auto failure = session_.look_again(may_take_long, stop)) {
-            fail(*failure);
+            stop_at(step, *failure);
             return;
         }
     }
@@ -268,14 +267,25 @@ bool Executor::may_change(const PlannedStep& step, std::stop_token stop) {
         return false;
     }
     if (const std::string why = session_.runner().lock_trouble(stop); !why.empty()) {
-        fail({exit_code,
-              RunPhase::failed,
-              "the cluster is not ours any more: " + why,
-              "Nothing was done after it was noticed. `lockstep resume` goes on once nobody else "
-              "has it."});
+        stop_at(
+            step,
+            {exit_code,
+             RunPhase::failed,
+             "the cluster is not ours any more: " + why,
+             "Nothing was done after it was noticed. `lockstep resume` goes on once nobody else "
+             "has it."});
         return false;
     }
     return true;
+}
+
+void Executor::stop_at(const PlannedStep& step, Failure failure) {
+    if (part_ == Part::always) {  // the next one may still be done
+        refuse(session_.index_of(step),
+               {.outcome = StepOutcome::failed, .message = failure.message, .hint = failure.hint});
+    } else {
+        fail(std::move(failure));
+    }
 }
 
 void Executor::launch(std::size_t index, StepCall call, const Preview& preview) {
@@ -283,9 +293,7 @@ void Executor::launch(std::size_t index, StepCall call, const Preview& preview) 
     call.attempt = session_.progress(index).attempts + 1;
     call.key = session_.key_of(step, "", call.attempt);
     if (step.spec->verify) {
-        const CallSpec& spec = *step.spec->verify;
-        const ActionSchema& schema = *find_action(session_.setup().actions, spec.uses);
-        RenderedStep look = render_call(step, spec, schema, session_.scope_of(step));
+        const RenderedStep look = session_.render_verify(step, call);
         if (look.kind != RenderedStep::Kind::ready) {
             refuse(index,
                    {.outcome = StepOutcome::failed,
@@ -293,12 +301,13 @@ void Executor::launch(std::size_t index, StepCall call, const Preview& preview) 
                     .hint = look.hint});
             return;
         }
-        look.call.at_start = call.at_start;
-        look.call.earlier = call.earlier;
-        look.call.earlier.push_back({call.uses, call.member, Value(call.with).to_json()});
-        call.verify = std::make_shared<const StepCall>(std::move(look.call));
+        call.verify = std::make_shared<const StepCall>(look.call);
     }
     session_.record_intent(step, call, preview, false);
+    if (step.changes && part_ == Part::steps) {
+        session_
+            .start_write_probe();  // not earlier: a run may wait for days before its first change
+    }
     since_[index] = session_.clock().steady_now();
     ++running_;
     session_.runner().start(index, std::move(call), session_.facts());
@@ -328,7 +337,8 @@ void Executor::finish(const StepEvent& event) {
     if (result.learned) {
         result.learned(session_.facts());
     }
-    const int attempts = session_.progress(event.index).attempts;
+    const StepProgress& progress = session_.progress(event.index);
+    const int attempts = progress.attempts - progress.attempts_before;
     const bool safe_again =
         result.outcome == StepOutcome::unreachable || not_yet ||
         (result.outcome == StepOutcome::failed && session_.schema_of(step).repeatable);

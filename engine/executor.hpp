@@ -43,6 +43,8 @@ class Executor {
     void finish(const StepEvent& event);
     void judge(std::size_t index, const StepResult& result);
     [[nodiscard]] bool within_limits(const PlannedStep& step) const;
+    /// A step that must not be started: the run stops there, or of what is always done this step.
+    void stop_at(const PlannedStep& step, Failure failure);
     void fail(Failure failure);
 
     RunSession& session_;

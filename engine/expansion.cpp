@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 #include <map>
+#include <set>
 #include <utility>
 
 namespace lockstep {
@@ -79,7 +80,15 @@ class Expansion {
             refuse(spec, spec.for_each->where().text() + ": `for_each` is not a known list");
             return frontier;
         }
+        std::set<std::string> known;
         for (const Value& item : list->as_list()) {
+            if (!known.insert(item.to_text()).second) {
+                refuse(
+                    spec,
+                    spec.for_each->where().text() + ": `for_each` has " + item.to_text() + " twice",
+                    "Records could not tell the two apart: give each once.");
+                continue;
+            }
             Surroundings inside = around;
             inside.item = item;
             frontier =

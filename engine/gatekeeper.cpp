@@ -23,6 +23,8 @@ std::string text_of(const StepCall& call) {
     return {};
 }
 
+constexpr std::chrono::minutes k_look_again{1};
+
 /// The answer that decided.
 const GivenAnswer* deciding(const ApprovalProgress& asked) {
     const auto last =
@@ -79,7 +81,8 @@ std::optional<Gatekeeper::Closed> Gatekeeper::closed_for(const PlannedStep& step
     windows.push_back(step.spec->window ? &*step.spec->window : nullptr);
     // The runbook's own keeps changes out, and before the first one everything: what gates saw long
     // before the window says nothing in it.
-    if (step.changes || !session_.state().changed_anything()) {
+    const bool begun = session_.state().changed_anything() || session_.plan().nothing_to_do();
+    if (step.changes || !begun) {
         const auto& window = session_.plan().runbook->window;
         windows.push_back(window ? &*window : nullptr);
     }
@@ -123,12 +126,13 @@ std::optional<Gatekeeper::Closed> Gatekeeper::closed_for(const PlannedStep& step
 
 Gatekeeper::Ruling Gatekeeper::rule_on(const PlannedStep& step, const StepCall& call) {
     Ruling ruling;
-    if (auto closed = closed_for(step)) {
+    if (auto closed = closed_for(judged_for(step))) {
         const std::string name = session_.progress(session_.index_of(step)).where();
         closed_.insert_or_assign(name, std::move(*closed));
+        looked_at_ = session_.clock().wall_now();
         return {.kind = Kind::wait};
     }
-    for (const Gate& gate : gates_of(step, call)) {
+    for (const Gate& gate : gates_of(judged_for(step), call)) {
         ruling = rule_on(gate);
         if (ruling.kind != Kind::pass) {
             return ruling;
@@ -148,8 +152,7 @@ Gatekeeper::Ruling Gatekeeper::rule_on(const Gate& gate) {
         case State::open:
             return {.kind = Kind::wait};
         case State::granted: {
-            const StepProgress& progress = session_.progress(session_.index_of(*gate.step));
-            if (is_past(asked->expires_at) && progress.attempts == 0 && !news) {
+            if (is_past(asked->expires_at) && !was_begun(gate.id)) {
                 ask(gate);  // what was approved then and not begun is asked about again
                 return {.kind = Kind::wait};
             }
@@ -180,6 +183,36 @@ Gatekeeper::Ruling Gatekeeper::rule_on(const Gate& gate) {
     return {};
 }
 
+std::vector<std::size_t> Gatekeeper::steps_behind(const std::string& gate) const {
+    std::vector<std::size_t> steps;
+    for (std::size_t i = 0; i < session_.plan().steps.size(); ++i) {
+        const PlannedStep& step = session_.plan().steps[i];
+        if (step.id == gate || step.id + "@" + step.member == gate ||
+            std::ranges::find(step.within_ids, gate) != step.within_ids.end()) {
+            steps.push_back(i);
+        }
+    }
+    return steps;
+}
+
+bool Gatekeeper::was_begun(const std::string& gate) const {
+    const std::vector<std::size_t> steps = steps_behind(gate);
+    return std::ranges::any_of(steps, [&](std::size_t i) {
+        return session_.progress(i).attempts > 0 || session_.progress(i).over();
+    });
+}
+
+/// What prepares the way back of a change is begun no earlier than the change.
+const PlannedStep& Gatekeeper::judged_for(const PlannedStep& step) const {
+    const auto& steps = session_.plan().steps;
+    for (std::size_t i = session_.index_of(step); i < steps.size(); ++i) {
+        if (!steps[i].made) {
+            return steps[i].always ? step : steps[i];
+        }
+    }
+    return step;
+}
+
 void Gatekeeper::ask(const Gate& gate) {
     std::string expires_at;
     if (gate.spec.expires) {
@@ -205,7 +238,10 @@ void Gatekeeper::ask(const Gate& gate) {
 
 bool Gatekeeper::collect() {
     bool changed = false;
-    if (const auto opens = opens_at(); opens && session_.clock().wall_now() >= *opens) {
+    // Not only once a window opens: its calendar may have become another one.
+    const Clock::Wall now = session_.clock().wall_now();
+    const auto opens = opens_at();
+    if (!closed_.empty() && ((opens && now >= *opens) || now >= *looked_at_ + k_look_again)) {
         closed_.clear();
         changed = true;
     }
@@ -228,6 +264,10 @@ bool Gatekeeper::collect() {
 std::optional<ApprovalProgress::State> Gatekeeper::decided_as(const ApprovalProgress& asked) const {
     if (asked.state != State::open) {
         return std::nullopt;
+    }
+    const std::vector<std::size_t> steps = steps_behind(asked.gate);
+    if (std::ranges::all_of(steps, [&](std::size_t i) { return session_.progress(i).over(); })) {
+        return State::expired;  // what it was asked for is not to be done any more
     }
     int yes = 0;
     for (const GivenAnswer& answer : asked.answers) {

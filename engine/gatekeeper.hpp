@@ -59,6 +59,9 @@ class Gatekeeper {
     [[nodiscard]] std::vector<Gate> gates_of(const PlannedStep& step, const StepCall& call) const;
     [[nodiscard]] Ruling rule_on(const Gate& gate);
     void ask(const Gate& gate);
+    [[nodiscard]] std::vector<std::size_t> steps_behind(const std::string& gate) const;
+    [[nodiscard]] bool was_begun(const std::string& gate) const;
+    [[nodiscard]] const PlannedStep& judged_for(const PlannedStep& step) const;
     void take_up(const Answer& answer);
     /// What its answers, or the time, make of one that is open; nullopt: it stays so.
     [[nodiscard]] std::optional<ApprovalProgress::State> decided_as(
@@ -68,6 +71,7 @@ class Gatekeeper {
 
     RunSession& session_;
     std::map<std::string, Closed> closed_;  ///< by the step that waits
+    std::optional<Clock::Wall> looked_at_;  ///< when the windows of these were looked at
     std::set<std::string> seen_;            ///< gates that this engine asked, or heard of
 };
 

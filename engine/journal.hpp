@@ -105,7 +105,13 @@ class JournalStore {
 /// that its group may write to (chmod 2770) keeps its mode, and the files are 0660: who is in that
 /// group can approve. Refuses a folder that everybody may write to, a network file system, where
 /// SQLite's WAL is not safe (sqlite.org/wal.html), and a database of another program.
-[[nodiscard]] std::unique_ptr<JournalStore> open_sqlite_journal(const std::string& folder);
+enum class JournalUse {
+    to_write,  ///< one of an older version is brought up to ours
+    as_it_is,  ///< nothing of it is changed: one of an older version is refused
+};
+
+[[nodiscard]] std::unique_ptr<JournalStore> open_sqlite_journal(
+    const std::string& folder, JournalUse use = JournalUse::to_write);
 
 /// A new id from the time and a random tail.
 [[nodiscard]] std::string make_run_id(std::chrono::system_clock::time_point now);

@@ -152,6 +152,13 @@ void find_spec(const Json& document, Plan& plan, PlannedStep& step) {
         throw_unfit("step " + step.id + " is another one in its runbook");
     }
     step.within_ids = document.value("within", std::vector<std::string>());
+    if (!document.contains("within")) {  // of a version that asked for no approvals
+        std::string id;
+        for (const StepSpec* block : step.within) {
+            id += (id.empty() ? "" : ".") + block->id;
+            step.within_ids.push_back(id);
+        }
+    }
     if (step.within_ids.size() != step.within.size()) {
         throw_unfit("step " + step.id + " stands somewhere else in its runbook");
     }
@@ -268,6 +275,7 @@ Json Plan::to_json() const {
          {{"ms", time.length.count()}, {"known", time.known}, {"guessed", time.guessed}}},
         {"rollback", way_back(*this)},
         {"runbook_path", runbook->path},
+        {"inventory_path", inventory_path},
         {"steps", planned},
     };
 }

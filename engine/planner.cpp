@@ -249,6 +249,9 @@ class Forecast {
         std::vector<PlannedStep> made;
         for (std::size_t i = first; i < plan_.steps.size(); ++i) {
             PlannedStep& step = plan_.steps[i];
+            if (step.always) {
+                continue;  // never taken back
+            }
             std::vector<Undo> all = step.undo;
             all.insert(all.end(), step.undo_besides.begin(), step.undo_besides.end());
             for (const Undo& undo : all) {
@@ -262,7 +265,7 @@ class Forecast {
 
     [[nodiscard]] std::size_t first_change() const {
         const auto found = std::ranges::find_if(plan_.steps, [](const PlannedStep& step) {
-            return step.changes && step.verdict != Verdict::wont;
+            return step.changes && step.verdict != Verdict::wont && !step.always;
         });
         return static_cast<std::size_t>(found - plan_.steps.begin());
     }
@@ -328,7 +331,7 @@ class Forecast {
             step.after = plan_.steps[first].after;
         }
         for (std::size_t i = first; i < plan_.steps.size(); ++i) {
-            for (std::size_t n = 0; n < count; ++n) {
+            for (std::size_t n = 0; n < count && !plan_.steps[i].always; ++n) {
                 plan_.steps[i].after.push_back(first + n);
             }
         }

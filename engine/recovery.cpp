@@ -103,7 +103,8 @@ nlohmann::json named(const RunSession& session, const std::set<std::size_t>& ste
 std::set<std::size_t> done_always(const RunSession& session) {
     std::set<std::size_t> done;
     for (std::size_t i = 0; i < session.plan().steps.size(); ++i) {
-        if (session.plan().steps[i].always && session.progress(i).over()) {
+        if (session.plan().steps[i].always && session.progress(i).over() &&
+            session.progress(i).state != StepState::in_doubt) {
             done.insert(i);
         }
     }
@@ -114,7 +115,7 @@ std::set<std::size_t> done_always(const RunSession& session) {
 /// What a person answered still holds.
 std::set<std::size_t> looked_too_early(const RunSession& session) {
     std::set<std::size_t> looked;
-    if (session.state().phase() != RunPhase::waiting || session.state().changed_anything()) {
+    if (!session.state().has_waited() || session.state().changed_anything()) {
         return looked;
     }
     for (std::size_t i = 0; i < session.plan().steps.size(); ++i) {
@@ -207,6 +208,12 @@ std::optional<Failure> Settlement::settle(std::size_t index, std::stop_token sto
         rendered.call.attempt = session_.progress(index).attempts;
         rendered.call.key = session_.progress(index).key;
         rendered.call.attach_only = true;
+        if (step.spec->verify) {
+            const RenderedStep look = session_.render_verify(step, rendered.call);
+            if (look.kind == RenderedStep::Kind::ready) {
+                rendered.call.verify = std::make_shared<const StepCall>(look.call);
+            }
+        }
         const StepResult result =
             session_.perform(step, std::move(rendered.call), RecordKind::step_accepted);
         bool settled = false;
@@ -233,17 +240,17 @@ std::optional<Failure> Settlement::adopt(std::size_t index,
             session_.record_verified(step, "not_done", "the member", "it never reached the member");
             return std::nullopt;
         case StepOutcome::succeeded:
-        case StepOutcome::already_done:
-            session_.record_result(step, result, false);
-            session_.keep_output(step, result);
+        case StepOutcome::already_done: {
+            StepResult read = result;
+            const bool not_yet = session_.read_output(step, read);
+            session_.record_result(step, read, not_yet && may_retry(index));
+            session_.keep_output(step, read);
             return std::nullopt;
+        }
         case StepOutcome::failed:
             // As if we had been there: tried again where the runbook says so, else judged.
             session_.record_result(
-                step,
-                result,
-                session_.schema_of(step).repeatable &&
-                    session_.progress(index).attempts < step.spec->retry.attempts);
+                step, result, session_.schema_of(step).repeatable && may_retry(index));
             return std::nullopt;
         case StepOutcome::unreachable:
             return Failure{13,
@@ -258,6 +265,11 @@ std::optional<Failure> Settlement::adopt(std::size_t index,
     }
     settled = false;
     return std::nullopt;
+}
+
+bool Settlement::may_retry(std::size_t index) const {
+    const StepProgress& step = session_.progress(index);
+    return step.attempts - step.attempts_before < session_.plan().steps[index].spec->retry.attempts;
 }
 
 std::optional<Failure> Settlement::look_closer(std::size_t index, std::stop_token stop) {

@@ -45,6 +45,7 @@ class Settlement {
     /// The answer of what the member ran: nullopt when that told nothing.
     std::optional<Failure> adopt(std::size_t index, const StepResult& result, bool& settled);
     std::optional<Failure> look_closer(std::size_t index, std::stop_token stop);
+    [[nodiscard]] bool may_retry(std::size_t index) const;
     [[nodiscard]] bool named(const std::vector<std::string>& names, const PlannedStep& step) const;
 
     RunSession& session_;

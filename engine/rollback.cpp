@@ -12,7 +12,7 @@ std::vector<std::size_t> Rollback::steps() const {
         const ActionSchema& schema = session_.schema_of(session_.plan().steps[i]);
         // A temporary change goes by itself at the end, and what ended one has nothing to undo.
         const bool temporary = schema.temporary || !schema.ends.empty();
-        if (!temporary && session_.progress(i).may_have_acted()) {
+        if (!temporary && !session_.progress(i).always && session_.progress(i).may_have_acted()) {
             acted.push_back(i);
         }
     }

@@ -86,20 +86,13 @@ RunEnd finish(RunSession& session, RunEnd how, std::stop_token stop) {
     if (is_over(how.phase)) {
         const std::optional<Failure> failure =
             Executor(session, Executor::Part::always).run(std::move(stop));
-        if (failure && how.phase == RunPhase::succeeded) {
+        if (failure && (how.phase == RunPhase::succeeded || failure->phase == RunPhase::in_doubt)) {
             how = as_end(*failure);
         } else if (failure) {
             session.note("of what is always done: " + failure->message, {{"hint", failure->hint}});
         }
     }
     return session.end(how);
-}
-
-void start_probe(RunSession& session) {
-    const std::optional<ProbeSettings> probe = write_probe_settings(*session.plan().runbook);
-    if (probe && !session.plan().nothing_to_do()) {
-        session.runner().start_write_probe(*probe, session.facts());
-    }
 }
 
 std::optional<Failure> stop_probe(RunSession& session) {
@@ -133,7 +126,6 @@ RunEnd take_back(RunSession& session, const Failure& failure, std::stop_token st
 
 /// From whatever state there is to the end, and the way out of it.
 RunEnd go_on(RunSession& session, std::stop_token stop) {
-    start_probe(session);
     Executor executor(session);
     std::optional<Failure> failure = executor.run(stop);
     if (!failure) {
@@ -319,8 +311,9 @@ std::string still_waits_for(const RunState& state,
         }
         asked = asked || open;
     }
-    const bool too_early = !state.not_before().empty() && now < from_iso8601(state.not_before());
-    return asked || too_early ? joined(state.waiting_for()) : "";
+    const bool known = !state.not_before().empty();
+    const bool too_early = known && now < from_iso8601(state.not_before());
+    return (asked && !known) || too_early ? joined(state.waiting_for()) : "";
 }
 
 std::string nothing_to_resume(const RunState& state) {

@@ -64,6 +64,7 @@ void RunSession::replay(const std::vector<JournalRecord>& records) {
     for (const JournalRecord& record : records) {
         state_.apply(record);
     }
+    left_ = state_.last_seen().is_null() ? digest(setup_.plan.facts) : state_.last_seen();
     for (std::size_t i = 0; i < setup_.plan.steps.size(); ++i) {
         const PlannedStep& step = setup_.plan.steps[i];
         const StepState now = progress(i).state;
@@ -101,7 +102,8 @@ void RunSession::tell(const std::string& event,
         if (std::ranges::find(spec.on, event) == spec.on.end()) {
             continue;
         }
-        for (const std::string& target : spec.to.empty() ? setup_.cluster.notify_targets : spec.to) {
+        for (const std::string& target :
+             spec.to.empty() ? setup_.cluster.notify_targets : spec.to) {
             if (told.insert(target).second) {
                 setup_.runner.notify(target,
                                      {.event = event,
@@ -271,6 +273,24 @@ RenderedStep RunSession::render(const PlannedStep& step) const {
         }
     }
     return rendered;
+}
+
+RenderedStep RunSession::render_verify(const PlannedStep& step, const StepCall& call) const {
+    const CallSpec& spec = *step.spec->verify;
+    RenderedStep look =
+        render_call(step, spec, *find_action(setup_.actions, spec.uses), scope_of(step));
+    look.call.at_start = call.at_start;
+    look.call.earlier = call.earlier;
+    look.call.earlier.push_back({call.uses, call.member, Value(call.with).to_json()});
+    return look;
+}
+
+void RunSession::start_write_probe() {
+    const std::optional<ProbeSettings> probe = write_probe_settings(*setup_.plan.runbook);
+    if (probe && !probing_) {
+        probing_ = true;
+        setup_.runner.start_write_probe(*probe, facts_);
+    }
 }
 
 std::vector<Undo> RunSession::freeze_undo(const PlannedStep& step, const Preview& preview) const {
@@ -489,7 +509,7 @@ RunEnd RunSession::end(RunEnd how, bool gave_up) {
             {"waiting_for", how.waiting_for},
             {"not_before", how.not_before},
             {"measured", measure()},
-            {"seen", digest(facts_)}});
+            {"seen", how.exit_code == 17 ? left_ : digest(facts_)}});
     if (!open) {
         setup_.runner.clean_up(header_.id, facts_);
     }

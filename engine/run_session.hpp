@@ -119,6 +119,10 @@ class RunSession {
     [[nodiscard]] std::optional<std::string> tripped_guard(std::stop_token stop);
 
     [[nodiscard]] RenderedStep render(const PlannedStep& step) const;
+    /// The `verify` of a step that is done by `call`.
+    [[nodiscard]] RenderedStep render_verify(const PlannedStep& step, const StepCall& call) const;
+    /// Where the runbook has one, and it does not run yet.
+    void start_write_probe();
     [[nodiscard]] ScopeSource source_of(const PlannedStep& step) const;
     [[nodiscard]] Scope scope_of(const PlannedStep& step) const;
     /// The undo of a step as it is now: the runbook's own, else the action's.
@@ -178,9 +182,11 @@ class RunSession {
     [[nodiscard]] bool is_temporary(const PlannedStep& step) const;
     [[nodiscard]] nlohmann::json measure();
 
+    bool probing_ = false;
     Setup setup_;
     RunHeader header_;
     RunState state_;
+    nlohmann::json left_;                           ///< what an earlier engine saw last
     ClusterFacts facts_;                            ///< the latest known
     std::shared_ptr<const ClusterFacts> at_start_;  ///< for the steps that compare with it
     Clock::Steady full_at_;                         ///< when the slow part of them was last read

@@ -123,6 +123,7 @@ RunState::RunState(const nlohmann::json& plan) {
         step.member = planned.at("member").is_null() ? "" : planned.at("member");
         step.uses = planned.at("uses");
         step.changes = planned.at("changes");
+        step.always = planned.value("always", false);
         index_.emplace(std::pair(step.id, step.member), steps_.size());
         steps_.push_back(std::move(step));
     }
@@ -192,12 +193,16 @@ void RunState::apply_to_run(const JournalRecord& record) {
             failure_hint_.clear();
             // An engine that was ended in order has got somewhere; one that died may not have.
             ++ends_in_vain_;
+            has_waited_ = false;
             reopen(payload.value("reopen", nlohmann::json::array()));
             return;
         case RecordKind::rollback_started:
             rolling_back_ = true;
             rollback_because_ = text_of(payload, "because");
             phase_ = RunPhase::rolling_back;
+            return;
+        case RecordKind::waiting:
+            has_waited_ = true;
             return;
         case RecordKind::guard_tripped:
             failure_ = payload.at("message");
@@ -234,10 +239,16 @@ void RunState::apply_approval(const JournalRecord& record) {
     const nlohmann::json& payload = record.payload;
     const std::string gate = payload.at("gate");
     auto found = std::ranges::find(approvals_, gate, &ApprovalProgress::gate);
+    ends_in_vain_ = 0;
+    if (record.kind == RecordKind::approval_answered) {
+        answers_taken_ = payload.at("number");
+    }
+    if (found == approvals_.end() && record.kind != RecordKind::approval_asked) {
+        return;  // an answer to what nobody asked
+    }
     if (found == approvals_.end()) {
         found = approvals_.insert(found, ApprovalProgress{});
     }
-    ends_in_vain_ = 0;
     switch (record.kind) {
         case RecordKind::approval_asked:
             *found = {.gate = gate,
@@ -250,7 +261,6 @@ void RunState::apply_approval(const JournalRecord& record) {
                       .expires_at = text_of(payload, "expires_at")};
             return;
         case RecordKind::approval_answered:
-            answers_taken_ = payload.at("number");
             found->answers.push_back({payload.at("yes"),
                                       payload.at("by"),
                                       payload.at("given_at"),
@@ -416,13 +426,14 @@ void RunState::reopen(const nlohmann::json& steps) {
         }
         StepProgress& step = steps_[found->second];
         step.state = StepState::pending;
+        step.attempts_before = step.attempts;
         step.ended_at.clear();
     }
 }
 
 bool RunState::changed_anything() const {
     return std::ranges::any_of(steps_, [](const StepProgress& step) {
-        return step.may_have_acted() || step.state == StepState::undone;
+        return !step.always && (step.may_have_acted() || step.state == StepState::undone);
     });
 }
 

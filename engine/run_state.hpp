@@ -59,8 +59,10 @@ struct StepProgress {
     std::string uses;
     StepState state = StepState::pending;
     int attempts = 0;
+    int attempts_before = 0;   ///< those before it was opened again
     std::string key;           ///< of the newest attempt
     bool changes = false;      ///< of the action
+    bool always = false;       ///< done at the end whatever came of the rest: no part of going back
     bool accepted = false;     ///< the member has said that it has the command
     bool unreachable = false;  ///< failed because the member could not be reached
     std::string started_at;
@@ -194,7 +196,10 @@ class RunState {
 
     [[nodiscard]] const std::string& not_before() const { return not_before_; }
 
-    /// A changing step was started, whatever came of it.
+    /// Since it was taken up last it came to where it could only wait.
+    [[nodiscard]] bool has_waited() const { return has_waited_; }
+
+    /// A changing step was started, whatever came of it; not one of what is always done.
     [[nodiscard]] bool changed_anything() const;
     /// Why nothing is taken back any more; empty: it may be.
     [[nodiscard]] std::string beyond_return() const;
@@ -231,6 +236,7 @@ class RunState {
     std::int64_t answers_taken_ = 0;
     std::vector<std::string> waiting_for_;
     std::string not_before_;
+    bool has_waited_ = false;
     bool rolling_back_ = false;
     std::string rollback_because_ = "a rollback was asked for";
     int ends_in_vain_ = 0;

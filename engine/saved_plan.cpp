@@ -151,6 +151,7 @@ Json bound_part(const Json& plan) {
                                "window",
                                "expected",
                                "runbook_path",
+                               "inventory_path",
                                "rollback"}) {
         bound.erase(moving);
     }

@@ -90,7 +90,7 @@ std::string chain_root(const RunHeader& run) {
 
 class SqliteJournal final : public JournalStore {
   public:
-    explicit SqliteJournal(const std::string& folder) {
+    SqliteJournal(const std::string& folder, JournalUse use) : use_(use) {
         on_journal([&] {
             make_folder(folder);
             const std::string path = folder + "/journal.db";
@@ -288,7 +288,8 @@ class SqliteJournal final : public JournalStore {
                 db_->execute(k_answers_schema);
             }
             db_->execute("COMMIT");
-        } else if (application == k_application_id && version == 2) {
+        } else if (application == k_application_id && version == 2 &&
+                   use_ == JournalUse::to_write) {
             db_->execute("BEGIN IMMEDIATE");
             if (db_->number("PRAGMA user_version") == 2) {  // nobody was faster
                 db_->execute(k_answers_schema);
@@ -338,13 +339,14 @@ class SqliteJournal final : public JournalStore {
         return run;
     }
 
+    JournalUse use_;
     std::optional<sqlite::Database> db_;
 };
 
 }  // namespace
 
-std::unique_ptr<JournalStore> open_sqlite_journal(const std::string& folder) {
-    return std::make_unique<SqliteJournal>(folder);
+std::unique_ptr<JournalStore> open_sqlite_journal(const std::string& folder, JournalUse use) {
+    return std::make_unique<SqliteJournal>(folder, use);
 }
 
 }  // namespace lockstep

@@ -139,8 +139,9 @@ void take_over(const Runbook& called, Runbook& runbook) {
         }
     }
     for (const GuardSpec& guard : called.guards) {
-        if (std::ranges::find(runbook.guards, guard.name, &GuardSpec::name) ==
-            runbook.guards.end()) {
+        const bool known =
+            std::ranges::find(runbook.guards, guard.name, &GuardSpec::name) != runbook.guards.end();
+        if (!known || !guard.with.empty()) {  // of two limits both hold
             runbook.guards.push_back(guard);
         }
     }

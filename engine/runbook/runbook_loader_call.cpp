@@ -162,6 +162,12 @@ void read_call(
     step.uses.clear();
     step.steps = called->steps;
     step.called = called;
+    if (step.window && called->window) {
+        reading.problems.add(name->where,
+                             label + ": runbook " + called->name + " has a window of its own",
+                             "Remove one of the two.",
+                             "runbook.one_of");
+    }
     step.window = step.window ? step.window : called->window;
     reading.called.push_back(std::move(called));
 }
