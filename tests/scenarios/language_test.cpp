@@ -126,6 +126,30 @@ TEST_F(Always, IsReachedByAMemberThatCannotBeReached) {
     EXPECT_EQ(started(), (Names{"one on n2", "told"}));
 }
 
+TEST_F(Always, EndsAlsoWhereTheLockIsLost) {
+    runner.workers["fragile"] = [this](const StepCall&, ClusterFacts&) {
+        runner.lock_problem = "another run has it";
+        return StepResult{.outcome = StepOutcome::failed, .message = "went wrong"};
+    };
+    const RunEnd end = run(plan("- {id: one, uses: fragile, undo: none}\n",
+                                "always: [{id: tidy, uses: change}, {id: told, uses: look}]\n"));
+    EXPECT_EQ(end.exit_code, 10);
+    EXPECT_EQ(state_of("tidy"), "failed");
+    EXPECT_EQ(started(), (Names{"one", "told"}));
+}
+
+TEST_F(Always, IsDoneWhereAGateRefusesWhatHasAWayBackToPrepare) {
+    make_fail("look", StepOutcome::failed);
+    const RunEnd end = run(plan(R"(
+- {id: gate, uses: look}
+- {id: change, uses: change, undo: [{uses: revert, with: {what: it}}]}
+)",
+                                "always: [{id: tidy, uses: change}]\n"));
+    EXPECT_EQ(end.exit_code, 4);
+    EXPECT_EQ(started(), (Names{"gate", "tidy"}));
+    EXPECT_FALSE(state->changed_anything());
+}
+
 TEST_F(Always, IsNotDoneWhileTheRunOnlyWaits) {
     EXPECT_EQ(run(plan("- {id: go, uses: ask}\n", "always: [{id: told, uses: look}]\n")).exit_code,
               14);
@@ -210,6 +234,31 @@ TEST_F(Register, GivesAStepWhatWasRegisteredOnItsOwnMember) {
 )"));
     EXPECT_EQ(end.exit_code, 0) << end.message;
     EXPECT_EQ(texts, (Names{"n1 saw n1", "n2 saw n2", "n3 saw n3", "n1 before n2"}));
+}
+
+TEST_F(Register, ReadsAlsoWhatAnEarlierEngineStarted) {
+    keep_texts("change");
+    runner.spooled = {"fragile"};
+    runner.workers["fragile"] = [](const StepCall&, ClusterFacts&) {
+        return StepResult{.output = {{"stdout", "one\ntwo\n"}, {"exit", 0}}};
+    };
+    journal.die_after = 4;  // the member has the command, and nobody saw its end
+    const Plan planned = plan(R"(
+- {id: a, uses: fragile, undo: none, register: {name: lines, as: lines}}
+- {id: b, uses: change, with: {text: "${{ steps.lines[1] }}"}}
+)");
+    EXPECT_THROW((void)run(planned), FakeJournal::Death);
+    journal.die_after = 0;
+    const RunEnd end = resume();
+    EXPECT_EQ(end.exit_code, 0) << end.message;
+    EXPECT_EQ(texts, Names{"two"});
+    EXPECT_EQ(runner.count("start a"), 1);
+}
+
+TEST_F(Register, OfOneItemTwiceIsRefused) {
+    const Plan planned = plan("- {id: a, for_each: \"['x', 'x']\", uses: change}\n");
+    ASSERT_EQ(planned.blocked_by.size(), 1U);
+    EXPECT_NE(planned.blocked_by.front().message.find("has x twice"), std::string::npos);
 }
 
 TEST_F(Order, IsByAnyExpressionOverTheMember) {

@@ -101,6 +101,8 @@ TEST_F(Resume, RefusesAClusterThatIsNoLongerTheOneItLeft) {
     EXPECT_NE(end.message.find("the leader was n1 and is n3"), std::string::npos) << end.message;
     EXPECT_NE(end.message.find("the timeline was 1 and is 2"), std::string::npos) << end.message;
     EXPECT_EQ(happened["change n3"], 0);
+    EXPECT_EQ(resume().exit_code, 17) << "what was refused once is the same cluster still";
+    EXPECT_EQ(happened["change n3"], 0);
 }
 
 TEST_F(Resume, RefusesWhenSomebodyLiftedItsPause) {

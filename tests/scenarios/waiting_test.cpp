@@ -110,6 +110,55 @@ TEST_F(Approvals, ExpireAndThenCountForNothing) {
     EXPECT_TRUE(started().empty());
 }
 
+TEST_F(Approvals, ThatWereGivenInTimeAndNotUsedInTimeAreAskedForAgain) {
+    (void)run(plan("- {id: change, uses: change, approval: {expires: 4h}}\n"));
+    clock.advance(3h);
+    answer("change", "bert@jump2");
+    clock.advance(72h);
+    EXPECT_EQ(resume().exit_code, 14);
+    EXPECT_TRUE(started().empty());
+    answer("change", "bert@jump2");
+    EXPECT_EQ(resume().exit_code, 0);
+}
+
+TEST_F(Approvals, OfABlockThatWasBegunInTimeHoldForTheRestOfIt) {
+    make_fail("change", StepOutcome::failed, "n3");
+    (void)run(plan(R"(
+- id: replicas
+  on: replicas
+  approval: {expires: 4h}
+  steps: [{id: change, uses: change}]
+)"));
+    answer("replicas", "bert@jump2");
+    EXPECT_EQ(resume().exit_code, 10);
+    clock.advance(72h);
+    runner.describe("change");
+    EXPECT_EQ(resume().exit_code, 0);
+}
+
+TEST_F(Approvals, ArePartOfWhatKeepsTheWayBackFromBeingPrepared) {
+    (void)run(plan(R"(
+- {id: change, uses: change, approval: {}, undo: [{uses: revert, with: {what: it}}]}
+)"));
+    EXPECT_TRUE(started().empty());
+    answer("change", "bert@jump2");
+    EXPECT_EQ(resume().exit_code, 0);
+    EXPECT_EQ(started(), (Names{"keep:it", "change"}));
+}
+
+TEST_F(Approvals, DoNotKeepARunWaitingWhoseWindowOpens) {
+    const char* steps = R"(
+- {id: first, uses: change, needs: [], window: {time_zone: UTC, weekly: [{from: "01:00", for: 1h}]}}
+- {id: second, uses: change, needs: [], approval: {}}
+)";
+    (void)run(plan(steps));
+    EXPECT_FALSE(still_waits_for(*state, {}, clock.wall_now()).empty());
+    clock.advance(61min);
+    EXPECT_TRUE(still_waits_for(*state, {}, clock.wall_now()).empty());
+    EXPECT_EQ(resume().exit_code, 14);
+    EXPECT_EQ(started(), Names{"first"});
+}
+
 TEST_F(Approvals, AreAskedAgainWhenTheyExpiredWhereTheRunbookSaysSo) {
     (void)run(plan(R"(
 - {id: change, uses: change, approval: {expires: 1h, on_expire: ask_again}}
@@ -340,6 +389,15 @@ TEST_F(Windows, OfAStepKeepThatStepWaiting) {
     EXPECT_EQ(end.exit_code, 14);
     EXPECT_EQ(started(), Names{"first"});
     EXPECT_EQ(end.not_before, "2019-12-20T01:00:00.000Z");
+}
+
+TEST_F(Windows, AreNoMatterWhereNothingIsToBeDone) {
+    runner.previews["change"] = [](const StepCall&, const ClusterFacts&) {
+        return Preview{.verdict = Verdict::wont, .because = "it is so"};
+    };
+    EXPECT_EQ(
+        run(plan("- {id: gate, uses: look}\n- {id: change, uses: change}\n", k_window)).exit_code,
+        0);
 }
 
 TEST_F(Windows, CountForNothingWhereSomebodySaysSo) {
