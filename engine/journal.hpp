@@ -101,15 +101,16 @@ class JournalStore {
     [[nodiscard]] virtual std::vector<JournalRecord> records(const std::string& run) = 0;
 };
 
-/// SQLite in `folder`, made when missing with mode 0700; the files are 0600. One that was there and
-/// that its group may write to (chmod 2770) keeps its mode, and the files are 0660: who is in that
-/// group can approve. Refuses a folder that everybody may write to, a network file system, where
-/// SQLite's WAL is not safe (sqlite.org/wal.html), and a database of another program.
+/// What becomes of a journal that an older version wrote.
 enum class JournalUse {
     to_write,  ///< one of an older version is brought up to ours
     as_it_is,  ///< nothing of it is changed: one of an older version is refused
 };
 
+/// SQLite in `folder`, made when missing with mode 0700; the files are 0600. One that was there and
+/// that its group may write to (chmod 2770) keeps its mode, and the files are 0660: who is in that
+/// group can approve. Refuses a folder that everybody may write to, a network file system, where
+/// SQLite's WAL is not safe (sqlite.org/wal.html), and a database of another program.
 [[nodiscard]] std::unique_ptr<JournalStore> open_sqlite_journal(
     const std::string& folder, JournalUse use = JournalUse::to_write);
 
