@@ -186,14 +186,16 @@ std::string time_text(const Plan& plan) {
                              " of its steps are guesses");
 }
 
-/// What those notice who use the database meanwhile. Said once for the steps that it is the same of.
+/// What those notice who use the database meanwhile. Said once for the steps that it is the same
+/// of.
 std::string felt_text(const Plan& plan) {
     std::vector<std::pair<std::string, std::string>> felt;  // what, and the steps that do it
     for (const PlannedStep& step : plan.steps) {
         if (step.verdict == Verdict::wont || step.felt.empty()) {
             continue;
         }
-        const auto known = std::ranges::find(felt, step.felt, [](const auto& each) { return each.first; });
+        const auto known =
+            std::ranges::find(felt, step.felt, [](const auto& each) { return each.first; });
         if (known == felt.end()) {
             felt.emplace_back(step.felt, name_of(step));
         } else {
@@ -224,7 +226,8 @@ std::string changes_text(const Plan& plan) {
     if (may == 0) {
         return steps(will, " step changes something", " steps change something");
     }
-    return (will == 0 ? "" : steps(will, " step changes something, ", " steps change something, ")) +
+    return (will == 0 ? ""
+                      : steps(will, " step changes something, ", " steps change something, ")) +
            steps(may, " step may change something", " steps may change something");
 }
 

@@ -125,7 +125,7 @@ void compare_steps(const Json& saved, const Json& now, Differences& found) {
                 at(before, "verdict"),
                 at(*after, "verdict"),
                 found);
-        for (const char* what : {"actions", "undo"}) {
+        for (const char* what : {"actions", "undo", "undo_besides"}) {
             compare("",
                     std::string(what) + " of " + name_of(before),
                     texts_of(at(before, what)),
