@@ -243,9 +243,10 @@ Value::Map called_inputs(const Runbook& runbook,
                          const SourceLocation& where) {
     Value::Map values;
     for (const auto& [name, value] : given) {
-        const bool known = std::any_of(runbook.inputs.begin(),
-                                       runbook.inputs.end(),
-                                       [&](const InputSpec& input) { return input.name == name; });
+        const bool known = std::any_of(
+            runbook.inputs.begin(), runbook.inputs.end(), [&wanted = name](const InputSpec& input) {
+                return input.name == wanted;
+            });
         if (!known) {
             throw InputError(where, "runbook " + runbook.name + " has no input " + name);
         }
