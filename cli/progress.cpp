@@ -87,7 +87,7 @@ void Progress::operator()(const JournalRecord& record, const RunState& /*state*/
                 text += "; trying again";
             }
             const bool undo = record.kind == RecordKind::undo_result;
-            const std::string_view word = good ? (undo ? "undone" : "ok") : outcome;
+            const std::string word = good ? (undo ? "undone" : "ok") : outcome;
             if (good && !undo) {
                 ended_well_.insert(key(record));
             }
