@@ -48,7 +48,7 @@ class Outlook {
 
     const Knowledge& knowledge_;
     const ClusterFacts& start_;
-    ClusterFacts last_;  ///< the state judged last
+    ClusterFacts last_;                               ///< the state judged last
     std::optional<std::vector<KnownIssue>> at_last_;  ///< what is known of it
     std::vector<KnownIssue> before_;
     std::vector<Seen> passed_;

@@ -179,7 +179,8 @@ TEST(RunbookLoader, LetsLaterStepsUseWhatEarlierOnesRegister) {
 
 TEST(RunbookLoader, LetsExpressionsReadAnyFieldOfWhatAStepRegistersInItsOwnWay) {
     const Runbook runbook = with_steps(
-        "  - {id: a, uses: sql.query, with: {query: x}, register: {name: one, select: 'result.rows[0]'}}\n"
+        "  - {id: a, uses: sql.query, with: {query: x}, register: {name: one, select: "
+        "'result.rows[0]'}}\n"
         "  - {id: b, uses: sql.query, with: {query: x}, register: {name: all, as: json}}\n"
         "  - {id: c, uses: wal.verify, when: steps.one.column == steps.all.anything}\n");
     EXPECT_TRUE(runbook.steps[2].when.has_value());
