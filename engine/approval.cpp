@@ -3,31 +3,11 @@
 #include "base/error.hpp"
 #include "engine/plan.hpp"
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
 #include <algorithm>
-#include <array>
 
 namespace lockstep {
 
 namespace {
-
-std::string hex(const unsigned char* bytes, unsigned int length) {
-    constexpr std::string_view k_digits = "0123456789abcdef";
-    std::string text;
-    for (unsigned int i = 0; i < length; ++i) {
-        text += k_digits[bytes[i] >> 4U];
-        text += k_digits[bytes[i] & 0xfU];
-    }
-    return text;
-}
-
-/// In a time that says nothing about where they differ.
-bool same(const std::string& a, const std::string& b) {
-    return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
-}
 
 /// `anna`, `anna@jump1`, or a group of such.
 bool is_meant(const std::string& entry, const std::string& by, const People& people) {
@@ -59,7 +39,7 @@ std::string doubt_of(const RunHeader& run, const Answer& answer, const People& p
         if (answer.proof.empty()) {
             return "the inventory asks for a proof from " + name + ", and there is none";
         }
-        return same(answer.proof, proof_of(run.id, answer, *key))
+        return is_same_secret(answer.proof, proof_of(run.id, answer, *key))
                    ? ""
                    : "its proof was not made with the key of " + name + " for this answer";
     } catch (const Error& error) {
@@ -76,18 +56,7 @@ std::string user_of(const std::string& identity) {
 std::string proof_of(const std::string& run, const Answer& answer, std::string_view key) {
     const std::string text = canonical(nlohmann::json{
         run, answer.gate, answer.yes, answer.by, answer.at, answer.comment, answer.plan_hash});
-    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-    unsigned int length = 0;
-    if (HMAC(EVP_sha256(),
-             key.data(),
-             static_cast<int>(key.size()),
-             reinterpret_cast<const unsigned char*>(text.data()),
-             text.size(),
-             digest.data(),
-             &length) == nullptr) {
-        throw Error("libcrypto cannot compute an HMAC");
-    }
-    return hex(digest.data(), length);
+    return to_hex(hmac_sha256(key, text));
 }
 
 std::string why_not_counted(const RunHeader& run,

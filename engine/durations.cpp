@@ -2,7 +2,6 @@
 
 #include "base/clock.hpp"
 #include "base/error.hpp"
-#include "engine/run_state.hpp"
 
 #include <algorithm>
 
@@ -45,26 +44,16 @@ bool counts(const PlannedStep& step) {
 
 Durations Durations::of(JournalStore& journal, const std::string& cluster) {
     Durations durations;
-    for (const RunHeader& header : journal.newest(cluster, k_runs)) {
-        try {
-            RunState state(header.plan);
-            for (const JournalRecord& record : journal.records(header.id)) {
-                state.apply(record);
-            }
-            for (const StepProgress& step : state.steps()) {
-                if (step.state == StepState::succeeded && step.attempts == 1) {
-                    durations.add(header.runbook,
-                                  step.id,
-                                  step.uses,
-                                  std::chrono::floor<std::chrono::milliseconds>(
-                                      from_iso8601(step.ended_at) - from_iso8601(step.started_at)));
-                }
-            }
-        } catch (const Error&) {
-            continue;
-        } catch (const nlohmann::json::exception&) {
-            continue;
+    try {
+        for (const StepLength& step : journal.step_lengths(cluster, k_runs)) {
+            durations.add(step.runbook,
+                          step.step,
+                          step.uses,
+                          std::chrono::floor<std::chrono::milliseconds>(from_iso8601(step.to) -
+                                                                        from_iso8601(step.from)));
         }
+    } catch (const JournalError&) {
+        return {};
     }
     return durations;
 }

@@ -15,7 +15,7 @@ namespace lockstep {
 /// whatever the member, and a change also by its action alone.
 class Durations {
   public:
-    /// Of the newest runs on a cluster. One that cannot be read is left out: an estimate is never
+    /// Of the newest runs on a cluster; nothing where they cannot be read: an estimate is never
     /// worth a refusal.
     [[nodiscard]] static Durations of(JournalStore& journal, const std::string& cluster);
 

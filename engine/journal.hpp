@@ -77,6 +77,14 @@ struct Answer {
     std::string proof;      ///< see approval.hpp; empty: the operating system's word alone
 };
 
+/// A step that succeeded at the first attempt.
+struct StepLength {
+    std::string runbook;
+    std::string step;  ///< id
+    std::string uses;
+    std::string from, to;  ///< ISO 8601, UTC
+};
+
 /// Keeps runs. A failed write is a JournalError, and nothing is done after it.
 class JournalStore {
   public:
@@ -92,9 +100,10 @@ class JournalStore {
 
     /// Newest first.
     [[nodiscard]] virtual std::vector<RunHeader> runs() = 0;
-    /// The newest of a cluster, newest first.
-    [[nodiscard]] virtual std::vector<RunHeader> newest(const std::string& cluster,
-                                                        std::size_t count) = 0;
+    /// How long steps took, in the newest runs on a cluster, newest first. Read without looking at
+    /// the chain: it is for estimates.
+    [[nodiscard]] virtual std::vector<StepLength> step_lengths(const std::string& cluster,
+                                                               std::size_t runs) = 0;
     /// nullopt: no such run. A unique prefix of an id is enough.
     [[nodiscard]] virtual std::optional<RunHeader> find(const std::string& run) = 0;
     /// Throws JournalError when the chain is broken.

@@ -1,7 +1,5 @@
 #include "engine/plan.hpp"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <array>
 
@@ -127,21 +125,6 @@ std::string canonical(const nlohmann::json& document) {
 std::string runbook_hash(const Runbook& runbook) {
     return sha256_hex(runbook.parts.empty() ? runbook.text
                                             : canonical({runbook.text, runbook.parts}));
-}
-
-std::string sha256_hex(std::string_view text) {
-    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-    unsigned int length = 0;
-    if (EVP_Digest(text.data(), text.size(), digest.data(), &length, EVP_sha256(), nullptr) != 1) {
-        throw Error("libcrypto cannot compute a SHA-256");
-    }
-    constexpr std::string_view k_hex = "0123456789abcdef";
-    std::string hex;
-    for (unsigned int i = 0; i < length; ++i) {
-        hex += k_hex[digest.at(i) >> 4U];
-        hex += k_hex[digest.at(i) & 0xfU];
-    }
-    return hex;
 }
 
 }  // namespace lockstep

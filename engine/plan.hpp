@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/digest.hpp"
 #include "engine/runbook/runbook.hpp"
 #include "engine/step_runner.hpp"
 #include "inventory/finding.hpp"
@@ -106,8 +107,5 @@ struct Plan {
 
 /// Of its text, and of those that it calls.
 [[nodiscard]] std::string runbook_hash(const Runbook& runbook);
-
-/// SHA-256 in hex.
-[[nodiscard]] std::string sha256_hex(std::string_view text);
 
 }  // namespace lockstep

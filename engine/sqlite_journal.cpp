@@ -35,6 +35,19 @@ CREATE TABLE answers (
 ) STRICT;
 )sql";
 
+/// Intents and results, run by run; the last column is 1 for a first attempt, and for a success
+/// that is not tried again.
+constexpr const char* k_step_lengths = R"sql(
+SELECT runs.id, runs.runbook, kind, step, member, at, ifnull(json_extract(payload, '$.uses'), ''),
+    CASE kind WHEN 'step_intent' THEN ifnull(json_extract(payload, '$.attempt'), 0) = 1
+              ELSE ifnull(json_extract(payload, '$.outcome'), '') = 'succeeded'
+                   AND ifnull(json_extract(payload, '$.retry'), 1) = 0 END
+FROM (SELECT id, runbook, started_at FROM runs WHERE cluster = ?
+      ORDER BY started_at DESC, id DESC LIMIT ?) AS runs
+JOIN records ON records.run = runs.id AND kind IN ('step_intent', 'step_result')
+ORDER BY runs.started_at DESC, runs.id DESC, seq
+)sql";
+
 /// What SQLite says becomes what that means here.
 template <class Work>
 auto on_journal(const Work& work) {
@@ -185,15 +198,30 @@ class SqliteJournal final : public JournalStore {
         });
     }
 
-    std::vector<RunHeader> newest(const std::string& cluster, std::size_t count) override {
-        return on_journal([&]() -> std::vector<RunHeader> {
-            std::vector<RunHeader> found;
-            sqlite::Statement select(*db_,
-                                     "SELECT * FROM runs WHERE cluster = ? "
-                                     "ORDER BY started_at DESC, id DESC LIMIT ?");
-            select.bind(cluster).bind(static_cast<std::int64_t>(count));
+    std::vector<StepLength> step_lengths(const std::string& cluster, std::size_t runs) override {
+        return on_journal([&]() -> std::vector<StepLength> {
+            std::vector<StepLength> found;
+            sqlite::Statement select(*db_, k_step_lengths);
+            select.bind(cluster).bind(static_cast<std::int64_t>(runs));
+            std::map<std::pair<std::string, std::string>, StepLength> begun;  // of this run
+            std::string run;
             while (select.step()) {
-                found.push_back(header(select));
+                if (select.text(0) != run) {
+                    run = select.text(0);
+                    begun.clear();
+                }
+                const std::pair step{select.text(3), select.text(4)};
+                const bool at_once = select.integer(7) == 1;
+                if (select.text(2) == to_text(RecordKind::step_intent)) {
+                    begun.erase(step);
+                    if (at_once) {
+                        begun[step] = {
+                            select.text(1), step.first, select.text(6), select.text(5), {}};
+                    }
+                } else if (auto length = begun.extract(step); !length.empty() && at_once) {
+                    length.mapped().to = select.text(5);
+                    found.push_back(std::move(length.mapped()));
+                }
             }
             return found;
         });

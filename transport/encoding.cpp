@@ -1,13 +1,11 @@
 #include "transport/encoding.hpp"
 
+#include "base/digest.hpp"
 #include "base/error.hpp"
 
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
-#include <openssl/sha.h>
 #include <sys/random.h>
 
-#include <array>
 #include <vector>
 
 namespace lockstep {
@@ -51,38 +49,12 @@ std::string base64_encode(std::string_view bytes) {
     return text_of(text, static_cast<std::size_t>(length));
 }
 
-std::string sha256(std::string_view bytes) {
-    std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
-    SHA256(bytes_of(bytes), bytes.size(), digest.data());
-    return text_of(digest, digest.size());
-}
-
-std::string hmac_sha1(std::string_view key, std::string_view bytes) {
-    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-    unsigned int length = 0;
-    HMAC(EVP_sha1(),
-         key.data(),
-         static_cast<int>(key.size()),
-         bytes_of(bytes),
-         bytes.size(),
-         digest.data(),
-         &length);
-    return text_of(digest, length);
-}
-
 std::string random_hex(std::size_t length) {
     std::string bytes(length, '\0');
     if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
         throw Error("the kernel gives no random bytes");
     }
-    constexpr std::string_view k_digits = "0123456789abcdef";
-    std::string text;
-    for (const char byte : bytes) {
-        const auto value = static_cast<unsigned char>(byte);
-        text += k_digits[value >> 4U];
-        text += k_digits[value & 15U];
-    }
-    return text;
+    return to_hex(bytes);
 }
 
 std::string_view WireReader::raw(std::size_t length) {

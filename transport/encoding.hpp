@@ -11,9 +11,6 @@ namespace lockstep {
 [[nodiscard]] std::optional<std::string> base64_decode(std::string_view text);
 [[nodiscard]] std::string base64_encode(std::string_view bytes);
 
-[[nodiscard]] std::string sha256(std::string_view bytes);
-[[nodiscard]] std::string hmac_sha1(std::string_view key, std::string_view bytes);
-
 /// `length` random bytes of the kernel as lower-case hexadecimal digits, two per byte.
 [[nodiscard]] std::string random_hex(std::size_t length);
 

@@ -63,6 +63,73 @@ TEST_F(SqliteJournal, KeepsWhatWasWrittenAcrossAnEnd) {
     EXPECT_EQ(journal->runs().front().runbook, "patroni-upgrade");
 }
 
+TEST_F(SqliteJournal, KeepsAnswersBesideTheRecord) {
+    const auto journal = open_sqlite_journal(folder);
+    journal->create(header("one"));
+    journal->answer("one", {0, "go@n2", true, "anna@jump1", "then", "yes", "hash", "proof"});
+    journal->answer("one", {0, "go@n2", false, "bert@jump1", "later", "no", "hash", ""});
+    const std::vector<Answer> answers = open_sqlite_journal(folder)->answers("one");
+    ASSERT_EQ(answers.size(), 2U);
+    EXPECT_LT(answers[0].number, answers[1].number);
+    EXPECT_EQ(answers[0].gate, "go@n2");
+    EXPECT_TRUE(answers[0].yes);
+    EXPECT_EQ(answers[0].by, "anna@jump1");
+    EXPECT_EQ(answers[0].comment, "yes");
+    EXPECT_EQ(answers[0].proof, "proof");
+    EXPECT_FALSE(answers[1].yes);
+    EXPECT_TRUE(journal->records("one").empty());
+}
+
+TEST_F(SqliteJournal, OfTheVersionBeforeIsBroughtUpToOursByWhoWritesAlone) {
+    {
+        const auto journal = open_sqlite_journal(folder);
+        journal->create(header("one"));
+        journal->append("one", note(1, "first"));
+    }
+    tamper("DROP TABLE answers; PRAGMA user_version = 2");
+    EXPECT_THROW((void)open_sqlite_journal(folder, JournalUse::as_it_is), JournalError);
+    const auto journal = open_sqlite_journal(folder);
+    EXPECT_EQ(journal->records("one").size(), 1U);
+    EXPECT_TRUE(journal->answers("one").empty());
+    EXPECT_NO_THROW((void)open_sqlite_journal(folder, JournalUse::as_it_is));
+}
+
+TEST_F(SqliteJournal, TellsHowLongStepsTookAtTheirFirstAttempt) {
+    const auto journal = open_sqlite_journal(folder);
+    const auto record = [&](const std::string& run,
+                            std::int64_t seq,
+                            bool intent,
+                            const char* step,
+                            const nlohmann::json& payload) {
+        journal->append(run,
+                        {seq,
+                         "2026-11-23T08:00:0" + std::to_string(seq) + ".000Z",
+                         intent ? RecordKind::step_intent : RecordKind::step_result,
+                         step,
+                         "n1",
+                         payload});
+    };
+    journal->create(header("one"));
+    record("one", 1, true, "a", {{"uses", "x"}, {"attempt", 1}});
+    record("one", 2, true, "b", {{"uses", "y"}, {"attempt", 1}});
+    record("one", 3, false, "a", {{"outcome", "succeeded"}, {"retry", false}});
+    record("one", 4, false, "b", {{"outcome", "failed"}, {"retry", true}});
+    record("one", 5, true, "b", {{"uses", "y"}, {"attempt", 2}});
+    record("one", 6, false, "b", {{"outcome", "succeeded"}, {"retry", false}});
+    RunHeader other = header("two");
+    other.cluster = "billing";
+    journal->create(other);
+    record("two", 1, true, "a", {{"uses", "x"}, {"attempt", 1}});
+    record("two", 2, false, "a", {{"outcome", "succeeded"}, {"retry", false}});
+    const std::vector<StepLength> lengths = journal->step_lengths("orders", 20);
+    ASSERT_EQ(lengths.size(), 1U);
+    EXPECT_EQ(lengths[0].runbook, "patroni-upgrade");
+    EXPECT_EQ(lengths[0].step, "a");
+    EXPECT_EQ(lengths[0].uses, "x");
+    EXPECT_EQ(lengths[0].from, "2026-11-23T08:00:01.000Z");
+    EXPECT_EQ(lengths[0].to, "2026-11-23T08:00:03.000Z");
+}
+
 TEST_F(SqliteJournal, IsForItsOwnerAlone) {
     (void)open_sqlite_journal(folder + "/state");
 

@@ -13,6 +13,7 @@ class FakeJournal final : public JournalStore {
     std::vector<RunHeader> headers;
     std::map<std::string, std::vector<JournalRecord>> kept;
     std::map<std::string, std::vector<Answer>> given;
+    std::vector<StepLength> lengths;  ///< what step_lengths() says
     int fail_at = 0;  ///< the append with this number (from 1) throws; 0: none does
     /// The engine dies at the append with this number: before it is written, or right after.
     int die_before = 0;
@@ -43,14 +44,9 @@ class FakeJournal final : public JournalStore {
 
     std::vector<Answer> answers(const std::string& run) override { return given[run]; }
 
-    std::vector<RunHeader> newest(const std::string& cluster, std::size_t count) override {
-        std::vector<RunHeader> found;
-        for (auto header = headers.rbegin(); header != headers.rend(); ++header) {
-            if (header->cluster == cluster && found.size() < count) {
-                found.push_back(*header);
-            }
-        }
-        return found;
+    std::vector<StepLength> step_lengths(const std::string& /*cluster*/,
+                                         std::size_t /*runs*/) override {
+        return lengths;
     }
 
     std::vector<RunHeader> runs() override { return {headers.rbegin(), headers.rend()}; }

@@ -1,5 +1,6 @@
 #include "transport/known_hosts.hpp"
 
+#include "base/digest.hpp"
 #include "transport/encoding.hpp"
 
 #include <gtest/gtest.h>
