@@ -50,8 +50,8 @@ std::string to_hex(std::string_view bytes) {
 std::string sha256(std::string_view bytes) {
     Buffer digest{};
     unsigned int length = 0;
-    if (::EVP_Digest(
-            bytes.data(), bytes.size(), digest.data(), &length, ::EVP_sha256(), nullptr) != 1) {
+    if (::EVP_Digest(bytes.data(), bytes.size(), digest.data(), &length, ::EVP_sha256(), nullptr) !=
+        1) {
         throw Error("libcrypto cannot compute a SHA-256");
     }
     return text_of(digest, length);

@@ -32,9 +32,7 @@ int Attended::run(const RunHeader& header, const std::function<RunEnd(RecordList
     } else if (options_.output == Output::text) {
         std::cout << "\n" << summary_text(header, *last, Terminal::on(STDOUT_FILENO));
     } else if (options_.output == Output::json) {
-        std::cout
-            << to_json(header, *last).dump(2, ' ', false, nlohmann::json::error_handler_t::replace)
-            << "\n";
+        std::cout << json_text(to_json(header, *last), Output::json);
     }
     return end.exit_code;
 }

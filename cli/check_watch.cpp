@@ -1,6 +1,7 @@
 #include "cli/check_watch.hpp"
 
 #include "base/error.hpp"
+#include "base/or_null.hpp"
 #include "base/units.hpp"
 #include "cli/live_screen.hpp"
 #include "cli/output_file.hpp"
@@ -44,15 +45,6 @@ std::map<std::pair<std::string, std::string>, std::string> values_of(const Clust
         values[{member.name, "postgres"}] = member.postgres.running;
     }
     return values;
-}
-
-Json or_null(const std::string& text) {
-    return text.empty() ? Json(nullptr) : Json(text);
-}
-
-template <typename T>
-Json or_null(const std::optional<T>& value) {
-    return value ? Json(*value) : Json(nullptr);
 }
 
 Json sample_of(const MemberFacts& member) {

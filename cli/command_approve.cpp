@@ -1,7 +1,6 @@
 #include "base/error.hpp"
 #include "cli/commands.hpp"
 #include "cli/identity.hpp"
-#include "cli/people.hpp"
 #include "cli/texts.hpp"
 #include "engine/approval.hpp"
 
@@ -23,17 +22,9 @@ ApprovalProgress with_answers(ApprovalProgress asked,
         if (answer.number > taken && answer.gate == asked.gate) {
             const std::string why_not = why_not_counted(run, asked, answer, people);
             asked.answers.push_back({answer.yes, answer.by, answer.at, answer.comment, why_not});
-            if (why_not.empty() && !answer.yes) {
-                asked.state = ApprovalProgress::State::rejected;
-            }
         }
     }
-    const auto yes = std::ranges::count_if(asked.answers, [](const GivenAnswer& answer) {
-        return answer.yes && answer.why_not.empty();
-    });
-    if (asked.state == ApprovalProgress::State::open && yes >= asked.count) {
-        asked.state = ApprovalProgress::State::granted;
-    }
+    asked.state = decided_by_answers(asked).value_or(asked.state);
     return asked;
 }
 
@@ -85,17 +76,12 @@ std::string read_key(const Options& options) {
 
 int command_approve(const Options& options) {
     const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
-    const std::optional<RunHeader> header = journal->find(options.run);
-    if (!header) {
-        throw UsageError("no run " + options.run,
-                         "`lockstep runs` lists them; --state says where they are kept.");
-    }
-    const RunState state = replay(*header, journal->records(header->id));
-    const ApprovalProgress& asked = find_gate(options, header->id, state);
-    const Inventory inventory = inventory_on_record(*header);
+    const RunHeader header = named_run(*journal, options.run);
+    const RunState state = replay(header, journal->records(header.id));
+    const ApprovalProgress& asked = find_gate(options, header.id, state);
+    const Inventory inventory = inventory_on_record(header);
     // Keys are the engine's to look up: whoever approves has their own, and no other.
-    People people = people_of(inventory);
-    people.key_of = nullptr;
+    const People people{.inventory = &inventory, .key_of = {}};
 
     Answer answer;
     answer.gate = asked.gate;
@@ -103,16 +89,16 @@ int command_approve(const Options& options) {
     answer.by = operator_identity();
     answer.at = to_iso8601(std::chrono::system_clock::now());
     answer.comment = options.comment.empty() ? options.reason : options.comment;
-    answer.plan_hash = header->plan_hash;
+    answer.plan_hash = header.plan_hash;
     if (const std::string key = read_key(options); !key.empty()) {
-        answer.proof = proof_of(header->id, answer, key);
+        answer.proof = proof_of(header.id, answer, key);
     }
     const ApprovalProgress now =
-        with_answers(asked, journal->answers(header->id), state.answers_taken(), *header, people);
-    std::string why_not = why_not_counted(*header, now, answer, people);
+        with_answers(asked, journal->answers(header.id), state.answers_taken(), header, people);
+    std::string why_not = why_not_counted(header, now, answer, people);
     if (why_not.empty() && answer.proof.empty() &&
         inventory.approvers.contains(user_of(answer.by))) {
-        why_not = "the inventory asks for a proof from " + user_of(answer.by) +
+        why_not = "the inventory asks for a proof from " + std::string(user_of(answer.by)) +
                   ": give your key by --key-file";
     }
     if (now.state != ApprovalProgress::State::open) {
@@ -124,12 +110,12 @@ int command_approve(const Options& options) {
         std::cerr << "error: not taken: " << printable(why_not) << "\n";
         return 4;
     }
-    journal->answer(header->id, answer);
+    journal->answer(header.id, answer);
     const ApprovalProgress after =
-        with_answers(asked, journal->answers(header->id), state.answers_taken(), *header, people);
+        with_answers(asked, journal->answers(header.id), state.answers_taken(), header, people);
     const bool waits = state.phase() == RunPhase::waiting;
     if (options.output != Output::text) {
-        std::cout << json_text({{"run", header->id},
+        std::cout << json_text({{"run", header.id},
                                 {"step", asked.gate},
                                 {"answer", answer.yes ? "approved" : "rejected"},
                                 {"by", answer.by},
@@ -138,11 +124,11 @@ int command_approve(const Options& options) {
         return 0;
     }
     std::cout << (answer.yes ? "approved" : "rejected") << ": " << printable(asked.gate)
-              << " of run " << header->id << ", by " << printable(answer.by) << "\n";
+              << " of run " << header.id << ", by " << printable(answer.by) << "\n";
     if (after.state == ApprovalProgress::State::open) {
         std::cout << "it still waits for " << printable(waits_for(after)) << "\n";
     } else if (waits) {
-        std::cout << "next: lockstep resume " << header->id << "\n";
+        std::cout << "next: lockstep resume " << header.id << "\n";
     }
     return 0;
 }

@@ -37,12 +37,7 @@ Recorded find_run(const Options& options,
                   JournalStore& journal,
                   const std::function<bool(const RunState&)>& fits) {
     if (!options.run.empty()) {
-        const std::optional<RunHeader> header = journal.find(options.run);
-        if (!header) {
-            throw UsageError("no run " + options.run,
-                             "`lockstep runs` lists them; --state says where they are kept.");
-        }
-        return load(journal, *header);
+        return load(journal, named_run(journal, options.run));
     }
     std::optional<Recorded> newest;
     for (const RunHeader& header : journal.runs()) {

@@ -16,6 +16,15 @@ RunState replay(const RunHeader& header, const std::vector<JournalRecord>& recor
     return state;
 }
 
+RunHeader named_run(JournalStore& journal, const std::string& run) {
+    const std::optional<RunHeader> header = journal.find(run);
+    if (!header) {
+        throw UsageError("no run " + run,
+                         "`lockstep runs` lists them; --state says where they are kept.");
+    }
+    return *header;
+}
+
 Inventory inventory_on_record(const RunHeader& run) {
     return parse_inventory(run.inventory_text,
                            run.plan.value("inventory_path", "the inventory on record"));
@@ -48,7 +57,7 @@ int command_runs(const Options& options) {
             state.exit_code() ? nlohmann::json(*state.exit_code()) : nlohmann::json(nullptr);
     }
     if (options.output != Output::text) {
-        std::cout << list.dump(2) << "\n";
+        std::cout << json_text(list, Output::json);
     } else if (list.empty()) {
         std::cout << "no runs on record\n";
     } else {
@@ -61,19 +70,18 @@ int command_show(const Options& options) {
     const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
     std::optional<RunHeader> header;
     if (!options.run.empty()) {
-        header = journal->find(options.run);
+        header = named_run(*journal, options.run);
     } else if (const std::vector<RunHeader> runs = journal->runs(); !runs.empty()) {
         header = runs.front();
-    }
-    if (!header) {
-        throw UsageError(options.run.empty() ? "no runs on record" : "no run " + options.run,
+    } else {
+        throw UsageError("no runs on record",
                          "`lockstep runs` lists them; --state says where they are kept.");
     }
     const RunState state = replay(*header, journal->records(header->id));
     if (options.output == Output::text) {
         std::cout << show_text(*header, state, Terminal::on(STDOUT_FILENO));
     } else {
-        std::cout << to_json(*header, state).dump(2) << "\n";
+        std::cout << json_text(to_json(*header, state), Output::json);
     }
     return 0;
 }

@@ -63,7 +63,7 @@ int command_validate(const Options& options) {
              problems_of([&] { return check_runbook(*find_runbook(wanted), action_catalog()); }));
     }
     if (options.output == Output::sarif) {
-        std::cout << problems_sarif(all).dump(2) << "\n";
+        std::cout << json_text(problems_sarif(all), Output::json);
     } else if (options.output != Output::text) {
         std::cout << json_text(problems_json(all), options.output);
     }

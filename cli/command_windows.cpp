@@ -76,21 +76,16 @@ std::string view_text(const Named& named, Clock::Wall now, const Terminal& termi
 
 nlohmann::json view_json(const Named& named, Clock::Wall now) {
     const WindowView view = look(*named.window, now);
-    const auto time = [](const std::optional<Clock::Wall>& at) {
-        return at ? nlohmann::json(to_iso8601(*at)) : nlohmann::json(nullptr);
-    };
     nlohmann::json list = nlohmann::json::array();
     for (const Opening& opening : next_openings(*named.window, view, now)) {
         list.push_back({{"from", to_iso8601(opening.from)}, {"to", to_iso8601(opening.to)}});
     }
-    return {{"of", named.of},
-            {"time_zone", named.window->time_zone},
-            {"open", view.open},
-            {"until", time(view.until)},
-            {"next", time(view.next)},
-            {"because", view.because},
-            {"cutoff_ms", named.window->cutoff.count()},
-            {"openings", list}};
+    nlohmann::json document = to_json(view);
+    document.update({{"of", named.of},
+                     {"time_zone", named.window->time_zone},
+                     {"cutoff_ms", named.window->cutoff.count()},
+                     {"openings", list}});
+    return document;
 }
 
 }  // namespace

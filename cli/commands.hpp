@@ -47,6 +47,9 @@ struct Workplace {
     Durations durations = {};  ///< of earlier runs on the cluster
 };
 
+/// A run by its id, or the start of it. Throws UsageError where there is none.
+[[nodiscard]] RunHeader named_run(JournalStore& journal, const std::string& run);
+
 /// The state that the records of a run make.
 [[nodiscard]] RunState replay(const RunHeader& header, const std::vector<JournalRecord>& records);
 

@@ -1,5 +1,6 @@
 #include "base/units.hpp"
 #include "cli/texts.hpp"
+#include "engine/approval.hpp"
 #include "engine/durations.hpp"
 
 #include <algorithm>
@@ -44,14 +45,9 @@ std::string length_of(const PlannedStep& step) {
 
 /// What a step waits for before it starts.
 std::string approval_words(const ApprovalSpec& approval) {
-    std::string text =
-        approval.count == 1 ? "an approval" : std::to_string(approval.count) + " approvals";
-    std::string from;
-    for (const std::string& name : approval.from) {
-        from += (from.empty() ? " of " : " or ") + name;
-    }
-    text += from + (approval.not_self ? ", not of who starts the run" : "");
-    return text + (approval.expires ? ", within " + format_duration(*approval.expires) : "");
+    return approvals_text(approval.count, approval.from) +
+           (approval.not_self ? ", not of who starts the run" : "") +
+           (approval.expires ? ", within " + format_duration(*approval.expires) : "");
 }
 
 /// `said`: the blocks whose approval was told of at an earlier step.
@@ -249,8 +245,7 @@ std::string way_back_text(const Plan& plan, const Terminal& terminal) {
         if (step->verdict == Verdict::wont || step->always || !step->changes) {
             continue;
         }
-        std::vector<Undo> undo = step->undo;
-        undo.insert(undo.end(), step->undo_besides.begin(), step->undo_besides.end());
+        const std::vector<Undo> undo = step->whole_undo();
         for (const Undo& each : undo) {
             std::string what = each.uses;
             for (const auto& [name, value] : each.with.items()) {

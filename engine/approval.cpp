@@ -11,12 +11,14 @@ namespace {
 
 /// `anna`, `anna@jump1`, or a group of such.
 bool is_meant(const std::string& entry, const std::string& by, const People& people) {
-    const auto is_person = [&](const std::string& name) {
-        return name == by || name == user_of(by);
-    };
-    const auto group = people.groups.find(entry);
-    return group == people.groups.end() ? is_person(entry)
-                                        : std::ranges::any_of(group->second, is_person);
+    const bool is_group = people.inventory != nullptr && people.inventory->groups.contains(entry);
+    return is_group ? people.inventory->is_in_group(by, entry) : is_meant_by(entry, by);
+}
+
+int yes_count(const ApprovalProgress& asked) {
+    return static_cast<int>(std::ranges::count_if(asked.answers, [](const GivenAnswer& answer) {
+        return answer.yes && answer.why_not.empty();
+    }));
 }
 
 std::string joined(const std::vector<std::string>& names) {
@@ -29,7 +31,7 @@ std::string joined(const std::vector<std::string>& names) {
 }
 
 std::string doubt_of(const RunHeader& run, const Answer& answer, const People& people) {
-    const std::string name = user_of(answer.by);
+    const std::string name(user_of(answer.by));
     try {
         const std::optional<std::string> key =
             people.key_of ? people.key_of(name) : std::optional<std::string>();
@@ -48,10 +50,6 @@ std::string doubt_of(const RunHeader& run, const Answer& answer, const People& p
 }
 
 }  // namespace
-
-std::string user_of(const std::string& identity) {
-    return identity.substr(0, identity.find('@'));
-}
 
 std::string proof_of(const std::string& run, const Answer& answer, std::string_view key) {
     const std::string text = canonical(nlohmann::json{
@@ -72,7 +70,7 @@ std::string why_not_counted(const RunHeader& run,
     if (const std::string doubt = doubt_of(run, answer, people); !doubt.empty()) {
         return doubt;
     }
-    const std::string name = user_of(answer.by);
+    const std::string name(user_of(answer.by));
     const bool may =
         asked.from.empty() || std::ranges::any_of(asked.from, [&](const std::string& entry) {
             return is_meant(entry, answer.by, people);
@@ -89,18 +87,29 @@ std::string why_not_counted(const RunHeader& run,
     return answer.yes && again ? name + " has approved it already" : "";
 }
 
+std::optional<ApprovalProgress::State> decided_by_answers(const ApprovalProgress& asked) {
+    const bool refused = std::ranges::any_of(asked.answers, [](const GivenAnswer& answer) {
+        return !answer.yes && answer.why_not.empty();
+    });
+    if (refused) {
+        return ApprovalProgress::State::rejected;
+    }
+    return yes_count(asked) >= asked.count ? std::optional(ApprovalProgress::State::granted)
+                                           : std::nullopt;
+}
+
+std::string approvals_text(int count, const std::vector<std::string>& from) {
+    return (count == 1 ? "an approval" : std::to_string(count) + " approvals") +
+           (from.empty() ? "" : " of " + joined(from));
+}
+
 std::string waits_for(const ApprovalProgress& asked) {
     if (asked.by_hand) {
         return "what it asks to be done by hand";
     }
-    const auto given = std::ranges::count_if(asked.answers, [](const GivenAnswer& answer) {
-        return answer.yes && answer.why_not.empty();
-    });
-    const auto missing = asked.count - static_cast<int>(given);
-    std::string text = missing == 1 ? "an approval" : std::to_string(missing) + " approvals";
-    text += asked.from.empty() ? "" : " of " + joined(asked.from);
-    text += given == 0 ? "" : " more";
-    return text + (asked.expires_at.empty() ? "" : ", before " + asked.expires_at);
+    const int given = yes_count(asked);
+    return approvals_text(asked.count - given, asked.from) + (given == 0 ? "" : " more") +
+           (asked.expires_at.empty() ? "" : ", before " + asked.expires_at);
 }
 
 }  // namespace lockstep

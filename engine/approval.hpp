@@ -2,9 +2,9 @@
 
 #include "engine/journal.hpp"
 #include "engine/run_state.hpp"
+#include "inventory/inventory.hpp"
 
 #include <functional>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,14 +15,11 @@ namespace lockstep {
 
 /// Who there is, by the inventory that the run pins.
 struct People {
-    std::map<std::string, std::vector<std::string>> groups;
+    const Inventory* inventory = nullptr;  ///< its groups; null: there are none
     /// The key of somebody whose answers have to prove themselves; nullopt: the operating system's
     /// word is enough for this person. Throws Error where the key cannot be had.
     std::function<std::optional<std::string>(const std::string& name)> key_of;
 };
-
-/// `anna` of `anna@jump1`.
-[[nodiscard]] std::string user_of(const std::string& identity);
 
 /// HMAC-SHA256, in hex, over everything that an answer says: by somebody who has the key, about
 /// this run's plan and no other.
@@ -36,7 +33,13 @@ struct People {
                                           const Answer& answer,
                                           const People& people);
 
-/// `one yes of dba, by 22:15`: what an approval waits for.
+/// What its answers make of an approval: granted or rejected; nullopt: nothing yet.
+[[nodiscard]] std::optional<ApprovalProgress::State> decided_by_answers(
+    const ApprovalProgress& asked);
+
+/// `2 approvals of dba or anna`.
+[[nodiscard]] std::string approvals_text(int count, const std::vector<std::string>& from);
+/// `an approval of dba more, before …`: what an approval waits for.
 [[nodiscard]] std::string waits_for(const ApprovalProgress& asked);
 
 }  // namespace lockstep

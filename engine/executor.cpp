@@ -1,6 +1,7 @@
 #include "engine/executor.hpp"
 
 #include "base/error.hpp"
+#include "base/join.hpp"
 #include "base/units.hpp"
 
 #include <algorithm>
@@ -72,7 +73,6 @@ void Executor::wait_or_end() {
         held_.clear();
         return;
     }
-    const std::string open = session_.what_is_open();
     const std::vector<std::string> waits = gatekeeper_.waits();
     if (waits != waits_said_) {
         waits_said_ = waits;
@@ -81,13 +81,13 @@ void Executor::wait_or_end() {
                       session_.header().runbook + " on " + session_.header().cluster + " waits",
                       waits);
     }
-    if (session_.setup().patience.wait && open.empty()) {
+    if (session_.setup().patience.wait && session_.state().temporaries().empty()) {
         return;
     }
-    Failure wait{.exit_code = 14, .phase = RunPhase::waiting, .waiting_for = gatekeeper_.waits()};
-    for (const std::string& each : wait.waiting_for) {
-        wait.message += (wait.message.empty() ? "" : "; ") + each;
-    }
+    Failure wait{.exit_code = 14,
+                 .phase = RunPhase::waiting,
+                 .message = join(waits, "; "),
+                 .waiting_for = waits};
     const std::string& id = session_.header().id;
     const bool asked = std::ranges::any_of(session_.state().approvals(), [](const auto& approval) {
         return approval.state == ApprovalProgress::State::open;

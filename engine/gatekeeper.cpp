@@ -52,18 +52,17 @@ std::vector<Gatekeeper::Gate> Gatekeeper::gates_of(const PlannedStep& step,
         const StepSpec& block = *step.within[depth];
         if (block.approval) {
             gates.push_back(
-                {step.within_ids[depth], *block.approval, false, block.approval->message, &step});
+                {step.within_ids[depth], *block.approval, false, block.approval->message});
         }
     }
     const ActionSchema& schema = session_.schema_of(step);
     if (schema.asks) {
-        ApprovalSpec spec = step.spec->approval.value_or(ApprovalSpec{});
-        spec.not_self = spec.not_self && !schema.answered;
+        const ApprovalSpec spec =
+            step.spec->approval.value_or(ApprovalSpec{.not_self = !schema.answered});
         const std::string id = step.member.empty() ? step.id : step.id + "@" + step.member;
-        gates.push_back({id, spec, schema.answered, text_of(call), &step});
+        gates.push_back({id, spec, schema.answered, text_of(call)});
     } else if (step.spec->approval) {
-        gates.push_back(
-            {step.id, *step.spec->approval, false, step.spec->approval->message, &step});
+        gates.push_back({step.id, *step.spec->approval, false, step.spec->approval->message});
     }
     return gates;
 }
@@ -269,15 +268,8 @@ std::optional<ApprovalProgress::State> Gatekeeper::decided_as(const ApprovalProg
     if (std::ranges::all_of(steps, [&](std::size_t i) { return session_.progress(i).over(); })) {
         return State::expired;  // what it was asked for is not to be done any more
     }
-    int yes = 0;
-    for (const GivenAnswer& answer : asked.answers) {
-        if (answer.why_not.empty() && !answer.yes) {
-            return State::rejected;
-        }
-        yes += answer.why_not.empty() ? 1 : 0;
-    }
-    if (yes >= asked.count) {
-        return State::granted;
+    if (const auto decided = decided_by_answers(asked)) {
+        return decided;
     }
     return is_past(asked.expires_at) ? std::optional(State::expired) : std::nullopt;
 }

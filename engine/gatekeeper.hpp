@@ -44,7 +44,6 @@ class Gatekeeper {
         ApprovalSpec spec;
         bool by_hand = false;
         std::string message;
-        const PlannedStep* step = nullptr;
     };
 
     struct Closed {

@@ -1,7 +1,11 @@
 #pragma once
 
+#include "inventory/finding.hpp"
+#include "inventory/inventory.hpp"
+
 #include <nlohmann/json.hpp>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,5 +21,9 @@ struct Notification {
     std::vector<std::string> details;  ///< further lines
     nlohmann::json more;               ///< for programs; null: nothing
 };
+
+/// Why nobody of that name can be told anything; nullopt: the inventory knows them.
+[[nodiscard]] std::optional<Finding> refuse_target(const std::string& target,
+                                                   const Cluster& cluster);
 
 }  // namespace lockstep

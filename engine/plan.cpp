@@ -1,5 +1,7 @@
 #include "engine/plan.hpp"
 
+#include "base/clock.hpp"
+
 #include <algorithm>
 #include <array>
 
@@ -82,6 +84,12 @@ Undo Undo::from_json(const nlohmann::json& json) {
     return undo;
 }
 
+std::vector<Undo> PlannedStep::whole_undo() const {
+    std::vector<Undo> whole = undo;
+    whole.insert(whole.end(), undo_besides.begin(), undo_besides.end());
+    return whole;
+}
+
 bool Plan::nothing_to_do() const {
     return std::ranges::none_of(steps, [](const PlannedStep& step) {
         return step.changes && step.verdict != Verdict::wont;
@@ -116,6 +124,16 @@ nlohmann::json to_json(const std::vector<Finding>& findings) {
         list.push_back(finding.to_json());
     }
     return list;
+}
+
+nlohmann::json to_json(const WindowView& view) {
+    const auto time = [](const std::optional<Clock::Wall>& at) {
+        return at ? nlohmann::json(to_iso8601(*at)) : nlohmann::json(nullptr);
+    };
+    return {{"open", view.open},
+            {"until", time(view.until)},
+            {"next", time(view.next)},
+            {"because", view.because}};
 }
 
 std::string canonical(const nlohmann::json& document) {

@@ -65,6 +65,9 @@ struct PlannedStep {
     Expected expected;
     std::string felt;   ///< what users of the database notice; empty: nothing
     bool made = false;  ///< not of the runbook: it prepares the undo of another step
+
+    /// What takes it back, with what a rollback has to do besides.
+    [[nodiscard]] std::vector<Undo> whole_undo() const;
 };
 
 /// Runbook x inventory x observed facts. A value: executing it needs nothing else.
@@ -101,6 +104,8 @@ struct Plan {
 [[nodiscard]] Operation operation_from(const nlohmann::json& json);
 [[nodiscard]] nlohmann::json to_json(const std::vector<Undo>& undo);
 [[nodiscard]] nlohmann::json to_json(const std::vector<Finding>& findings);
+
+[[nodiscard]] nlohmann::json to_json(const WindowView& view);
 
 /// JSON as it is hashed: keys in order, nothing between them, what is no UTF-8 replaced.
 [[nodiscard]] std::string canonical(const nlohmann::json& document);

@@ -1,6 +1,6 @@
 #include "engine/plan_document.hpp"
 
-#include "base/clock.hpp"
+#include "base/or_null.hpp"
 #include "engine/durations.hpp"
 #include "engine/rendering.hpp"
 
@@ -11,10 +11,6 @@ namespace lockstep {
 namespace {
 
 using Json = nlohmann::json;
-
-Json or_null(const std::string& text) {
-    return text.empty() ? Json(nullptr) : Json(text);
-}
 
 /// Where a spec stands in its runbook: the position in each list on the way to it.
 bool find_path(const std::vector<StepSpec>& specs, const StepSpec* wanted, Json& path) {
@@ -91,12 +87,10 @@ Json document_of(const PlannedStep& step, const Runbook& runbook) {
 Json way_back(const Plan& plan) {
     Json list = Json::array();
     for (auto step = plan.steps.rbegin(); step != plan.steps.rend(); ++step) {
-        const bool back = !step->undo.empty() || !step->undo_besides.empty();
-        if (step->verdict == Verdict::wont || step->always || !back) {
+        const std::vector<Undo> undo = step->whole_undo();
+        if (step->verdict == Verdict::wont || step->always || undo.empty()) {
             continue;
         }
-        std::vector<Undo> undo = step->undo;
-        undo.insert(undo.end(), step->undo_besides.begin(), step->undo_besides.end());
         list.push_back({{"step", step->id},
                         {"member", or_null(step->member)},
                         {"undo", lockstep::to_json(undo)}});
@@ -240,14 +234,6 @@ Json Plan::to_json() const {
     for (const PlannedStep& step : steps) {
         planned.push_back(document_of(step, *runbook));
     }
-    Json open_at;
-    if (window) {
-        const auto time = [](const auto& at) { return at ? Json(to_iso8601(*at)) : Json(nullptr); };
-        open_at = {{"open", window->open},
-                   {"until", time(window->until)},
-                   {"next", time(window->next)},
-                   {"because", window->because}};
-    }
     const PlannedTime time = planned_time(*this);
     Json guards = Json::array();
     for (const GuardSpec& guard : runbook->guards) {
@@ -270,7 +256,7 @@ Json Plan::to_json() const {
         {"heals", runbook->heals},
         {"guards", guards},
         {"on_failure", on_failure == OnFailure::rollback ? "rollback" : "stop"},
-        {"window", open_at},
+        {"window", window ? lockstep::to_json(*window) : Json(nullptr)},
         {"expected",
          {{"ms", time.length.count()}, {"known", time.known}, {"guessed", time.guessed}}},
         {"rollback", way_back(*this)},

@@ -1,13 +1,11 @@
 #include "engine/planner.hpp"
 
-#include "base/suggest.hpp"
 #include "engine/expansion.hpp"
 #include "engine/knowledge/outlook.hpp"
 #include "engine/rendering.hpp"
 #include "engine/saved_plan.hpp"
 
 #include <algorithm>
-#include <set>
 
 namespace lockstep {
 
@@ -42,6 +40,7 @@ class Forecast {
         drop_idle_temporaries();
         look_back();
         prepare_undo();
+        look_for_targets();
     }
 
   private:
@@ -252,9 +251,7 @@ class Forecast {
             if (step.always) {
                 continue;  // never taken back
             }
-            std::vector<Undo> all = step.undo;
-            all.insert(all.end(), step.undo_besides.begin(), step.undo_besides.end());
-            for (const Undo& undo : all) {
+            for (const Undo& undo : step.whole_undo()) {
                 add_preparation(undo, step, made);
             }
         }
@@ -338,6 +335,16 @@ class Forecast {
         plan_.steps.insert(plan_.steps.begin() + static_cast<std::ptrdiff_t>(first),
                            std::make_move_iterator(made.begin()),
                            std::make_move_iterator(made.end()));
+    }
+
+    void look_for_targets() {
+        for (const NotifySpec& spec : request_.runbook->notify) {
+            for (const std::string& target : spec.to) {
+                if (auto refusal = refuse_target(target, *request_.cluster)) {
+                    add_refusal(std::move(*refusal));
+                }
+            }
+        }
     }
 
     /// The same refusal is often found by several steps; once is enough to act on it.
@@ -425,31 +432,6 @@ void apply_acceptance(const PlanRequest& request, Plan& plan) {
     plan.blocked_by = std::move(blocking);
 }
 
-/// Whom the runbook wants to be told, and the inventory does not know.
-void refuse_unknown_targets(const PlanRequest& request, Plan& plan) {
-    std::vector<std::string> known;
-    for (const auto& [name, target] : request.inventory->notify) {
-        known.push_back(name);
-    }
-    std::set<std::string> unknown;
-    for (const NotifySpec& spec : request.runbook->notify) {
-        for (const std::string& target : spec.to) {
-            if (std::ranges::find(known, target) == known.end() && unknown.insert(target).second) {
-                plan.blocked_by.push_back(
-                    {.id = "notify.unknown_target",
-                     .severity = Severity::critical,
-                     .member = {},
-                     .subject = target,
-                     .message =
-                         "the runbook notifies " + target + ", which the inventory does not know",
-                     .remedy = known.empty() ? "Give the inventory `notify: {" + target + ": …}`."
-                                             : did_you_mean(target, known),
-                     .source = {}});
-            }
-        }
-    }
-}
-
 std::string hash_of(const Plan& plan) {
     return sha256_hex(canonical(bound_part(plan.to_json())));
 }
@@ -470,7 +452,6 @@ Plan make_plan(const PlanRequest& request, StepRunner& runner, std::stop_token s
     evaluate_vars(*request.cluster, plan);
     plan.steps = expand_steps(request, plan);
     Forecast(request, plan, runner, stop).run();
-    refuse_unknown_targets(request, plan);
     apply_acceptance(request, plan);
     if (request.runbook->window && request.now) {
         plan.window = look(*request.runbook->window, *request.now);

@@ -54,8 +54,7 @@ bool temporary_unsettled(const RunSession& session) {
 
 std::vector<std::string> differences(RunSession& session) {
     const nlohmann::json now = digest(session.facts());
-    const nlohmann::json then = session.state().last_seen().is_null() ? digest(session.plan().facts)
-                                                                      : session.state().last_seen();
+    const nlohmann::json then = session.left();
     std::vector<std::string> found;
     for (const char* fact : {"leader", "timeline"}) {
         if (then.at(fact) != now.at(fact)) {

@@ -1,6 +1,7 @@
 #include "engine/run.hpp"
 
 #include "base/error.hpp"
+#include "base/join.hpp"
 #include "engine/executor.hpp"
 #include "engine/guards.hpp"
 #include "engine/rollback.hpp"
@@ -191,14 +192,6 @@ void record_resumed(RunSession& session,
                      (rolling_back ? " is taken back by " : " was resumed by ") + by.by);
 }
 
-std::string joined(const std::vector<std::string>& texts) {
-    std::string all;
-    for (const std::string& text : texts) {
-        all += (all.empty() ? "" : "; ") + text;
-    }
-    return all;
-}
-
 }  // namespace
 
 RunEnd start_run(RunSession::Setup setup, RunHeader header, std::stop_token stop) {
@@ -259,7 +252,7 @@ RunEnd resume_run(RunSession::Setup setup,
             return session.end(
                 {17,
                  RunPhase::interrupted,
-                 "the cluster is no longer the one that this run left: " + joined(moved),
+                 "the cluster is no longer the one that this run left: " + join(moved, "; "),
                  "`lockstep rollback " + session.header().id +
                      "` takes the run back; a new `lockstep run` goes on from what "
                      "is there now."});
@@ -313,7 +306,7 @@ std::string still_waits_for(const RunState& state,
     }
     const bool known = !state.not_before().empty();
     const bool too_early = known && now < from_iso8601(state.not_before());
-    return (asked && !known) || too_early ? joined(state.waiting_for()) : "";
+    return (asked && !known) || too_early ? join(state.waiting_for(), "; ") : "";
 }
 
 std::string nothing_to_resume(const RunState& state) {

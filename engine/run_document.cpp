@@ -1,3 +1,4 @@
+#include "base/or_null.hpp"
 #include "engine/run_state.hpp"
 #include "engine/unproven.hpp"
 
@@ -5,9 +6,6 @@
 namespace lockstep {
 
 nlohmann::json to_json(const RunHeader& header, const RunState& state) {
-    const auto or_null = [](const std::string& text) {
-        return text.empty() ? nlohmann::json(nullptr) : nlohmann::json(text);
-    };
     nlohmann::json steps = nlohmann::json::array();
     for (const StepProgress& step : state.steps()) {
         steps.push_back({

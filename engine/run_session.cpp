@@ -46,7 +46,6 @@ void RunSession::replay(const std::vector<JournalRecord>& records) {
     for (const JournalRecord& record : records) {
         state_.apply(record);
     }
-    left_ = state_.last_seen().is_null() ? digest(setup_.plan.facts) : state_.last_seen();
     for (std::size_t i = 0; i < setup_.plan.steps.size(); ++i) {
         const PlannedStep& step = setup_.plan.steps[i];
         const StepState now = progress(i).state;
@@ -55,6 +54,10 @@ void RunSession::replay(const std::vector<JournalRecord>& records) {
             keep_registered(step, Value::from_json(progress(i).output), registered_);
         }
     }
+}
+
+nlohmann::json RunSession::left() const {
+    return state_.last_seen().is_null() ? digest(setup_.plan.facts) : state_.last_seen();
 }
 
 void RunSession::record(RecordKind kind, const PlannedStep* step, nlohmann::json payload) {
@@ -341,7 +344,7 @@ RunEnd RunSession::end(RunEnd how, bool gave_up) {
             {"waiting_for", how.waiting_for},
             {"not_before", how.not_before},
             {"measured", measure()},
-            {"seen", how.exit_code == 17 ? left_ : digest(facts_)}});
+            {"seen", how.exit_code == 17 ? left() : digest(facts_)}});
     if (!open) {
         setup_.runner.clean_up(header_.id, facts_);
     }

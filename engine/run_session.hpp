@@ -118,6 +118,10 @@ class RunSession {
     /// Why the run must stop. A guard that lacks a fact waits for it a while.
     [[nodiscard]] std::optional<std::string> tripped_guard(std::stop_token stop);
 
+    /// What a run that is taken up saw of the cluster last: as it left it, until a change of its
+    /// own. One that is refused because the cluster is another one by now (17) keeps it.
+    [[nodiscard]] nlohmann::json left() const;
+
     [[nodiscard]] RenderedStep render(const PlannedStep& step) const;
     /// The `verify` of a step that is done by `call`.
     [[nodiscard]] RenderedStep render_verify(const PlannedStep& step, const StepCall& call) const;
@@ -186,7 +190,6 @@ class RunSession {
     Setup setup_;
     RunHeader header_;
     RunState state_;
-    nlohmann::json left_;                           ///< what an earlier engine saw last
     ClusterFacts facts_;                            ///< the latest known
     std::shared_ptr<const ClusterFacts> at_start_;  ///< for the steps that compare with it
     Clock::Steady full_at_;                         ///< when the slow part of them was last read

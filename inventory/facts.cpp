@@ -1,6 +1,7 @@
 #include "inventory/facts.hpp"
 
 #include "base/clock.hpp"
+#include "base/or_null.hpp"
 
 #include <algorithm>
 #include <array>
@@ -14,15 +15,6 @@ namespace {
 using Json = nlohmann::json;
 
 // An empty text is an absent fact, and that is null: never "" and never a guess.
-Json or_null(const std::string& text) {
-    return text.empty() ? Json(nullptr) : Json(text);
-}
-
-template <typename T>
-Json or_null(const std::optional<T>& value) {
-    return value ? Json(*value) : Json(nullptr);
-}
-
 Json lsn_or_null(const std::optional<Lsn>& lsn) {
     return lsn ? Json(format_lsn(*lsn)) : Json(nullptr);
 }

@@ -1,5 +1,7 @@
 #include "inventory/field_readers.hpp"
 
+#include "inventory/inventory_language.hpp"
+
 #include <pwd.h>
 #include <unistd.h>
 
@@ -240,6 +242,11 @@ std::uint16_t read_port(const Node& node) {
     return static_cast<std::uint16_t>(port);
 }
 
+void refuse_unknown_keys(const Node& node, std::string_view place, std::string_view what) {
+    yaml::refuse_unknown_keys(
+        node, language::names(language::find_place(inventory_places(), place)), what);
+}
+
 std::vector<std::string> read_argv(const Node& node, std::string_view what) {
     if (!node.is(Node::Kind::list) || node.items.empty()) {
         fail(node,
@@ -265,7 +272,7 @@ SecretRef read_secret(const Node& node, std::string_view what, const PathBase& b
              "inventory.secret");
     }
     require_map(node, what);
-    yaml::refuse_unknown_keys(node, {"env", "file", "command"}, what);
+    refuse_unknown_keys(node, "inventory.secret_source", what);
     if (node.entries.size() != 1) {
         fail(node,
              std::string(what) + " must come from exactly one place",

@@ -39,6 +39,10 @@ void require_map(const yaml::Node& node, std::string_view what);
                                     const PathBase& base);
 [[nodiscard]] std::uint16_t read_port(const yaml::Node& node);
 
+/// Throws InputError for a key that the language does not have at this place
+/// (inventory_language.hpp).
+void refuse_unknown_keys(const yaml::Node& node, std::string_view place, std::string_view what);
+
 /// A program and its arguments, of the key `command`.
 [[nodiscard]] std::vector<std::string> read_argv(const yaml::Node& node, std::string_view what);
 

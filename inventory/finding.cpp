@@ -1,5 +1,7 @@
 #include "inventory/finding.hpp"
 
+#include "base/or_null.hpp"
+
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -20,9 +22,6 @@ std::string_view to_text(Severity severity) {
 }
 
 nlohmann::json Finding::to_json() const {
-    const auto or_null = [](const std::string& text) {
-        return text.empty() ? nlohmann::json(nullptr) : nlohmann::json(text);
-    };
     return {
         {"id", id},
         {"severity", to_text(severity)},

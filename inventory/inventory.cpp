@@ -1,5 +1,6 @@
 #include "inventory/inventory.hpp"
 
+#include "base/join.hpp"
 #include "base/suggest.hpp"
 
 #include <algorithm>
@@ -17,14 +18,6 @@ std::vector<std::string> names_of(const std::vector<Cluster>& clusters) {
     return names;
 }
 
-std::string listed(const std::vector<std::string>& names) {
-    std::string text;
-    for (const std::string& name : names) {
-        text += (text.empty() ? "" : ", ") + name;
-    }
-    return text;
-}
-
 }  // namespace
 
 SshSettings Cluster::ssh_of(std::string_view member) const {
@@ -40,7 +33,7 @@ const Cluster& Inventory::cluster(std::string_view name) const {
             return clusters.front();
         }
         throw UsageError("which cluster? " + path + " has " + std::to_string(clusters.size()),
-                         "Name one of: " + listed(names) + ".");
+                         "Name one of: " + join(names) + ".");
     }
     const auto found = std::find(names.begin(), names.end(), name);
     if (found == names.end()) {
@@ -52,10 +45,17 @@ const Cluster& Inventory::cluster(std::string_view name) const {
 
 bool Inventory::is_in_group(std::string_view who, std::string_view group) const {
     const auto found = groups.find(group);
-    const std::string_view user = who.substr(0, who.rfind('@'));
     return found != groups.end() && std::ranges::any_of(found->second, [&](const auto& one) {
-               return one == who || one == user;
+               return is_meant_by(one, who);
            });
+}
+
+std::string_view user_of(std::string_view who) {
+    return who.substr(0, who.rfind('@'));
+}
+
+bool is_meant_by(std::string_view name, std::string_view who) {
+    return name == who || name == user_of(who);
 }
 
 }  // namespace lockstep

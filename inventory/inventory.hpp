@@ -138,6 +138,11 @@ struct Inventory {
     [[nodiscard]] bool is_in_group(std::string_view who, std::string_view group) const;
 };
 
+/// `anna` of `anna@jump1`; the host is behind the last @.
+[[nodiscard]] std::string_view user_of(std::string_view who);
+/// Whether `who` (`user@host`) is meant by `anna`, on any host, or by `anna@jump1`.
+[[nodiscard]] bool is_meant_by(std::string_view name, std::string_view who);
+
 /// Why nothing is posted to a URL; empty: nothing speaks against it. It is not quoted: such URLs
 /// are secrets. `insecure`: http to other machines than this one is all right.
 [[nodiscard]] std::string webhook_trouble(std::string_view url, bool insecure);

@@ -1,7 +1,6 @@
 #include "base/yaml.hpp"
 #include "inventory/field_readers.hpp"
 #include "inventory/inventory.hpp"
-#include "inventory/inventory_language.hpp"
 #include "inventory/people_readers.hpp"
 
 #include <algorithm>
@@ -12,6 +11,7 @@ namespace lockstep {
 namespace {
 
 using inventory_fields::PathBase;
+using inventory_fields::refuse_unknown_keys;
 using inventory_fields::when_given;
 using yaml::Node;
 
@@ -44,11 +44,6 @@ class Loader {
 
     PathBase base_;
 };
-
-void refuse_unknown_keys(const Node& node, std::string_view place, std::string_view what) {
-    yaml::refuse_unknown_keys(
-        node, language::names(language::find_place(inventory_places(), place)), what);
-}
 
 void Loader::read(const Node& root, Inventory& inventory) const {
     if (root.is(Node::Kind::null)) {

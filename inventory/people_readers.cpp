@@ -88,7 +88,7 @@ std::map<std::string, Approver, std::less<>> read_approvers(const Node& node,
         if (!value.is(Node::Kind::map)) {  // what it is instead may be the secret itself
             fail(value, what + " must be a map", "Write {secret: {file: PATH}}.");
         }
-        yaml::refuse_unknown_keys(value, {"secret"}, what);
+        refuse_unknown_keys(value, "inventory.approver", what);
         const Node* secret = value.find("secret");
         if (secret == nullptr) {
             fail(value,

@@ -273,19 +273,7 @@ NotifyTarget read_target(const Node& node, const std::string& what, const PathBa
     const auto given =
         std::ranges::count_if(kinds, [&](const char* kind) { return node.find(kind) != nullptr; });
     if (given != 1) {
-        yaml::refuse_unknown_keys(node,
-                                  {"webhook",
-                                   "headers",
-                                   "insecure",
-                                   "smtp",
-                                   "from",
-                                   "to",
-                                   "username",
-                                   "password",
-                                   "tls",
-                                   "ca_file",
-                                   "command"},
-                                  what);
+        refuse_unknown_keys(node, "inventory.target", what);
         fail(node, what + " must have exactly one of webhook, smtp and command");
     }
     if (node.find("webhook") != nullptr) {

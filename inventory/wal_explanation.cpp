@@ -1,5 +1,6 @@
 #include "inventory/wal_explanation.hpp"
 
+#include "base/or_null.hpp"
 #include "base/units.hpp"
 #include "inventory/diagnosis_rules.hpp"
 
@@ -286,10 +287,6 @@ class Explainer {
     std::vector<Held> held_;
     WalExplanation explanation_;
 };
-
-Json or_null(const std::string& text) {
-    return text.empty() ? Json(nullptr) : Json(text);
-}
 
 }  // namespace
 

@@ -1,5 +1,6 @@
 #include "engine/knowledge/knowledge.hpp"
 
+#include "base/or_null.hpp"
 #include "base/yaml.hpp"
 #include "engine/knowledge/knowledge_text.hpp"
 
@@ -150,9 +151,6 @@ bool KnowledgeRow::matters(std::string_view from_version, std::string_view to_ve
 }
 
 nlohmann::json KnowledgeRow::to_json() const {
-    const auto or_null = [](const std::string& text) {
-        return text.empty() ? nlohmann::json(nullptr) : nlohmann::json(text);
-    };
     nlohmann::json versions = nlohmann::json::object();
     for (const auto& [key, range] : k_ranges) {
         if (const std::optional<VersionRange>& wanted = this->*range) {

@@ -55,6 +55,7 @@ struct ActionSchema {
     std::vector<std::string> looking_methods;
     bool repeatable = true;  ///< running it twice ends as running it once
     bool spooled = false;  ///< what it does runs on the member by itself and can be followed again
+    bool gates = false;    ///< the run goes on after it only where something holds
     /// A gate that a person answers, not code: `approve`; with `answered`, `manual`, whose answer
     /// is what was done.
     bool asks = false;

@@ -1,5 +1,6 @@
 #include "engine/runbook/reference.hpp"
 
+#include "base/join.hpp"
 #include "base/suggest.hpp"
 #include "engine/runbook/language.hpp"
 #include "engine/runbook/rules.hpp"
@@ -16,14 +17,6 @@ using language::Kind;
 using language::Place;
 using language::Shape;
 
-std::string joined(const auto& names, const std::string& joint) {
-    std::string text;
-    for (const auto& name : names) {
-        text += (text.empty() ? "" : joint) + std::string(name);
-    }
-    return text;
-}
-
 std::string single(const Key& key, const Shape& shape) {
     switch (shape.kind) {
         case Kind::text:
@@ -31,7 +24,7 @@ std::string single(const Key& key, const Shape& shape) {
         case Kind::name:
             return "name";
         case Kind::words:
-            return joined(key.words, ", ");
+            return join(key.words, ", ");
         case Kind::boolean:
             return "true, false";
         case Kind::integer:
@@ -80,7 +73,7 @@ std::string takes(const Key& key) {
 
 std::string takes(const ParamSchema& param) {
     if (!param.values.empty()) {
-        return joined(param.values, ", ");
+        return join(param.values, ", ");
     }
     switch (param.kind) {
         case ParamKind::string:
@@ -153,7 +146,7 @@ std::vector<std::string> notes_of(const ActionSchema& action) {
             "Changes something with `read_only: false`" +
             (action.looking_methods.empty()
                  ? std::string(".")
-                 : ", or a method other than " + joined(action.looking_methods, " and ") + "."));
+                 : ", or a method other than " + join(action.looking_methods, " and ") + "."));
     } else {
         notes.emplace_back(depends ? "Changes something, unless `read_only` is true."
                                    : "Changes something.");
@@ -171,7 +164,7 @@ std::vector<std::string> notes_of(const ActionSchema& action) {
                                                                : "Acts once for the cluster.");
     }
     if (!action.one_of.empty()) {
-        notes.push_back("One of " + joined(action.one_of, " and ") + ", not both.");
+        notes.push_back("One of " + join(action.one_of, " and ") + ", not both.");
     }
     for (const OutputSchema& output : action.outputs) {
         notes.push_back("Output `" + output.name + "`: " + sentence(output.description));
@@ -325,7 +318,7 @@ ReferenceEntry look_up(const std::vector<ReferenceEntry>& entries, const std::st
     throw UsageError("nothing is called \"" + key + "\"",
                      ending_so.empty()
                          ? did_you_mean(key, names) + " `lockstep explain` lists everything."
-                         : "There is " + joined(ending_so, ", ") + ".");
+                         : "There is " + join(ending_so, ", ") + ".");
 }
 
 std::string reference_markdown(const std::vector<ReferenceEntry>& entries) {

@@ -191,17 +191,7 @@ void read_root(Reading& reading, const Node& root, Runbook& runbook) {
         runbook.allow_drift =
             read_texts(reading, *allow_drift, "fact that may move", {words.begin(), words.end()});
     }
-    if (const Node* steps = root.find("steps")) {
-        runbook.steps = read_steps(reading, *steps, root.find("defaults"));
-    } else {
-        reading.problems.add(root.where,
-                             "`steps` is missing",
-                             "A runbook has at least one step.",
-                             "runbook.missing");
-    }
-    if (const Node* always = root.find("always")) {
-        runbook.always = read_always(reading, *always, root.find("defaults"));
-    }
+    read_steps(reading, root, runbook);
     for (const auto& called : reading.called) {
         take_over(*called, runbook);
     }

@@ -130,6 +130,9 @@ class StepReader {
         }
         if (const Node* approval = node.find("approval")) {
             step.approval = read_approval(reading_, *approval);
+            if (schema != nullptr && schema->answered && approval->find("not_self") == nullptr) {
+                step.approval->not_self = false;  // what was done is told by who did it
+            }
         }
         if (const Node* window = node.find("window")) {
             step.window = read_window(reading_, *window);
@@ -365,22 +368,26 @@ void check_always(Reading& reading, const std::vector<StepSpec>& steps) {
     }
 }
 
-Defaults defaults_of(Reading& reading, const Node* node) {
-    return node == nullptr ? Defaults{} : read_defaults(reading, *node);
-}
-
 }  // namespace
 
-std::vector<StepSpec> read_steps(Reading& reading, const Node& node, const Node* defaults) {
-    return StepReader(reading, defaults_of(reading, defaults)).read(node, {});
-}
-
-std::vector<StepSpec> read_always(Reading& reading, const Node& node, const Node* defaults) {
-    Reading scratch{.vocabulary = reading.vocabulary};  // they were reported with the steps
-    std::vector<StepSpec> steps =
-        StepReader(reading, defaults_of(scratch, defaults)).read(node, {});
-    check_always(reading, steps);
-    return steps;
+void read_steps(Reading& reading, const Node& root, Runbook& runbook) {
+    Defaults defaults;
+    if (const Node* given = root.find("defaults")) {
+        defaults = read_defaults(reading, *given);
+    }
+    StepReader reader(reading, defaults);
+    if (const Node* steps = root.find("steps")) {
+        runbook.steps = reader.read(*steps, {});
+    } else {
+        reading.problems.add(root.where,
+                             "`steps` is missing",
+                             "A runbook has at least one step.",
+                             "runbook.missing");
+    }
+    if (const Node* always = root.find("always")) {
+        runbook.always = reader.read(*always, {});
+        check_always(reading, runbook.always);
+    }
 }
 
 }  // namespace lockstep::runbook_reading

@@ -180,14 +180,9 @@ struct Owner {
 /// A text that is shown as it stands. An expression in it would be shown, too, and is an error.
 [[nodiscard]] std::string read_label(Reading& reading, const yaml::Node& node, const char* what);
 
-[[nodiscard]] std::vector<StepSpec> read_steps(Reading& reading,
-                                               const yaml::Node& node,
-                                               const yaml::Node* defaults);
-/// What is done at the end whatever came of the rest: steps that have no way back and cover
-/// nothing.
-[[nodiscard]] std::vector<StepSpec> read_always(Reading& reading,
-                                                const yaml::Node& node,
-                                                const yaml::Node* defaults);
+/// `steps`, and `always`: what is done at the end whatever came of the rest, which has no way back
+/// and covers nothing; by the runbook's `defaults`.
+void read_steps(Reading& reading, const yaml::Node& root, Runbook& runbook);
 /// `uses: runbook`: the other runbook's steps become those of `step`.
 void read_call(Reading& reading,
                const yaml::Node& node,

@@ -29,13 +29,6 @@ struct Placed {
     [[nodiscard]] std::string label() const { return "step \"" + step->id + "\""; }
 };
 
-/// Whether the run goes on after this step only where something holds.
-bool is_gate(const StepSpec& step) {
-    static const std::vector<std::string> k_gates{
-        "check", "assert", "wait_for", "approve", "manual"};
-    return step.approval || std::ranges::find(k_gates, step.uses) != k_gates.end();
-}
-
 /// The value of an expression that nothing can change; nullopt where something can.
 std::optional<Value> constant(const Expression& expression) {
     if (!expression.reads().empty()) {
@@ -141,6 +134,10 @@ class Rules {
 
     /// One is enough: whoever puts a gate before the first change has one before all.
     void check_gates() {
+        const auto is_gate = [this](const StepSpec& step) {
+            const ActionSchema* schema = find_action(actions_, step.uses);
+            return step.approval || (schema != nullptr && (schema->gates || schema->asks));
+        };
         const auto gated = runbook_reading::steps_after(runbook_.steps, is_gate);
         for (const Placed& placed : placed_) {
             if (placed.changes && !placed.always && !gated.contains(placed.step) &&

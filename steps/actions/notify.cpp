@@ -1,7 +1,4 @@
-#include "base/suggest.hpp"
 #include "steps/catalog.hpp"
-
-#include <algorithm>
 
 namespace lockstep {
 
@@ -34,17 +31,6 @@ Notification notification_of(const StepCall& call, const ActionContext& context)
     return notification;
 }
 
-Finding unknown_target(const std::string& target, const Cluster& cluster) {
-    std::string hint = did_you_mean(target, cluster.notify_targets);
-    return {.id = "notify.unknown_target",
-            .severity = Severity::critical,
-            .member = {},
-            .subject = target,
-            .message = "the inventory has no notification target \"" + target + "\"",
-            .remedy = hint.empty() ? "Add it to `notify:` of the inventory." : std::move(hint),
-            .source = {}};
-}
-
 /// Changes nothing, and fails for nobody: a chat that is down must not stop an upgrade half way.
 class Notify final : public Action {
   public:
@@ -57,8 +43,8 @@ class Notify final : public Action {
         for (const std::string& target : targets_of(call, cluster)) {
             preview.operations.push_back({Operation::Kind::local, "notify " + target});
             preview.operations.back().text += ": " + message;
-            if (std::ranges::find(cluster.notify_targets, target) == cluster.notify_targets.end()) {
-                preview.blocked_by.push_back(unknown_target(target, cluster));
+            if (auto refusal = refuse_target(target, cluster)) {
+                preview.blocked_by.push_back(std::move(*refusal));
             }
         }
         if (preview.operations.empty()) {

@@ -1,6 +1,7 @@
 #include "steps/notify/delivery.hpp"
 
 #include "base/error.hpp"
+#include "engine/plan.hpp"
 #include "steps/notify/format.hpp"
 
 #include <utility>
@@ -59,7 +60,7 @@ class Attempt {
         HttpRequest request{.method = "POST",
                             .url = url,
                             .headers = {},
-                            .body = dump(to_webhook_json(notification_, at_))};
+                            .body = canonical(to_webhook_json(notification_, at_))};
         for (const auto& [name, value] : target.headers) {
             request.headers.emplace_back(name, text_of(value));
         }
@@ -102,7 +103,7 @@ class Attempt {
                                      {"LOCKSTEP_RUN", flat(notification_.run)},
                                      {"LOCKSTEP_CLUSTER", flat(notification_.cluster)},
                                      {"LOCKSTEP_TEXT", flat(notification_.text)}},
-                             .stdin_data = dump(to_json(notification_, at_)) + "\n",
+                             .stdin_data = canonical(to_json(notification_, at_)) + "\n",
                              .output_limit = k_output_limit};
         const CommandResult result = processes_->run(command, deadline_, stop_);
         if (result.ok()) {

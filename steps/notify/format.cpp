@@ -1,5 +1,7 @@
 #include "steps/notify/format.hpp"
 
+#include "base/or_null.hpp"
+
 #include <algorithm>
 
 namespace lockstep {
@@ -40,20 +42,12 @@ std::string escaped(const std::string& text) {
     return out;
 }
 
-nlohmann::json or_null(const std::string& text) {
-    return text.empty() ? nlohmann::json(nullptr) : nlohmann::json(text);
-}
-
 }  // namespace
 
 std::string flat(std::string text) {
     std::ranges::replace_if(
         text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
     return text;
-}
-
-std::string dump(const nlohmann::json& json) {
-    return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 std::string cut(std::string text, std::size_t most) {

@@ -27,7 +27,4 @@ namespace lockstep {
 /// At most that many bytes and an ellipsis, cut between characters.
 [[nodiscard]] std::string cut(std::string text, std::size_t most);
 
-/// A text of JSON, whatever bytes are in it.
-[[nodiscard]] std::string dump(const nlohmann::json& json);
-
 }  // namespace lockstep

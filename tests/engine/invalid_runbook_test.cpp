@@ -10,14 +10,7 @@ namespace {
 
 class InvalidRunbook : public testing::TestWithParam<golden::InvalidFile> {};
 
-std::vector<InputError> errors_of(const std::string& text) {
-    try {
-        static_cast<void>(parse_runbook(text, "f", testing_vocabulary::vocabulary()));
-    } catch (const InputErrors& errors) {
-        return errors.errors();
-    }
-    return {};
-}
+using testing_vocabulary::errors_of;
 
 TEST_P(InvalidRunbook, IsRefusedWithTheExpectedMessages) {
     const golden::InvalidFile& file = GetParam();

@@ -22,14 +22,7 @@ std::string repeated(std::size_t count, const std::string& part) {
     return repeated(count, [&](std::size_t) { return part; });
 }
 
-std::vector<InputError> errors_of(const std::string& text) {
-    try {
-        static_cast<void>(parse_runbook(text, "f", testing_vocabulary::vocabulary()));
-    } catch (const InputErrors& errors) {
-        return errors.errors();
-    }
-    return {};
-}
+using testing_vocabulary::errors_of;
 
 std::string rule_of(const std::string& text) {
     const auto errors = errors_of(text);

@@ -10,14 +10,18 @@ inline const ActionCatalog& actions() {
     static const ActionCatalog catalog{
         {.name = "check",
          .scope = ActionScope::cluster,
+         .gates = true,
          .params = {{.name = "refuse_on",
                      .kind = string,
                      .required = true,
                      .description = "critical or warning",
                      .values = {"critical", "warning"}},
                     {.name = "ignore", .kind = map}}},
-        {.name = "assert", .params = {{.name = "that", .kind = expression, .required = true}}},
+        {.name = "assert",
+         .gates = true,
+         .params = {{.name = "that", .kind = expression, .required = true}}},
         {.name = "wait_for",
+         .gates = true,
          .params = {{.name = "that", .kind = expression, .required = true},
                     {.name = "message", .kind = string},
                     {.name = "every", .kind = duration}}},
@@ -67,6 +71,16 @@ inline const RunbookVocabulary& vocabulary() {
           .params = {{.name = "free", .kind = ParamKind::string, .required = true}}}},
         {"patroni.mixed_versions", "slot.stuck", "wal.growing"}};
     return all;
+}
+
+/// What is wrong with a runbook.
+inline std::vector<InputError> errors_of(const std::string& text) {
+    try {
+        static_cast<void>(parse_runbook(text, "f", vocabulary()));
+    } catch (const InputErrors& errors) {
+        return errors.errors();
+    }
+    return {};
 }
 
 }  // namespace lockstep::testing_vocabulary

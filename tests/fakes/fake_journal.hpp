@@ -14,7 +14,7 @@ class FakeJournal final : public JournalStore {
     std::map<std::string, std::vector<JournalRecord>> kept;
     std::map<std::string, std::vector<Answer>> given;
     std::vector<StepLength> lengths;  ///< what step_lengths() says
-    int fail_at = 0;  ///< the append with this number (from 1) throws; 0: none does
+    int fail_at = 0;                  ///< the append with this number (from 1) throws; 0: none does
     /// The engine dies at the append with this number: before it is written, or right after.
     int die_before = 0;
     int die_after = 0;

@@ -65,7 +65,8 @@ TEST_F(Approvals, AreNotGivenByWhoStartedTheRun) {
 }
 
 TEST_F(Approvals, AskForAsManyDifferentPeopleAsTheRunbookSays) {
-    people.groups["dba"] = {"bert", "carl@jump1"};
+    inventory.groups["dba"] = {"bert", "carl@jump1"};
+    people.inventory = &inventory;
     (void)run(plan(R"(
 - {id: change, uses: change, approval: {count: 2, from: [dba]}}
 )"));
@@ -417,7 +418,7 @@ constexpr const char* k_notify =
     "notify: [{on: [start, approval, wait, failure, slow, end], to: [ops]}]\n";
 
 TEST_F(Told, AreThoseWhomTheRunbookNames) {
-    inventory.notify.emplace("ops", CommandTarget{{"true"}});
+    cluster.notify_targets = {"ops"};
     make_fail("change", StepOutcome::failed);
     (void)run(plan(k_asked, k_notify));
     EXPECT_EQ(told("start"), Names{"ops: story on orders was started by anna@jump1"});
@@ -431,7 +432,7 @@ TEST_F(Told, AreThoseWhomTheRunbookNames) {
 }
 
 TEST_F(Told, ThatCannotBeAreNotedAndFailNothing) {
-    inventory.notify.emplace("ops", CommandTarget{{"true"}});
+    cluster.notify_targets = {"ops"};
     runner.notification_troubles_next = {"ops: HTTP 500"};
     const RunEnd end = run(plan("- {id: change, uses: change}\n", k_notify));
     EXPECT_EQ(end.exit_code, 0);

@@ -1,7 +1,7 @@
 #include "test_http_server.hpp"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
+#include "loopback_listener.hpp"
+
 #include <sys/socket.h>
 
 #include <array>
@@ -47,17 +47,9 @@ void send_text(int socket, std::string_view text) {
 }
 
 TestHttpServer::TestHttpServer(Answer answer) : answer_(std::move(answer)) {
-    listener_ = UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof(address);
-    auto* generic = reinterpret_cast<sockaddr*>(&address);
-    if (::bind(listener_.get(), generic, length) != 0 || ::listen(listener_.get(), 8) != 0 ||
-        ::getsockname(listener_.get(), generic, &length) != 0) {
-        throw std::runtime_error("cannot listen");
-    }
-    port_ = ntohs(address.sin_port);
+    LoopbackListener listener = listen_on_loopback();
+    listener_ = std::move(listener.fd);
+    port_ = listener.port;
     thread_ = std::jthread([this] { serve(); });
 }
 
