@@ -4,7 +4,7 @@ import contextlib
 import pathlib
 import re
 
-from harness import NEW, NEWEST, OLD, PACKAGE, LiveTest, lab, primaries, wait_until
+from harness import NEW, NEWEST, OLD, PACKAGE, LiveTest, cluster, lab, primaries, wait_until
 
 
 class SavedPlans(LiveTest):
@@ -40,6 +40,8 @@ class SavedPlans(LiveTest):
         lab("rest", "n1", "POST", "/switchover", '{"leader": "n1", "candidate": "n2"}')
         wait_until(lambda: primaries() == ["n2"], 60, "n2 leads")
         wait_until(lambda: self.check().json["findings"] == [], 60, "all is well again")
+        # A member that was just made a replica tells its timeline a loop later than that it streams.
+        wait_until(lambda: all("timeline" in m for m in cluster()["members"]), 30, "every member tells its timeline")
         self.assert_stale("leader: n1, now n2")
 
     def test_another_inventory_and_an_edited_file(self):
