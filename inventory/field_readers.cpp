@@ -2,11 +2,7 @@
 
 #include "inventory/inventory_language.hpp"
 
-#include <pwd.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <cstdlib>
 #include <filesystem>
@@ -36,22 +32,6 @@ bool is_space(char c) {
 
 bool is_alnum(char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0;
-}
-
-/// What the system knows of the current user, or nothing where there is no entry (containers).
-struct Account {
-    std::string name;
-    std::string home;
-};
-
-std::optional<Account> account() {
-    std::array<char, std::size_t{16} * 1024> buffer{};
-    passwd entry{};
-    passwd* found = nullptr;
-    if (getpwuid_r(geteuid(), &entry, buffer.data(), buffer.size(), &found) != 0 || !found) {
-        return std::nullopt;
-    }
-    return Account{entry.pw_name, entry.pw_dir};
 }
 
 std::string expand(const Node& node, std::string_view what, const PathBase& base) {
@@ -185,23 +165,6 @@ bool url_has_password(std::string_view dsn) {
 }
 
 }  // namespace
-
-std::string current_user() {
-    if (const auto found = account()) {
-        return found->name;
-    }
-    return std::to_string(geteuid());
-}
-
-std::string home_folder() {
-    // NOLINTNEXTLINE(concurrency-mt-unsafe): read before any thread starts; nothing here sets it
-    const char* const home = std::getenv("HOME");
-    if (home != nullptr && *home != '\0') {
-        return home;
-    }
-    const auto found = account();
-    return found ? found->home : "/";
-}
 
 void require_map(const Node& node, std::string_view what) {
     if (!node.is(Node::Kind::map)) {

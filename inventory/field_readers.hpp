@@ -14,12 +14,8 @@ namespace lockstep::inventory_fields {
 /// What paths in an inventory are relative to: never the folder lockstep happens to run in.
 struct PathBase {
     std::string folder;  ///< of the inventory file
-    std::string home;    ///< what `~` means
+    std::string home;    ///< what `~` means: own_account()
 };
-
-/// The login name of whoever runs lockstep, and their home: $HOME, else what the system says.
-[[nodiscard]] std::string current_user();
-[[nodiscard]] std::string home_folder();
 
 /// Calls `read` with the value of the key, where there is one.
 template <class Reader>

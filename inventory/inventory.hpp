@@ -46,14 +46,18 @@ struct PatroniSettings {
 enum class Become { none, sudo };
 
 /// How members are logged into. Per member what is set there, else of the cluster, else `defaults`.
+/// Empty, but for the host, leaves it to ssh's own configuration, and to ssh's defaults.
 struct SshSettings {
+    enum class Client { automatic, libssh2, openssh };
+
     std::string host;  ///< empty: the host that Patroni publishes for the member
-    std::string user;  ///< default: the current user
-    std::uint16_t port = 22;
-    std::vector<std::string>
-        identity_files;  ///< `identity_file`, ~ expanded; default: the usual ones
+    std::string user;
+    std::uint16_t port = 0;                   ///< 0: empty
+    std::vector<std::string> identity_files;  ///< `identity_file`, ~ expanded
     std::optional<SecretRef> passphrase;
-    std::string known_hosts;  ///< ~ expanded; default ~/.ssh/known_hosts
+    std::string known_hosts;  ///< ~ expanded
+    std::string config_file;  ///< ~ expanded; instead of ssh's own files; `none`: none at all
+    Client client = Client::automatic;
     Become become = Become::none;
 };
 

@@ -199,19 +199,19 @@ Place member_ssh_place() {
               .shapes = {{word}},
               .description = "Who logs in.",
               .example = "user: root",
-              .otherwise = "the current user"},
+              .otherwise = "what ssh's configuration says, else the current user"},
              {.name = "port",
               .shapes = {{integer}},
               .description = "Where sshd listens.",
               .example = "port: 2222",
-              .otherwise = "22",
+              .otherwise = "what ssh's configuration says, else 22",
               .least = 1,
               .most = 65535},
              {.name = "identity_file",
               .shapes = {{path}, {path, {}, k_list}},
               .description = "The private key, or several to try.",
               .example = "identity_file: ~/.ssh/id_ed25519",
-              .otherwise = "~/.ssh/id_ed25519 and ~/.ssh/id_ecdsa, where they exist"},
+              .otherwise = "what ssh's configuration says, else the usual ones in ~/.ssh"},
              {.name = "passphrase",
               .shapes = {{keys, "inventory.secret_source"}},
               .description = "What unlocks the private key.",
@@ -220,7 +220,14 @@ Place member_ssh_place() {
               .shapes = {{path}},
               .description = "The host keys that are known.",
               .example = "known_hosts: ~/.ssh/known_hosts",
-              .otherwise = "~/.ssh/known_hosts"},
+              .otherwise = "what ssh's configuration says, else ~/.ssh/known_hosts and "
+                           "/etc/ssh/ssh_known_hosts"},
+             {.name = "config_file",
+              .shapes = {{path}},
+              .description = "The configuration of ssh (ssh_config(5)) that says what is not said "
+                             "here; `none`: none at all.",
+              .example = "config_file: ssh_config",
+              .otherwise = "~/.ssh/config and /etc/ssh/ssh_config"},
              {.name = "become",
               .shapes = {{words}},
               .description = "How the login becomes root.",
@@ -229,10 +236,12 @@ Place member_ssh_place() {
               .words = {"none", "sudo"}},
              {.name = "client",
               .shapes = {{words}},
-              .description = "What speaks SSH.",
-              .example = "client: libssh2",
-              .otherwise = "libssh2",
-              .words = {"libssh2"}}}};
+              .description = "What speaks SSH. `auto`: libssh2, in this process, and the system's "
+                             "ssh where libssh2 lacks what the host asks for: RSA keys, "
+                             "certificates, FIDO, GSSAPI, ProxyJump, ETM-only servers.",
+              .example = "client: openssh",
+              .otherwise = "auto",
+              .words = {"auto", "libssh2", "openssh"}}}};
 }
 
 Place postgres_place() {

@@ -1,3 +1,4 @@
+#include "base/account.hpp"
 #include "base/yaml.hpp"
 #include "inventory/field_readers.hpp"
 #include "inventory/inventory.hpp"
@@ -20,8 +21,7 @@ using yaml::Node;
 class Loader {
   public:
     explicit Loader(const std::string& file_name)
-        : base_{std::filesystem::path(file_name).parent_path().string(),
-                inventory_fields::home_folder()} {}
+        : base_{std::filesystem::path(file_name).parent_path().string(), own_account().home} {}
 
     /// Everything but path and text.
     void read(const Node& root, Inventory& inventory) const;
@@ -29,7 +29,6 @@ class Loader {
   private:
     enum class Level { defaults, cluster, member };
 
-    [[nodiscard]] Cluster built_in() const;
     [[nodiscard]] Cluster read_cluster(const Node& key, const Node& node, Cluster cluster) const;
     [[nodiscard]] MemberSettings read_member(const Node& key,
                                              const Node& node,
@@ -65,7 +64,7 @@ void Loader::read(const Node& root, Inventory& inventory) const {
     if (clusters->entries.empty()) {
         throw InputError(clusters->where, "`clusters` names no cluster", {}, "inventory.missing");
     }
-    Cluster defaults = built_in();
+    Cluster defaults;
     when_given(root, "defaults", [&](const Node& node) {
         read_settings(node, Level::defaults, defaults);
     });
@@ -86,20 +85,6 @@ void Loader::read(const Node& root, Inventory& inventory) const {
             cluster.notify_targets.push_back(name);
         }
     }
-}
-
-Cluster Loader::built_in() const {
-    Cluster cluster;
-    cluster.ssh.user = inventory_fields::current_user();
-    cluster.ssh.known_hosts = base_.home + "/.ssh/known_hosts";
-    for (const char* name : {"id_ed25519", "id_ecdsa"}) {
-        const std::filesystem::path path = std::filesystem::path(base_.home) / ".ssh" / name;
-        std::error_code ignored;
-        if (std::filesystem::exists(path, ignored)) {
-            cluster.ssh.identity_files.push_back(path);
-        }
-    }
-    return cluster;
 }
 
 Cluster Loader::read_cluster(const Node& key, const Node& node, Cluster cluster) const {
@@ -231,14 +216,18 @@ void Loader::read_ssh(const Node& node, Level level, SshSettings& ssh) const {
         ssh.become = yaml::as_choice<Become>(
             v, "way to become root", {{"none", Become::none}, {"sudo", Become::sudo}});
     });
+    when_given(node, "config_file", [&](const Node& v) {
+        ssh.config_file = yaml::as_string(v, "config_file") == "none"
+                              ? "none"
+                              : inventory_fields::read_path(v, "config_file", base_);
+    });
     when_given(node, "client", [&](const Node& v) {
-        if (yaml::as_string(v, "client") == "openssh") {
-            throw InputError(v.where,
-                             "the ssh client \"openssh\" is not supported yet",
-                             "Remove the key: libssh2 is what this version has.",
-                             "inventory.not_supported");
-        }
-        (void)yaml::as_choice<bool>(v, "ssh client", {{"libssh2", true}});
+        using Client = SshSettings::Client;
+        ssh.client = yaml::as_choice<Client>(v,
+                                             "ssh client",
+                                             {{"auto", Client::automatic},
+                                              {"libssh2", Client::libssh2},
+                                              {"openssh", Client::openssh}});
     });
 }
 

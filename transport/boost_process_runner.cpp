@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,9 +35,9 @@ using Kind = TransportError::Kind;
 using std::chrono::milliseconds;
 
 constexpr milliseconds k_term_to_kill{2'000};
-// How often the end of a process is looked for that has closed its output, or left a child that
-// has not. SIGCHLD would be the process's own business: Boost's waiting with a timeout takes the
-// handler away from everybody (boostorg/process #347).
+// How often somebody of a group that was told to end is looked for, and where there is no pidfd
+// (Linux before 5.3) the end of a process. SIGCHLD would be the process's own business: Boost's
+// waiting with a timeout takes the handler away from everybody (boostorg/process #347).
 constexpr milliseconds k_poll{20};
 
 struct CloseFile {
@@ -106,6 +107,8 @@ class Process {
         : command_(command),
           timer_(context_),
           deadline_timer_(context_),
+          quiet_timer_(context_),
+          end_(context_),
           out_(context_, command.output_limit),
           err_(context_, command.output_limit) {}
 
@@ -120,16 +123,16 @@ class Process {
                 give_up(Kind::timeout);
             }
         });
-        read(out_);
-        read(err_);
-        poll();
+        heard_something();
+        read(out_, OutputStream::out);
+        read(err_, OutputStream::err);
+        await_end();
         context_.run();
         if (given_up_) {
-            throw TransportError(
-                *given_up_,
-                command_.argv.front() + (*given_up_ == Kind::timeout
-                                             ? ": did not end in time, and was killed"
-                                             : ": cancelled, and was killed"));
+            throw_given_up();
+        }
+        if (command_.leaves_daemon) {
+            group_.detach();  // its destructor kills the group
         }
         CommandResult result;
         const int status = child_.native_exit_code();
@@ -194,20 +197,92 @@ class Process {
         err_.sink.reset();
     }
 
-    void read(Output& output) {
-        output.source.async_read_some(
-            asio::buffer(output.buffer),
-            [this, &output](const boost::system::error_code& error, std::size_t length) {
-                output.kept.append(std::string_view(output.buffer.data(), length));
-                if (!error) {
-                    read(output);
-                    return;
-                }
-                output.ended = true;
-                if (out_.ended && err_.ended) {
-                    look();
-                }
-            });
+    [[noreturn]] void throw_given_up() const {
+        const std::string& program = command_.argv.front();
+        switch (*given_up_) {
+            case Kind::timeout:
+                throw TransportError(Kind::timeout,
+                                     program + ": did not end in time, and was killed");
+            case Kind::lost:
+                throw TransportError(Kind::lost,
+                                     program + ": nothing was heard for " +
+                                         std::to_string(command_.quiet_limit.count()) +
+                                         " ms, and it was killed");
+            default:
+                throw TransportError(*given_up_, program + ": cancelled, and was killed");
+        }
+    }
+
+    /// Reads when there is something to read, and not by async_read_some(): that may have taken a
+    /// piece already, and not have handed it over, when the end of the process is seen.
+    void read(Output& output, OutputStream stream) {
+        output.source.async_wait(asio::posix::stream_descriptor::wait_read,
+                                 [this, &output, stream](const boost::system::error_code& error) {
+                                     if (error) {
+                                         return;
+                                     }
+                                     const ssize_t count = read_once(output, stream);
+                                     if (count > 0) {
+                                         heard_something();
+                                     }
+                                     if (!output.ended) {
+                                         read(output, stream);
+                                     } else if (out_.ended && err_.ended) {
+                                         look();
+                                     }
+                                 });
+    }
+
+    ssize_t read_once(Output& output, OutputStream stream) {
+        const int fd = output.source.native_handle();
+        const ssize_t count = ::read(fd, output.buffer.data(), output.buffer.size());
+        if (count > 0) {
+            take(output,
+                 stream,
+                 std::string_view(output.buffer.data(), static_cast<std::size_t>(count)));
+        } else {
+            output.ended = count == 0 || (errno != EAGAIN && errno != EINTR);
+        }
+        return count;
+    }
+
+    void take(Output& output, OutputStream stream, std::string_view piece) {
+        if (!command_.on_output) {
+            output.kept.append(piece);
+        } else if (!piece.empty() && !enough_ && !command_.on_output(stream, piece)) {
+            enough_ = true;
+            end_group();
+        }
+    }
+
+    void heard_something() {
+        if (command_.quiet_limit.count() == 0) {
+            return;
+        }
+        quiet_timer_.expires_after(command_.quiet_limit);
+        quiet_timer_.async_wait([this](const boost::system::error_code& error) {
+            if (!error) {
+                give_up(Kind::lost);
+            }
+        });
+    }
+
+    /// Waits for the end of the process: by its pidfd, which is readable then, or by looking.
+    void await_end() {
+#ifdef SYS_pidfd_open
+        const int fd = static_cast<int>(::syscall(SYS_pidfd_open, child_.id(), 0));
+        if (fd >= 0) {  // close-on-exec by itself
+            end_.assign(fd);
+            end_.async_wait(asio::posix::stream_descriptor::wait_read,
+                            [this](const boost::system::error_code& error) {
+                                if (!error && !look()) {
+                                    poll();
+                                }
+                            });
+            return;
+        }
+#endif
+        poll();
     }
 
     /// Looks for the end of the process now and then.
@@ -227,8 +302,8 @@ class Process {
             return done_;
         }
         done_ = true;
-        drain(out_);
-        drain(err_);
+        drain(out_, OutputStream::out);
+        drain(err_, OutputStream::err);
         context_.stop();
         return true;
     }
@@ -239,23 +314,20 @@ class Process {
     }
 
     /// What is in the pipe by now: a grandchild that keeps it open is not waited for.
-    static void drain(Output& output) {
-        while (!output.ended) {
-            const int fd = output.source.native_handle();
-            const ssize_t count = ::read(fd, output.buffer.data(), output.buffer.size());
-            output.ended = count <= 0;
-            if (count > 0) {
-                output.kept.append(
-                    std::string_view(output.buffer.data(), static_cast<std::size_t>(count)));
-            }
+    void drain(Output& output, OutputStream stream) {
+        while (!output.ended && read_once(output, stream) > 0) {
         }
     }
 
     void give_up(Kind kind) {
-        if (given_up_) {
+        if (given_up_ || enough_) {
             return;
         }
         given_up_ = kind;
+        end_group();
+    }
+
+    void end_group() {
         ::kill(-group_.native_handle(), SIGTERM);
         deadline_timer_.expires_after(k_term_to_kill);
         deadline_timer_.async_wait([this](const boost::system::error_code& error) {
@@ -270,11 +342,14 @@ class Process {
     asio::io_context context_;
     asio::steady_timer timer_;
     asio::steady_timer deadline_timer_;
+    asio::steady_timer quiet_timer_;
+    asio::posix::stream_descriptor end_;  // the pidfd
     Output out_;
     Output err_;
     bp::group group_;
     bp::child child_;
     std::optional<Kind> given_up_;
+    bool enough_ = false;
     bool killed_ = false;
     bool done_ = false;
 };

@@ -87,26 +87,25 @@ std::string known_hosts_name(std::string_view host, std::uint16_t port) {
     return port == 22 ? name : "[" + name + "]:" + std::to_string(port);
 }
 
-std::vector<KnownKey> find_known_keys(std::string_view text,
-                                      std::string_view host,
-                                      std::uint16_t port) {
-    const std::string name = known_hosts_name(host, port);
+std::vector<KnownKey> find_known_keys(std::string_view text, std::string_view known_as) {
+    const std::string name = lower(known_as);
     std::vector<KnownKey> keys;
     for (int number = 1; !text.empty(); ++number) {
         std::string_view line = text.substr(0, text.find('\n'));
         text.remove_prefix(std::min(line.size() + 1, text.size()));
         std::string_view field = take_word(line);
         const bool revoked = field == "@revoked";
-        if (field.empty() || field.starts_with('#') || field == "@cert-authority") {
+        const bool authority = field == "@cert-authority";
+        if (field.empty() || field.starts_with('#')) {
             continue;
         }
-        if (revoked) {
+        if (revoked || authority) {
             field = take_word(line);
         }
         const std::string_view type = take_word(line);
         const auto blob = base64_decode(take_word(line));
         if (blob && key_type(*blob) == type && matches_hosts(field, name)) {
-            keys.push_back(KnownKey{std::string(type), *blob, revoked, number});
+            keys.push_back(KnownKey{std::string(type), *blob, revoked, number, authority});
         }
     }
     return keys;
@@ -116,6 +115,9 @@ HostKeyVerdict judge_host_key(const std::vector<KnownKey>& known, std::string_vi
     const std::string type = key_type(blob);
     HostKeyVerdict verdict = HostKeyVerdict::unknown;
     for (const KnownKey& key : known) {
+        if (key.authority) {
+            continue;
+        }
         if (key.revoked) {
             if (key.blob == blob) {
                 return HostKeyVerdict::revoked;

@@ -13,22 +13,25 @@ struct KnownKey {
     std::string type;  ///< `ssh-ed25519`, `ecdsa-sha2-nistp256`, …
     std::string blob;  ///< the key in its wire format
     bool revoked = false;
-    int line = 0;  ///< counted from 1
+    int line = 0;            ///< counted from 1
+    bool authority = false;  ///< `@cert-authority`: vouches for the host's certificates
+    std::string file{};      ///< where the caller knows it
 };
 
 enum class HostKeyVerdict { known, unknown, changed, revoked };
 
-/// The lines of the text that match host and port: plain names, `*` and `?` patterns, negations
+/// The lines of the text that match a name (known_hosts_name(), or HostKeyAlias): plain names, `*`
+/// and `?` patterns, negations
 /// (`!name` excludes the whole line), hashed names (`|1|salt|hash`), `[host]:port`. Read here and
 /// not by libssh2 1.10, which ignores the marker `@revoked`, knows no patterns, and lets a line
-/// without a port match every port. `@cert-authority` lines are skipped: libssh2 cannot check host
-/// certificates. Lines that make no sense are skipped too: they can only make a host unknown.
+/// without a port match every port. Lines that make no sense are skipped: they can only make a host
+/// unknown.
 [[nodiscard]] std::vector<KnownKey> find_known_keys(std::string_view text,
-                                                    std::string_view host,
-                                                    std::uint16_t port);
+                                                    std::string_view known_as);
 
 /// What the lines say about the key that a server has shown. `changed` when there is another key of
-/// the same type: a server may well have keys of several types, of which only some are known.
+/// the same type: a server may well have keys of several types, of which only some are known. An
+/// authority says nothing of a key without a certificate.
 [[nodiscard]] HostKeyVerdict judge_host_key(const std::vector<KnownKey>& known,
                                             std::string_view blob);
 

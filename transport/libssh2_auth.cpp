@@ -2,7 +2,10 @@
 
 #include "transport/identity_file.hpp"
 #include "transport/known_hosts.hpp"
+#include "transport/libssh2_session.hpp"
 #include "transport/ssh_agent.hpp"
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -60,8 +63,8 @@ bool lost_connection(int rc) {
 /// One attempt to log in, which remembers for the message what it tried.
 class Login {
   public:
-    Login(const Libssh2Link& link, const SshEndpoint& endpoint, const WaitTerms& terms)
-        : link_(link), endpoint_(endpoint), terms_(terms) {}
+    Login(const Libssh2Link& link, const SshRoute& route, const WaitTerms& terms)
+        : link_(link), route_(route), endpoint_(route.endpoint), terms_(terms) {}
 
     void run() {
         if (ask_methods() || try_agent() || try_files()) {
@@ -87,6 +90,7 @@ class Login {
         }
         accepted_ = list;
         if (accepted_.find("publickey") == std::string::npos) {
+            limit_ = openssh_can_do();
             fail("the server does not accept keys");
         }
         return false;
@@ -96,9 +100,8 @@ class Login {
         if (!endpoint_.use_agent) {
             return false;
         }
-        // Nobody changes the environment while workers run.
-        const char* path = std::getenv("SSH_AUTH_SOCK");  // NOLINT(concurrency-mt-unsafe)
-        if (path == nullptr || *path == '\0') {
+        const std::string& path = route_.agent_socket;
+        if (path.empty()) {
             note("agent: SSH_AUTH_SOCK is not set");
             return false;
         }
@@ -107,7 +110,7 @@ class Login {
                                 : std::nullopt;
         link_.check(terms_);
         if (!keys) {
-            note("agent: nobody answers at " + std::string(path));
+            note("agent: nobody answers at " + path);
             return false;
         }
         if (keys->empty()) {
@@ -122,7 +125,7 @@ class Login {
         const std::string name = "agent key " + key.comment + " " + key_fingerprint(key.blob);
         const std::string unusable = unusable_key_reason(key_type(key.blob));
         if (!unusable.empty()) {
-            return skip(name, unusable);
+            return skip_unusable(name, unusable);
         }
         Signer signer{&agent, &key, &terms_};
         void* abstract = &signer;
@@ -160,7 +163,11 @@ class Login {
         }
         const std::string unusable = unusable_key_reason(file.type);
         if (!unusable.empty()) {
-            return skip(name, unusable);
+            return skip_unusable(name, unusable);
+        }
+        if (::access((path + "-cert.pub").c_str(), R_OK) == 0) {
+            limit_ = true;  // the server may know the authority and not the key
+            note(name + ": its certificate is not shown");
         }
         if (file.encrypted && !endpoint_.passphrase) {
             return skip(name, "is encrypted and there is no passphrase for it");
@@ -202,6 +209,18 @@ class Login {
         return false;
     }
 
+    /// A key that ssh(1) can use.
+    bool skip_unusable(const std::string& name, const std::string& reason) {
+        limit_ = true;
+        return skip(name, reason);
+    }
+
+    /// Ways in that libssh2 does not go: with tickets of Kerberos, or by the key of this host.
+    [[nodiscard]] bool openssh_can_do() const {
+        return accepted_.find("gssapi") != std::string::npos ||
+               accepted_.find("hostbased") != std::string::npos;
+    }
+
     void note(const std::string& line) { tried_ += (tried_.empty() ? "" : "; ") + line; }
 
     [[noreturn]] void fail(const std::string& reason) const {
@@ -221,21 +240,26 @@ class Login {
                 "The server may have counted too many failures (sshd's MaxAuthTries): hold fewer "
                 "keys in the agent, or do not use it for this host.";
         }
+        if (limit_ || route_.more_keys || openssh_can_do()) {
+            throw Libssh2Limit(TransportError::Kind::auth, message, hint);
+        }
         throw TransportError(TransportError::Kind::auth, message, hint);
     }
 
     const Libssh2Link& link_;
+    const SshRoute& route_;
     const SshEndpoint& endpoint_;
     const WaitTerms& terms_;
     std::string accepted_;
     std::string tried_;
     bool rsa_ = false;
+    bool limit_ = false;  // ssh(1) may well get in
 };
 
 }  // namespace
 
-void authenticate(const Libssh2Link& link, const SshEndpoint& endpoint, const WaitTerms& terms) {
-    Login(link, endpoint, terms).run();
+void authenticate(const Libssh2Link& link, const SshRoute& route, const WaitTerms& terms) {
+    Login(link, route, terms).run();
 }
 
 }  // namespace lockstep

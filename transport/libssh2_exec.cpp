@@ -1,9 +1,10 @@
 #include "transport/libssh2_exec.hpp"
 
 #include "transport/encoding.hpp"
+#include "transport/wait_fd.hpp"
 
-#include <algorithm>
-#include <cctype>
+#include <poll.h>
+
 #include <chrono>
 #include <string_view>
 #include <utility>
@@ -13,20 +14,13 @@ namespace lockstep {
 namespace {
 
 using Kind = TransportError::Kind;
+using std::chrono::milliseconds;
+using namespace std::chrono_literals;
 
 constexpr std::size_t k_nonce_bytes = 8;
+constexpr milliseconds k_keepalive = 15s;
 constexpr std::size_t k_read_size = std::size_t{32}
                                     << 10;  // one packet: LIBSSH2_CHANNEL_PACKET_DEFAULT
-
-/// The first line of a text, short and printable, for a message.
-std::string first_line(const std::string& text) {
-    constexpr std::size_t k_longest = 200;
-    std::string line = text.substr(0, std::min(text.find('\n'), k_longest));
-    line.erase(std::remove_if(
-                   line.begin(), line.end(), [](unsigned char c) { return std::iscntrl(c) != 0; }),
-               line.end());
-    return line;
-}
 
 }  // namespace
 
@@ -34,8 +28,7 @@ Libssh2Exec::Libssh2Exec(const Libssh2Link& link, const RemoteCommand& command)
     : link_(link),
       command_(command),
       nonce_(random_hex(k_nonce_bytes)),
-      out_{0, TrailerScanner(nonce_), CappedText(command.output_limit)},
-      err_{SSH_EXTENDED_DATA_STDERR, TrailerScanner(nonce_), CappedText(command.output_limit)},
+      output_(command, nonce_),
       buffer_(k_read_size, '\0') {
     line_ = wrap_script(command.script, nonce_);
 }
@@ -91,37 +84,25 @@ CommandResult Libssh2Exec::run(const WaitTerms& terms) {
                              "Check ForceCommand and the options in authorized_keys.");
     }
     if (rc != 0) {
-        throw_lost(link_.last_error());
+        throw_lost(link_.peer(), link_.last_error());
     }
     pump(terms);
-    CommandResult result;
-    result.exit_status = out_.scanner.status().value_or(-1);
-    result.out_truncated = out_.kept.truncated();
-    result.err_truncated = err_.kept.truncated();
-    result.out = out_.kept.take();
-    result.err = err_.kept.take();
-    result.took =
-        std::chrono::duration_cast<std::chrono::milliseconds>(Deadline::SteadyClock::now() - begin);
-    return result;
+    return output_.finish(
+        link_.peer(),
+        std::chrono::duration_cast<milliseconds>(Deadline::SteadyClock::now() - begin));
 }
 
-/// Both trailers end it, not the end of the streams: a process left in the background keeps these
-/// open as long as it lives (`pg_ctl start` without `-l` does).
 void Libssh2Exec::pump(const WaitTerms& terms) {
-    while (!out_.scanner.status() || !err_.scanner.status()) {
+    while (!output_.complete()) {
         link_.check(terms);
         const bool wrote = write_stdin(terms);
-        const bool read_out = read(out_, terms);
-        const bool read_err = read(err_, terms);
+        const bool read_out = read(0, terms);
+        const bool read_err = read(SSH_EXTENDED_DATA_STDERR, terms);
         if (wrote || read_out || read_err) {
             last_byte_ = Deadline::SteadyClock::now();
             continue;
         }
         if (::libssh2_channel_eof(channel_) != 0) {
-            if (!out_.scanner.status()) {
-                throw_no_trailer();
-            }
-            take(err_, err_.scanner.take_rest());
             return;
         }
         await(terms);
@@ -129,16 +110,36 @@ void Libssh2Exec::pump(const WaitTerms& terms) {
 }
 
 void Libssh2Exec::await(const WaitTerms& terms) const {
+    const bool has_limit = command_.quiet_limit.count() > 0;
     const Deadline quiet(last_byte_ + command_.quiet_limit);
-    if (command_.quiet_limit.count() == 0 || quiet.at() >= terms.deadline.at()) {
-        link_.await(terms);
+    WaitTerms piece = terms;
+    piece.deadline = terms.deadline.within(k_keepalive);
+    if (has_limit && quiet.at() < piece.deadline.at()) {
+        piece.deadline = quiet;
+    }
+    if (link_.await_until_deadline(piece)) {
         return;
     }
-    WaitTerms until_quiet = terms;
-    until_quiet.deadline = quiet;
-    if (!link_.await_until_deadline(until_quiet)) {
-        throw_lost("nothing was heard for " + std::to_string(command_.quiet_limit.count()) + " ms");
+    link_.check(terms);
+    if (has_limit && quiet.expired()) {
+        throw_lost(link_.peer(),
+                   "nothing was heard for " + std::to_string(command_.quiet_limit.count()) + " ms");
     }
+    keep_alive();
+}
+
+/// For the firewalls between: they forget a connection on which a long command is silent. Only
+/// when nothing is half sent and the socket takes it whole, because libssh2 1.10 would repeat the
+/// rest of it from a buffer that is gone (src/keepalive.c, a buffer on the stack).
+void Libssh2Exec::keep_alive() const {
+    if (link_.half_sent() ||
+        wait_fd(link_.socket(), POLLOUT, Deadline::after(milliseconds(0)), {}) !=
+            WaitResult::ready) {
+        return;
+    }
+    int next = 0;
+    ::libssh2_keepalive_config(link_.session(), 1, static_cast<unsigned>(k_keepalive / 1s));
+    ::libssh2_keepalive_send(link_.session(), &next);  // a dead connection shows in the next read
 }
 
 /// Calls once, or as often as it takes to get a half-sent packet out. EAGAIN then means that the
@@ -172,38 +173,30 @@ bool Libssh2Exec::write_stdin(const WaitTerms& terms) {
         return false;
     }
     if (count < 0) {
-        throw_lost(link_.last_error());
+        throw_lost(link_.peer(), link_.last_error());
     }
     stdin_done_ = left.empty();
     written_ += static_cast<std::size_t>(count);
     return stdin_done_ || count > 0;
 }
 
-bool Libssh2Exec::read(Stream& stream, const WaitTerms& terms) {
+bool Libssh2Exec::read(int stream, const WaitTerms& terms) {
     const ssize_t count = once(
-        [&] {
-            return ::libssh2_channel_read_ex(channel_, stream.id, buffer_.data(), buffer_.size());
-        },
+        [&] { return ::libssh2_channel_read_ex(channel_, stream, buffer_.data(), buffer_.size()); },
         terms);
     if (count == LIBSSH2_ERROR_EAGAIN || count == 0) {
         return false;  // 0 is not the end: ask libssh2_channel_eof()
     }
     if (count < 0) {
-        throw_lost(link_.last_error());
+        throw_lost(link_.peer(), link_.last_error());
     }
     const std::string_view piece(buffer_.data(), static_cast<std::size_t>(count));
-    take(stream, stream.scanner.feed(piece));
+    if (stream == 0) {
+        output_.take_out(piece);
+    } else {
+        output_.take_err(piece);
+    }
     return true;
-}
-
-void Libssh2Exec::take(Stream& stream, const std::string& piece) {
-    if (piece.empty()) {
-        return;
-    }
-    stream.kept.append(piece);
-    if (stream.id == 0 && command_.on_output) {
-        command_.on_output(piece);
-    }
 }
 
 bool Libssh2Exec::close(Deadline deadline) {
@@ -222,28 +215,6 @@ bool Libssh2Exec::close(Deadline deadline) {
     }
     channel_ = nullptr;
     return rc == 0;
-}
-
-void Libssh2Exec::throw_lost(const std::string& reason) const {
-    throw TransportError(
-        Kind::lost,
-        link_.peer() + ": the connection was lost while the command ran: " + reason,
-        "It may have run to its end, go on running or have been killed: check before repeating.");
-}
-
-void Libssh2Exec::throw_no_trailer() {
-    take(out_, out_.scanner.take_rest());
-    take(err_, err_.scanner.take_rest());
-    std::string said = first_line(err_.kept.text());
-    if (said.empty()) {
-        said = first_line(out_.kept.text());
-    }
-    throw TransportError(
-        Kind::lost,
-        link_.peer() + ": the command's session ended without its exit status" +
-            (said.empty() ? "" : ": " + said),
-        "The server may have closed it (ChannelTimeout), the command's shell may have been killed, "
-        "or the account may have no login shell: check before repeating.");
 }
 
 }  // namespace lockstep

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "transport/exec_trailer.hpp"
+#include "transport/exec_output.hpp"
 #include "transport/libssh2_link.hpp"
 #include "transport/ssh_session.hpp"
 
@@ -29,30 +29,21 @@ class Libssh2Exec {
     [[nodiscard]] bool close(Deadline deadline);
 
   private:
-    struct Stream {
-        int id = 0;
-        TrailerScanner scanner;
-        CappedText kept;
-    };
-
     void pump(const WaitTerms& terms);
     /// As Libssh2Link::await(), and within the command's quiet limit.
     void await(const WaitTerms& terms) const;
     bool write_stdin(const WaitTerms& terms);
-    bool read(Stream& stream, const WaitTerms& terms);
-    void take(Stream& stream, const std::string& piece);
+    bool read(int stream, const WaitTerms& terms);
+    void keep_alive() const;
     template <class Call>
     ssize_t once(Call call, const WaitTerms& terms) const;
-    [[noreturn]] void throw_lost(const std::string& reason) const;
-    [[noreturn]] void throw_no_trailer();
 
     const Libssh2Link& link_;
     const RemoteCommand& command_;
     std::string line_;
     std::string nonce_;
     LIBSSH2_CHANNEL* channel_ = nullptr;
-    Stream out_;
-    Stream err_;
+    ExecOutput output_;
     Deadline::SteadyClock::time_point last_byte_;  ///< when one last came or went
     std::size_t written_ = 0;
     bool stdin_done_ = false;

@@ -1,3 +1,5 @@
+#include "transport/libssh2_session.hpp"
+
 #include "base/deadline.hpp"
 #include "base/error.hpp"
 #include "base/shell_quote.hpp"
@@ -6,7 +8,7 @@
 #include "transport/libssh2_auth.hpp"
 #include "transport/libssh2_exec.hpp"
 #include "transport/libssh2_link.hpp"
-#include "transport/ssh_session.hpp"
+#include "transport/login_gate.hpp"
 #include "transport/tcp_connect.hpp"
 #include "transport/wait_fd.hpp"
 
@@ -15,7 +17,6 @@
 #include <chrono>
 #include <fstream>
 #include <optional>
-#include <random>
 #include <sstream>
 #include <utility>
 
@@ -33,9 +34,6 @@ constexpr milliseconds k_probe_timeout{3'000};
 // Opening a channel on a connection that slept: a dead host must not use up a long deadline.
 constexpr milliseconds k_open_timeout{10'000};
 constexpr milliseconds k_close_timeout{2'000};
-// sshd drops connections at random above MaxStartups (default 10:30:100) before it says anything.
-constexpr int k_most_connects = 4;
-constexpr milliseconds k_first_backoff{100};
 constexpr std::string_view k_opening = "opening a session";
 
 /// Whether the server hung up before or while keys were exchanged.
@@ -65,7 +63,7 @@ std::string host_key_preference(const std::vector<KnownKey>& known) {
         const std::string_view type = types.substr(0, types.find(','));
         types.remove_prefix(std::min(type.size() + 1, types.size()));
         const bool is_known = std::any_of(known.begin(), known.end(), [type](const KnownKey& key) {
-            return !key.revoked && key.type == type;
+            return !key.revoked && !key.authority && key.type == type;
         });
         std::string& list = is_known ? first : rest;
         list += (list.empty() ? "" : ",") + std::string(type);
@@ -73,35 +71,53 @@ std::string host_key_preference(const std::vector<KnownKey>& known) {
     return first.empty() || rest.empty() ? first + rest : first + "," + rest;
 }
 
+/// Where revoked keys stand.
+std::string revoked_in(const std::vector<KnownKey>& known) {
+    std::string text;
+    for (const KnownKey& key : known) {
+        if (key.revoked) {
+            text = key.file + " (line " + std::to_string(key.line) + ")";
+        }
+    }
+    return text;
+}
+
 class Libssh2Session final : public SshSession {
   public:
-    explicit Libssh2Session(SshEndpoint endpoint) : endpoint_(std::move(endpoint)) {}
+    explicit Libssh2Session(SshRoute route)
+        : route_(std::move(route)), endpoint_(route_.endpoint) {}
 
     CommandResult run(const RemoteCommand& command,
                       Deadline deadline,
                       std::stop_token stop) override;
 
-    [[nodiscard]] std::string peer() const override {
-        return endpoint_.user + "@" + endpoint_.host + ":" + std::to_string(endpoint_.port);
-    }
+    [[nodiscard]] std::string peer() const override { return route_.peer(); }
 
   private:
     using Link = std::unique_ptr<Libssh2Link>;
 
+    struct Handshake {
+        Link link;  ///< nothing: it did not work
+        std::string problem;
+        bool refused = false;  ///< nobody listens
+        bool dropped = false;  ///< the server hung up before it said anything
+    };
+
+    /// Refused connections, and those that are closed at once, are tried again.
     Link log_in(Deadline deadline, const std::stop_token& stop) const;
-    Link shake_hands(const std::vector<KnownKey>& known, const WaitTerms& terms) const;
+    Handshake shake_hands(const std::vector<KnownKey>& known, const WaitTerms& terms) const;
     void set_algorithms(const Libssh2Link& link, const std::vector<KnownKey>& known) const;
     void verify_host_key(const Libssh2Link& link, const std::vector<KnownKey>& known) const;
-    void back_off(int attempt, const WaitTerms& terms) const;
     [[noreturn]] void throw_changed(const std::vector<KnownKey>& known,
                                     std::string_view blob) const;
     [[noreturn]] void throw_unknown(const std::vector<KnownKey>& known,
                                     std::string_view blob) const;
-    [[noreturn]] void throw_unreachable(const std::string& reason,
-                                        bool refused,
-                                        const WaitTerms& terms) const;
+    [[noreturn]] void throw_unreachable(const Handshake& handshake, const WaitTerms& terms) const;
 
-    SshEndpoint endpoint_;
+    [[nodiscard]] std::vector<KnownKey> known_keys() const;
+
+    SshRoute route_;
+    const SshEndpoint& endpoint_;
     Link link_;
 };
 
@@ -136,41 +152,63 @@ CommandResult Libssh2Session::run(const RemoteCommand& command,
 }
 
 Libssh2Session::Link Libssh2Session::log_in(Deadline deadline, const std::stop_token& stop) const {
-    const std::vector<KnownKey> known =
-        find_known_keys(read_text(endpoint_.known_hosts), endpoint_.host, endpoint_.port);
-    Link link =
-        shake_hands(known, {deadline.within(k_login_timeout), stop, Kind::connect, "connecting"});
-    verify_host_key(*link, known);
-    authenticate(
-        *link, endpoint_, {deadline.within(k_login_timeout), stop, Kind::connect, "logging in"});
-    return link;
+    const std::vector<KnownKey> known = known_keys();
+    LoginGate& gate = LoginGate::of_process();
+    const WaitTerms terms{deadline.within(k_login_timeout), stop, Kind::connect, "connecting"};
+    for (int attempt = 1;; ++attempt) {
+        {
+            const LoginGate::Pass pass = gate.enter(route_.bastion, terms.deadline, stop);
+            Handshake handshake = shake_hands(known, terms);
+            if (handshake.link != nullptr) {
+                verify_host_key(*handshake.link, known);
+                authenticate(*handshake.link,
+                             route_,
+                             {deadline.within(k_login_timeout), stop, Kind::connect, "logging in"});
+                return std::move(handshake.link);
+            }
+            if ((!handshake.refused && !handshake.dropped) || attempt == k_most_login_attempts) {
+                throw_unreachable(handshake, terms);
+            }
+            if (handshake.dropped) {
+                gate.slow_down(route_.bastion);
+            }
+        }
+        back_off(attempt, peer(), terms.deadline, stop);
+    }
 }
 
-/// Connects and exchanges keys. Refused connections, and those closed at once, are tried again.
-Libssh2Session::Link Libssh2Session::shake_hands(const std::vector<KnownKey>& known,
-                                                 const WaitTerms& terms) const {
-    for (int attempt = 1;; ++attempt) {
-        TcpAttempt tcp = tcp_connect(
-            endpoint_.host, endpoint_.port, terms.deadline.within(k_tcp_timeout), terms.stop);
-        bool again = tcp.refused;
-        std::string reason = std::move(tcp.problem);
-        if (tcp.socket) {
-            auto link = std::make_unique<Libssh2Link>(std::move(tcp.socket), peer());
-            set_algorithms(*link, known);
-            const int rc = link->repeat(
-                [&] { return ::libssh2_session_handshake(link->session(), link->socket()); },
-                terms);
-            if (rc == 0) {
-                return link;
-            }
-            again = closed_early(rc);
-            reason = link->last_error();
+std::vector<KnownKey> Libssh2Session::known_keys() const {
+    std::vector<KnownKey> all;
+    for (const std::string& path : endpoint_.known_hosts) {
+        for (KnownKey& key : find_known_keys(read_text(path), route_.known_as)) {
+            key.file = path;
+            all.push_back(std::move(key));
         }
-        if (!again || attempt == k_most_connects) {
-            throw_unreachable(reason, tcp.refused, terms);
-        }
-        back_off(attempt, terms);
     }
+    return all;
+}
+
+/// Connects and exchanges keys.
+Libssh2Session::Handshake Libssh2Session::shake_hands(const std::vector<KnownKey>& known,
+                                                      const WaitTerms& terms) const {
+    Handshake result;
+    TcpAttempt tcp = tcp_connect(
+        endpoint_.host, endpoint_.port, terms.deadline.within(k_tcp_timeout), terms.stop);
+    result.refused = tcp.refused;
+    result.problem = std::move(tcp.problem);
+    if (tcp.socket) {
+        auto link = std::make_unique<Libssh2Link>(std::move(tcp.socket), peer());
+        set_algorithms(*link, known);
+        const int rc = link->repeat(
+            [&] { return ::libssh2_session_handshake(link->session(), link->socket()); }, terms);
+        if (rc == 0) {
+            result.link = std::move(link);
+            return result;
+        }
+        result.dropped = closed_early(rc);
+        result.problem = link->last_error();
+    }
+    return result;
 }
 
 void Libssh2Session::set_algorithms(const Libssh2Link& link,
@@ -192,18 +230,6 @@ void Libssh2Session::set_algorithms(const Libssh2Link& link,
     }
 }
 
-void Libssh2Session::back_off(int attempt, const WaitTerms& terms) const {
-    // Jitter, so that the workers that were dropped together do not come back together.
-    std::minstd_rand random(std::random_device{}());
-    const auto longest = k_first_backoff * (1 << attempt);
-    std::uniform_int_distribution<milliseconds::rep> length(longest.count() / 2, longest.count());
-    const auto result =
-        wait_fd(-1, 0, terms.deadline.within(milliseconds(length(random))), terms.stop);
-    if (result == WaitResult::cancelled) {
-        throw TransportError(Kind::cancelled, peer() + ": cancelled while connecting");
-    }
-}
-
 void Libssh2Session::verify_host_key(const Libssh2Link& link,
                                      const std::vector<KnownKey>& known) const {
     std::size_t length = 0;
@@ -217,7 +243,7 @@ void Libssh2Session::verify_host_key(const Libssh2Link& link,
         case HostKeyVerdict::revoked:
             throw TransportError(
                 Kind::host_key,
-                peer() + ": the host key is revoked: " + shown + " in " + endpoint_.known_hosts,
+                peer() + ": the host key is revoked: " + shown + " in " + revoked_in(known),
                 "Do not log in there: give the host a new key first.");
         case HostKeyVerdict::changed:
             throw_changed(known, blob);
@@ -229,59 +255,73 @@ void Libssh2Session::verify_host_key(const Libssh2Link& link,
 void Libssh2Session::throw_changed(const std::vector<KnownKey>& known,
                                    std::string_view blob) const {
     std::string expected;
+    std::string file;
     for (const KnownKey& key : known) {
-        if (!key.revoked && key.type == key_type(blob)) {
+        if (!key.revoked && !key.authority && key.type == key_type(blob)) {
             expected += (expected.empty() ? "" : ", ") + key_fingerprint(key.blob) + " (line " +
                         std::to_string(key.line) + ")";
+            file = key.file;
         }
     }
     throw TransportError(
         Kind::host_key,
         peer() + ": the host key has changed: the server shows " + key_type(blob) + " " +
-            key_fingerprint(blob) + ", " + endpoint_.known_hosts + " has " + expected,
+            key_fingerprint(blob) + ", " + file + " has " + expected,
         "Somebody may be in between. If the host was reinstalled, remove the old key: ssh-keygen "
         "-R " +
-            shell_quote(known_hosts_name(endpoint_.host, endpoint_.port)) + " -f " +
-            shell_quote(endpoint_.known_hosts));
+            shell_quote(route_.known_as) + " -f " + shell_quote(file));
 }
 
 void Libssh2Session::throw_unknown(const std::vector<KnownKey>& known,
                                    std::string_view blob) const {
+    const std::string file =
+        endpoint_.known_hosts.empty() ? "known_hosts" : endpoint_.known_hosts.front();
+    const std::string type = key_type(blob);
+    const std::string what = peer() + ": the host key is not known: " + type + " " +
+                             key_fingerprint(blob) + " is not in " + file + ", ";
+    const std::string compare =
+        "Compare the fingerprint with ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub on the host, then "
+        "add the key: ssh-keyscan -p " +
+        std::to_string(endpoint_.port) + " -t " + (type == "ssh-ed25519" ? "ed25519" : "ecdsa") +
+        " " + shell_quote(endpoint_.host) + " >> " + shell_quote(file);
+    // ssh(1) would ask the host for a key, or a certificate, of the kind that is known.
+    for (const KnownKey& key : known) {
+        if (key.authority) {
+            throw Libssh2Limit(
+                Kind::host_key, what + "which has an authority for its certificates", compare);
+        }
+        if (!key.revoked && key.type == "ssh-rsa") {
+            throw Libssh2Limit(
+                Kind::host_key, what + "which has a key of type ssh-rsa for it", compare);
+        }
+    }
     std::string has = "which does not know the host";
     for (const KnownKey& key : known) {
         if (!key.revoked) {
             has = "which has a key of type " + key.type + " for it";
         }
     }
-    const std::string type = key_type(blob);
-    throw TransportError(
-        Kind::host_key,
-        peer() + ": the host key is not known: " + type + " " + key_fingerprint(blob) +
-            " is not in " + endpoint_.known_hosts + ", " + has,
-        "Compare the fingerprint with ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub on the host, then "
-        "add the key: ssh-keyscan -p " +
-            std::to_string(endpoint_.port) + " -t " +
-            (type == "ssh-ed25519" ? "ed25519" : "ecdsa") + " " + shell_quote(endpoint_.host) +
-            " >> " + shell_quote(endpoint_.known_hosts));
+    throw TransportError(Kind::host_key, what + has, compare);
 }
 
-void Libssh2Session::throw_unreachable(const std::string& reason,
-                                       bool refused,
-                                       const WaitTerms& terms) const {
-    std::string message = peer() + ": cannot connect: " + reason;
-    std::string hint = refused ? "Check that sshd runs on the host and listens on this port."
-                               : "Check that the host is up and that no firewall is between.";
-    if (reason.find("libssh2") != std::string::npos) {
-        hint = "The server may have too many logins at once (sshd's MaxStartups).";
+void Libssh2Session::throw_unreachable(const Handshake& handshake, const WaitTerms& terms) const {
+    const std::string message = peer() + ": cannot connect: " + handshake.problem;
+    std::string hint = handshake.refused
+                           ? "Check that sshd runs on the host and listens on this port."
+                           : "Check that the host is up and that no firewall is between.";
+    if (handshake.problem.find("libssh2") != std::string::npos) {
+        hint =
+            "The server may have too many logins at once (sshd's MaxStartups), or punish this "
+            "address (PerSourcePenalties).";
         const auto offer = probe_kexinit(
             endpoint_.host, endpoint_.port, terms.deadline.within(k_probe_timeout), terms.stop);
         const std::string mismatch =
             offer ? explain_mismatch(*offer, accepted_algorithms()) : std::string();
         if (!mismatch.empty()) {
-            message += "; " + mismatch;
-            hint =
-                "Let the server offer one of ours (Ciphers, MACs, KexAlgorithms, HostKey in "
-                "sshd_config).";
+            throw Libssh2Limit(Kind::connect,
+                               message + "; " + mismatch,
+                               "Let the server offer one of ours (Ciphers, MACs, KexAlgorithms, "
+                               "HostKey in sshd_config).");
         }
     }
     throw TransportError(Kind::connect, message, hint);
@@ -289,8 +329,8 @@ void Libssh2Session::throw_unreachable(const std::string& reason,
 
 }  // namespace
 
-std::unique_ptr<SshSession> make_libssh2_session(SshEndpoint endpoint) {
-    return std::make_unique<Libssh2Session>(std::move(endpoint));
+std::unique_ptr<SshSession> make_libssh2_session(SshRoute route) {
+    return std::make_unique<Libssh2Session>(std::move(route));
 }
 
 }  // namespace lockstep

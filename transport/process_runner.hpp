@@ -3,13 +3,18 @@
 #include "base/deadline.hpp"
 #include "transport/command.hpp"
 
+#include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace lockstep {
+
+enum class OutputStream { out, err };
 
 /// A process on this machine; argv never passes through a shell.
 struct LocalCommand {
@@ -17,6 +22,13 @@ struct LocalCommand {
     std::map<std::string, std::string> env;  ///< added to ours
     std::string stdin_data;
     std::size_t output_limit = k_default_output_limit;
+    /// Takes each piece of output as it comes; nothing is kept then. False: enough was heard, the
+    /// group is ended, and the exit status means nothing. May be empty.
+    std::function<bool(OutputStream stream, std::string_view piece)> on_output;
+    /// It counts as lost, and is ended, when it said nothing for so long; 0 waits for the deadline.
+    std::chrono::milliseconds quiet_limit{0};
+    /// What it leaves in the background when it ends by itself lives on; else that is killed.
+    bool leaves_daemon = false;
 };
 
 class ProcessRunner {
@@ -25,8 +37,8 @@ class ProcessRunner {
 
     /// Runs it to its end. The child inherits no descriptor but its three and is in a process group
     /// of its own. Past the deadline, or when told to stop, the group gets SIGTERM and two seconds
-    /// later SIGKILL; then TransportError timeout or cancelled. `connect` when it cannot be
-    /// started.
+    /// later SIGKILL; then TransportError timeout or cancelled, and lost past the quiet limit.
+    /// `connect` when it cannot be started.
     virtual CommandResult run(const LocalCommand& command,
                               Deadline deadline,
                               std::stop_token stop) = 0;

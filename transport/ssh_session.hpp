@@ -16,15 +16,23 @@
 
 namespace lockstep {
 
-/// Where and as whom to log in, and how to know that it is the right host.
+/// Who speaks SSH: libssh2 in this process, or the system's ssh(1) over a connection of its own
+/// that all commands share. `automatic`: libssh2, and ssh(1) where libssh2 lacks what a host asks
+/// for.
+enum class SshClient { automatic, libssh2, openssh };
+
+/// Where and as whom to log in, and how to know that it is the right host. What is left empty is
+/// for ssh's own configuration to say (ssh_config(5)), and for its defaults where it does not.
 struct SshEndpoint {
-    std::string host;
-    std::uint16_t port = 22;
+    std::string host;        ///< also what `Host` lines are matched with
+    std::uint16_t port = 0;  ///< 0: empty
     std::string user;
-    std::vector<std::string> identity_files;  ///< tried in order; empty: the agent alone
+    std::vector<std::string> identity_files;  ///< tried in order
     std::optional<Secret> passphrase;         ///< for an encrypted identity file
-    bool use_agent = true;                    ///< SSH_AUTH_SOCK, before the files
-    std::string known_hosts;                  ///< path; a host that is not in it is refused
+    bool use_agent = true;                    ///< before the files
+    std::vector<std::string> known_hosts;     ///< paths; a host that is in none is refused
+    std::string config_file;                  ///< instead of ssh's usual ones; `none`: none at all
+    SshClient client = SshClient::automatic;
 };
 
 /// A shell text for `sh -c` on the member. Whoever renders it has quoted every value.
@@ -53,11 +61,12 @@ class SshSession {
                               Deadline deadline,
                               std::stop_token stop) = 0;
 
-    /// `user@host:port`, for messages.
+    /// `user@host:port`, for messages; what is not known yet is left out.
     [[nodiscard]] virtual std::string peer() const = 0;
 };
 
-/// The real one. Nothing is sent before the first run().
-[[nodiscard]] std::unique_ptr<SshSession> make_libssh2_session(SshEndpoint endpoint);
+/// The real ones. Nothing is sent and no configuration is read before the first run(). Where
+/// `automatic` has to change the client it says so once a host, and keeps to it in this process.
+[[nodiscard]] std::unique_ptr<SshSession> make_ssh_session(SshEndpoint endpoint);
 
 }  // namespace lockstep

@@ -1,49 +1,25 @@
 #include "steps/observation/links.hpp"
 
+#include "base/account.hpp"
 #include "base/error.hpp"
 #include "base/shell_quote.hpp"
 
-#include <pwd.h>
-#include <unistd.h>
-
 #include <array>
-#include <cstdlib>
 
 namespace lockstep {
 
 namespace {
 
-struct Account {
-    std::string name;
-    std::string home;
-};
-
-// getpwuid_r and not $USER: under sudo and cron the environment says something else.
-Account own_account() {
-    passwd entry{};
-    passwd* found = nullptr;
-    std::array<char, 4096> buffer{};
-    if (::getpwuid_r(::geteuid(), &entry, buffer.data(), buffer.size(), &found) != 0 ||
-        found == nullptr) {
-        return {};
+SshClient client_of(SshSettings::Client client) {
+    switch (client) {
+        case SshSettings::Client::libssh2:
+            return SshClient::libssh2;
+        case SshSettings::Client::openssh:
+            return SshClient::openssh;
+        case SshSettings::Client::automatic:
+            break;
     }
-    Account account{found->pw_name, found->pw_dir};
-    if (const char* home = std::getenv("HOME")) {  // NOLINT(concurrency-mt-unsafe)
-        account.home = home;
-    }
-    return account;
-}
-
-// What ssh(1) tries when nothing is named, without the kinds that libssh2 1.10 cannot use.
-std::vector<std::string> usual_identity_files(const std::string& home) {
-    std::vector<std::string> files;
-    for (const char* name : {"id_ed25519", "id_ecdsa", "id_rsa"}) {
-        std::string path = home + "/.ssh/" + name;
-        if (::access(path.c_str(), R_OK) == 0) {
-            files.push_back(std::move(path));
-        }
-    }
-    return files;
+    return SshClient::automatic;
 }
 
 // Two references that say the same are the same secret.
@@ -91,18 +67,19 @@ Secret Links::secret(const SecretRef& ref) {
 
 SshEndpoint Links::endpoint(const MemberFacts& at) {
     const SshSettings settings = cluster_.ssh_of(at.name);
-    const Account account = own_account();
     SshEndpoint endpoint;
     endpoint.host = settings.host.empty() ? at.host : settings.host;
     endpoint.port = settings.port;
-    endpoint.user = settings.user.empty() ? account.name : settings.user;
-    endpoint.identity_files = settings.identity_files.empty() ? usual_identity_files(account.home)
-                                                              : settings.identity_files;
+    endpoint.user = settings.user;
+    endpoint.identity_files = settings.identity_files;
     if (settings.passphrase) {
         endpoint.passphrase = secret(*settings.passphrase);
     }
-    endpoint.known_hosts =
-        settings.known_hosts.empty() ? account.home + "/.ssh/known_hosts" : settings.known_hosts;
+    if (!settings.known_hosts.empty()) {
+        endpoint.known_hosts = {settings.known_hosts};
+    }
+    endpoint.config_file = settings.config_file;
+    endpoint.client = client_of(settings.client);
     return endpoint;
 }
 

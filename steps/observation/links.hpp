@@ -21,7 +21,7 @@ namespace lockstep {
 
 /// Makes connections; the seam under which tests put their fakes.
 struct LinkFactory {
-    std::function<std::unique_ptr<SshSession>(SshEndpoint)> ssh = make_libssh2_session;
+    std::function<std::unique_ptr<SshSession>(SshEndpoint)> ssh = make_ssh_session;
     std::function<std::unique_ptr<HttpClient>(HttpSettings)> http = make_curl_client;
     std::function<std::unique_ptr<Mailer>(MailSettings)> mail = make_curl_mailer;
     std::function<std::unique_ptr<SqlClient>(PqEndpoint)> pq = make_pq_client;

@@ -54,10 +54,11 @@ TEST_F(InventoryLoader, GivesAMinimalClusterTheDefaults) {
     EXPECT_EQ(cluster.name, "orders");
     EXPECT_EQ(cluster.where.line, 6);
     EXPECT_EQ(cluster.patroni.endpoints, Paths{"http://10.0.0.11:8008"});
-    EXPECT_FALSE(cluster.ssh.user.empty());
-    EXPECT_EQ(cluster.ssh.port, 22);
+    EXPECT_TRUE(cluster.ssh.user.empty()) << "that is for ssh's configuration to say";
+    EXPECT_EQ(cluster.ssh.port, 0);
     EXPECT_EQ(cluster.ssh.identity_files, Paths{});
-    EXPECT_EQ(cluster.ssh.known_hosts, home(".ssh/known_hosts"));
+    EXPECT_EQ(cluster.ssh.known_hosts, "");
+    EXPECT_EQ(cluster.ssh.client, SshSettings::Client::automatic);
     EXPECT_EQ(cluster.ssh.become, Become::none);
     EXPECT_EQ(cluster.postgres.via, PostgresSettings::Via::ssh);
     EXPECT_EQ(cluster.patroni_service, "patroni");

@@ -100,7 +100,7 @@ class SpoolLive : public testing::TestWithParam<Member> {
         }
         const bool root = ::geteuid() == 0;
         base_ = root ? dir_.path("lib") : sshd_->dir().path(".local/state/lockstep");
-        session_ = make_libssh2_session(sshd_->endpoint());
+        session_ = make_ssh_session(sshd_->endpoint());
         static int count = 0;
         job_.key = "r1.step.n1." + std::to_string(++count);
         job_.scope = "orders";
@@ -153,7 +153,7 @@ class SpoolLive : public testing::TestWithParam<Member> {
     SpoolEnd attach() {
         SpoolJob job = job_;
         job.attach_only = true;
-        return run_on(*make_libssh2_session(sshd_->endpoint()), job);
+        return run_on(*make_ssh_session(sshd_->endpoint()), job);
     }
 
     std::string out_of(const std::string& script) {

@@ -181,7 +181,7 @@ TEST_P(SpoolLive, ListsWhatIsThere) {
     job_.key += ".running";
     job_.command.script = "while ! [ -e " + dir_.path("go") + " ]; do sleep 0.02; done";
     run(job_, [&](const SpoolAccepted& /*accepted*/) {
-        const auto other = make_libssh2_session(sshd_->endpoint());
+        const auto other = make_ssh_session(sshd_->endpoint());
         const CommandResult list =
             other->run({.script = as_root(spool_list_script())}, Deadline::after(60s), {});
         const std::vector<std::pair<std::string, std::string>> wanted{
@@ -222,7 +222,7 @@ TEST_P(SpoolLive, CleansWhatARunLeftAndWhatIsOld) {
     run(running, [&](const SpoolAccepted& /*accepted*/) {
         EXPECT_TRUE(eventually([this] { return fs::exists(file("command")); }));
         fs::last_write_time(base_ + "/spool/r3.run", fs::file_time_type::clock::now() - 200h);
-        const auto other = make_libssh2_session(sshd_->endpoint());
+        const auto other = make_ssh_session(sshd_->endpoint());
         for (const char* of : {"r1", "r3"}) {
             const CommandResult result =
                 other->run({.script = as_root(spool_clean_script(of))}, Deadline::after(60s), {});

@@ -27,7 +27,7 @@ TEST_P(SpoolLive, RunsAKeyOnceThoughManyStartItTogether) {
         std::vector<std::jthread> threads;
         for (auto& end : ends) {
             threads.emplace_back(
-                [this, &end] { end = run_on(*make_libssh2_session(sshd_->endpoint()), job_); });
+                [this, &end] { end = run_on(*make_ssh_session(sshd_->endpoint()), job_); });
         }
     }
     int fresh = 0;

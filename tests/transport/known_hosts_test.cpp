@@ -19,11 +19,11 @@ std::string line(const std::string& hosts) {
 }
 
 std::size_t count(const std::string& text, const char* host, std::uint16_t port = 22) {
-    return find_known_keys(text, host, port).size();
+    return find_known_keys(text, known_hosts_name(host, port)).size();
 }
 
 TEST(KnownHosts, FindsAPlainName) {
-    const auto keys = find_known_keys("# comment\n\n" + line("a,db1.example,b"), "db1.example", 22);
+    const auto keys = find_known_keys("# comment\n\n" + line("a,db1.example,b"), "db1.example");
     ASSERT_EQ(keys.size(), 1U);
     EXPECT_EQ(keys[0].type, "ssh-ed25519");
     EXPECT_EQ(keys[0].line, 3);
@@ -53,8 +53,14 @@ TEST(KnownHosts, UnderstandsPatternsAndNegations) {
     EXPECT_EQ(count(line("10.0.*"), "10.0.3.4"), 1U);
 }
 
-TEST(KnownHosts, SkipsAuthoritiesAndNonsense) {
-    EXPECT_EQ(count("@cert-authority " + line("*"), "db1"), 0U);
+TEST(KnownHosts, DoesNotTakeTheKeyOfAnAuthorityForThatOfTheHost) {
+    const auto keys = find_known_keys("@cert-authority " + line("*"), "db1");
+    ASSERT_EQ(keys.size(), 1U);
+    EXPECT_TRUE(keys.front().authority);
+    EXPECT_EQ(judge_host_key(keys, keys.front().blob), HostKeyVerdict::unknown);
+}
+
+TEST(KnownHosts, SkipsNonsense) {
     EXPECT_EQ(count("db1 ssh-ed25519\ndb1 ssh-ed25519 !!!!\ndb1 ssh-rsa " +
                         std::string(k_key).substr(12) + "\ndb1",
                     "db1"),
@@ -62,7 +68,7 @@ TEST(KnownHosts, SkipsAuthoritiesAndNonsense) {
 }
 
 TEST(KnownHosts, MarksRevokedKeys) {
-    const auto keys = find_known_keys("@revoked " + line("*"), "db1", 22);
+    const auto keys = find_known_keys("@revoked " + line("*"), "db1");
     ASSERT_EQ(keys.size(), 1U);
     EXPECT_TRUE(keys[0].revoked);
 }
@@ -107,7 +113,7 @@ TEST(HostKey, IsRevokedWhateverElseIsSaid) {
 }
 
 TEST(HostKey, HasTheFingerprintOfSshKeygen) {
-    const auto keys = find_known_keys(line("db1"), "db1", 22);
+    const auto keys = find_known_keys(line("db1"), "db1");
     ASSERT_EQ(keys.size(), 1U);
     EXPECT_EQ(key_fingerprint(keys[0].blob), k_fingerprint);
 }

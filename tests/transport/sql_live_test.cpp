@@ -45,7 +45,7 @@ class SqlLive : public testing::TestWithParam<std::string> {
             return make_pq_client(
                 {.conninfo = "user=" + TestPostgres::user(), .host = "127.0.0.1", .port = port});
         }
-        session_ = make_libssh2_session(sshd_->endpoint());
+        session_ = make_ssh_session(sshd_->endpoint());
         return make_psql_client(*session_,
                                 {.become = TestPostgres::become(),
                                  .socket_directory = postgres_->socket_directory(),

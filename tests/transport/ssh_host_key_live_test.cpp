@@ -33,9 +33,9 @@ class SshHostKeyLive : public testing::Test {
     /// Logs in with this known_hosts; the error, where there is one.
     static std::optional<TransportError> log_in(const std::string& known_hosts) {
         SshEndpoint endpoint = sshd_->endpoint();
-        endpoint.known_hosts = sshd_->dir().write("other_known_hosts", known_hosts);
+        endpoint.known_hosts = {sshd_->dir().write("other_known_hosts", known_hosts)};
         try {
-            make_libssh2_session(endpoint)->run({.script = "true"}, Deadline::after(10s), {});
+            make_ssh_session(endpoint)->run({.script = "true"}, Deadline::after(10s), {});
         } catch (const TransportError& error) {
             return error;
         }
@@ -111,7 +111,7 @@ TEST(SshServerWithOldKeysLive, ExplainsWhatIsNotInCommon) {
     }
     const TestSshd sshd("MACs hmac-sha2-256-etm@openssh.com\n");
     try {
-        make_libssh2_session(sshd.endpoint())->run({.script = "true"}, Deadline::after(10s), {});
+        make_ssh_session(sshd.endpoint())->run({.script = "true"}, Deadline::after(10s), {});
         ADD_FAILURE();
     } catch (const TransportError& error) {
         EXPECT_EQ(error.kind(), Kind::connect);

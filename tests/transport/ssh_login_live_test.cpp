@@ -56,7 +56,7 @@ class SshLoginLive : public testing::Test {
     static std::optional<TransportError> log_in(const SshEndpoint& endpoint,
                                                 std::chrono::milliseconds timeout = 10s) {
         try {
-            make_libssh2_session(endpoint)->run({.script = "true"}, Deadline::after(timeout), {});
+            make_ssh_session(endpoint)->run({.script = "true"}, Deadline::after(timeout), {});
         } catch (const TransportError& error) {
             return error;
         }

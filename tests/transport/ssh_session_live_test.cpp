@@ -5,9 +5,11 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <thread>
+#include <vector>
 
 namespace lockstep {
 namespace {
@@ -15,7 +17,12 @@ namespace {
 using namespace std::chrono_literals;
 using Kind = TransportError::Kind;
 
-class SshSessionLive : public testing::Test {
+std::string name_of(const testing::TestParamInfo<SshClient>& info) {
+    return info.param == SshClient::openssh ? "OpenSSH" : "libssh2";
+}
+
+/// What a session promises, whichever client carries it.
+class SshSessionLive : public testing::TestWithParam<SshClient> {
   protected:
     static void SetUpTestSuite() {
         if (TestSshd::installed()) {
@@ -29,7 +36,9 @@ class SshSessionLive : public testing::Test {
         if (sshd_ == nullptr) {
             GTEST_SKIP() << "no /usr/sbin/sshd";
         }
-        session_ = make_libssh2_session(sshd_->endpoint());
+        SshEndpoint endpoint = sshd_->endpoint();
+        endpoint.client = GetParam();
+        session_ = make_ssh_session(endpoint);
     }
 
     CommandResult run(const RemoteCommand& command, std::chrono::milliseconds timeout = 10s) {
@@ -61,7 +70,12 @@ class SshSessionLive : public testing::Test {
 
 std::unique_ptr<TestSshd> SshSessionLive::sshd_;
 
-TEST_F(SshSessionLive, KeepsStdoutAndStderrApart) {
+INSTANTIATE_TEST_SUITE_P(By,
+                         SshSessionLive,
+                         testing::Values(SshClient::libssh2, SshClient::openssh),
+                         name_of);
+
+TEST_P(SshSessionLive, KeepsStdoutAndStderrApart) {
     const CommandResult result = run("echo to out; echo to err >&2");
     EXPECT_EQ(result.exit_status, 0);
     EXPECT_EQ(result.out, "to out\n");
@@ -69,41 +83,41 @@ TEST_F(SshSessionLive, KeepsStdoutAndStderrApart) {
     EXPECT_FALSE(result.out_truncated);
 }
 
-TEST_F(SshSessionLive, GivesTheStatusOfTheLastCommand) {
+TEST_P(SshSessionLive, GivesTheStatusOfTheLastCommand) {
     EXPECT_EQ(run("true; false").exit_status, 1);
     EXPECT_EQ(run("/nonexistent/program").exit_status, 127);
 }
 
-TEST_F(SshSessionLive, GivesTheStatusOfExit) {
+TEST_P(SshSessionLive, GivesTheStatusOfExit) {
     EXPECT_EQ(run("exit 3").exit_status, 3);
     EXPECT_EQ(run("set -e\nfalse\necho not reached").exit_status, 1);
 }
 
-TEST_F(SshSessionLive, GivesTheStatusOfASyntaxError) {
+TEST_P(SshSessionLive, GivesTheStatusOfASyntaxError) {
     EXPECT_EQ(run("if true; then").exit_status, 2);
 }
 
-TEST_F(SshSessionLive, GivesTheSignalThatEndedTheScript) {
+TEST_P(SshSessionLive, GivesTheSignalThatEndedTheScript) {
     EXPECT_EQ(run("kill -9 $$").exit_status, 137);
     EXPECT_EQ(run("kill -TERM $$").exit_status, 143);
 }
 
-TEST_F(SshSessionLive, RunsAnEmptyScript) {
+TEST_P(SshSessionLive, RunsAnEmptyScript) {
     EXPECT_EQ(run("").exit_status, 0);
 }
 
-TEST_F(SshSessionLive, PassesEveryCharacterOfTheScript) {
+TEST_P(SshSessionLive, PassesEveryCharacterOfTheScript) {
     const CommandResult result =
         run("printf '%s' 'it'\\''s \"$HOME\" \\\\ ! `x`'\necho \"two\nlines\"");
     EXPECT_EQ(result.out, "it's \"$HOME\" \\\\ ! `x`two\nlines\n");
 }
 
-TEST_F(SshSessionLive, KeepsBinaryOutputByteByByte) {
+TEST_P(SshSessionLive, KeepsBinaryOutputByteByByte) {
     const CommandResult result = run("printf '\\000\\036lockstep \\377\\r\\n\\000'");
     EXPECT_EQ(result.out, std::string("\0\036lockstep \377\r\n\0", 15));
 }
 
-TEST_F(SshSessionLive, CapsTheOutputAndStillKnowsTheStatus) {
+TEST_P(SshSessionLive, CapsTheOutputAndStillKnowsTheStatus) {
     RemoteCommand command;
     command.script = "head -c 2000000 /dev/zero; head -c 2000000 /dev/zero >&2; exit 4";
     command.output_limit = 1000;
@@ -115,14 +129,14 @@ TEST_F(SshSessionLive, CapsTheOutputAndStillKnowsTheStatus) {
     EXPECT_TRUE(result.err_truncated);
 }
 
-TEST_F(SshSessionLive, ReadsALongOutputWhole) {
+TEST_P(SshSessionLive, ReadsALongOutputWhole) {
     RemoteCommand command;
     command.script = "head -c 5000000 /dev/zero | tr '\\0' x";
     command.output_limit = 6'000'000;
     EXPECT_EQ(run(command).out, std::string(5'000'000, 'x'));
 }
 
-TEST_F(SshSessionLive, WritesStdinWhileItReadsTheAnswer) {
+TEST_P(SshSessionLive, WritesStdinWhileItReadsTheAnswer) {
     RemoteCommand command;
     command.script = "cat";
     command.stdin_data = std::string(5'000'000, 'y');
@@ -132,7 +146,7 @@ TEST_F(SshSessionLive, WritesStdinWhileItReadsTheAnswer) {
     EXPECT_EQ(result.out, command.stdin_data);
 }
 
-TEST_F(SshSessionLive, EndsAlthoughNobodyReadsStdin) {
+TEST_P(SshSessionLive, EndsAlthoughNobodyReadsStdin) {
     RemoteCommand command;
     command.script = "exit 5";
     command.stdin_data = std::string(8'000'000, 'z');
@@ -140,11 +154,11 @@ TEST_F(SshSessionLive, EndsAlthoughNobodyReadsStdin) {
     EXPECT_EQ(run("echo next").out, "next\n");
 }
 
-TEST_F(SshSessionLive, GivesAnEmptyStdinAnEnd) {
+TEST_P(SshSessionLive, GivesAnEmptyStdinAnEnd) {
     EXPECT_EQ(run("cat; echo done").out, "done\n");
 }
 
-TEST_F(SshSessionLive, DoesNotWaitForAChildInTheBackground) {
+TEST_P(SshSessionLive, DoesNotWaitForAChildInTheBackground) {
     const auto begin = std::chrono::steady_clock::now();
     const CommandResult result = run("sleep 5 & echo started; exit 3");
     EXPECT_EQ(result.exit_status, 3);
@@ -153,7 +167,7 @@ TEST_F(SshSessionLive, DoesNotWaitForAChildInTheBackground) {
     EXPECT_LT(std::chrono::steady_clock::now() - begin, 3s);
 }
 
-TEST_F(SshSessionLive, HandsOutTheOutputAsItComes) {
+TEST_P(SshSessionLive, HandsOutTheOutputAsItComes) {
     RemoteCommand command;
     command.script = "echo one; echo two";
     std::string seen;
@@ -162,20 +176,22 @@ TEST_F(SshSessionLive, HandsOutTheOutputAsItComes) {
     EXPECT_EQ(seen, "one\ntwo\n");
 }
 
-TEST_F(SshSessionLive, SaysTimeoutWhenTheCommandDoesNotEndInTime) {
+TEST_P(SshSessionLive, SaysTimeoutWhenTheCommandDoesNotEndInTime) {
+    ASSERT_EQ(run("true").exit_status, 0);  // a login may take longer
     RemoteCommand command;
     command.script = "sleep 5";
     EXPECT_EQ(kind_of_failure(command, 500ms), Kind::timeout);
     EXPECT_EQ(run("echo again").out, "again\n");
 }
 
-TEST_F(SshSessionLive, SaysTimeoutAlthoughTheOutputKeepsFlowing) {
+TEST_P(SshSessionLive, SaysTimeoutAlthoughTheOutputKeepsFlowing) {
+    ASSERT_EQ(run("true").exit_status, 0);  // a login may take longer
     RemoteCommand command;
     command.script = "while :; do echo busy; done";
     EXPECT_EQ(kind_of_failure(command, 500ms), Kind::timeout);
 }
 
-TEST_F(SshSessionLive, SaysLostWhenNothingIsHeardForTooLong) {
+TEST_P(SshSessionLive, SaysLostWhenNothingIsHeardForTooLong) {
     RemoteCommand command;
     command.script = "echo begun; sleep 30";
     command.quiet_limit = 300ms;
@@ -184,21 +200,23 @@ TEST_F(SshSessionLive, SaysLostWhenNothingIsHeardForTooLong) {
     EXPECT_EQ(run("echo again").out, "again\n");
 }
 
-TEST_F(SshSessionLive, IsNotQuietWhileItTalks) {
+TEST_P(SshSessionLive, IsNotQuietWhileItTalks) {
     RemoteCommand command;
     command.script = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.5; done";
     command.quiet_limit = 2s;
     EXPECT_EQ(run(command).out, "1\n2\n3\n4\n5\n6\n");
 }
 
-TEST_F(SshSessionLive, SaysTimeoutWhenTheDeadlineIsBeforeTheQuietLimit) {
+TEST_P(SshSessionLive, SaysTimeoutWhenTheDeadlineIsBeforeTheQuietLimit) {
+    ASSERT_EQ(run("true").exit_status, 0);  // a login may take longer
     RemoteCommand command;
     command.script = "sleep 5";
     command.quiet_limit = 5s;
     EXPECT_EQ(kind_of_failure(command, 300ms), Kind::timeout);
 }
 
-TEST_F(SshSessionLive, StopsWaitingAtOnceWhenToldTo) {
+TEST_P(SshSessionLive, StopsWaitingAtOnceWhenToldTo) {
+    ASSERT_EQ(run("true").exit_status, 0);  // a login may take longer
     RemoteCommand command;
     command.script = "sleep 5";
     std::stop_source source;
@@ -221,20 +239,20 @@ constexpr const char* k_kill_connection =
     "p=$$; for up in 1 2 3 4 5 6; do p=$(cut -d' ' -f4 /proc/$p/stat); "
     "if [ \"$(cat /proc/$p/comm)\" = sshd ]; then kill -9 $p; break; fi; done; sleep 5";
 
-TEST_F(SshSessionLive, SaysLostWhenTheConnectionIsCut) {
+TEST_P(SshSessionLive, SaysLostWhenTheConnectionIsCut) {
     RemoteCommand command;
     command.script = k_kill_connection;
     EXPECT_EQ(kind_of_failure(command, 10s), Kind::lost);
 }
 
-TEST_F(SshSessionLive, ConnectsAgainAfterALoss) {
+TEST_P(SshSessionLive, ConnectsAgainAfterALoss) {
     RemoteCommand command;
     command.script = k_kill_connection;
     EXPECT_EQ(kind_of_failure(command, 10s), Kind::lost);
     EXPECT_EQ(run("echo again").out, "again\n");
 }
 
-TEST_F(SshSessionLive, ReplacesAConnectionThatDiedInTheMeantime) {
+TEST_P(SshSessionLive, ReplacesAConnectionThatDiedInTheMeantime) {
     EXPECT_EQ(
         run("( sleep 0.2; " + std::string(k_kill_connection) + ") >/dev/null 2>&1 &").exit_status,
         0);
@@ -242,18 +260,18 @@ TEST_F(SshSessionLive, ReplacesAConnectionThatDiedInTheMeantime) {
     EXPECT_EQ(run("echo again").out, "again\n");
 }
 
-TEST_F(SshSessionLive, SaysLostWhenTheShellOutsideIsKilled) {
+TEST_P(SshSessionLive, SaysLostWhenTheShellOutsideIsKilled) {
     RemoteCommand command;
     command.script = "echo some words; kill -9 $PPID";
     EXPECT_EQ(kind_of_failure(command, 10s), Kind::lost);
     EXPECT_NE(message_.find("some words"), std::string::npos) << message_;
 }
 
-TEST_F(SshSessionLive, RefusesAScriptThatIsTooLong) {
+TEST_P(SshSessionLive, RefusesAScriptThatIsTooLong) {
     EXPECT_THROW(run(std::string(40'000, ' ')), Error);
 }
 
-TEST_F(SshSessionLive, RunsManyCommandsOnOneLogin) {
+TEST_P(SshSessionLive, RunsManyCommandsOnOneLogin) {
     const auto login = std::chrono::steady_clock::now();
     ASSERT_EQ(run("true").exit_status, 0);
     const std::string before = sshd_->log();
@@ -272,14 +290,32 @@ TEST_F(SshSessionLive, RunsManyCommandsOnOneLogin) {
     EXPECT_EQ(sshd_->log().substr(before.size()).find("Accepted"), std::string::npos);
 }
 
-TEST(SshServerLive, SpeaksToALoginShellThatIsNoisy) {
-    if (!TestSshd::installed()) {
-        GTEST_SKIP() << "no /usr/sbin/sshd";
+/// Servers with a configuration of their own.
+class SshServerLive : public testing::TestWithParam<SshClient> {
+  protected:
+    void SetUp() override {
+        if (!TestSshd::installed()) {
+            GTEST_SKIP() << "no /usr/sbin/sshd";
+        }
     }
+
+    static SshEndpoint endpoint_of(const TestSshd& sshd) {
+        SshEndpoint endpoint = sshd.endpoint();
+        endpoint.client = GetParam();
+        return endpoint;
+    }
+};
+
+INSTANTIATE_TEST_SUITE_P(By,
+                         SshServerLive,
+                         testing::Values(SshClient::libssh2, SshClient::openssh),
+                         name_of);
+
+TEST_P(SshServerLive, SpeaksToALoginShellThatIsNoisy) {
     const TestSshd sshd("Banner @DIR@banner\nSetEnv HOME=@DIR@ BASH_ENV=@DIR@.bashrc\n");
     sshd.dir().write("banner", "Be careful.\n");
     sshd.dir().write(".bashrc", "echo welcome; echo take care >&2\n");
-    const auto session = make_libssh2_session(sshd.endpoint());
+    const auto session = make_ssh_session(endpoint_of(sshd));
     const CommandResult result =
         session->run({.script = "echo answer; exit 3"}, Deadline::after(10s), {});
     EXPECT_EQ(result.exit_status, 3);
@@ -287,12 +323,9 @@ TEST(SshServerLive, SpeaksToALoginShellThatIsNoisy) {
 }
 
 // OpenSSH 9.2, sshd_config(5): ChannelTimeout closes the channel and leaves the command running.
-TEST(SshServerLive, SaysLostWhenTheServerClosesTheChannel) {
-    if (!TestSshd::installed()) {
-        GTEST_SKIP() << "no /usr/sbin/sshd";
-    }
+TEST_P(SshServerLive, SaysLostWhenTheServerClosesTheChannel) {
     const TestSshd sshd("ChannelTimeout session:*=1\n");
-    const auto session = make_libssh2_session(sshd.endpoint());
+    const auto session = make_ssh_session(endpoint_of(sshd));
     try {
         session->run({.script = "sleep 6; exit 7"}, Deadline::after(10s), {});
         ADD_FAILURE();
@@ -301,13 +334,64 @@ TEST(SshServerLive, SaysLostWhenTheServerClosesTheChannel) {
     }
 }
 
-TEST(SshServerLive, IsTriedAgainWhileItRefusesConnections) {
-    if (!TestSshd::installed()) {
-        GTEST_SKIP() << "no /usr/sbin/sshd";
+TEST_P(SshServerLive, RunsOneCommandAfterAnotherWhereMaxSessionsIsOne) {
+    const TestSshd sshd("MaxSessions 1\n");
+    const auto session = make_ssh_session(endpoint_of(sshd));
+    for (int status = 0; status < 5; ++status) {
+        const std::string script = "sleep 3 & exit " + std::to_string(status);
+        EXPECT_EQ(session->run({.script = script}, Deadline::after(10s), {}).exit_status, status);
     }
+}
+
+TEST_P(SshServerLive, SaysThatMaxSessionsForbidsEverySession) {
+    const TestSshd sshd("MaxSessions 0\n");
+    const auto session = make_ssh_session(endpoint_of(sshd));
+    try {
+        session->run({.script = "true"}, Deadline::after(10s), {});
+        ADD_FAILURE();
+    } catch (const TransportError& error) {
+        EXPECT_EQ(error.kind(), Kind::connect) << error.what();
+        EXPECT_NE(error.hint().find("MaxSessions"), std::string::npos) << error.hint();
+    }
+}
+
+TEST_P(SshServerLive, LogsInOnAllSessionsWhereMaxStartupsIsSmall) {
+    const TestSshd sshd("MaxStartups 1:100:1\n");
+    std::atomic<int> good = 0;
+    {
+        std::vector<std::jthread> threads;
+        for (int n = 0; n < 4; ++n) {
+            threads.emplace_back([&] {
+                const auto session = make_ssh_session(endpoint_of(sshd));
+                try {
+                    good +=
+                        session->run({.script = "exit 3"}, Deadline::after(30s), {}).exit_status;
+                } catch (const TransportError& error) {
+                    ADD_FAILURE() << error.what();
+                }
+            });
+        }
+    }
+    EXPECT_EQ(good, 12);
+}
+
+TEST_P(SshServerLive, SaysWhatAForcedCommandSays) {
+    const TestSshd sshd("ForceCommand echo this account is for backups\n");
+    const auto session = make_ssh_session(endpoint_of(sshd));
+    try {
+        session->run({.script = "true"}, Deadline::after(10s), {});
+        ADD_FAILURE();
+    } catch (const TransportError& error) {
+        EXPECT_EQ(error.kind(), Kind::lost);
+        EXPECT_NE(std::string(error.what()).find("this account is for backups"), std::string::npos)
+            << error.what();
+    }
+}
+
+TEST_P(SshServerLive, IsTriedAgainWhileItRefusesConnections) {
     TestSshd sshd;
     sshd.stop();
-    const auto session = make_libssh2_session(sshd.endpoint());
+    const auto session = make_ssh_session(endpoint_of(sshd));
     const std::jthread starter([&sshd] {
         std::this_thread::sleep_for(100ms);
         sshd.start();
@@ -316,10 +400,7 @@ TEST(SshServerLive, IsTriedAgainWhileItRefusesConnections) {
 }
 
 // OpenSSH 9.2, sshd_config(5), MaxStartups: above it, new connections are closed at once.
-TEST(SshServerLive, IsTriedAgainWhileItHasTooManyLogins) {
-    if (!TestSshd::installed()) {
-        GTEST_SKIP() << "no /usr/sbin/sshd";
-    }
+TEST_P(SshServerLive, IsTriedAgainWhileItHasTooManyLogins) {
     const TestSshd sshd("MaxStartups 1:100:1\n");
     TcpAttempt first =
         tcp_connect("127.0.0.1", static_cast<std::uint16_t>(sshd.port()), Deadline::after(5s), {});
@@ -328,18 +409,20 @@ TEST(SshServerLive, IsTriedAgainWhileItHasTooManyLogins) {
         std::this_thread::sleep_for(150ms);
         first.socket.reset();
     });
-    const auto session = make_libssh2_session(sshd.endpoint());
+    const auto session = make_ssh_session(endpoint_of(sshd));
     EXPECT_EQ(session->run({.script = "exit 3"}, Deadline::after(10s), {}).exit_status, 3);
     EXPECT_NE(sshd.log().find("MaxStartups"), std::string::npos) << sshd.log();
 }
 
-TEST(SshServerLive, SaysConnectWhenNobodyListens) {
+TEST_P(SshServerLive, SaysConnectWhenNobodyListens) {
     SshEndpoint endpoint;
+    endpoint.client = GetParam();
+    endpoint.config_file = "none";
     endpoint.host = "127.0.0.1";
     endpoint.port = static_cast<std::uint16_t>(free_port());
     endpoint.user = "nobody";
     try {
-        make_libssh2_session(endpoint)->run({.script = "true"}, Deadline::after(10s), {});
+        make_ssh_session(endpoint)->run({.script = "true"}, Deadline::after(10s), {});
         ADD_FAILURE();
     } catch (const TransportError& error) {
         EXPECT_EQ(error.kind(), Kind::connect);

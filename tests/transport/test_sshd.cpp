@@ -35,6 +35,9 @@ bool TestSshd::installed() {
 
 TestSshd::TestSshd(std::string_view config) : port_(free_port()) {
     generate_keys();
+    if (config.find("host_rsa") != std::string_view::npos) {
+        generate_key(dir_.path("host_rsa"), "-t rsa -b 2048 -N ''");
+    }
     if (::getuid() == 0) {
         std::filesystem::create_directories("/run/sshd");  // sshd insists on it as root
     }
@@ -102,7 +105,9 @@ SshEndpoint TestSshd::endpoint() const {
     endpoint.user = user_name();
     endpoint.identity_files = {dir_.path("user")};
     endpoint.use_agent = false;
-    endpoint.known_hosts = dir_.path("known_hosts");
+    endpoint.known_hosts = {dir_.path("known_hosts")};
+    endpoint.config_file = "none";
+    endpoint.client = SshClient::libssh2;
     return endpoint;
 }
 

@@ -1,0 +1,94 @@
+#include "transport/ssh_config.hpp"
+
+#include "base/account.hpp"
+#include "temp_dir.hpp"
+
+#include <gtest/gtest.h>
+
+namespace lockstep {
+namespace {
+
+SshEndpoint to(const std::string& host) {
+    SshEndpoint endpoint;
+    endpoint.host = host;
+    return endpoint;
+}
+
+TEST(SshConfig, FillsWhatTheInventoryLeavesOpen) {
+    const TempDir dir;
+    const std::string key = dir.write("key", "x");
+    const SshRoute route =
+        read_ssh_config("host db\nhostname 10.0.0.7\nuser anna\nport 2222\nidentityfile " + key +
+                            "\nidentityfile /nonexistent\nuserknownhostsfile /a /b\n"
+                            "globalknownhostsfile /c\nhostkeyalias db1\nproxyjump none\n",
+                        to("db"));
+    EXPECT_EQ(route.peer(), "anna@10.0.0.7:2222");
+    EXPECT_EQ(route.endpoint.identity_files, std::vector<std::string>{key});
+    EXPECT_EQ(route.endpoint.known_hosts, (std::vector<std::string>{"/a", "/b", "/c"}));
+    EXPECT_EQ(route.known_as, "db1");
+    EXPECT_EQ(route.bastion, "10.0.0.7");
+    EXPECT_EQ(route.proxy, "");
+}
+
+TEST(SshConfig, KeepsWhatTheInventorySays) {
+    SshEndpoint given = to("db");
+    given.user = "ops";
+    given.port = 22;
+    given.identity_files = {"mine"};
+    given.known_hosts = {"hosts"};
+    const SshRoute route = read_ssh_config(
+        "hostname db.example\nuser anna\nport 2222\nidentityfile /etc/passwd\n"
+        "userknownhostsfile /a\n",
+        given);
+    EXPECT_EQ(route.peer(), "ops@db.example:22");
+    EXPECT_EQ(route.endpoint.identity_files, std::vector<std::string>{"mine"});
+    EXPECT_EQ(route.endpoint.known_hosts, std::vector<std::string>{"hosts"});
+}
+
+TEST(SshConfig, HasTheDefaultsOfSshWhereNothingIsSaid) {
+    const SshRoute route = read_ssh_config("", to("db"));
+    EXPECT_EQ(route.peer(), own_account().name + "@db:22");
+    EXPECT_EQ(route.known_as, "db");
+    EXPECT_EQ(route.bastion, "db");
+    EXPECT_EQ(route.endpoint.known_hosts.front(), own_account().home + "/.ssh/known_hosts");
+}
+
+TEST(SshConfig, KnowsTheWaysThatLibssh2DoesNotGo) {
+    const SshRoute jump = read_ssh_config("proxyjump ops@bastion:2222,inner\n", to("db"));
+    EXPECT_EQ(jump.proxy, "ProxyJump ops@bastion:2222,inner");
+    EXPECT_EQ(jump.bastion, "ops@bastion:2222");
+    EXPECT_EQ(read_ssh_config("proxycommand nc %h %p\n", to("db")).proxy, "ProxyCommand nc %h %p");
+    EXPECT_TRUE(read_ssh_config("certificatefile ~/.ssh/x-cert.pub\n", to("db")).more_keys);
+    const SshRoute only = read_ssh_config("identitiesonly yes\n", to("db"));
+    EXPECT_TRUE(only.more_keys);
+    EXPECT_FALSE(only.endpoint.use_agent);
+}
+
+TEST(SshConfig, TakesTheAgentThatItNames) {
+    EXPECT_EQ(read_ssh_config("identityagent /run/agent\n", to("db")).agent_socket, "/run/agent");
+    EXPECT_EQ(read_ssh_config("identityagent none\n", to("db")).agent_socket, "");
+}
+
+TEST(SshConfig, DoesNotMatterWhenItSaysNothingOfInterest) {
+    const TempDir dir;
+    EXPECT_FALSE(config_matters(dir.path("missing")));
+    EXPECT_FALSE(config_matters(
+        dir.write("debian",
+                  "# Port 2222\nInclude " + dir.path("*.conf") +
+                      "\nHost *\n    SendEnv LANG LC_*\n    GSSAPIAuthentication yes\n")));
+    EXPECT_TRUE(config_matters(dir.write("port", "Host db\n\tPORT=2222\n")));
+    EXPECT_TRUE(config_matters(dir.write("jump", "Match host *.db\n  ProxyJump bastion\n")));
+}
+
+TEST(SshConfig, MattersByWhatItIncludes) {
+    const TempDir dir;
+    const std::string file = dir.write("config", "Include more.conf\n");
+    EXPECT_FALSE(config_matters(file));
+    dir.write("more.conf", "User anna\n");
+    EXPECT_TRUE(config_matters(file));
+    EXPECT_TRUE(config_matters(dir.write("home", "Include ~/other\n")));
+    EXPECT_TRUE(config_matters(dir.write("loop", "Include loop\n")));
+}
+
+}  // namespace
+}  // namespace lockstep
