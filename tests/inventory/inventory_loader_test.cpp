@@ -218,16 +218,6 @@ TEST_F(InventoryLoader, LetsAClusterReplaceTheSecretOfTheDefaults) {
     EXPECT_EQ(std::get<SecretRef::File>(cluster.patroni.password->source).path, "b");
 }
 
-TEST_F(InventoryLoader, TakesTheUsualKeysThatExist) {
-    EXPECT_EQ(cluster_of("").ssh.identity_files, Paths{});
-    touch(".ssh/id_ecdsa");
-    EXPECT_EQ(cluster_of("").ssh.identity_files, Paths{home(".ssh/id_ecdsa")});
-    touch(".ssh/id_ed25519");
-    EXPECT_EQ(cluster_of("").ssh.identity_files,
-              (Paths{home(".ssh/id_ed25519"), home(".ssh/id_ecdsa")}));
-    EXPECT_EQ(cluster_of("    ssh: {identity_file: /k}\n").ssh.identity_files, Paths{"/k"});
-}
-
 TEST_F(InventoryLoader, CountsPathsFromTheFolderOfTheInventory) {
     EXPECT_EQ(cluster_of("    ssh: {known_hosts: ../hosts}\n").ssh.known_hosts, "hosts");
     EXPECT_EQ(cluster_of("    ssh: {known_hosts: ./hosts}\n").ssh.known_hosts, "dir/hosts");

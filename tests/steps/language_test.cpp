@@ -299,7 +299,8 @@ TEST(Reference, FindsKeysActionsParametersGuardsAndRules) {
     EXPECT_EQ(look_up(entries, "ssh.run").kind, "action");
     EXPECT_EQ(look_up(entries, "ssh.run.argv").kind, "parameter");
     EXPECT_EQ(look_up(entries, "disk_above").inside.at(0), "disk_above.free");
-    EXPECT_EQ(look_up(entries, "inventory.ssh.port").otherwise, "22");
+    EXPECT_EQ(look_up(entries, "inventory.ssh.port").otherwise,
+              "what ssh's configuration says, else 22");
     EXPECT_EQ(look_up(entries, "undo.missing").takes, "warning");
 }
 

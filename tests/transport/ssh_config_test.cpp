@@ -5,6 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+
 namespace lockstep {
 namespace {
 
@@ -51,6 +54,21 @@ TEST(SshConfig, HasTheDefaultsOfSshWhereNothingIsSaid) {
     EXPECT_EQ(route.known_as, "db");
     EXPECT_EQ(route.bastion, "db");
     EXPECT_EQ(route.endpoint.known_hosts.front(), own_account().home + "/.ssh/known_hosts");
+}
+
+TEST(SshConfig, TakesTheUsualKeysThatExist) {
+    const TempDir home;
+    std::filesystem::create_directory(home.path(".ssh"));
+    home.write(".ssh/id_ed25519", "x");
+    home.write(".ssh/id_rsa", "x");
+    const char* before = std::getenv("HOME");  // NOLINT(concurrency-mt-unsafe): one thread
+    const std::string kept = before == nullptr ? "" : before;
+    ::setenv("HOME", home.path("").c_str(), 1);  // NOLINT(concurrency-mt-unsafe)
+    const SshRoute route = read_ssh_config("", to("db"));
+    ::setenv("HOME", kept.c_str(), 1);  // NOLINT(concurrency-mt-unsafe)
+    EXPECT_EQ(route.endpoint.identity_files,
+              (std::vector<std::string>{home.path("") + "/.ssh/id_ed25519",
+                                        home.path("") + "/.ssh/id_rsa"}));
 }
 
 TEST(SshConfig, KnowsTheWaysThatLibssh2DoesNotGo) {
