@@ -181,6 +181,11 @@ void Loader::read_patroni(const Node& node, Level level, PatroniSettings& patron
     when_given(node, "key_file", [&](const Node& v) {
         patroni.key_file = inventory_fields::read_path(v, "key_file", base_);
     });
+    when_given(node, "via", [&](const Node& v) {
+        using Via = PatroniSettings::Via;
+        patroni.via = yaml::as_choice<Via>(
+            v, "way to the REST API", {{"direct", Via::direct}, {"ssh", Via::ssh}});
+    });
     when_given(node, "insecure_skip_verify", [&](const Node& v) {
         patroni.insecure_skip_verify = yaml::as_bool(v, "insecure_skip_verify");
     });
@@ -230,6 +235,9 @@ void Loader::read_ssh(const Node& node, Level level, SshSettings& ssh) const {
     when_given(node, "become", [&](const Node& v) {
         ssh.become = yaml::as_choice<Become>(
             v, "way to become root", {{"none", Become::none}, {"sudo", Become::sudo}});
+    });
+    when_given(node, "become_password", [&](const Node& v) {
+        ssh.become_password = inventory_fields::read_secret(v, "become_password", base_);
     });
     when_given(node, "client", [&](const Node& v) {
         if (yaml::as_string(v, "client") == "openssh") {

@@ -75,7 +75,7 @@ class Race {
         const std::vector<std::string>& endpoints = links_.cluster().patroni.endpoints;
         std::vector<std::unique_ptr<HttpClient>> clients;
         for (std::size_t n = 0; n < endpoints.size(); ++n) {
-            clients.push_back(links_.extra_http());
+            clients.push_back(links_.endpoint_http(endpoints[n]));
         }
         // The caller's stop request stops the race as well.
         const std::stop_callback stop_all(stop_, [this] { decided_.request_stop(); });

@@ -2,6 +2,8 @@
 
 #include "base/error.hpp"
 #include "base/shell_quote.hpp"
+#include "steps/observation/patroni_api.hpp"
+#include "transport/ssh_http_client.hpp"
 
 #include <pwd.h>
 #include <unistd.h>
@@ -57,25 +59,15 @@ std::string describe(const SecretRef& ref) {
     return "command " + shell_join(std::get<SecretRef::Command>(ref.source).argv);
 }
 
+/// What stands before psql, for somebody who is root or else PostgreSQL's own user.
 std::string psql_become(const SshSettings& ssh, const std::string& os_user) {
-    if (ssh.become == Become::sudo) {
-        return shell_join(std::array<std::string, 5>{"sudo", "-n", "-u", os_user, "--"});
-    }
-    if (ssh.user == os_user) {
+    if (ssh.become == Become::none && ssh.user == os_user) {
         return {};
     }
     return shell_join(std::array<std::string, 4>{"runuser", "-u", os_user, "--"});
 }
 
 }  // namespace
-
-// -n: a password prompt would wait for ever, and there is no terminal to answer it.
-std::string MemberLink::as_root(const std::string& script) const {
-    if (ssh_settings.become == Become::none) {
-        return script;
-    }
-    return "sudo -n -- /bin/sh -c " + shell_quote(script);
-}
 
 Links::Links(const Cluster& cluster, LinkFactory factory)
     : cluster_(cluster), factory_(std::move(factory)), process_(factory_.process()) {}
@@ -104,6 +96,17 @@ SshEndpoint Links::endpoint(const MemberFacts& at) {
     endpoint.known_hosts =
         settings.known_hosts.empty() ? account.home + "/.ssh/known_hosts" : settings.known_hosts;
     return endpoint;
+}
+
+std::optional<SudoSettings> Links::sudo_settings(const SshSettings& ssh, const std::string& user) {
+    if (ssh.become == Become::none || user == "root") {
+        return std::nullopt;
+    }
+    SudoSettings settings{.user = user, .password = std::nullopt};
+    if (ssh.become_password) {
+        settings.password = secret(*ssh.become_password);
+    }
+    return settings;
 }
 
 HttpSettings Links::http_settings() {
@@ -136,32 +139,44 @@ MemberLink& Links::of(const MemberFacts& at) {
     made->ssh_settings.host = ssh.host;
     made->ssh_settings.user = ssh.user;
     made->ssh = factory_.ssh(std::move(ssh));
-    made->http = factory_.http(http_settings());
+    if (auto sudo = sudo_settings(made->ssh_settings, made->ssh_settings.user)) {
+        made->sudo = make_sudo_session(*made->ssh, std::move(*sudo));
+    }
+    made->http = http(at);
     if (cluster_.postgres.via == PostgresSettings::Via::direct) {
         made->sql = extra_sql(at);
     } else {
-        made->sql = make_psql_client(*made->ssh, psql_settings(at));
+        made->sql = make_psql_client(made->root(), psql_settings(at));
     }
     link = std::move(made);
     return *link;
 }
 
-HttpClient& Links::discovery() {
-    const std::lock_guard lock(mutex_);
-    if (!discovery_) {
-        discovery_ = factory_.http(http_settings());
+std::unique_ptr<HttpClient> Links::http(const MemberFacts& at) {
+    if (cluster_.patroni.via == PatroniSettings::Via::direct) {
+        return factory_.http(http_settings());
     }
-    return *discovery_;
+    return make_ssh_http_client(factory_.ssh(endpoint(at)), http_settings());
 }
 
-std::unique_ptr<HttpClient> Links::extra_http() {
+std::unique_ptr<HttpClient> Links::endpoint_http(const std::string& url) {
+    MemberFacts at;
+    at.host = patroni_api::host_of(url);
+    for (const MemberSettings& member : cluster_.members) {
+        if (member.ssh.host == at.host || member.name == at.host) {
+            at.name = member.name;
+        }
+    }
     const std::lock_guard lock(mutex_);
-    return factory_.http(http_settings());
+    return http(at);
 }
 
 std::unique_ptr<SshSession> Links::extra_session(const MemberFacts& at) {
     const std::lock_guard lock(mutex_);
-    return factory_.ssh(endpoint(at));
+    SshEndpoint ssh = endpoint(at);
+    std::optional<SudoSettings> sudo = sudo_settings(cluster_.ssh_of(at.name), ssh.user);
+    std::unique_ptr<SshSession> session = factory_.ssh(std::move(ssh));
+    return sudo ? make_sudo_session(std::move(session), std::move(*sudo)) : std::move(session);
 }
 
 std::unique_ptr<SqlClient> Links::extra_sql(const MemberFacts& at) {

@@ -309,11 +309,9 @@ TEST(MemberOutput, CutOffAnywhereIsNeverTakenForWhole) {
 }
 
 TEST(MemberOutput, WithoutAnySectionIsAScriptThatDidNotRun) {
-    const MemberFacts member = read("", "sudo: a password is required\n", 1);
+    const MemberFacts member = read("", "sh: cannot fork\n", 1);
     EXPECT_TRUE(member.ssh.failed());
-    EXPECT_TRUE(member.ssh.refused);
-    EXPECT_NE(member.ssh.error.find("a password is required"), std::string::npos);
-    EXPECT_FALSE(member.ssh.hint.empty());
+    EXPECT_NE(member.ssh.error.find("cannot fork"), std::string::npos);
 }
 
 TEST(MemberOutput, KeepsTheReasonOfWhatIsUnknown) {
