@@ -159,7 +159,16 @@ std::unique_ptr<HttpClient> Links::http(const MemberFacts& at) {
     return make_ssh_http_client(factory_.ssh(endpoint(at)), http_settings());
 }
 
-std::unique_ptr<HttpClient> Links::endpoint_http(const std::string& url) {
+void Links::give_back(const std::string& url, std::unique_ptr<HttpClient> client) {
+    const std::lock_guard lock(mutex_);
+    idle_endpoints_.emplace(url, std::move(client));
+}
+
+std::unique_ptr<HttpClient> Links::lend_endpoint(const std::string& url) {
+    const std::lock_guard lock(mutex_);
+    if (auto idle = idle_endpoints_.extract(url)) {
+        return std::move(idle.mapped());
+    }
     MemberFacts at;
     at.host = patroni_api::host_of(url);
     for (const MemberSettings& member : cluster_.members) {
@@ -167,7 +176,6 @@ std::unique_ptr<HttpClient> Links::endpoint_http(const std::string& url) {
             at.name = member.name;
         }
     }
-    const std::lock_guard lock(mutex_);
     return http(at);
 }
 

@@ -54,9 +54,10 @@ class Links {
 
     /// `at` says where the member is: host, api_url, pg_port.
     MemberLink& of(const MemberFacts& at);
-    /// A client for one of the inventory's endpoints, owned by the caller: nobody knows yet whose
-    /// it is.
-    [[nodiscard]] std::unique_ptr<HttpClient> endpoint_http(const std::string& url);
+    /// A client for one of the inventory's endpoints, lent: nobody knows yet whose it is. What is
+    /// given back is lent again, since over SSH each new one is a login.
+    [[nodiscard]] std::unique_ptr<HttpClient> lend_endpoint(const std::string& url);
+    void give_back(const std::string& url, std::unique_ptr<HttpClient> client);
     /// One more session to a member, as MemberLink::root(), owned by the caller: for work beside
     /// the run's own.
     [[nodiscard]] std::unique_ptr<SshSession> extra_session(const MemberFacts& at);
@@ -88,6 +89,7 @@ class Links {
     std::map<std::string, std::unique_ptr<MemberLink>> links_;
     /// Those of hosts that a member had before: somebody may still be in one.
     std::vector<std::unique_ptr<MemberLink>> retired_;
+    std::multimap<std::string, std::unique_ptr<HttpClient>> idle_endpoints_;
     std::map<std::string, Secret> secrets_;  ///< by what the reference says
 };
 

@@ -99,6 +99,8 @@ class Sudo(ReachTest):
         self.assert_says(result, 2, "sudo wants a password of opspw", "ssh.become_password",
                          "`opspw ALL=(root) NOPASSWD: /bin/sh`")
         self.assertEqual(self.findings(result), {("member.unreachable", m) for m in MEMBERS})
+        self.assert_refused(self.upgrade("4.1.5-2", "--output", "json", inventory=self.with_inventory(*OPSPW)),
+                            16, "member.unreachable", "NOPASSWD")
 
     def test_a_wrong_password_is_offered_once(self):
         wrong = self.with_inventory(*OPSPW, "--become-password", str(self.write("wrong", "wrong\n")))
@@ -182,6 +184,8 @@ class Rest(ReachTest):
             self.addCleanup(lab, "mend", "close-rest", member)
         self.assert_says(self.check(), 3, "no endpoint of the cluster answers")
         self.assert_check_fine(inventory=by_ssh)
+        plan = self.lockstep("plan", runbook, inventory=by_ssh)
+        self.assert_says(plan, 0, "PATCH http://198.18.0.11:8008/config", "by the member's own curl, over SSH")
         result = self.lockstep("run", runbook, "--yes", "--output", "json", inventory=by_ssh)
         self.assertEqual(result.code, 0, str(result))
         with self.without("n3", "/usr/bin/curl"):

@@ -128,8 +128,9 @@ TEST(Links, AskTheRestApiOverSshWhereTheInventorySaysSo) {
     test.cluster.patroni.via = PatroniSettings::Via::ssh;
     Links links = test.make();
     links.of(LinksUnderTest::member());
-    (void)links.endpoint_http("https://10.0.0.11:8008");
-    (void)links.endpoint_http("https://10.0.0.12:8008");
+    (void)links.lend_endpoint("https://10.0.0.11:8008");
+    links.give_back("https://10.0.0.12:8008", links.lend_endpoint("https://10.0.0.12:8008"));
+    (void)links.lend_endpoint("https://10.0.0.12:8008");
     EXPECT_TRUE(test.https.empty());
     Names logins;
     for (const SshEndpoint& endpoint : test.endpoints) {
@@ -150,8 +151,8 @@ TEST(Links, AskForASecretOnce) {
     };
     Links links = test.make();
     links.of(LinksUnderTest::member());
-    (void)links.endpoint_http("http://10.0.0.12:8008");
-    (void)links.endpoint_http("http://10.0.0.13:8008");
+    (void)links.lend_endpoint("http://10.0.0.12:8008");
+    (void)links.lend_endpoint("http://10.0.0.13:8008");
     EXPECT_EQ(test.processes.seen().size(), 1U);
     ASSERT_EQ(test.https.size(), 3U);
     EXPECT_EQ(test.https[2].password->reveal(), "s3cret");
