@@ -259,7 +259,7 @@ struct ClusterFacts {
     SwitchoverFacts switchover;          ///< that one
     bool patroni_write_refused = false;  ///< the REST API does not accept our credentials
     std::string patroni_write_error;
-    std::string patroni_write_hint;  ///< what to do about it
+    std::string patroni_write_hint;    ///< what to do about it
     std::vector<MemberFacts> members;  ///< by name
     std::chrono::system_clock::time_point observed_at;
     std::chrono::steady_clock::time_point sampled_at;
