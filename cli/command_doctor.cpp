@@ -1,43 +1,72 @@
 #include "cli/commands.hpp"
 #include "cli/signals.hpp"
 #include "cli/terminal.hpp"
+#include "steps/ways.hpp"
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <iostream>
 
 namespace lockstep {
 
 namespace {
 
-struct Row {
-    std::string member;
-    std::string way;
-    const Access* access = nullptr;
-};
+using WayVerdict = Way::Verdict;
 
-nlohmann::json to_json(const Row& row) {
-    return {{"member", row.member.empty() ? nlohmann::json(nullptr) : nlohmann::json(row.member)},
-            {"way", row.way},
-            {"ok", row.access->ok()},
-            {"error", row.access->error},
-            {"hint", row.access->hint}};
+constexpr int k_not_all_reached = 16;
+
+const char* text_of(WayVerdict verdict) {
+    switch (verdict) {
+        case WayVerdict::ok:
+            return "ok";
+        case WayVerdict::limited:
+            return "limited";
+        case WayVerdict::failed:
+            break;
+    }
+    return "FAILED";
 }
 
-void print(const std::vector<Row>& rows, const Terminal& terminal) {
-    Table table({"MEMBER", "WAY", "RESULT"});
+Tone tone_of(WayVerdict verdict) {
+    return verdict == WayVerdict::ok        ? Tone::good
+           : verdict == WayVerdict::limited ? Tone::warn
+                                            : Tone::bad;
+}
+
+nlohmann::json to_json(const Way& way) {
+    return {{"member", way.member},
+            {"way", way.name},
+            {"how", way.how},
+            {"ok", way.verdict != WayVerdict::failed},
+            {"limited", way.verdict == WayVerdict::limited},
+            {"error", way.access.asked ? way.access.error : "was not asked"},
+            {"hint", way.access.hint},
+            {"sudoers", way.sudoers}};
+}
+
+void print(const std::vector<Way>& ways, const Terminal& terminal) {
+    Table table({"MEMBER", "WAY", "HOW", "RESULT"});
     std::string details;
-    for (const Row& row : rows) {
-        const bool ok = row.access->ok();
-        const std::string member = row.member.empty() ? "(cluster)" : row.member;
-        table.add({member, row.way, ok ? "ok" : "FAILED"},
-                  {Tone::strong, Tone::plain, ok ? Tone::good : Tone::bad});
-        if (!ok) {
-            details += "\n  " + one_line(member) + ", " + row.way + ":\n      " +
-                       wrap(row.access->asked ? row.access->error : "was not asked", 6) + "\n";
-            if (!row.access->hint.empty()) {
-                details += "      HINT: " + wrap(row.access->hint, 12) + "\n";
-            }
+    for (const Way& way : ways) {
+        table.add({way.member, way.name, way.how, text_of(way.verdict)},
+                  {Tone::strong, Tone::plain, Tone::dim, tone_of(way.verdict)});
+        if (way.verdict == WayVerdict::ok) {
+            continue;
+        }
+        details += "\n  " + one_line(way.member) + ", " + way.name + ":\n";
+        if (way.verdict == WayVerdict::failed) {
+            const std::string why = way.access.asked ? way.access.error : "was not asked";
+            details += "      " + wrap(printable(why), 6) + "\n";
+        }
+        if (!way.access.hint.empty()) {
+            details += "      HINT: " + wrap(printable(way.access.hint), 12) + "\n";
+        }
+        if (!way.sudoers.empty()) {
+            details += "      For `visudo -f /etc/sudoers.d/lockstep` there; /bin/sh is root:\n";
+        }
+        for (const std::string& line : way.sudoers) {
+            details += "          " + line + "\n";
         }
     }
     std::cout << table.text(terminal) << details;
@@ -47,35 +76,20 @@ void print(const std::vector<Row>& rows, const Terminal& terminal) {
 
 int command_doctor(const Options& options, Interrupts& interrupts) {
     Workplace place(options);
-    const ClusterFacts facts = place.runner.observe(true, interrupts.token());
-    Access write{.asked = true, .error = facts.patroni_write_error, .hint = {}};
-    if (facts.patroni_write_refused && write.error.empty()) {
-        write.error = "refused";
-    }
-    if (!write.error.empty()) {
-        write.hint =
-            "Check `patroni.username` and `patroni.password` of the inventory, and "
-            "`restapi.allowlist` of Patroni.";
-    }
-    std::vector<Row> rows;
-    for (const MemberFacts& member : facts.members) {
-        rows.push_back({member.name, "REST API, reading", &member.api});
-        rows.push_back({member.name, "SSH", &member.ssh});
-        rows.push_back({member.name, "SQL", &member.sql});
-    }
-    rows.push_back({"", "REST API, changing", &write});
-    bool good = true;
-    nlohmann::json list = nlohmann::json::array();
-    for (const Row& row : rows) {
-        good = good && row.access->ok();
-        list.push_back(to_json(row));
-    }
+    const std::vector<Way> ways = place.runner.ways(interrupts.token());
     if (options.output == Output::text) {
-        print(rows, Terminal::on(STDOUT_FILENO));
+        print(ways, Terminal::on(STDOUT_FILENO));
     } else {
-        std::cout << nlohmann::json{{"cluster", facts.name}, {"ways", list}}.dump(2) << "\n";
+        nlohmann::json list = nlohmann::json::array();
+        for (const Way& way : ways) {
+            list.push_back(to_json(way));
+        }
+        std::cout << nlohmann::json{{"cluster", place.cluster.name}, {"ways", list}}.dump(2)
+                  << "\n";
     }
-    return good ? 0 : 16;
+    const bool good = std::ranges::none_of(
+        ways, [](const Way& way) { return way.verdict == WayVerdict::failed; });
+    return good ? 0 : k_not_all_reached;
 }
 
 }  // namespace lockstep

@@ -205,8 +205,7 @@ void maintenance(const ClusterFacts& facts, Findings& found) {
              "",
              "",
              "Patroni's REST API refuses changes from here: " + facts.patroni_write_error,
-             "Set patroni.username and patroni.password in the inventory to those of "
-             "restapi.authentication, and let restapi.allowlist contain this host.",
+             facts.patroni_write_hint,
              ""});
     }
 }

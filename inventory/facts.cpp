@@ -370,9 +370,11 @@ void ClusterFacts::update(const ClusterFacts& quick) {
         now.leftover = known->leftover;
         now.ssh = known->ssh;
         now.sql = known->sql;
+        now.api_write = known->api_write;
     }
     merged.patroni_write_refused = patroni_write_refused;
     merged.patroni_write_error = patroni_write_error;
+    merged.patroni_write_hint = patroni_write_hint;
     *this = std::move(merged);
 }
 

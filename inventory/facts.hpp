@@ -220,6 +220,7 @@ struct MemberFacts {  // NOLINT(bugprone-exception-escape)
     Access api;
     Access ssh;
     Access sql;
+    Access api_write;  ///< changing something by REST; asked when a run is planned, in no JSON
     /// What was asked on the member and could not be found out, with the reason: `disk`, `unit`,
     /// `patroni_package`, `postgres_package`, `setup`.
     std::map<std::string, std::string> unknown;
@@ -258,6 +259,7 @@ struct ClusterFacts {
     SwitchoverFacts switchover;          ///< that one
     bool patroni_write_refused = false;  ///< the REST API does not accept our credentials
     std::string patroni_write_error;
+    std::string patroni_write_hint;    ///< what to do about it
     std::vector<MemberFacts> members;  ///< by name
     std::chrono::system_clock::time_point observed_at;
     std::chrono::steady_clock::time_point sampled_at;

@@ -34,6 +34,8 @@ struct SecretRef {
 
 /// How Patroni's REST API is spoken to.
 struct PatroniSettings {
+    enum class Via { direct, ssh };
+
     std::vector<std::string> endpoints;  ///< any one that answers is enough: members are discovered
     std::string username;                ///< empty: no basic authentication
     std::optional<SecretRef> password;
@@ -41,6 +43,7 @@ struct PatroniSettings {
     std::string cert_file;
     std::string key_file;
     bool insecure_skip_verify = false;
+    Via via = Via::direct;  ///< ssh: by the curl of the member that is asked
 };
 
 enum class Become { none, sudo };
@@ -59,6 +62,7 @@ struct SshSettings {
     std::string config_file;  ///< ~ expanded; instead of ssh's own files; `none`: none at all
     Client client = Client::automatic;
     Become become = Become::none;
+    std::optional<SecretRef> become_password;  ///< for sudo; absent: it must not ask
 };
 
 struct PostgresSettings {

@@ -158,6 +158,14 @@ Place patroni_place() {
                              "enough: the members are discovered.",
               .example = "endpoints: [https://10.0.0.11:8008, https://10.0.0.12:8008]",
               .required = true},
+             {.name = "via",
+              .shapes = {{words}},
+              .description = "`direct`: from here. `ssh`: by the curl of the member that is asked, "
+                             "over SSH; certificates and keys are files of this machine all the "
+                             "same.",
+              .example = "via: ssh",
+              .otherwise = "direct",
+              .words = {"direct", "ssh"}},
              {.name = "username",
               .shapes = {{word}},
               .description = "For basic authentication, with `password`.",
@@ -234,6 +242,11 @@ Place member_ssh_place() {
               .example = "become: sudo",
               .otherwise = "none",
               .words = {"none", "sudo"}},
+             {.name = "become_password",
+              .shapes = {{keys, "inventory.secret_source"}},
+              .description = "The login's password, where sudo asks for it. It goes there by "
+                             "stdin. Without it sudo must not ask.",
+              .example = "become_password: {env: SUDO_PASSWORD}"},
              {.name = "client",
               .shapes = {{words}},
               .description = "What speaks SSH. `auto`: libssh2, in this process, and the system's "

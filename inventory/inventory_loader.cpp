@@ -166,6 +166,11 @@ void Loader::read_patroni(const Node& node, Level level, PatroniSettings& patron
     when_given(node, "key_file", [&](const Node& v) {
         patroni.key_file = inventory_fields::read_path(v, "key_file", base_);
     });
+    when_given(node, "via", [&](const Node& v) {
+        using Via = PatroniSettings::Via;
+        patroni.via = yaml::as_choice<Via>(
+            v, "way to the REST API", {{"direct", Via::direct}, {"ssh", Via::ssh}});
+    });
     when_given(node, "insecure_skip_verify", [&](const Node& v) {
         patroni.insecure_skip_verify = yaml::as_bool(v, "insecure_skip_verify");
     });
@@ -220,6 +225,9 @@ void Loader::read_ssh(const Node& node, Level level, SshSettings& ssh) const {
         ssh.config_file = yaml::as_string(v, "config_file") == "none"
                               ? "none"
                               : inventory_fields::read_path(v, "config_file", base_);
+    });
+    when_given(node, "become_password", [&](const Node& v) {
+        ssh.become_password = inventory_fields::read_secret(v, "become_password", base_);
     });
     when_given(node, "client", [&](const Node& v) {
         using Client = SshSettings::Client;

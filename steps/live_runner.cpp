@@ -9,6 +9,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace lockstep {
@@ -113,6 +114,25 @@ ClusterFacts LiveRunner::observe(bool full, std::stop_token stop) {
     return facts;
 }
 
+std::vector<Way> LiveRunner::ways(std::stop_token stop) {
+    ClusterFacts facts;
+    try {
+        facts = observe(true, stop);
+    } catch (const TransportError& error) {
+        // No endpoint answers. The members that the inventory names may still do.
+        if (error.kind() == TransportError::Kind::cancelled || cluster_.members.empty()) {
+            throw;
+        }
+        for (const MemberSettings& expected : cluster_.members) {
+            MemberFacts& member = facts.members.emplace_back();
+            member.name = expected.name;
+            member.host = expected.ssh.host;
+            member.api = {.asked = true, .error = error.what(), .hint = error.hint()};
+        }
+    }
+    return find_ways(links_, facts, std::move(stop));
+}
+
 std::vector<Finding> LiveRunner::diagnose(ClusterFacts& facts, std::stop_token stop) {
     const bool settled = looking_.settle && looking_.settle(facts);
     if (!settled && looking_.second_sample) {
@@ -141,7 +161,16 @@ nlohmann::json LiveRunner::probe(const StepCall& call,
 }
 
 Preview LiveRunner::preview(const StepCall& call, const ClusterFacts& facts) {
-    return find_action_code(call.uses).preview(call, facts, cluster_);
+    Preview preview = find_action_code(call.uses).preview(call, facts, cluster_);
+    // http.request is of this machine, whatever the members' REST API is reached by.
+    const bool asks_member = call.uses != "http.request" &&
+                             std::ranges::any_of(preview.operations, [](const Operation& each) {
+                                 return each.kind == Operation::Kind::http;
+                             });
+    if (asks_member && cluster_.patroni.via == PatroniSettings::Via::ssh) {
+        preview.notes.emplace_back("the request is made by the member's own curl, over SSH");
+    }
+    return preview;
 }
 
 Reconciliation LiveRunner::reconcile(const ClusterFacts& end) {
@@ -186,9 +215,8 @@ void LiveRunner::clean_up(const std::string& run, const ClusterFacts& facts) {
             try {
                 MemberLink& link = links_.of(member);
                 const std::lock_guard lock(link.ssh_use);
-                (void)link.ssh->run({.script = link.as_root(spool_clean_script(run))},
-                                    Deadline::after(k_clean_up_timeout),
-                                    {});
+                (void)link.root().run(
+                    {.script = spool_clean_script(run)}, Deadline::after(k_clean_up_timeout), {});
             } catch (const Error& error) {
                 spdlog::info("cannot clean up on {}: {}", member.name, error.what());
             }

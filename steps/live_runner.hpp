@@ -6,6 +6,7 @@
 #include "steps/notify/notifier.hpp"
 #include "steps/observation/links.hpp"
 #include "steps/observation/observer.hpp"
+#include "steps/ways.hpp"
 #include "steps/write_probe.hpp"
 
 #include <condition_variable>
@@ -46,6 +47,9 @@ class LiveRunner final : public StepRunner {
     };
 
     void look(Looking how) { looking_ = std::move(how); }
+
+    /// Whether each member can be worked on, by every way there is; observes first.
+    [[nodiscard]] std::vector<Way> ways(std::stop_token stop);
 
     [[nodiscard]] nlohmann::json probe(const StepCall& call,
                                        const ClusterFacts& facts,

@@ -44,7 +44,10 @@ std::string without_userinfo(const std::string& url) {
 class Transfer {
   public:
     Transfer(CURLM* multi, const HttpSettings& settings, const HttpRequest& request)
-        : multi_(multi), request_(request), easy_(curl::new_easy()) {
+        : multi_(multi),
+          request_(request),
+          shows_certificate_(!settings.cert_file.empty()),
+          easy_(curl::new_easy()) {
         set_connection(settings);
         set_request(request);
         ::curl_multi_add_handle(multi_, easy_.get());
@@ -159,20 +162,6 @@ class Transfer {
         return response;
     }
 
-    [[nodiscard]] Kind kind_of(CURLcode code) const {
-        switch (code) {
-            case CURLE_OPERATION_TIMEDOUT:
-                return sent_anything() ? Kind::timeout : Kind::connect;
-            // Also for an answer that is not HTTP/1 ("Received HTTP/0.9 when not allowed").
-            case CURLE_UNSUPPORTED_PROTOCOL:
-                return sent_anything() ? Kind::protocol : Kind::connect;
-            case CURLE_WEIRD_SERVER_REPLY:
-                return Kind::protocol;
-            default:
-                return curl::is_before_request(code) ? Kind::connect : Kind::lost;
-        }
-    }
-
     [[noreturn]] void fail_for(CURLcode code) const {
         const std::string reason =
             error_.front() == '\0' ? ::curl_easy_strerror(code) : error_.data();
@@ -180,7 +169,9 @@ class Transfer {
             fail(Kind::protocol,
                  "the answer is longer than " + std::to_string(k_longest_body) + " bytes");
         }
-        fail(kind_of(code), reason, curl::hint_for(code, reason));
+        fail(curl::kind_of(code, sent_anything()),
+             reason,
+             curl::hint_for(code, reason, request_.url, shows_certificate_));
     }
 
     [[noreturn]] void fail(Kind kind, const std::string& reason, std::string hint = {}) const {
@@ -191,6 +182,7 @@ class Transfer {
 
     CURLM* multi_;
     const HttpRequest& request_;
+    bool shows_certificate_;
     std::array<char, CURL_ERROR_SIZE> error_{};
     Body body_;
     curl::List headers_;

@@ -129,7 +129,7 @@ class Delivery {
                  "Use smtps:// where the server speaks TLS from the start, or say tls: none.");
         }
         if (curl::is_before_request(code)) {
-            fail(Kind::connect, reason, curl::hint_for(code, reason));
+            fail(Kind::connect, reason, curl::hint_for(code, reason, {}, false));
         }
         if (code == CURLE_OPERATION_TIMEDOUT) {
             fail(is_connected() ? Kind::timeout : Kind::connect, reason);

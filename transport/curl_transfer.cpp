@@ -104,7 +104,51 @@ bool is_before_request(CURLcode code) {
     return std::find(k_codes.begin(), k_codes.end(), code) != k_codes.end();
 }
 
-std::string hint_for(CURLcode code, const std::string& reason) {
+TransportError::Kind kind_of(CURLcode code, bool sent) {
+    using Kind = TransportError::Kind;
+    switch (code) {
+        case CURLE_OPERATION_TIMEDOUT:
+            return sent ? Kind::timeout : Kind::connect;
+        // Also for an answer that is not HTTP/1 ("Received HTTP/0.9 when not allowed").
+        case CURLE_UNSUPPORTED_PROTOCOL:
+            return sent ? Kind::protocol : Kind::connect;
+        case CURLE_WEIRD_SERVER_REPLY:
+            return Kind::protocol;
+        default:
+            return is_before_request(code) ? Kind::connect : Kind::lost;
+    }
+}
+
+namespace {
+
+bool has(const std::string& text, const char* piece) {
+    return text.find(piece) != std::string::npos;
+}
+
+// In TLS 1.3 a server looks at the client's certificate after the client has begun to speak: what
+// it refuses then looks like a connection that breaks (OpenSSL 3; Patroni just closes it).
+std::string certificate_hint(CURLcode code, const std::string& reason, bool shows_certificate) {
+    constexpr std::array k_broken{CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_GOT_NOTHING};
+    const bool alert = has(reason, "alert") || has(reason, "certificate required");
+    const bool broken = std::ranges::find(k_broken, code) != k_broken.end();
+    if (!alert && !broken) {
+        return {};
+    }
+    if (!shows_certificate) {
+        return "The server may want a client certificate (of Patroni: restapi.verify_client): give "
+               "cert_file and key_file.";
+    }
+    return "The server may not take our certificate: check that cert_file is of the authority that "
+           "it knows (of Patroni: restapi.cafile), and not expired.";
+}
+
+}  // namespace
+
+std::string hint_for(CURLcode code,
+                     const std::string& reason,
+                     const std::string& url,
+                     bool shows_certificate) {
+    const bool https = url.starts_with("https://");
     if (code == CURLE_PEER_FAILED_VERIFICATION) {
         return "Give the authority that signed the server's certificate as ca_file, and the host "
                "by a name or address that the certificate has.";
@@ -112,11 +156,23 @@ std::string hint_for(CURLcode code, const std::string& reason) {
     if (code == CURLE_SSL_CACERT_BADFILE) {
         return "Check that ca_file is a readable PEM file.";
     }
-    if (code == CURLE_SSL_CERTPROBLEM || reason.find("certificate required") != std::string::npos) {
-        return "The server wants a client certificate: check cert_file and key_file.";
+    if (code == CURLE_SSL_CERTPROBLEM) {
+        return "Check cert_file and key_file: PEM, readable, and of each other.";
+    }
+    if (https && (has(reason, "wrong version number") || has(reason, "packet length too long"))) {
+        return "The server speaks http on this port: write http:// in the inventory.";
+    }
+    if (const std::string hint = certificate_hint(code, reason, shows_certificate);
+        https && !hint.empty()) {
+        return hint;
     }
     if (code == CURLE_SSL_CONNECT_ERROR) {
         return "Check whether the server speaks TLS on this port.";
+    }
+    // What answers http on a port of TLS: nothing, or an alert in binary.
+    if (url.starts_with("http://") && (code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR ||
+                                       code == CURLE_UNSUPPORTED_PROTOCOL)) {
+        return "The server may want TLS on this port: try https:// in the inventory.";
     }
     if (code == CURLE_COULDNT_CONNECT) {
         return "Check that the service runs and that no firewall is between.";

@@ -59,6 +59,12 @@ struct End {
 
 /// Failures that come before the first byte of a request, whatever it is.
 [[nodiscard]] bool is_before_request(CURLcode code);
-[[nodiscard]] std::string hint_for(CURLcode code, const std::string& reason);
+/// What a failed request is; `sent`: some of it went out.
+[[nodiscard]] TransportError::Kind kind_of(CURLcode code, bool sent);
+/// `shows_certificate`: we have one of our own.
+[[nodiscard]] std::string hint_for(CURLcode code,
+                                   const std::string& reason,
+                                   const std::string& url,
+                                   bool shows_certificate);
 
 }  // namespace lockstep::curl

@@ -1,5 +1,6 @@
 #include "base/error.hpp"
 #include "transport/bounded_call.hpp"
+#include "transport/pq_hint.hpp"
 #include "transport/psql_script.hpp"
 #include "transport/sql_client.hpp"
 #include "transport/tcp_connect.hpp"
@@ -232,8 +233,7 @@ Connection PqClient::connect(const std::string& database, const Terms& terms) co
         throw TransportError(Kind::connect,
                              peer() + ": cannot connect to PostgreSQL: " +
                                  one_line(::PQerrorMessage(connection.get())),
-                             "Check listen_addresses and pg_hba.conf there, and the user and "
-                             "password here (conninfo, PGPASSFILE).");
+                             pq_connect_hint(::PQerrorMessage(connection.get())));
     }
     if (::PQsetnonblocking(connection.get(), 1) != 0) {
         throw Error("libpq cannot make a connection non-blocking");

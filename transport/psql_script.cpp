@@ -119,11 +119,13 @@ std::string last_line(std::string_view err) {
     std::string message = "psql could not connect: " + said;
     if (output.exit_status == 127 || output.exit_status == 126) {
         message = "psql could not be started: " + said;
-        hint = "Check that psql is in the PATH of the user it runs as.";
+        hint =
+            "Install the PostgreSQL client on the member, so that psql is in the PATH of the user "
+            "it runs as, or set postgres.via: direct.";
     } else if (!by_psql) {
         message = "psql could not be started (status " + std::to_string(output.exit_status) +
                   "): " + said;
-        hint = "Check that the login may become the owner of PostgreSQL without a password.";
+        hint = "Log in as root, set become: sudo, or log in as PostgreSQL's own user.";
     }
     throw TransportError(Kind::connect, message, hint);
 }

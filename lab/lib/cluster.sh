@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The cluster as a whole: up, down, status, inventory.
+# The cluster as a whole: up, down, status.
 
 # ---- up --------------------------------------------------------------------------------------
 
@@ -24,7 +24,7 @@ cluster_up() {
   build_cluster "$count" "$leader_patroni" "$replica_patroni"
 }
 
-# build_cluster COUNT LEADER_PATRONI REPLICA_PATRONI: from nothing to a cluster that streams. The lock is held, BASE is set.
+# build_cluster COUNT LEADER_PATRONI REPLICA_PATRONI [REACH]: from nothing to a cluster that streams. The lock is held, BASE is set.
 build_cluster() {
   local started=$SECONDS member
   # A half-made lab is worth nothing: whatever stops us takes it down again.
@@ -36,10 +36,12 @@ build_cluster() {
   chmod 711 "$RUN"
   (
     umask 077
-    for member in rest superuser replication app; do new_password >"$RUN/$member.password"; done
+    for member in rest superuser replication app opspw; do new_password >"$RUN/$member.password"; done
     ssh-keygen -q -t ed25519 -N '' -C lockstep-lab -f "$RUN/id_ed25519"
   )
   MEMBER_COUNT=$1 UP_LEADER=$2 UP_REPLICA=$3
+  make_certificates
+  echo "${4-}" >"$RUN/reach"
   make_operator_network
   for member in $(members); do
     make_member_network "$member"
@@ -83,7 +85,11 @@ give_up_building() {
 }
 
 holds_lock() { [[ $(rest_status "$1" /leader) = 200 ]]; }
-rest_status() { in_op curl --silent --max-time 3 --output /dev/null --write-out '%{http_code}' "http://$(address_of "$1"):8008$2" || true; }
+rest_status() {
+  local api_options
+  set_api_options
+  in_op curl "${api_options[@]}" --max-time 3 --output /dev/null --write-out '%{http_code}' "$(api_url "$1")$2" || true
+}
 
 join_cluster() {
   install_patroni_configuration "$1"
@@ -174,31 +180,7 @@ process_gone() { [[ -z $(start_time "$1") ]]; }
 # Prints nothing for a process that has ended, reaped or not.
 start_time() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '$1 != "Z" { print $20 }'; }
 
-# ---- inventory, status -----------------------------------------------------------------------
-
-inventory() {
-  local member endpoints=()
-  for member in $(members); do endpoints+=("http://$(address_of "$member"):8008"); done
-  cat <<EOF
-# yaml-language-server: \$schema=${LAB_DIR%/*}/docs/schema/inventory.json
-clusters:
-  lab:
-    patroni:
-      endpoints: [$(printf '%s, ' "${endpoints[@]}" | sed 's/, $//')]
-      username: admin
-      password: {file: $RUN/rest.password}
-    ssh:
-      user: root
-      identity_file: $RUN/id_ed25519
-      known_hosts: $RUN/known_hosts
-    postgres:
-      via: ssh
-    patroni_service: patroni
-    patroni_package: patroni
-    members:
-EOF
-  for member in $(members); do echo "      $member: {ssh: {host: $(address_of "$member")}}"; done
-}
+# ---- status ----------------------------------------------------------------------------------
 
 status() {
   local member rows=$RUN/status.$BASHPID

@@ -99,15 +99,20 @@ sql() {
 
 # rest METHOD M PATH [JSON]: a Patroni REST call with the lab's credentials; the body goes to stdout.
 rest() {
-  local method=$1 member=$2 path=$3 body=()
+  local method=$1 member=$2 path=$3 body=() api_options
   [[ $# -lt 4 ]] || body=(--header 'Content-Type: application/json' --data "$4")
+  set_api_options
   # The password goes through a file descriptor: it must not show in a process list.
-  in_op curl --silent --show-error --fail-with-body --max-time "${REST_TIMEOUT:-30}" --request "$method" "${body[@]}" \
-    --config <(printf 'user = "admin:%s"\n' "$(<"$RUN/rest.password")") "http://$(address_of "$member"):8008$path"
+  in_op curl "${api_options[@]}" --show-error --fail-with-body --max-time "${REST_TIMEOUT:-30}" --request "$method" "${body[@]}" \
+    --config <(printf 'user = "admin:%s"\n' "$(<"$RUN/rest.password")") "$(api_url "$member")$path"
 }
 
 # rest_view M [PATH]: a quick unauthenticated GET; quiet about a member that does not answer.
-rest_view() { in_op curl --silent --max-time 3 "http://$(address_of "$1"):8008${2:-/patroni}"; }
+rest_view() {
+  local api_options
+  set_api_options
+  in_op curl "${api_options[@]}" --max-time 3 "$(api_url "$1")${2:-/patroni}"
+}
 
 ssh_options() {
   printf '%s\n' -F /dev/null -i "$RUN/id_ed25519" -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=5 \
@@ -143,7 +148,7 @@ require_root() {
 check_host() {
   local tool missing=()
   require_root
-  for tool in mmdebstrap systemd-nspawn ip dpkg-scanpackages ssh ssh-keygen curl jq psql python3 nsenter flock setsid pgrep; do
+  for tool in mmdebstrap openssl systemd-nspawn ip dpkg-scanpackages ssh ssh-keygen curl jq psql python3 nsenter flock setsid pgrep; do
     command -v "$tool" >/dev/null || missing+=("$tool")
   done
   [[ ${#missing[@]} = 0 ]] || die "missing: ${missing[*]}" "./setup installs what the lab needs"

@@ -34,6 +34,7 @@ restapi:
   listen: $address:8008
   connect_address: $address:8008
   authentication: {username: admin, password: $(<"$RUN/rest.password")}
+$(tls_configuration)
 etcd3:
   hosts: [$(IFS=,; echo "${hosts[*]}")]
 bootstrap:
@@ -57,6 +58,20 @@ postgresql:
     - host app app $SUBNET.0/24 scram-sha-256
   parameters:
     unix_socket_directories: /var/run/postgresql
+EOF
+}
+
+# Continues the section of the REST API. With it, Patroni's own calls from member to member need a certificate, too.
+tls_configuration() {
+  ! reach_has tls || cat <<'EOF'
+  cafile: /etc/patroni/tls/ca.pem
+  certfile: /etc/patroni/tls/member.pem
+  keyfile: /etc/patroni/tls/member.key
+  verify_client: required
+ctl:
+  cacert: /etc/patroni/tls/ca.pem
+  certfile: /etc/patroni/tls/member.pem
+  keyfile: /etc/patroni/tls/member.key
 EOF
 }
 

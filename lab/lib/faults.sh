@@ -16,6 +16,7 @@ usage: lab/lab break KIND M [ARGUMENT]    lab/lab mend KIND M
   drop-ssh M             every open SSH connection is ended, what runs under it goes on; new ones are let in
   host-key M             the member has another SSH host key than known_hosts says
   cut M [SECONDS]        the member is off the network, for good or for that long
+  close-rest M           the REST API of the member answers to other members alone, and not to the operator
   power-off M            the host is off; mend boots it
   reboot M               the host boots again; nothing to mend
   fill-disk M [PERCENT]  /var/lib/postgresql is full up to that much (default 95)
@@ -169,7 +170,15 @@ mend_cut() {
   rm -f "$RUN/timers/$1"
   reconnect "$1"
 }
-reconnect() { ip -n "$NS_OP" link set "$1" up; }
+reconnect() {
+  ip -n "$NS_OP" link set "$1" up
+  mend_close_rest "$1"
+}
+
+break_close_rest() { ip -n "$NS_OP" rule add to "$(address_of "$1")" ipproto tcp dport 8008 unreachable; }
+mend_close_rest() {
+  while ip -n "$NS_OP" rule del to "$(address_of "$1")" ipproto tcp dport 8008 2>/dev/null; do :; done
+}
 
 break_fill_disk() {
   local percent=${2:-95} directory filler

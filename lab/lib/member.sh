@@ -55,6 +55,8 @@ make_member_files() {
   install -m 600 "$RUN/id_ed25519.pub" "$root/root/.ssh/authorized_keys"
   ssh-keygen -q -t ed25519 -N '' -C "root@$member" -f "$dir/hostkey"
   install_host_key "$member"
+  make_accounts "$root"
+  install_certificates "$member" "$root"
   if etcd_members | grep -qx "$member"; then
     etcd_configuration "$member" >"$root/etc/default/etcd"
   else

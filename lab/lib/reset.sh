@@ -9,11 +9,12 @@ cluster_reset() {
   check_host
   take_lock "lab-$LAB_NAME" 300
   load_settings
-  local leader_patroni=$UP_LEADER replica_patroni=$UP_REPLICA
+  local leader_patroni=$UP_LEADER replica_patroni=$UP_REPLICA reach=""
   while [[ $# -gt 0 ]]; do
     case $1 in
       --leader-patroni) leader_patroni=${2-} ;;
       --replica-patroni) replica_patroni=${2-} ;;
+      --reach) reach=${2-} ;;
       *) usage_error "reset: unknown option '$1'" ;;
     esac
     shift 2 || usage_error "reset: the last option lacks its value"
@@ -21,6 +22,7 @@ cluster_reset() {
   package_version "$leader_patroni" >/dev/null
   package_version "$replica_patroni" >/dev/null
 
+  set_reach "$reach"
   if reset_in_place "$leader_patroni" "$replica_patroni"; then
     say "lab '$LAB_NAME' is reset after $((SECONDS - started)) s: $(running_versions)"
   else
@@ -28,7 +30,7 @@ cluster_reset() {
     [[ -z ${LOCKSTEP_LAB_KEEP:-} ]] || die "the cluster is left as it is (LOCKSTEP_LAB_KEEP is set)"
     say "building the cluster afresh"
     local up_leader=$UP_LEADER up_replica=$UP_REPLICA
-    build_cluster "$MEMBER_COUNT" "$leader_patroni" "$replica_patroni"
+    build_cluster "$MEMBER_COUNT" "$leader_patroni" "$replica_patroni" "$reach"
     UP_LEADER=$up_leader UP_REPLICA=$up_replica
     save_settings
   fi
@@ -58,6 +60,8 @@ reset_in_place() {
   in_parallel mend_host $(member_packages "$leader_patroni" "$replica_patroni") || return 1
   reset_stage="waiting for Patroni on every member"
   within patroni_answers_everywhere || return 1
+  reset_stage="waiting until members publish how they are reached"
+  within addresses_published || return 1
   reset_stage="restoring Patroni's dynamic configuration"
   within restore_dynamic_configuration || return 1
   reset_stage="waiting for a leader"
@@ -88,6 +92,7 @@ mend_host() {
   reconnect "$member"
   unblock_replication "$member"
   rm -f "$dir/postgres/lab-filler"
+  install_sudoers "$dir/root"
   if ! init_of "$member" >/dev/null; then boot_member "$member"; fi
   wait_for 20 has_booted "$member" || { say "lab: $member does not boot"; return 1; }
   cmp -s "$dir/hostkey" "$dir/root/etc/ssh/ssh_host_ed25519_key" || restore_host_key "$member"
@@ -132,6 +137,10 @@ has_booted() { in_member "$1" timeout 3 systemctl is-active --quiet multi-user.t
 patroni_answers_everywhere() {
   local member
   for member in $(members); do rest_view "$member" | jq -e .patroni.version || return 1; done
+}
+
+addresses_published() {
+  rest_view n1 /cluster | jq -e --arg url "$(api_url n1)" 'all(.members[]; .api_url | startswith($url | split(":")[0] + ":"))'
 }
 
 # The configuration as it was after `up`, which ends a pause too.

@@ -26,9 +26,10 @@ CommandResult ActionContext::ssh(const MemberFacts& member, const std::string& s
 }
 
 CommandResult ActionContext::ssh(const MemberFacts& member, const RemoteCommand& command) {
-    RemoteCommand as_root = command;
-    as_root.script = links.of(member).as_root(command.script);
-    return ssh_as_login(member, as_root);
+    MemberLink& link = links.of(member);
+    const std::lock_guard lock(link.ssh_use);
+    spdlog::debug("ssh {}, as root: {}", member.name, command.script);
+    return link.root().run(command, deadline, stop);
 }
 
 CommandResult ActionContext::spooled(const StepCall& call,
@@ -46,11 +47,9 @@ CommandResult ActionContext::spooled(const StepCall& call,
                        .fence = fence,
                        .command = command,
                        .attach_only = call.attach_only};
-    const auto wrap = [&](const std::string& script) {
-        return as_root ? link.as_root(script) : script;
-    };
+    SshSession& session = as_root ? link.root() : *link.ssh;
     SpoolEnd end =
-        run_spooled(*link.ssh, wrap, job, clock, deadline, stop, [this](const SpoolAccepted& by) {
+        run_spooled(session, job, clock, deadline, stop, [this](const SpoolAccepted& by) {
             if (accepted) {
                 accepted({{"boot_id", by.boot_id}, {"pid", by.pid}});
             }

@@ -2,6 +2,7 @@
 #include "steps/actions/config_patch.hpp"
 #include "steps/actions/patroni_requests.hpp"
 #include "steps/catalog.hpp"
+#include "steps/observation/patroni_api.hpp"
 
 #include <algorithm>
 
@@ -133,7 +134,7 @@ class PatroniReload final : public Action {
             preview.blocked_by.push_back(refusal(
                 "patroni.write_refused",
                 "the REST API does not accept changes from us: " + facts.patroni_write_error,
-                hint_for_status(401)));
+                facts.patroni_write_hint));
         }
         preview.because = "always";
         preview.needs_no_undo = true;
@@ -153,7 +154,7 @@ class PatroniReload final : public Action {
             return {.outcome = StepOutcome::failed,
                     .message =
                         "POST /reload was answered with status " + std::to_string(response.status),
-                    .hint = hint_for_status(response.status),
+                    .hint = patroni_api::refusal_hint(response.status, response.body),
                     .last_lines = {response.body.substr(0, 200)}};
         }
         return {.message = "it reads its configuration in its next loop"};

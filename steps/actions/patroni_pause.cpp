@@ -48,8 +48,7 @@ std::vector<Finding> write_refusals(const ClusterFacts& facts) {
         refused.push_back(
             finding("patroni.write_refused",
                     "the REST API does not accept changes from us: " + facts.patroni_write_error,
-                    "Check `patroni.username` and `patroni.password` of the "
-                    "inventory, and `restapi.allowlist` of Patroni."));
+                    facts.patroni_write_hint));
     }
     if (facts.leader.empty()) {
         refused.push_back(finding("cluster.no_leader",

@@ -1,6 +1,7 @@
 #include "steps/actions/patroni_requests.hpp"
 
 #include "base/error.hpp"
+#include "steps/observation/patroni_api.hpp"
 
 #include <thread>
 
@@ -12,9 +13,6 @@ using namespace std::chrono_literals;
 
 constexpr auto k_between_conflicts = 50ms;
 constexpr int k_conflict_attempts = 10;
-constexpr const char* k_check_access =
-    "Check `patroni.username` and `patroni.password` of the inventory, and `restapi.allowlist` of "
-    "Patroni.";
 
 HttpRequest config_request(const std::string& body) {
     return {.method = "PATCH",
@@ -79,7 +77,7 @@ std::vector<Finding> refuse_unless_writable(const ClusterFacts& facts) {
         refused.push_back(config_finding(
             "patroni.write_refused",
             "the REST API does not accept changes from us: " + facts.patroni_write_error,
-            k_check_access));
+            facts.patroni_write_hint));
     }
     return refused;
 }
@@ -105,13 +103,9 @@ nlohmann::json patch_config(ActionContext& context, const std::string& body) {
     if (!response.ok()) {
         throw Error("PATCH /config on " + leader->name + " was refused with status " +
                         std::to_string(response.status) + ": " + response.body.substr(0, 200),
-                    hint_for_status(response.status));
+                    patroni_api::refusal_hint(response.status, response.body));
     }
     return nlohmann::json::parse(response.body, nullptr, false);
-}
-
-std::string hint_for_status(long status) {
-    return status == 401 || status == 403 ? k_check_access : "";
 }
 
 }  // namespace lockstep

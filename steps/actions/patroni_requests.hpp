@@ -29,9 +29,6 @@ struct MemberStatus {
 /// Sends it: the new configuration, as Patroni answers. Throws Error where it is refused.
 nlohmann::json patch_config(ActionContext& context, const std::string& body);
 
-/// What to look at when Patroni answers 401 or 403; empty for any other status.
-[[nodiscard]] std::string hint_for_status(long status);
-
 /// Why resuming would be dangerous; empty: it is safe. Every daemon answers, the leader lock is
 /// held by a member that runs as the one primary, and everybody sees that. Resuming while the lock
 /// holder's daemon is down lets a replica promote beside the old primary, whose commits are lost

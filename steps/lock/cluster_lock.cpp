@@ -66,7 +66,7 @@ LockAnswer ClusterLock::visit(Member& member,
         throw TransportError(TransportError::Kind::connect, "its host is not known");
     }
     RemoteCommand command;
-    command.script = member.link->as_root(render(script));
+    command.script = render(script);
     return read_answer(script,
                        member.session->run(command, Deadline::after(timeout), std::move(stop)));
 }

@@ -27,10 +27,10 @@ Visited visit(Links& links, const MemberFacts& at, LockScript script, std::stop_
             throw TransportError(TransportError::Kind::connect, "its host is not known");
         }
         RemoteCommand command;
-        command.script = link.as_root(render(script));
+        command.script = render(script);
         const std::lock_guard lock(link.ssh_use);
         const LockAnswer answer = read_answer(
-            script, link.ssh->run(command, Deadline::after(k_patience), std::move(stop)));
+            script, link.root().run(command, Deadline::after(k_patience), std::move(stop)));
         visited.result.found = lock_words::found(answer);
         visited.result.has_it = answer.lock && answer.lock->id == script.mine.id;
         visited.result.removed = answer.state == LockAnswer::State::removed;

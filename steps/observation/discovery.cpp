@@ -75,7 +75,7 @@ class Race {
         const std::vector<std::string>& endpoints = links_.cluster().patroni.endpoints;
         std::vector<std::unique_ptr<HttpClient>> clients;
         for (std::size_t n = 0; n < endpoints.size(); ++n) {
-            clients.push_back(links_.extra_http());
+            clients.push_back(links_.lend_endpoint(endpoints[n]));
         }
         // The caller's stop request stops the race as well.
         const std::stop_callback stop_all(stop_, [this] { decided_.request_stop(); });
@@ -90,6 +90,9 @@ class Race {
                 });
         }
         threads.clear();  // joins them
+        for (std::size_t n = 0; n < endpoints.size(); ++n) {
+            links_.give_back(endpoints[n], std::move(clients[n]));
+        }
         const auto winner = std::ranges::find_if(
             answers, [](const Answer& answer) { return answer.cluster.has_value(); });
         return winner != answers.end() ? *winner : answers.front();

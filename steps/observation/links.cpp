@@ -3,6 +3,8 @@
 #include "base/account.hpp"
 #include "base/error.hpp"
 #include "base/shell_quote.hpp"
+#include "steps/observation/patroni_api.hpp"
+#include "transport/ssh_http_client.hpp"
 
 #include <array>
 
@@ -33,25 +35,18 @@ std::string describe(const SecretRef& ref) {
     return "command " + shell_join(std::get<SecretRef::Command>(ref.source).argv);
 }
 
+/// What stands before psql, for somebody who is root or else PostgreSQL's own user. Who logs in may
+/// be for ssh's configuration to say, so the member is asked.
 std::string psql_become(const SshSettings& ssh, const std::string& os_user) {
-    if (ssh.become == Become::sudo) {
-        return shell_join(std::array<std::string, 5>{"sudo", "-n", "-u", os_user, "--"});
+    const std::string become =
+        shell_join(std::array<std::string, 4>{"runuser", "-u", os_user, "--"});
+    if (ssh.become == Become::none && ssh.user.empty()) {
+        return "$([ \"$(id -un)\" = " + shell_quote(os_user) + " ] || echo " + become + ")";
     }
-    if (ssh.user == os_user) {
-        return {};
-    }
-    return shell_join(std::array<std::string, 4>{"runuser", "-u", os_user, "--"});
+    return ssh.become == Become::none && ssh.user == os_user ? std::string() : become;
 }
 
 }  // namespace
-
-// -n: a password prompt would wait for ever, and there is no terminal to answer it.
-std::string MemberLink::as_root(const std::string& script) const {
-    if (ssh_settings.become == Become::none) {
-        return script;
-    }
-    return "sudo -n -- /bin/sh -c " + shell_quote(script);
-}
 
 Links::Links(const Cluster& cluster, LinkFactory factory)
     : cluster_(cluster), factory_(std::move(factory)), process_(factory_.process()) {}
@@ -81,6 +76,18 @@ SshEndpoint Links::endpoint(const MemberFacts& at) {
     endpoint.config_file = settings.config_file;
     endpoint.client = client_of(settings.client);
     return endpoint;
+}
+
+std::optional<SudoSettings> Links::sudo_settings(const SshSettings& ssh, const std::string& user) {
+    if (ssh.become == Become::none || user == "root") {
+        return std::nullopt;
+    }
+    SudoSettings settings{.user = user.empty() ? own_account().name : user,
+                          .password = std::nullopt};
+    if (ssh.become_password) {
+        settings.password = secret(*ssh.become_password);
+    }
+    return settings;
 }
 
 HttpSettings Links::http_settings() {
@@ -113,32 +120,52 @@ MemberLink& Links::of(const MemberFacts& at) {
     made->ssh_settings.host = ssh.host;
     made->ssh_settings.user = ssh.user;
     made->ssh = factory_.ssh(std::move(ssh));
-    made->http = factory_.http(http_settings());
+    if (auto sudo = sudo_settings(made->ssh_settings, made->ssh_settings.user)) {
+        made->sudo = make_sudo_session(*made->ssh, std::move(*sudo));
+    }
+    made->http = http(at);
     if (cluster_.postgres.via == PostgresSettings::Via::direct) {
         made->sql = extra_sql(at);
     } else {
-        made->sql = make_psql_client(*made->ssh, psql_settings(at));
+        made->sql = make_psql_client(made->root(), psql_settings(at));
     }
     link = std::move(made);
     return *link;
 }
 
-HttpClient& Links::discovery() {
-    const std::lock_guard lock(mutex_);
-    if (!discovery_) {
-        discovery_ = factory_.http(http_settings());
+std::unique_ptr<HttpClient> Links::http(const MemberFacts& at) {
+    if (cluster_.patroni.via == PatroniSettings::Via::direct) {
+        return factory_.http(http_settings());
     }
-    return *discovery_;
+    return make_ssh_http_client(factory_.ssh(endpoint(at)), http_settings());
 }
 
-std::unique_ptr<HttpClient> Links::extra_http() {
+void Links::give_back(const std::string& url, std::unique_ptr<HttpClient> client) {
     const std::lock_guard lock(mutex_);
-    return factory_.http(http_settings());
+    idle_endpoints_.emplace(url, std::move(client));
+}
+
+std::unique_ptr<HttpClient> Links::lend_endpoint(const std::string& url) {
+    const std::lock_guard lock(mutex_);
+    if (auto idle = idle_endpoints_.extract(url)) {
+        return std::move(idle.mapped());
+    }
+    MemberFacts at;
+    at.host = patroni_api::host_of(url);
+    for (const MemberSettings& member : cluster_.members) {
+        if (member.ssh.host == at.host || member.name == at.host) {
+            at.name = member.name;
+        }
+    }
+    return http(at);
 }
 
 std::unique_ptr<SshSession> Links::extra_session(const MemberFacts& at) {
     const std::lock_guard lock(mutex_);
-    return factory_.ssh(endpoint(at));
+    SshEndpoint ssh = endpoint(at);
+    std::optional<SudoSettings> sudo = sudo_settings(cluster_.ssh_of(at.name), ssh.user);
+    std::unique_ptr<SshSession> session = factory_.ssh(std::move(ssh));
+    return sudo ? make_sudo_session(std::move(session), std::move(*sudo)) : std::move(session);
 }
 
 std::unique_ptr<SqlClient> Links::extra_sql(const MemberFacts& at) {
@@ -150,11 +177,8 @@ std::unique_ptr<SqlClient> Links::extra_sql(const MemberFacts& at) {
 }
 
 PsqlSettings Links::psql_settings(const MemberFacts& at) {
-    SshSettings settings = cluster_.ssh_of(at.name);
-    if (settings.user.empty()) {
-        settings.user = own_account().name;
-    }
-    return {.become = psql_become(settings, cluster_.postgres.os_user), .port = at.pg_port};
+    return {.become = psql_become(cluster_.ssh_of(at.name), cluster_.postgres.os_user),
+            .port = at.pg_port};
 }
 
 }  // namespace lockstep

@@ -270,7 +270,9 @@ void read_sql(const Section& section, MemberFacts& member) {
     if (member.sql.error.find("may not be used by non-root") != std::string::npos) {
         member.sql.hint = "Log in as root, set become: sudo, or log in as PostgreSQL's own user.";
         member.sql.refused = true;
-    } else if (section.status == 127) {
+    } else if (section.status == 127 ||
+               member.sql.error.find("failed to execute psql") != std::string::npos) {
+        member.sql.error = "there is no psql on the member: " + member.sql.error;
         member.sql.hint =
             "Install the PostgreSQL client on the member, or set postgres.via: direct.";
     }
@@ -287,10 +289,6 @@ void explain_no_output(const CommandResult& result, MemberFacts& member) {
     const std::string line = as_utf8(result.err.substr(0, result.err.find('\n')));
     member.ssh.error = "the script did not run: " +
                        (line.empty() ? "exit status " + std::to_string(result.exit_status) : line);
-    if (line.find("sudo") != std::string::npos) {
-        member.ssh.refused = true;
-        member.ssh.hint = "Allow the login to run sudo without a password, or log in as root.";
-    }
 }
 
 }  // namespace

@@ -194,8 +194,8 @@ class MemberVisit {
                         "Give ssh: {host: …} under members: in the inventory.");
         }
         RemoteCommand command;
-        command.script = link_.as_root(render(script));
-        read_output(script, link_.ssh->run(command, deadline, stop_), member_);
+        command.script = render(script);
+        read_output(script, link_.root().run(command, deadline, stop_), member_);
     }
 
     void ask_sql(Deadline deadline) {
@@ -267,10 +267,8 @@ ClusterFacts Observer::observe(Depth depth,
 // The probe goes to every member that answers: each has its own restapi.authentication and
 // allowlist.
 void Observer::probe_write_access(ClusterFacts& facts, std::stop_token stop) {
-    std::vector<std::string> refusals(facts.members.size());
-    std::vector<std::string> problems(facts.members.size());
     in_parallel(facts.members.size(), [&](std::size_t n) {
-        const MemberFacts& member = facts.members[n];
+        MemberFacts& member = facts.members[n];
         if (!member.api.ok()) {
             return;
         }
@@ -284,27 +282,33 @@ void Observer::probe_write_access(ClusterFacts& facts, std::stop_token stop) {
             const std::lock_guard lock(link.http_use);
             const HttpResponse response =
                 link.http->send(request, Deadline::after(k_api_patience), stop);
+            member.api_write.asked = true;
             const std::string said =
                 member.name + " answers HTTP status " + std::to_string(response.status);
             if (response.status == 401 || response.status == 403) {
-                refusals[n] = said + ": " + response.body.substr(0, response.body.find('\n'));
+                member.api_write.refused = true;
+                member.api_write.error =
+                    said + ": " + response.body.substr(0, response.body.find('\n'));
+                member.api_write.hint = patroni_api::refusal_hint(response.status, response.body);
             } else if (response.status != 400) {
-                problems[n] = said;
+                member.api_write.error = said;
             }
         } catch (const Error& error) {
-            problems[n] = member.name + ": " + error.what();
+            member.api_write = {
+                .asked = true, .error = member.name + ": " + error.what(), .hint = error.hint()};
         }
     });
     refuse_cancelled(stop);
-    const auto first = [](const std::vector<std::string>& texts) {
-        const auto found =
-            std::ranges::find_if(texts, [](const auto& text) { return !text.empty(); });
-        return found == texts.end() ? std::string() : *found;
-    };
-    facts.patroni_write_error = first(refusals);
-    facts.patroni_write_refused = !facts.patroni_write_error.empty();
+    auto worst = std::ranges::find_if(
+        facts.members, [](const MemberFacts& member) { return member.api_write.refused; });
+    facts.patroni_write_refused = worst != facts.members.end();
     if (!facts.patroni_write_refused) {
-        facts.patroni_write_error = first(problems);
+        worst = std::ranges::find_if(
+            facts.members, [](const MemberFacts& member) { return member.api_write.failed(); });
+    }
+    if (worst != facts.members.end()) {
+        facts.patroni_write_error = worst->api_write.error;
+        facts.patroni_write_hint = worst->api_write.hint;
     }
 }
 
@@ -325,6 +329,7 @@ void settle_slots(ClusterFacts& facts,
     ClusterFacts later = observer.observe(Depth::full, timeout, stop);
     later.patroni_write_refused = facts.patroni_write_refused;
     later.patroni_write_error = facts.patroni_write_error;
+    later.patroni_write_hint = facts.patroni_write_hint;
     later.paused_since = later.paused ? facts.paused_since : std::nullopt;
     mark_stuck_slots(later, facts);
     facts = std::move(later);

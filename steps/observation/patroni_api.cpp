@@ -238,6 +238,26 @@ std::string host_of(std::string_view url) {
     return std::string(rest.substr(0, rest.find(':')));
 }
 
+std::string refusal_hint(long status, std::string_view body) {
+    constexpr long k_unauthorized = 401;
+    constexpr long k_forbidden = 403;
+    if (status == k_unauthorized) {
+        return "Set patroni.username and patroni.password in the inventory to those of "
+               "restapi.authentication in Patroni's configuration.";
+    }
+    if (status != k_forbidden) {
+        return {};
+    }
+    if (body.find("certificate") != std::string_view::npos) {
+        return "Patroni wants a certificate of the authority in its restapi.cafile "
+               "(restapi.verify_client): give patroni.cert_file and patroni.key_file in the "
+               "inventory.";
+    }
+    return "Add this host's address to restapi.allowlist in Patroni's configuration; or set "
+           "patroni.via: ssh in the inventory: then the member itself asks, which "
+           "restapi.allowlist_include_members lets in.";
+}
+
 std::string server_version_text(std::int64_t number) {
     if (number < 100000) {
         return {};

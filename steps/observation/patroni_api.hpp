@@ -25,6 +25,10 @@ void read_status(const nlohmann::json& body, MemberFacts& member);
 /// GET /patroni for each of `facts.members`, null where there was none.
 void combine(ClusterFacts& facts, const std::vector<nlohmann::json>& statuses);
 
+/// What to do about an answer of its access check (patroni/api.py, check_access, 2.1 to 4.1: first
+/// the allowlist, then the client certificate, then basic authentication); empty for another.
+[[nodiscard]] std::string refusal_hint(long status, std::string_view body);
+
 /// `http://10.0.0.11:8008/patroni`, as members publish it, without the path.
 [[nodiscard]] std::string base_url(std::string_view api_url);
 /// The host of a URL, without brackets; empty when it has none.

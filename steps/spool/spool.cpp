@@ -47,12 +47,11 @@ std::string first_line(const std::string& text) {
 class Follower {
   public:
     Follower(SshSession& session,
-             const std::function<std::string(const std::string&)>& as_root,
              const SpoolJob& job,
              const std::function<void(const SpoolAccepted&)>& on_accepted)
         : session_(session),
           // What sudo logs and ps shows begins with the key.
-          script_(as_root(": lockstep " + job.key + "\n" + spool_script())),
+          script_(": lockstep " + job.key + "\n" + spool_script()),
           job_(job),
           on_accepted_(on_accepted),
           out_(job.command.output_limit),
@@ -277,13 +276,12 @@ void Follower::give_up() const {
 
 // NOLINTNEXTLINE(readability-function-size): the job is a struct already, the rest is ours
 SpoolEnd run_spooled(SshSession& session,
-                     const std::function<std::string(const std::string&)>& as_root,
                      const SpoolJob& job,
                      Clock& clock,
                      Deadline deadline,
                      std::stop_token stop,
                      const std::function<void(const SpoolAccepted&)>& on_accepted) {
-    return Follower(session, as_root, job, on_accepted).run(clock, deadline, stop);
+    return Follower(session, job, on_accepted).run(clock, deadline, stop);
 }
 
 }  // namespace lockstep

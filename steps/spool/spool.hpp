@@ -61,12 +61,11 @@ struct SpoolEnd {
 
 /// Starts or follows the job over `session` until it ended, the deadline, or a stop; the job itself
 /// goes on at a deadline and at a stop. Reconnects after a lost connection as long as the deadline
-/// allows, and never starts twice. `as_root` wraps a script in sudo where needed. Calls
-/// `on_accepted` once, as soon as the member has it.
+/// allows, and never starts twice. Runs as who the session is. Calls `on_accepted` once, as soon
+/// as the member has it.
 /// Throws TransportError: connect, auth and host_key only if it certainly never reached the member,
 /// else lost, timeout and cancelled. Throws Error if it could not be started: nothing has begun.
 [[nodiscard]] SpoolEnd run_spooled(SshSession& session,
-                                   const std::function<std::string(const std::string&)>& as_root,
                                    const SpoolJob& job,
                                    Clock& clock,
                                    Deadline deadline,

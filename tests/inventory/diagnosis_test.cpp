@@ -453,7 +453,9 @@ TEST(WriteRefused, IsCritical) {
     facts.patroni_write_error = "n1 answers HTTP status 401: not authenticated";
     EXPECT_EQ(ids_of(facts), Names{});
     facts.patroni_write_refused = true;
+    facts.patroni_write_hint = "Set patroni.password.";
     ASSERT_EQ(ids_of(facts), (Names{"patroni.write_refused"}));
+    EXPECT_EQ(findings_of(facts)[0].remedy, "Set patroni.password.");
 }
 
 TEST(PendingRestart, NamesTheParameters) {

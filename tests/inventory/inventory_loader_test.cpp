@@ -82,7 +82,9 @@ TEST_F(InventoryLoader, ReadsEveryKeyOfTheFullExample) {
     EXPECT_EQ(orders.ssh.identity_files, (Paths{home(".ssh/id_ed25519"), home(".ssh/id_ecdsa")}));
     EXPECT_EQ(std::get<SecretRef::Command>(orders.ssh.passphrase->source).argv,
               (Paths{"pass", "show", "ssh/lockstep"}));
-    EXPECT_EQ(orders.ssh.become, Become::none);
+    EXPECT_EQ(orders.ssh.become, Become::sudo);
+    EXPECT_EQ(std::get<SecretRef::Env>(orders.ssh.become_password->source).name, "SUDO_PASSWORD");
+    EXPECT_EQ(orders.patroni.via, PatroniSettings::Via::direct);
     EXPECT_EQ(orders.postgres.dsn, "user=lockstep dbname=postgres sslmode=verify-full");
     ASSERT_EQ(orders.members.size(), 3U);
     EXPECT_EQ(orders.members[1].ssh.port, 2222);
@@ -194,6 +196,21 @@ TEST_F(InventoryLoader, MergesDefaultsThenClusterThenMember) {
     EXPECT_EQ(n1.become, Become::sudo);
     EXPECT_EQ(cluster.ssh_of("n2").host, "");
     EXPECT_EQ(cluster.ssh_of("somebody else").user, "one");
+}
+
+TEST_F(InventoryLoader, ReadsHowMembersAreReached) {
+    const Cluster cluster = cluster_of(
+        "    ssh: {become: sudo, become_password: {file: /etc/lockstep/sudo}}\n"
+        "    members:\n"
+        "      n1: {ssh: {become_password: {env: OTHER}}}\n",
+        "defaults: {patroni: {via: ssh}}\n");
+    EXPECT_EQ(cluster.patroni.via, PatroniSettings::Via::ssh);
+    EXPECT_EQ(std::get<SecretRef::File>(cluster.ssh_of("n2").become_password->source).path,
+              "/etc/lockstep/sudo");
+    EXPECT_EQ(std::get<SecretRef::Env>(cluster.ssh_of("n1").become_password->source).name, "OTHER");
+    EXPECT_THROW((void)cluster_of("    ssh: {become_password: hunter2}\n"), InputError);
+    EXPECT_THROW((void)cluster_of("    ssh: {}\n", "defaults: {patroni: {via: proxy}}\n"),
+                 InputError);
 }
 
 TEST_F(InventoryLoader, DoesNotCarrySettingsFromOneClusterToTheNext) {

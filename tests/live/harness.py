@@ -5,6 +5,7 @@ Every test leaves the lab healthy: what it breaks it mends, and `Lab.reset` brin
 
 import concurrent.futures
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -18,6 +19,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAB = str(ROOT / "lab" / "lab")
 LOCKSTEP = os.environ.get("LOCKSTEP_BINARY", str(ROOT / "build/release/bin/lockstep"))
 os.environ.setdefault("LOCKSTEP_LAB", "live")
+# How the members are reached, any of: sudo (as a plain user), tls (REST with certificates on both sides), openssh (that
+# client), rest-ssh (REST by the members' own curl). Every test is to pass in each of these ways.
+REACH = set(filter(None, os.environ.get("LOCKSTEP_REACH", "").split(",")))
 
 OLD, NEW, NEWEST = "3.0.2", "4.0.7", "4.1.5"
 # Of the lab's own making, see lab/README.md. BROKEN: apt succeeds, the daemon ends at once. HALF: apt fails on top of that.
@@ -198,6 +202,15 @@ class Running:
         self.err.close()
 
 
+def inventory(*more, reach=None):
+    """An inventory of the lab, for the ways of `reach` (default: LOCKSTEP_REACH), with more options of `lab inventory`."""
+    reach = REACH if reach is None else reach
+    if unknown := reach - {"sudo", "tls", "openssh", "rest-ssh"}:
+        raise ValueError(f"LOCKSTEP_REACH does not know {unknown}")
+    options = {"sudo": ["--user", "ops", "--become", "sudo"], "openssh": ["--client", "openssh"], "rest-ssh": ["--via", "ssh"]}
+    return lab("inventory", *itertools.chain(*(options.get(way, []) for way in sorted(reach))), *more)
+
+
 def member_versions():
     """By each member's own REST API."""
     return {m: json.loads(lab("rest", m, "GET", "/patroni"))["patroni"]["version"] for m in MEMBERS}
@@ -261,19 +274,21 @@ class LiveTest(unittest.TestCase):
 
     leader_patroni = NEW
     replica_patroni = NEW
+    reach = REACH
 
     @classmethod
     def setUpClass(cls):
         cls.reset()
         cls.work = tempfile.TemporaryDirectory(prefix="lockstep-live-")
         cls.inventory = pathlib.Path(cls.work.name) / "inventory.yaml"
-        cls.inventory.write_text(lab("inventory"))
+        cls.inventory.write_text(inventory(reach=cls.reach))
         cls.state_folder = pathlib.Path(cls.work.name) / "state"
 
     @classmethod
     def reset(cls):
         """Back to a healthy cluster with the versions of this class."""
-        lab("reset", "--leader-patroni", cls.leader_patroni, "--replica-patroni", cls.replica_patroni, timeout=240)
+        lab("reset", "--leader-patroni", cls.leader_patroni, "--replica-patroni", cls.replica_patroni,
+            "--reach", "tls" if "tls" in cls.reach else "", timeout=240)
 
     @classmethod
     def tearDownClass(cls):

@@ -9,6 +9,8 @@
 namespace lockstep {
 namespace {
 
+using Names = std::vector<std::string>;
+
 /// Links whose factory keeps what it was asked for.
 struct LinksUnderTest {
     Cluster cluster;
@@ -83,11 +85,58 @@ TEST(Links, PreferTheInventorysHostToPatronis) {
 
 TEST(Links, RunScriptsUnderSudoWhereTheInventorySaysSo) {
     LinksUnderTest test;
+    test.cluster.ssh.user = "ops";
+    test.hosts.on("10.0.0.11", [](const RemoteCommand&) { return CommandResult{}; });
+    const auto runs_under_sudo = [&](SshSession& session) {
+        try {
+            session.run({.script = "echo hi"}, Deadline::after(std::chrono::seconds{1}), {});
+        } catch (const TransportError& error) {  // that host has no sudo
+            EXPECT_EQ(error.kind(), TransportError::Kind::auth);
+        }
+        return test.hosts.seen().back().second.find("sudo ") != std::string::npos;
+    };
+    const MemberFacts member = LinksUnderTest::member();
+    {
+        Links links = test.make();
+        EXPECT_FALSE(runs_under_sudo(links.of(member).root()));
+    }
+    test.cluster.ssh.become = Become::sudo;
     Links links = test.make();
-    MemberLink& link = links.of(LinksUnderTest::member());
-    EXPECT_EQ(link.as_root("echo 'a b'"), "echo 'a b'");
-    link.ssh_settings.become = Become::sudo;
-    EXPECT_EQ(link.as_root("echo 'a b'"), "sudo -n -- /bin/sh -c 'echo '\\''a b'\\'''");
+    EXPECT_TRUE(runs_under_sudo(links.of(member).root()));
+    EXPECT_TRUE(runs_under_sudo(*links.extra_session(member)));
+    EXPECT_FALSE(runs_under_sudo(*links.of(member).ssh));
+    EXPECT_EQ(links.psql_settings(member).become, "runuser -u postgres --");
+}
+
+TEST(Links, NeedNoSudoForRoot) {
+    LinksUnderTest test;
+    test.cluster.ssh.user = "root";
+    test.cluster.ssh.become = Become::sudo;
+    Links links = test.make();
+    EXPECT_EQ(links.of(LinksUnderTest::member()).sudo, nullptr);
+}
+
+TEST(Links, AskTheRestApiOverSshWhereTheInventorySaysSo) {
+    LinksUnderTest test;
+    MemberSettings settings;
+    settings.name = "n1";
+    settings.ssh.host = "10.0.0.11";
+    settings.ssh.user = "ops";
+    test.cluster.members = {settings};
+    test.cluster.ssh.user = "root";
+    test.cluster.patroni.via = PatroniSettings::Via::ssh;
+    Links links = test.make();
+    links.of(LinksUnderTest::member());
+    (void)links.lend_endpoint("https://10.0.0.11:8008");
+    links.give_back("https://10.0.0.12:8008", links.lend_endpoint("https://10.0.0.12:8008"));
+    (void)links.lend_endpoint("https://10.0.0.12:8008");
+    EXPECT_TRUE(test.https.empty());
+    Names logins;
+    for (const SshEndpoint& endpoint : test.endpoints) {
+        logins.push_back(endpoint.user + "@" + endpoint.host);
+    }
+    // Commands and REST of a member have a session each.
+    EXPECT_EQ(logins, (Names{"ops@10.0.0.11", "ops@10.0.0.11", "ops@10.0.0.11", "root@10.0.0.12"}));
 }
 
 TEST(Links, AskForASecretOnce) {
@@ -101,8 +150,8 @@ TEST(Links, AskForASecretOnce) {
     };
     Links links = test.make();
     links.of(LinksUnderTest::member());
-    links.discovery();
-    (void)links.extra_http();
+    (void)links.lend_endpoint("http://10.0.0.12:8008");
+    (void)links.lend_endpoint("http://10.0.0.13:8008");
     EXPECT_EQ(test.processes.seen().size(), 1U);
     ASSERT_EQ(test.https.size(), 3U);
     EXPECT_EQ(test.https[2].password->reveal(), "s3cret");

@@ -169,7 +169,8 @@ TEST_F(Pause, SaysWhatToCheckWhenItIsNotAuthorized) {
             FAIL() << "paused";
         } catch (const Error& error) {
             EXPECT_TRUE(contains(error.what(), "status " + std::to_string(status)));
-            EXPECT_TRUE(contains(error.hint(), "patroni.password"));
+            EXPECT_TRUE(
+                contains(error.hint(), status == 401 ? "patroni.password" : "restapi.allowlist"));
         }
         EXPECT_FALSE(world.config.contains("pause"));
     }

@@ -82,6 +82,27 @@ inline std::string replace_all(std::string text, const std::string& from, const 
     return text;
 }
 
+/// A session that changes scripts on their way.
+class Rewriting final : public SshSession {
+  public:
+    Rewriting(SshSession& session, std::function<std::string(const std::string&)> rewrite)
+        : session_(session), rewrite_(std::move(rewrite)) {}
+
+    CommandResult run(const RemoteCommand& command,
+                      Deadline deadline,
+                      std::stop_token stop) override {
+        RemoteCommand sent = command;
+        sent.script = rewrite_(command.script);
+        return session_.run(sent, deadline, std::move(stop));
+    }
+
+    [[nodiscard]] std::string peer() const override { return session_.peer(); }
+
+  private:
+    SshSession& session_;
+    std::function<std::string(const std::string&)> rewrite_;
+};
+
 /// A real sshd and the real script, with the member's folders in a temporary one. A job is never a
 /// unit of this machine's systemd here.
 class SpoolLive : public testing::TestWithParam<Member> {
@@ -108,7 +129,7 @@ class SpoolLive : public testing::TestWithParam<Member> {
         job_.command.script = "echo hello";
     }
 
-    [[nodiscard]] std::string as_root(const std::string& script) const {
+    [[nodiscard]] std::string on_member(const std::string& script) const {
         std::string text = replace_all(script, "/var/lib/lockstep", base_);
         text = replace_all(text, "/run/lockstep", dir_.path("run"));
         text = replace_all(text, "/run/systemd/system", dir_.path("none"));
@@ -134,14 +155,9 @@ class SpoolLive : public testing::TestWithParam<Member> {
                     const std::function<void(const SpoolAccepted&)>& on_accepted = {},
                     std::chrono::milliseconds timeout = std::chrono::seconds{60}) {
         SystemClock clock;
-        return run_spooled(
-            session,
-            [this](const std::string& script) { return as_root(script); },
-            job,
-            clock,
-            Deadline::after(timeout),
-            {},
-            on_accepted);
+        Rewriting rewriting(session,
+                            [this](const std::string& script) { return on_member(script); });
+        return run_spooled(rewriting, job, clock, Deadline::after(timeout), {}, on_accepted);
     }
 
     SpoolEnd run(const std::string& script) {
@@ -158,7 +174,7 @@ class SpoolLive : public testing::TestWithParam<Member> {
 
     std::string out_of(const std::string& script) {
         const CommandResult result = session_->run(
-            {.script = as_root(script)}, Deadline::after(std::chrono::seconds{60}), {});
+            {.script = on_member(script)}, Deadline::after(std::chrono::seconds{60}), {});
         EXPECT_EQ(result.err, "");
         return result.out;
     }
@@ -166,7 +182,7 @@ class SpoolLive : public testing::TestWithParam<Member> {
     /// What the script answers to one request.
     std::string say(const std::string& request) {
         RemoteCommand command;
-        command.script = as_root(spool_script());
+        command.script = on_member(spool_script());
         command.stdin_data = request;
         return session_->run(command, Deadline::after(std::chrono::seconds{60}), {}).out;
     }

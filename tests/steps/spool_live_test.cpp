@@ -183,7 +183,7 @@ TEST_P(SpoolLive, ListsWhatIsThere) {
     run(job_, [&](const SpoolAccepted& /*accepted*/) {
         const auto other = make_ssh_session(sshd_->endpoint());
         const CommandResult list =
-            other->run({.script = as_root(spool_list_script())}, Deadline::after(60s), {});
+            other->run({.script = on_member(spool_list_script())}, Deadline::after(60s), {});
         const std::vector<std::pair<std::string, std::string>> wanted{
             {ended, "ended"}, {died, "died"}, {job_.key, "running"}};
         std::istringstream words(list.out);
@@ -225,7 +225,7 @@ TEST_P(SpoolLive, CleansWhatARunLeftAndWhatIsOld) {
         const auto other = make_ssh_session(sshd_->endpoint());
         for (const char* of : {"r1", "r3"}) {
             const CommandResult result =
-                other->run({.script = as_root(spool_clean_script(of))}, Deadline::after(60s), {});
+                other->run({.script = on_member(spool_clean_script(of))}, Deadline::after(60s), {});
             EXPECT_EQ(result.exit_status, 0);
             EXPECT_EQ(result.out + result.err, "");
         }

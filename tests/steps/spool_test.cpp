@@ -52,7 +52,6 @@ class Spool : public testing::Test {
     SpoolEnd run(Deadline deadline = Deadline::after(1h)) {
         return run_spooled(
             session_,
-            [](const std::string& script) { return "sudo " + script; },
             job_,
             clock_,
             deadline,
@@ -152,7 +151,7 @@ TEST_F(Spool, SendsNoSecretInTheScript) {
     run();
     EXPECT_EQ(session_.seen[0].script.find("swordfish"), std::string::npos);
     EXPECT_EQ(session_.seen[0].script.find("secret_name"), std::string::npos);
-    EXPECT_TRUE(session_.seen[0].script.starts_with("sudo : lockstep r1.install.n1.1\n"));
+    EXPECT_TRUE(session_.seen[0].script.starts_with(": lockstep r1.install.n1.1\n"));
     EXPECT_EQ(session_.seen[0].quiet_limit, 15s);
 }
 

@@ -169,7 +169,7 @@ TEST(PsqlOutput, SaysConnectWhenNothingWasAsked) {
     EXPECT_EQ(
         failure({.err = "psql: error: connection to server on socket failed\n", .exit_status = 2}),
         TransportError::Kind::connect);
-    EXPECT_EQ(failure({.err = "sudo: a password is required\n", .exit_status = 1}),
+    EXPECT_EQ(failure({.err = "runuser: may not be used by non-root users\n", .exit_status = 1}),
               TransportError::Kind::connect);
 }
 
