@@ -21,7 +21,8 @@ make_rpms() {
     build_rpm "$root" patroni.spec || return 1
     rm -rf "$root/tmp/rpm"/{tree,top}
   done <"$work/versions"
-  shell_spec >"$root/tmp/rpm/shell.spec"
+  version=$(in_root "$root" dpkg-query -W -f '${Version}' postgresql-17) || return 1
+  shell_spec "${version%%-*}" >"$root/tmp/rpm/shell.spec"
   build_rpm "$root" shell.spec || return 1
   rm -rf "$root/tmp/rpm"
   in_root "$root" createrepo_c --quiet /srv/rpms >>"$CACHE/build.log" 2>&1 || { tail -n 20 "$CACHE/build.log" >&2; return 1; }
@@ -32,9 +33,9 @@ build_rpm() {
     { tail -n 20 "$CACHE/build.log" >&2; return 1; }
 }
 
-# What the scripts of a package need, and what no RPM package has brought here.
+# shell_spec POSTGRES-VERSION: what no RPM package has brought here: what the scripts of a package need, and the owner of the server that runs.
 shell_spec() {
-  cat <<'SPEC'
+  cat <<SPEC
 Name: lab-shell
 Version: 1
 Release: 1
@@ -44,7 +45,18 @@ BuildArch: noarch
 Provides: /bin/sh
 %description
 For the lab alone.
+%package -n postgresql17-server
+Version: $1
+Release: $RPM_RELEASE
+Summary: Says that it has brought the server
+%description -n postgresql17-server
+For the lab alone.
+%install
+mkdir -p %{buildroot}/usr/lib/postgresql/17/bin
+touch %{buildroot}/usr/lib/postgresql/17/bin/postgres
 %files
+%files -n postgresql17-server
+%ghost /usr/lib/postgresql/17/bin/postgres
 SPEC
 }
 
@@ -63,6 +75,12 @@ BuildArch: noarch
 AutoReqProv: no
 %description
 Made of Debian's package, for the lab alone.
+%package etcd
+Summary: What Patroni needs for etcd
+Requires: patroni = %{version}-%{release}
+%description etcd
+Without content: what it is about is that it goes with one version of patroni, as PGDG's does.
+%files etcd
 %install
 cp -a /tmp/rpm/tree/. %{buildroot}/
 %post
@@ -71,5 +89,7 @@ systemctl daemon-reload >/dev/null 2>&1 || :
 if [ "\$1" -ge 1 ]; then systemctl try-restart patroni.service >/dev/null 2>&1 || :; fi
 %files
 SPEC
+  # Its folders, too: an empty one of an old version would be a second Patroni for Python.
+  (cd "$2" && find . -path '*/patroni*' -type d | sed 's,^\.,%dir ,')
   (cd "$2" && find . \( -type f -o -type l \) | sed -e 's,^\.,,' -e 's,^/etc/,%config(noreplace) &,')
 }

@@ -90,20 +90,24 @@ std::string reason(const Section& section) {
     return "it ended with exit status " + std::to_string(*section.status);
 }
 
-// `process=77 0::/system.slice/docker-1f2e.scope` of a Patroni that is not the unit's.
+// `process=77 0::/system.slice/docker-1f2e.scope` of a Patroni that is not the unit's, with all its
+// cgroups.
 std::string other_patroni(const Section& section) {
     constexpr std::array<std::string_view, 6> k_containers{
         "docker", "containerd", "libpod", "crio", "kubepods", "lxc"};
-    const std::string process = value_of(section, "process");
-    if (process.empty()) {
+    const std::vector<std::string> parts = words(value_of(section, "process"));
+    if (parts.empty()) {
         return {};
     }
-    const std::string group = process.substr(std::min(process.find(' '), process.size()));
-    const bool contained = std::ranges::any_of(
-        k_containers, [&](std::string_view name) { return group.find(name) != std::string::npos; });
-    return "; a Patroni runs there as pid " + process.substr(0, process.find(' ')) +
-           (contained ? ", in a container (" + group.substr(group.rfind(':') + 1) + ")"
-                      : ", and not under this name");
+    const auto contained = std::ranges::find_if(parts, [&](const std::string& group) {
+        return std::ranges::any_of(k_containers, [&](std::string_view name) {
+            return group.find(name) != std::string::npos;
+        });
+    });
+    return "; a Patroni runs there as pid " + parts.front() +
+           (contained == parts.end()
+                ? ", and not under this name"
+                : ", in a container (" + contained->substr(contained->rfind(':') + 1) + ")");
 }
 
 void read_unit(const Section& section, const std::string& unit, MemberFacts& member) {

@@ -48,7 +48,7 @@ case $shown in
     called=$(tr '\0' ' ' <"$file")
     case ${called%% *} in */python* | python*) ;; *) continue ;; esac
     case $called in
-    *patroni*.y*ml*) read -r group <"/proc/$pid/cgroup" && printf 'process=%s %s\n' "$pid" "$group" ;;
+    *patroni*.y*ml*) printf 'process=%s %s\n' "$pid" "$(paste -sd' ' "/proc/$pid/cgroup")" ;;
     esac
   done 2>/dev/null ;;
 esac

@@ -358,10 +358,13 @@ TEST(MemberOutput, TellsAPatroniInAContainerFromNone) {
     const std::string missing = "LoadState=not-found\nActiveState=inactive\nMainPID=0";
     EXPECT_EQ(read(with_section(debian(), "unit", missing, 0)).unknown.at("unit"),
               "systemd has no unit patroni");
-    EXPECT_EQ(read(with_section(debian(), "unit", missing + "\nprocess=77 0::/docker/1f2e", 0))
-                  .unknown.at("unit"),
-              "systemd has no unit patroni; a Patroni runs there as pid 77, in a container "
-              "(/docker/1f2e)");
+    EXPECT_EQ(
+        read(
+            with_section(
+                debian(), "unit", missing + "\nprocess=77 9:name=systemd:/ 8:pids:/docker/1f2e", 0))
+            .unknown.at("unit"),
+        "systemd has no unit patroni; a Patroni runs there as pid 77, in a container "
+        "(/docker/1f2e)");
     EXPECT_EQ(
         read(
             with_section(debian(), "unit", missing + "\nprocess=77 0::/system.slice/ha.service", 0))

@@ -256,7 +256,7 @@ TEST_F(Install, RefusesAFileThatIsNotThePackage) {
     ASSERT_EQ(ids_of(preview.blocked_by), (Names{"package.unavailable"}));
     EXPECT_TRUE(contains(preview.blocked_by[0].message, "is no package of apt"));
     for (const char* path : {"p.deb", "./p.deb", "/srv/*.deb", "/srv/a\nb.deb"}) {
-        EXPECT_THROW(world.preview(install_file(path)), Error) << path;
+        EXPECT_THROW(world.probe(install_file(path)), Error) << path;
     }
 }
 
