@@ -21,6 +21,7 @@ make_rpms() {
     build_rpm "$root" patroni.spec || return 1
     rm -rf "$root/tmp/rpm"/{tree,top}
   done <"$work/versions"
+  # shellcheck disable=SC2016
   version=$(in_root "$root" dpkg-query -W -f '${Version}' postgresql-17) || return 1
   shell_spec "${version%%-*}" >"$root/tmp/rpm/shell.spec"
   build_rpm "$root" shell.spec || return 1
