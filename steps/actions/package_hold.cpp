@@ -78,14 +78,10 @@ class PackageMark final : public Action {
     StepResult run(const StepCall& call, ActionContext& context) const override {
         const std::string package = package_name(call);
         const MemberFacts& member = context.member(call);
-        std::vector<Finding> refused;
-        const PackageTool* tool = package_tool(member, call, refused);
-        if (tool == nullptr) {
-            throw Error(refused.front().message, refused.front().remedy);
-        }
+        const PackageTool& tool = package_tool(member, call);
         const CommandResult done =
-            context.spooled(call, member, {.script = run_script(*tool, package)});
-        const std::string holder(tool->holder);
+            context.spooled(call, member, {.script = run_script(tool, package)});
+        const std::string holder(tool.holder);
         const ReportLines lines(done.out);
         StepResult result;
         result.message = package + (hold_ ? " is on hold" : " is not on hold");

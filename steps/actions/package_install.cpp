@@ -3,41 +3,24 @@
 #include "base/package_version.hpp"
 #include "base/shell_quote.hpp"
 #include "steps/actions/daemon.hpp"
+#include "steps/actions/package_obstacles.hpp"
 #include "steps/actions/report_lines.hpp"
 #include "steps/catalog.hpp"
 #include "steps/packages/package_tool.hpp"
 
 #include <algorithm>
-#include <map>
-#include <optional>
 #include <sstream>
 
 namespace lockstep {
 
 namespace {
 
-/// Where the package is to come from: a version of a repository, or a file on the member.
-std::string file_of(const StepCall& call) {
-    std::string file = text_arg(call, "file");
-    if (!file.empty() && (!file.starts_with('/') || file.find_first_of("\n*?[") != file.npos)) {
-        throw Error(call.id + ": `" + file + "` is no path of a package on the member",
-                    "Give the whole path, which begins with a slash.");
-    }
-    return file;
-}
-
-/// What the tool is told to install: `patroni=4.0.7-1`, or the file.
-std::string item_of(const StepCall& call, const std::string& version) {
-    const std::string file = file_of(call);
-    return file.empty() ? package_name(call) + "=" + version : file;
-}
-
 /// One script for all that a plan has to know: installed, available, and what the tool would do.
 /// While another process works with packages nothing can be said of what an interrupted one left.
 std::string probe_script(const PackageTool& tool, const StepCall& call) {
     return package_functions(tool) + "package=" + shell_quote(package_name(call)) +
            " wanted=" + shell_quote(text_arg(call, "version")) +
-           " file=" + shell_quote(file_of(call)) + R"sh(
+           " file=" + shell_quote(package_file(call)) + R"sh(
 simulate() { simulated "$2" | sed "s/^/sim=$1 /"; }
 printf 'installed=%s\n' "$(installed "$package")"
 busy=$(holders)
@@ -88,156 +71,6 @@ std::vector<std::string> matching(const std::vector<std::string>& available,
         }
     }
     return found;
-}
-
-Finding refusal(const StepCall& call,
-                const char* id,
-                const std::string& message,
-                std::string remedy) {
-    return {.id = id,
-            .severity = Severity::critical,
-            .member = call.member,
-            .subject = text_arg(call, "package"),
-            .message = call.member + ": " + message,
-            .remedy = std::move(remedy),
-            .source = {}};
-}
-
-/// The one version that it would be, or what was asked for where that is not clear.
-std::string version_of(const StepCall& call) {
-    const auto candidates = call.probed.at("candidates").get<std::vector<std::string>>();
-    return candidates.size() == 1 ? candidates.front() : text_arg(call, "version");
-}
-
-/// Why there is nothing, or not one thing, to install.
-std::optional<Finding> refuse_choice(const StepCall& call, const PackageTool& tool) {
-    const auto candidates = call.probed.at("candidates").get<std::vector<std::string>>();
-    const auto available = call.probed.at("available").get<std::vector<std::string>>();
-    const std::string package = package_name(call);
-    const std::string file = file_of(call);
-    if (candidates.size() == 1) {
-        return std::nullopt;
-    }
-    if (candidates.size() > 1) {
-        return refusal(call,
-                       "package.ambiguous",
-                       text_arg(call, "version") + " could be each of " + join(candidates),
-                       "Name one of them in full.");
-    }
-    if (!file.empty()) {
-        const std::string described = call.probed.at("described");
-        return refusal(call,
-                       "package.unavailable",
-                       described.empty() ? file + " is no package of " + std::string(tool.name)
-                                         : file + " is " + described + ", and not " + package,
-                       "Put the file there on each member, as a `" + std::string(tool.suffix) +
-                           "`, and name the package that it holds.");
-    }
-    return refusal(call,
-                   "package.unavailable",
-                   "no repository has " + package + " " + text_arg(call, "version"),
-                   available.empty()
-                       ? "It has no version of it at all. Check the package's name and the "
-                         "member's repositories (`" +
-                             std::string(tool.refresh) + "`)."
-                       : "It has " + join(available) + ".");
-}
-
-/// By apt's preferences; no other tool has any. Below 0 somebody forbade it (apt_preferences(5)),
-/// which a version in full would go past.
-struct Preference {
-    std::string candidate;
-    std::map<std::string, int> priorities;
-
-    explicit Preference(const nlohmann::json& lines) {
-        for (const auto& line : lines) {
-            std::istringstream words(line.get<std::string>());
-            std::string first;
-            words >> first;
-            if (first == "candidate") {
-                words >> candidate;
-            } else if (int priority = 0; words >> priority) {
-                priorities[first] = priority;
-            }
-        }
-    }
-
-    [[nodiscard]] int of(const std::string& version) const {
-        const auto found = priorities.find(version);
-        return found == priorities.end() ? 0 : found->second;
-    }
-
-    /// What will not last; empty: nothing.
-    [[nodiscard]] std::string note(const std::string& version) const {
-        if (candidate.empty() || candidate == version || of(candidate) <= of(version)) {
-            return {};
-        }
-        return "apt's preferences are for " + candidate + " (priority " +
-               std::to_string(of(candidate)) + ") and not for " + version + " (" +
-               std::to_string(of(version)) + "): an `apt-get upgrade` may " +
-               (of(candidate) >= 1000 ? "take this back" : "go past it");
-    }
-};
-
-/// Why the probe says that this install must not be tried.
-std::vector<Finding> refusals(const StepCall& call, const PackageTool& tool) {
-    const nlohmann::json& probed = call.probed;
-    const std::string package = package_name(call);
-    std::vector<Finding> refused;
-    const auto refuse = [&](const char* id, const std::string& what, const std::string& remedy) {
-        refused.push_back(refusal(call, id, what, remedy));
-    };
-    const std::string mend = "`" + std::string(tool.mend) + "`";
-    if (const std::string audit = probed.at("audit"); !audit.empty()) {
-        refuse("package.broken",
-               std::string(tool.name == "apt" ? "dpkg" : "rpm") + " was interrupted: " + audit,
-               "Repair it on the member first: " + mend + ".");
-    }
-    if (const auto choice = refuse_choice(call, tool)) {
-        refused.push_back(*choice);
-    }
-    if (probed.at("held").get<bool>()) {
-        refuse("package.held",
-               package + " is on hold",
-               "Somebody pinned it. If it may change now: `" + tool.mark(false, package) + "`.");
-    }
-    const Preference preference(probed.at("policy"));
-    if (const std::string version = version_of(call); preference.of(version) < 0) {
-        refuse("package.pinned",
-               "apt's preferences forbid " + package + " " + version + " (priority " +
-                   std::to_string(preference.of(version)) + ")",
-               "See /etc/apt/preferences and /etc/apt/preferences.d, and `apt-cache policy " +
-                   package + "`. If it may be installed now, take the pin away.");
-    }
-    for (const auto& effect : probed.at("side_effects").get<std::vector<std::string>>()) {
-        const bool error = effect.starts_with("E:");
-        refuse("package.side_effect",
-               (error ? "it cannot be installed: " : "installing it would also change ") + effect,
-               error ? "Repair what " + std::string(tool.program) + " complains of."
-                     : "Upgrade PostgreSQL in a step of its own, or pin it; look at what would "
-                       "go: `" +
-                           tool.install({item_of(call, version_of(call))}, Direction::up) + "`.");
-    }
-    return refused;
-}
-
-/// A Patroni that runs, and that no package brought: by pip, or in a container with a file system
-/// of its own. A package would be a second one beside it.
-std::vector<Finding> refuse_unpacked(const MemberFacts& member, const StepCall& call) {
-    const bool nowhere = member.patroni.installed.empty() &&
-                         call.probed.at("installed").get<std::string>().empty() &&
-                         call.probed.at("audit").get<std::string>().empty();
-    if (!nowhere || !member.api.ok()) {
-        return {};
-    }
-    const auto unit = member.unknown.find("unit");
-    return {refusal(call,
-                    "package.not_its_own",
-                    "its Patroni runs, but the package " + package_name(call) +
-                        " is not installed there" +
-                        (unit == member.unknown.end() ? "" : " (" + unit->second + ")"),
-                    "It came by another way (pip, a container), and is upgraded by that. If it is "
-                    "another package: `patroni_package` in the inventory.")};
 }
 
 /// What the tool would do besides: removals, errors, and any PostgreSQL server package. A server
@@ -344,7 +177,7 @@ class PackageInstall final : public Action {
         const bool is_patroni = package == cluster.patroni_package;
         const std::string installed =
             is_patroni ? member->patroni.installed : call.probed.at("installed").get<std::string>();
-        const std::string version = version_of(call);
+        const std::string version = chosen_version(call);
         // An installed version may have left the repositories: it still is what was asked for.
         const bool fits = call.probed.at("candidates").empty() && !version.empty() &&
                           upstream_of(installed) == version;
@@ -353,9 +186,9 @@ class PackageInstall final : public Action {
             preview.because = package + " " + installed + " is installed";
             return preview;
         }
-        preview.blocked_by = refusals(call, *tool);
+        preview.blocked_by = obstacles(call, *tool);
         if (is_patroni && preview.blocked_by.empty()) {
-            preview.blocked_by = refuse_unpacked(*member, call);
+            preview.blocked_by = refuse_unpackaged(*member, call);
         }
         if (is_patroni && preview.blocked_by.empty()) {
             // Debian's postinst and PGDG's %postun restart the daemon: as dangerous as a restart.
@@ -370,7 +203,7 @@ class PackageInstall final : public Action {
             preview.undo.push_back(way_back(call, *tool, installed));
         }
         for (const std::string& note : {is_patroni ? version_note(installed, version) : "",
-                                        Preference(call.probed.at("policy")).note(version),
+                                        preference_note(call),
                                         busy_note(call)}) {
             if (!note.empty()) {
                 preview.notes.push_back(note);
@@ -389,23 +222,19 @@ class PackageInstall final : public Action {
 
     StepResult run(const StepCall& call, ActionContext& context) const override {
         const MemberFacts& member = context.member(call);
-        std::vector<Finding> refused;
-        const PackageTool* tool = package_tool(member, call, refused);
-        if (tool == nullptr) {
-            throw Error(refused.front().message, refused.front().remedy);
-        }
+        const PackageTool& tool = package_tool(member, call);
         const std::string package = package_name(call);
         const bool is_patroni = package == context.cluster.patroni_package;
         const std::string version =
             call.probed.at("candidates").get<std::vector<std::string>>().at(0);
         const std::string command = install_command(
             call,
-            *tool,
+            tool,
             is_patroni ? member.patroni.installed : call.probed.at("installed").get<std::string>());
         const CommandResult done = context.spooled(
             call,
             member,
-            {.script = run_script(*tool, call, command, context.cluster.patroni_service)});
+            {.script = run_script(tool, call, command, context.cluster.patroni_service)});
         const ReportLines lines(done.out);
         const std::string installed = lines.last("installed");
         StepResult result;
@@ -415,8 +244,8 @@ class PackageInstall final : public Action {
         result.output = {{"installed", installed}, {"exit", done.exit_status}};
         if (!done.ok() || installed != version) {
             result.outcome = StepOutcome::failed;
-            result.message = failure(*tool, done, lines);
-            result.hint = "See its last lines, and " + std::string(tool->log) + " on the member.";
+            result.message = failure(tool, done, lines);
+            result.hint = "See its last lines, and " + std::string(tool.log) + " on the member.";
             result.last_lines = last_lines(done);
             return result;
         }
@@ -428,8 +257,8 @@ class PackageInstall final : public Action {
     static std::string install_command(const StepCall& call,
                                        const PackageTool& tool,
                                        const std::string& installed) {
-        const std::string version = version_of(call);
-        return tool.install({item_of(call, version)}, direction(tool, installed, version));
+        const std::string version = chosen_version(call);
+        return tool.install({package_item(call, version)}, direction(tool, installed, version));
     }
 
     static std::string busy_note(const StepCall& call) {
@@ -475,7 +304,7 @@ class PackageInstall final : public Action {
             with["also"] = also;
             all.insert(all.end(), also.begin(), also.end());
         }
-        const Direction back = direction(tool, version_of(call), installed);
+        const Direction back = direction(tool, chosen_version(call), installed);
         return {
             {Operation::Kind::ssh, tool.install(all, back)}, "package.restore", call.member, with};
     }

@@ -101,12 +101,8 @@ class PackageKeep final : public Action {
 
     StepResult run(const StepCall& call, ActionContext& context) const override {
         const MemberFacts& member = context.member(call);
-        std::vector<Finding> refused;
-        const PackageTool* tool = package_tool(member, call, refused);
-        if (tool == nullptr) {
-            throw Error(refused.front().message, refused.front().remedy);
-        }
-        const CommandResult done = context.ssh(member, keep_script(*tool, call));
+        const PackageTool& tool = package_tool(member, call);
+        const CommandResult done = context.ssh(member, keep_script(tool, call));
         StepResult result;
         if (!done.ok()) {
             result.outcome = StepOutcome::failed;

@@ -102,17 +102,13 @@ class PackageRestore final : public Action {
         const MemberFacts member = context.member(call);
         const std::string version = text_arg(call, "version");
         const bool is_patroni = package_name(call) == context.cluster.patroni_package;
-        std::vector<Finding> refused;
-        const PackageTool* tool = package_tool(member, call, refused);
-        if (tool == nullptr) {
-            throw Error(refused.front().message, refused.front().remedy);
-        }
+        const PackageTool& tool = package_tool(member, call);
         const CommandResult done = context.spooled(
             call,
             member,
-            {.script = restore_script(*tool,
+            {.script = restore_script(tool,
                                       call,
-                                      install_text(call, *tool, member),
+                                      install_text(call, tool, member),
                                       is_patroni ? context.cluster.patroni_service : "")});
         const ReportLines lines(done.out);
         StepResult result;
@@ -123,7 +119,7 @@ class PackageRestore final : public Action {
             if (const std::string busy = lines.last("busy"); !busy.empty()) {
                 result.message += "; the lock is held by " + busy;
             }
-            result.hint = "See its last lines, and " + std::string(tool->log) + " on the member.";
+            result.hint = "See its last lines, and " + std::string(tool.log) + " on the member.";
             result.last_lines = last_lines(done);
             if (!result.last_lines.empty()) {
                 result.message += ": " + result.last_lines.back();

@@ -50,6 +50,15 @@ const PackageTool* package_tool(const MemberFacts& member,
     return tool;
 }
 
+const PackageTool& package_tool(const MemberFacts& member, const StepCall& call) {
+    std::vector<Finding> refused;
+    const PackageTool* tool = package_tool(member, call, refused);
+    if (tool == nullptr) {
+        throw Error(refused.front().message, refused.front().remedy);
+    }
+    return *tool;
+}
+
 std::string package_functions(const PackageTool& tool) {
     return "export LC_ALL=C\n" + std::string(tool.offered) + std::string(tool.functions);
 }

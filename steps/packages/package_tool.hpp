@@ -73,6 +73,9 @@ extern const PackageTool k_yum;
                                               const StepCall& call,
                                               std::vector<Finding>& refused);
 
+/// The same for what has been previewed; throws Error where there is none.
+[[nodiscard]] const PackageTool& package_tool(const MemberFacts& member, const StepCall& call);
+
 /// Shell text that sets `tool` to its name, or to nothing. The family of the operating system
 /// decides where there are tools of both: a Debian that has dnf for building images, an EL that has
 /// apt. Its package database is the one that tells what is installed.
