@@ -131,7 +131,7 @@ class OfDnf(Packages):
         runbook = self.write_runbook(
             "runbook: hold\nsteps:\n"
             "  - {id: hold, on: n2, uses: package.hold, with: {package: patroni}}\n"
-            "  - {id: look, on: n2, uses: ssh.run, with: {shell: 'dnf -q versionlock list | grep patroni-0:', read_only: true}}\n"
+            "  - {id: look, on: n2, uses: ssh.run, with: {shell: 'dnf -q versionlock list | grep patroni-0:'}, undo: none}\n"
             "  - {id: unhold, on: n2, uses: package.unhold, with: {package: patroni}}\n", "hold")
         result = self.lockstep("run", runbook, "--yes", "--output", "json")
         self.assertEqual(result.code, 0, str(result))
