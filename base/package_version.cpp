@@ -2,8 +2,10 @@
 
 #include "base/error.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
+#include <optional>
 
 namespace lockstep {
 
@@ -70,6 +72,73 @@ std::strong_ordering compare_parts(std::string_view a, std::string_view b) {
         }
     }
     return std::strong_ordering::equal;
+}
+
+/// Takes what stands for a step in rpm's order in front of both, `~` or `^`; nullopt: nothing did.
+std::optional<std::strong_ordering> take_mark(std::string_view& a, std::string_view& b) {
+    for (const char mark : {'~', '^'}) {
+        const bool in_a = a.starts_with(mark);
+        const bool in_b = b.starts_with(mark);
+        if (in_a && in_b) {
+            a.remove_prefix(1);
+            b.remove_prefix(1);
+            return std::strong_ordering::equal;
+        }
+        if (in_a || in_b) {
+            // `~` is older than anything, the end, too; `^` is newer than the end alone.
+            const bool older = mark == '~' || !(in_a ? b : a).empty();
+            return older == in_a ? std::strong_ordering::less : std::strong_ordering::greater;
+        }
+    }
+    return std::nullopt;
+}
+
+std::string_view take_while(std::string_view& text, bool (*wanted)(char)) {
+    std::size_t length = 0;
+    while (length < text.size() && wanted(text[length])) {
+        ++length;
+    }
+    const std::string_view taken = text.substr(0, length);
+    text.remove_prefix(length);
+    return taken;
+}
+
+std::strong_ordering compare_numbers(std::string_view a, std::string_view b) {
+    a.remove_prefix(std::min(a.find_first_not_of('0'), a.size()));
+    b.remove_prefix(std::min(b.find_first_not_of('0'), b.size()));
+    const auto by_length = a.size() <=> b.size();
+    return std::is_neq(by_length) ? by_length : a.compare(b) <=> 0;
+}
+
+std::strong_ordering compare_parts_as_rpm(std::string_view a, std::string_view b) {
+    const auto parts = [](char c) { return !is_digit(c) && !is_letter(c) && c != '~' && c != '^'; };
+    while (!a.empty() || !b.empty()) {
+        take_while(a, parts);
+        take_while(b, parts);
+        if (const auto by_mark = take_mark(a, b)) {
+            if (std::is_neq(*by_mark)) {
+                return *by_mark;
+            }
+            continue;
+        }
+        if (a.empty() || b.empty()) {
+            break;
+        }
+        const bool number = is_digit(a.front());
+        const std::string_view part_a = take_while(a, number ? is_digit : is_letter);
+        const std::string_view part_b = take_while(b, number ? is_digit : is_letter);
+        if (part_b.empty()) {
+            return number ? std::strong_ordering::greater : std::strong_ordering::less;
+        }
+        const auto by_part =
+            number ? compare_numbers(part_a, part_b) : part_a.compare(part_b) <=> 0;
+        if (std::is_neq(by_part)) {
+            return by_part;
+        }
+    }
+    return a.empty() == b.empty() ? std::strong_ordering::equal
+           : a.empty()            ? std::strong_ordering::less
+                                  : std::strong_ordering::greater;
 }
 
 [[noreturn]] void refuse(std::string_view text, const std::string& why) {
@@ -144,6 +213,17 @@ std::strong_ordering operator<=>(const PackageVersion& a, const PackageVersion& 
         return by_upstream;
     }
     return compare_parts(a.revision_, b.revision_);
+}
+
+std::strong_ordering compare_as_rpm(const PackageVersion& a, const PackageVersion& b) {
+    if (const auto by_epoch = a.epoch() <=> b.epoch(); std::is_neq(by_epoch)) {
+        return by_epoch;
+    }
+    const auto by_upstream = compare_parts_as_rpm(a.upstream(), b.upstream());
+    if (std::is_neq(by_upstream) || a.revision().empty() || b.revision().empty()) {
+        return by_upstream;
+    }
+    return compare_parts_as_rpm(a.revision(), b.revision());
 }
 
 bool operator==(const PackageVersion& a, const PackageVersion& b) {

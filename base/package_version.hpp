@@ -35,4 +35,10 @@ class PackageVersion {
     int epoch_ = 0;
 };
 
+/// The order that rpm has, which is another one (rpmio/rpmvercmp.c of 4.20): what is neither letter
+/// nor digit only parts, letters are older than numbers, `^` is newer than the end and older than a
+/// further part. A release counts where both have one. For upstream versions such as `4.0.7` and
+/// `5.0.0~beta1` the two orders are one.
+[[nodiscard]] std::strong_ordering compare_as_rpm(const PackageVersion& a, const PackageVersion& b);
+
 }  // namespace lockstep

@@ -112,7 +112,11 @@ Json to_json(const SetupFacts& setup) {
 }
 
 Json to_json(const OsFacts& os) {
-    return {{"id", or_null(os.id)}, {"version", or_null(os.version)}, {"libc", or_null(os.libc)}};
+    return {{"id", or_null(os.id)},
+            {"version", or_null(os.version)},
+            {"libc", or_null(os.libc)},
+            {"package_tool", or_null(os.package_tool)},
+            {"systemd", os.systemd ? Json(*os.systemd) : Json(nullptr)}};
 }
 
 Json to_json(const SwitchoverFacts& switchover) {

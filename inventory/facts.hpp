@@ -136,6 +136,9 @@ struct OsFacts {
     std::string id;       ///< `debian`, of /etc/os-release
     std::string version;  ///< `13`
     std::string libc;     ///< `2.41`: text indexes depend on its collations
+    /// What installs packages there: apt | dnf | yum; empty: none of them.
+    std::string package_tool;
+    std::optional<bool> systemd;  ///< it was booted with it (sd_booted(3)); a container was not
 };
 
 struct PostgresFacts {

@@ -1,7 +1,7 @@
 #include "steps/reconciliation.hpp"
 
 #include "engine/knowledge/judgement.hpp"
-#include "steps/actions/apt.hpp"
+#include "steps/packages/package_tool.hpp"
 
 #include <algorithm>
 
@@ -27,12 +27,14 @@ Reconciliation reconcile(const ClusterFacts& end, const Cluster& cluster) {
         const MemberFacts& member = *end.find(issue.member);
         const std::string& version = end.leader_member()->patroni.installed;
         const auto& available = member.patroni.available;
-        if (std::ranges::find(available, version) != available.end()) {
-            result.calls.push_back(
-                {{Operation::Kind::ssh, apt::install({cluster.patroni_package + "=" + version})},
-                 "package.restore",
-                 member.name,
-                 {{"package", cluster.patroni_package}, {"version", version}}});
+        const PackageTool* tool = package_tool(member);
+        if (tool != nullptr && std::ranges::find(available, version) != available.end()) {
+            const Direction way = direction(*tool, member.patroni.installed, version);
+            result.calls.push_back({{Operation::Kind::ssh,
+                                     tool->install({cluster.patroni_package + "=" + version}, way)},
+                                    "package.restore",
+                                    member.name,
+                                    {{"package", cluster.patroni_package}, {"version", version}}});
             continue;
         }
         result.refusals.push_back(

@@ -9,7 +9,7 @@
 SUITE=trixie
 
 recipe_hash() {
-  (cd "$LAB_DIR" && find recipe lib/base.sh lib/variants.sh -type f -print0 | sort -z | xargs -0 sha256sum) | sha256sum | cut -c1-12
+  (cd "$LAB_DIR" && find recipe lib/base.sh lib/rpms.sh lib/variants.sh -type f -print0 | sort -z | xargs -0 sha256sum) | sha256sum | cut -c1-12
 }
 
 # Leaves the path of a complete base in BASE; builds it if the recipe has changed or nothing is cached.
@@ -54,6 +54,7 @@ build_base() {
 
   fetch_packages "$work" "$root/srv/packages" || return 1
   configure_base "$root"
+  make_rpms "$work" || return 1
   in_root "$root" apt-get update >>"$log" 2>&1 || { tail -n 20 "$log" >&2; return 1; }
   make_layers "$work" || return 1
 

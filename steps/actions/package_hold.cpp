@@ -3,43 +3,19 @@
 #include "steps/actions/probe_stamp.hpp"
 #include "steps/actions/report_lines.hpp"
 #include "steps/catalog.hpp"
+#include "steps/packages/package_tool.hpp"
 
 namespace lockstep {
 
 namespace {
 
-/// The package, checked: a name with a dash in front would be an option, one with * several.
-std::string package_of(const StepCall& call) {
-    std::string name = text_arg(call, "package");
-    constexpr std::string_view k_allowed = "abcdefghijklmnopqrstuvwxyz0123456789+-.:";
-    const bool sound = !name.empty() && name.find_first_not_of(k_allowed) == std::string::npos &&
-                       name.find_first_of("+-.:") != 0;
-    if (!sound) {
-        throw Error(call.id + ": `" + name + "` is no name of a package");
-    }
-    return name;
-}
-
-std::string mark_command(const std::string& verb, const std::string& package) {
-    return "apt-mark " + verb + " " + shell_quote(package);
-}
-
-/// Shell text for a function that says `yes` or `no`, and fails where apt cannot tell.
-std::string define_held(const std::string& package) {
-    return "held() {\n"
-           "  all=$(apt-mark showhold) || return 1\n"
-           "  if printf '%s\\n' \"$all\" | grep -Fxq -e " +
-           shell_quote(package) + "; then echo yes; else echo no; fi\n}\n";
-}
-
-std::string probe_script(const std::string& package) {
-    return "export LC_ALL=C\n"
-           "command -v apt-mark >/dev/null || { echo no_apt=1; exit 0; }\n" +
-           define_held(package) +
-           "now=$(held) || exit 1\n"
-           "printf 'held=%s\\n' \"$now\"\n"
-           "[ -n \"$(apt-cache policy " +
-           shell_quote(package) + ")\" ] || echo unknown=1\n";
+std::string probe_script(const PackageTool& tool, const std::string& package) {
+    return package_functions(tool) + "package=" + shell_quote(package) + R"sh(
+can_hold || { echo cannot_hold=1; exit 0; }
+now=$(held "$package") || exit 1
+printf 'held=%s\n' "$now"
+known "$package" || echo unknown=1
+)sh";
 }
 
 /// `package.hold` and `package.unhold`: the same but for the direction.
@@ -52,12 +28,16 @@ class PackageMark final : public Action {
         if (member == nullptr || member->ssh.failed()) {
             return nullptr;  // the preview refuses by the facts
         }
-        const CommandResult result = context.ssh(*member, probe_script(package_of(call)));
+        const PackageTool* tool = package_tool(*member);
+        if (tool == nullptr) {
+            return nullptr;
+        }
+        const CommandResult result = context.ssh(*member, probe_script(*tool, package_name(call)));
         if (!result.ok()) {
             return nullptr;
         }
         const ReportLines lines(result.out);
-        return stamped({{"no_apt", lines.last("no_apt") == "1"},
+        return stamped({{"cannot_hold", lines.last("cannot_hold") == "1"},
                         {"unknown", lines.last("unknown") == "1"},
                         {"held", lines.last("held")}},
                        context.facts);
@@ -67,20 +47,22 @@ class PackageMark final : public Action {
                     const ClusterFacts& facts,
                     const Cluster& /*cluster*/) const override {
         Preview preview;
-        const std::string package = package_of(call);
+        const std::string package = package_name(call);
         const MemberFacts* member = facts.find(call.member);
         preview.blocked_by = refuse_unless_reachable(member, call.member, true, false, false);
-        if (!preview.blocked_by.empty()) {
+        const PackageTool* tool =
+            preview.blocked_by.empty() ? package_tool(*member, call, preview.blocked_by) : nullptr;
+        if (tool == nullptr) {
             preview.verdict = Verdict::may;
             preview.because = "the member could not be asked";
             return preview;
         }
-        judge(call, facts, *member, preview);
+        judge(call, facts, *member, *tool, preview);
         if (preview.verdict == Verdict::wont) {
             return preview;
         }
-        preview.operations.push_back({Operation::Kind::ssh, mark_command(verb(hold_), package)});
-        preview.undo.push_back({{Operation::Kind::ssh, mark_command(verb(!hold_), package)},
+        preview.operations.push_back({Operation::Kind::ssh, tool->mark(hold_, package)});
+        preview.undo.push_back({{Operation::Kind::ssh, tool->mark(!hold_, package)},
                                 hold_ ? "package.unhold" : "package.hold",
                                 call.member,
                                 {{"package", package}}});
@@ -94,9 +76,12 @@ class PackageMark final : public Action {
     }
 
     StepResult run(const StepCall& call, ActionContext& context) const override {
-        const std::string package = package_of(call);
+        const std::string package = package_name(call);
+        const MemberFacts& member = context.member(call);
+        const PackageTool& tool = package_tool(member, call);
         const CommandResult done =
-            context.spooled(call, context.member(call), {.script = run_script(package)});
+            context.spooled(call, member, {.script = run_script(tool, package)});
+        const std::string holder(tool.holder);
         const ReportLines lines(done.out);
         StepResult result;
         result.message = package + (hold_ ? " is on hold" : " is not on hold");
@@ -107,16 +92,14 @@ class PackageMark final : public Action {
         }
         result.outcome = StepOutcome::failed;
         result.message = done.ok()
-                             ? "apt-mark succeeded, but " + package +
+                             ? holder + " succeeded, but " + package +
                                    (hold_ ? " is not on hold" : " is still on hold")
-                             : "apt-mark ended with status " + std::to_string(done.exit_status);
+                             : holder + " ended with status " + std::to_string(done.exit_status);
         result.last_lines = last_lines(done);
         return result;
     }
 
   private:
-    static std::string verb(bool hold) { return hold ? "hold" : "unhold"; }
-
     static std::string key_of(const std::string& package) { return "hold " + package; }
 
     [[nodiscard]] std::string wanted() const { return hold_ ? "yes" : "no"; }
@@ -125,11 +108,12 @@ class PackageMark final : public Action {
     void judge(const StepCall& call,
                const ClusterFacts& facts,
                const MemberFacts& member,
+               const PackageTool& tool,
                Preview& preview) const {
-        const std::string package = package_of(call);
+        const std::string package = package_name(call);
         const nlohmann::json* probed = probed_with(facts, call);
         if (probed != nullptr) {
-            refuse_unfit(call, *probed, preview);
+            refuse_unfit(call, *probed, tool, preview);
         }
         const auto foreseen = member.foreseen.find(key_of(package));
         std::string held;
@@ -149,34 +133,42 @@ class PackageMark final : public Action {
                                           : package + " is not on hold";
     }
 
-    static void refuse_unfit(const StepCall& call, const nlohmann::json& probed, Preview& preview) {
-        const bool no_apt = probed.at("no_apt");
-        if (!no_apt && !probed.at("unknown").get<bool>()) {
+    static void refuse_unfit(const StepCall& call,
+                             const nlohmann::json& probed,
+                             const PackageTool& tool,
+                             Preview& preview) {
+        const bool cannot_hold = probed.at("cannot_hold");
+        if (!cannot_hold && !probed.at("unknown").get<bool>()) {
             return;
         }
-        const std::string package = text_arg(call, "package");
+        const std::string package = package_name(call);
+        const std::string name(tool.name);
         preview.blocked_by.push_back(
             {.id = "package.unavailable",
              .severity = Severity::critical,
              .member = call.member,
              .subject = package,
              .message = call.member + ": " +
-                        (no_apt ? "there is no apt-mark" : "apt knows no package " + package),
-             .remedy = no_apt ? "This version of lockstep holds packages with apt alone."
-                              : "Check the package's name and the member's repositories "
-                                "(`apt-get update`).",
+                        (cannot_hold ? "there is no `" + std::string(tool.holder) + "`"
+                                     : name + " knows no package " + package),
+             .remedy = cannot_hold ? "It is in the package " + std::string(tool.holds_by) + "."
+                                   : "Check the package's name and the member's repositories (`" +
+                                         std::string(tool.refresh) + "`).",
              .source = {}});
     }
 
-    [[nodiscard]] std::string run_script(const std::string& package) const {
-        return "export LC_ALL=C\n" + define_held(package) +
-               "before=$(held) || exit 1\n"
-               "printf 'before=%s\\n' \"$before\"\n"
-               "if [ \"$before\" != " +
-               wanted() + " ]; then " + mark_command(verb(hold_), package) +
-               " >&2 </dev/null || exit \"$?\"; fi\n"
-               "after=$(held) || exit 1\n"
-               "printf 'after=%s\\n' \"$after\"\n";
+    [[nodiscard]] std::string run_script(const PackageTool& tool,
+                                         const std::string& package) const {
+        return package_functions(tool) + "package=" + shell_quote(package) + R"sh(
+before=$(held "$package") || exit 1
+printf 'before=%s\n' "$before"
+)sh" +
+               "if [ \"$before\" != " + wanted() + " ]; then\n" +
+               patiently(tool.mark(hold_, package)) +
+               "  [ \"$status\" -eq 0 ] || exit \"$status\"\nfi\n" +
+               R"sh(after=$(held "$package") || exit 1
+printf 'after=%s\n' "$after"
+)sh";
     }
 
     bool hold_;

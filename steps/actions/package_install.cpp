@@ -1,10 +1,12 @@
 #include "base/error.hpp"
+#include "base/join.hpp"
 #include "base/package_version.hpp"
 #include "base/shell_quote.hpp"
-#include "steps/actions/apt.hpp"
 #include "steps/actions/daemon.hpp"
+#include "steps/actions/package_obstacles.hpp"
 #include "steps/actions/report_lines.hpp"
 #include "steps/catalog.hpp"
+#include "steps/packages/package_tool.hpp"
 
 #include <algorithm>
 #include <sstream>
@@ -13,43 +15,47 @@ namespace lockstep {
 
 namespace {
 
-/// One script for all that a plan has to know: installed, available, and what apt would do.
-std::string probe_script(const std::string& package, const std::string& wanted) {
-    return "export LC_ALL=C\n"
-           "package=" +
-           shell_quote(package) + " wanted=" + shell_quote(wanted) +
-           "\n"
-           "command -v apt-get >/dev/null || { echo no_apt=1; exit 0; }\n"
-           "printf 'installed=%s\\n' \"$(dpkg-query -W -f '${db:Status-Status} ${Version}' "
-           "\"$package\" 2>/dev/null)\"\n"
-           "audit=$(dpkg --audit 2>&1 | head -c 300 | tr '\\n' ' '); printf 'audit=%s\\n' "
-           "\"$audit\"\n"
-           "apt-mark showhold \"$package\" 2>/dev/null | sed 's/^/held=/'\n"
-           "apt-cache madison \"$package\" 2>/dev/null | awk -F'|' '{gsub(/ /,\"\",$2); print "
-           "\"available=\" $2}'\n"
-           // The simulation of the version that would be chosen: exact, or the only one of that
-           // upstream; the choice itself is made by the reader of these lines.
-           "for v in $(apt-cache madison \"$package\" 2>/dev/null | awk -F'|' '{gsub(/ /,\"\",$2); "
-           "print $2}' | sort -u); do\n"
-           "  u=${v#*:}; u=${u%-*}\n"
-           "  if [ \"$v\" = \"$wanted\" ] || [ \"$u\" = \"$wanted\" ]; then\n"
-           "    apt-get -s -q --no-remove --no-install-recommends --allow-downgrades install "
-           "\"$package=$v\" 2>&1 | sed -n \"s/^Inst /sim=$v Inst /p; s/^Remv /sim=$v Remv /p; "
-           "s/^E: /sim=$v E: /p\"\n"
-           "  fi\n"
-           "done\n";
+/// One script for all that a plan has to know: installed, available, and what the tool would do.
+/// While another process works with packages nothing can be said of what an interrupted one left.
+std::string probe_script(const PackageTool& tool, const StepCall& call) {
+    return package_functions(tool) + "package=" + shell_quote(package_name(call)) +
+           " wanted=" + shell_quote(text_arg(call, "version")) +
+           " file=" + shell_quote(package_file(call)) + R"sh(
+simulate() { simulated "$2" | sed "s/^/sim=$1 /"; }
+printf 'installed=%s\n' "$(installed "$package")"
+busy=$(holders)
+printf 'busy=%s\n' "$busy"
+[ -n "$busy" ] || printf 'audit=%s\n' "$(trouble "$package")"
+printf 'held=%s\n' "$(held "$package" 2>/dev/null)"
+if [ -n "$file" ]; then
+  printf 'described=%s\n' "$(described "$file" 2>/dev/null)"
+  simulate file "$file"
+else
+  preferred "$package" | sed 's/^/policy=/'
+  offers=$(offered "$package")
+  # Those that could be meant: exactly this one, or of that upstream version.
+  for version in $offers; do
+    printf 'available=%s\n' "$version"
+    upstream=${version#*:} upstream=${upstream%-*}
+    if [ "$version" = "$wanted" ] || [ "$upstream" = "$wanted" ]; then
+      simulate "$version" "$package=$version"
+    fi
+  done
+fi
+)sh";
 }
 
-std::string run_script(const StepCall& call, const std::string& version, const std::string& unit) {
-    const std::string package = text_arg(call, "package");
-    return "export LC_ALL=C\n" +
-           // A first attempt may have been cut off; the plan saw dpkg clean before that one.
-           (call.attempt > 1 ? apt::finish_interrupted() : "") +
-           // apt's own chatter goes to stderr: stdout is for the report below.
-           apt::install({package + "=" + version}) + " >&2 </dev/null\nstatus=$?\n" +
-           "printf 'installed=%s\\n' \"$(dpkg-query -W -f '${Version}' " + shell_quote(package) +
-           ")\"\n" + "printf 'changed=%s\\n' \"$(stat -c %Y /var/lib/dpkg/info/" +
-           shell_quote(package) + ".list)\"\n" + unit_report(unit) + "exit \"$status\"\n";
+std::string run_script(const PackageTool& tool,
+                       const StepCall& call,
+                       const std::string& command,
+                       const std::string& unit) {
+    const std::string package = shell_quote(package_name(call));
+    return package_functions(tool) +
+           // A first attempt may have been cut off; the plan saw all clean before that one.
+           (call.attempt > 1 ? "repair\n" : "") + patiently(command) +
+           "printf 'installed=%s\\nchanged=%s\\n' \"$(unpacked " + package + ")\" \"$(changed " +
+           package + ")\"\n" + package_report(package_name(call)) + unit_report(unit) +
+           "exit \"$status\"\n";
 }
 
 /// The versions among `available` that `wanted` names: itself, or those with that upstream part.
@@ -67,78 +73,11 @@ std::vector<std::string> matching(const std::vector<std::string>& available,
     return found;
 }
 
-std::string join(const std::vector<std::string>& words) {
-    std::string text;
-    for (const std::string& word : words) {
-        text += (text.empty() ? "" : ", ") + word;
-    }
-    return text;
-}
-
-Finding refusal(const StepCall& call,
-                const char* id,
-                const std::string& message,
-                std::string remedy) {
-    return {.id = id,
-            .severity = Severity::critical,
-            .member = call.member,
-            .subject = text_arg(call, "package"),
-            .message = call.member + ": " + message,
-            .remedy = std::move(remedy),
-            .source = {}};
-}
-
-/// Why the probe says that this install must not be tried.
-std::vector<Finding> refusals(const StepCall& call) {
-    const nlohmann::json& probed = call.probed;
-    const std::string package = text_arg(call, "package");
-    const std::string version = text_arg(call, "version");
-    std::vector<Finding> refused;
-    const auto refuse = [&](const char* id, const std::string& what, const std::string& remedy) {
-        refused.push_back(refusal(call, id, what, remedy));
-    };
-    if (probed.value("no_apt", false)) {
-        refuse("package.unavailable",
-               "there is no apt-get",
-               "This version of lockstep installs with apt alone.");
-        return refused;
-    }
-    const auto candidates = probed.at("candidates").get<std::vector<std::string>>();
-    const auto available = probed.at("available").get<std::vector<std::string>>();
-    if (!probed.at("audit").get<std::string>().empty()) {
-        refuse("package.broken",
-               "dpkg was interrupted: " + probed.at("audit").get<std::string>(),
-               "Repair it on the member first: `dpkg --configure -a`.");
-    }
-    if (candidates.empty()) {
-        refuse("package.unavailable",
-               "no repository has " + package + " " + version,
-               available.empty()
-                   ? "It has no version of it at all. Check the package's name and the member's "
-                     "repositories (`apt-get update`)."
-                   : "It has " + join(available) + ".");
-    } else if (candidates.size() > 1) {
-        refuse("package.ambiguous",
-               version + " could be each of " + join(candidates),
-               "Name one of them in full.");
-    }
-    if (probed.at("held").get<bool>()) {
-        refuse("package.held",
-               package + " is on hold",
-               "Somebody pinned it. If it may change now: `apt-mark unhold " + package + "`.");
-    }
-    for (const auto& effect : probed.at("side_effects").get<std::vector<std::string>>()) {
-        refuse("package.side_effect",
-               "installing it would also change " + effect,
-               "Upgrade PostgreSQL in a step of its own, or pin it; repair what apt complains of.");
-    }
-    return refused;
-}
-
-/// What apt would do besides: removals, errors, and any PostgreSQL server package. A server whose
-/// files change below it cannot start new backends cleanly (seen with 15.18 to 15.20).
+/// What the tool would do besides: removals, errors, and any PostgreSQL server package. A server
+/// whose files change below it cannot start new backends cleanly (seen with 15.18 to 15.20).
 std::vector<std::string> side_effects(const std::vector<std::string>& simulation,
-                                      const std::string& package) {
+                                      const std::string& package,
+                                      const PackageTool& tool) {
     std::vector<std::string> found;
     for (const std::string& line : simulation) {
         std::istringstream words(line);
@@ -146,7 +85,7 @@ std::vector<std::string> side_effects(const std::vector<std::string>& simulation
         std::string verb;
         std::string name;
         words >> version >> verb >> name;
-        const bool server = verb == "Inst" && name.starts_with("postgresql-") && name != package;
+        const bool server = verb == "Inst" && tool.is_server(name) && name != package;
         if (verb == "Remv" || verb == "E:" || server) {
             found.push_back(line.substr(version.size() + 1));
         }
@@ -196,22 +135,29 @@ class PackageInstall final : public Action {
         if (member == nullptr || member->ssh.failed()) {
             return nullptr;  // the preview refuses by the facts
         }
-        const std::string package = text_arg(call, "package");
-        const std::string wanted = text_arg(call, "version");
-        const CommandResult result = context.ssh(*member, probe_script(package, wanted));
+        const PackageTool* tool = package_tool(*member);
+        if (tool == nullptr) {
+            return nullptr;
+        }
+        const std::string package = package_name(call);
+        const CommandResult result = context.ssh(*member, probe_script(*tool, call));
         const ReportLines lines(result.out);
-        std::vector<std::string> available = lines.all("available");
-        const std::string installed = lines.last("installed");
-        const std::string k_status = "installed ";
-        const bool is_installed = installed.starts_with(k_status);
-        return {{"no_apt", lines.last("no_apt") == "1"},
-                {"installed", is_installed ? installed.substr(k_status.size()) : ""},
+        const std::vector<std::string> available = lines.all("available");
+        const std::string described = lines.last("described");
+        std::vector<std::string> candidates = matching(available, text_arg(call, "version"));
+        if (described.starts_with(package + " ")) {
+            candidates = {described.substr(package.size() + 1)};
+        }
+        return {{"installed", lines.last("installed")},
                 {"available", available},
-                {"candidates", matching(available, wanted)},
+                {"described", described},
+                {"candidates", candidates},
                 {"audit", lines.last("audit")},
-                {"held", !lines.all("held").empty()},
+                {"busy", lines.last("busy")},
+                {"held", lines.last("held") == "yes"},
+                {"policy", lines.all("policy")},
                 {"dependencies", dependencies(lines.all("sim"), package)},
-                {"side_effects", side_effects(lines.all("sim"), package)}};
+                {"side_effects", side_effects(lines.all("sim"), package, *tool)}};
     }
 
     Preview preview(const StepCall& call,
@@ -220,41 +166,48 @@ class PackageInstall final : public Action {
         Preview preview;
         const MemberFacts* member = facts.find(call.member);
         preview.blocked_by = refuse_unless_reachable(member, call.member, true, false, false);
+        const PackageTool* tool =
+            preview.blocked_by.empty() ? package_tool(*member, call, preview.blocked_by) : nullptr;
         if (!preview.blocked_by.empty() || call.probed.is_null()) {
             preview.verdict = Verdict::may;
             preview.because = "the member could not be asked";
             return preview;
         }
-        const std::string package = text_arg(call, "package");
+        const std::string package = package_name(call);
         const bool is_patroni = package == cluster.patroni_package;
-        const auto candidates = call.probed.at("candidates").get<std::vector<std::string>>();
         const std::string installed =
             is_patroni ? member->patroni.installed : call.probed.at("installed").get<std::string>();
-        const std::string version =
-            candidates.size() == 1 ? candidates.front() : text_arg(call, "version");
+        const std::string version = chosen_version(call);
         // An installed version may have left the repositories: it still is what was asked for.
-        const bool fits = candidates.empty() && upstream_of(installed) == version;
-        if (installed == version || fits) {
+        const bool fits = call.probed.at("candidates").empty() && !version.empty() &&
+                          upstream_of(installed) == version;
+        if (!installed.empty() && (installed == version || fits)) {
             preview.verdict = Verdict::wont;
             preview.because = package + " " + installed + " is installed";
             return preview;
         }
-        preview.blocked_by = refusals(call);
+        preview.blocked_by = obstacles(call, *tool);
+        if (is_patroni && preview.blocked_by.empty()) {
+            preview.blocked_by = refuse_unpackaged(*member, call);
+        }
         if (is_patroni && preview.blocked_by.empty()) {
             // Debian's postinst and PGDG's %postun restart the daemon: as dangerous as a restart.
             preview.blocked_by = refuse_unless_paused(*member);
         }
         preview.because = installed.empty() ? "it is not installed" : installed + " is installed";
         preview.operations.push_back(
-            {Operation::Kind::ssh, apt::install({package + "=" + version})});
+            {Operation::Kind::ssh, install_command(call, *tool, installed)});
         if (installed.empty()) {
             preview.no_way_back = "it was not installed before, and lockstep removes no package";
         } else {
-            preview.undo.push_back(way_back(call, package, installed));
+            preview.undo.push_back(way_back(call, *tool, installed));
         }
-        const std::string note = is_patroni ? version_note(installed, version) : "";
-        if (!note.empty()) {
-            preview.notes.push_back(note);
+        for (const std::string& note : {is_patroni ? version_note(installed, version) : "",
+                                        preference_note(call),
+                                        busy_note(call)}) {
+            if (!note.empty()) {
+                preview.notes.push_back(note);
+            }
         }
         preview.effect = [name = call.member, version, is_patroni](ClusterFacts& later) {
             MemberFacts* changed = later.find(name);
@@ -269,12 +222,19 @@ class PackageInstall final : public Action {
 
     StepResult run(const StepCall& call, ActionContext& context) const override {
         const MemberFacts& member = context.member(call);
-        const std::string package = text_arg(call, "package");
+        const PackageTool& tool = package_tool(member, call);
+        const std::string package = package_name(call);
         const bool is_patroni = package == context.cluster.patroni_package;
         const std::string version =
             call.probed.at("candidates").get<std::vector<std::string>>().at(0);
+        const std::string command = install_command(
+            call,
+            tool,
+            is_patroni ? member.patroni.installed : call.probed.at("installed").get<std::string>());
         const CommandResult done = context.spooled(
-            call, member, {.script = run_script(call, version, context.cluster.patroni_service)});
+            call,
+            member,
+            {.script = run_script(tool, call, command, context.cluster.patroni_service)});
         const ReportLines lines(done.out);
         const std::string installed = lines.last("installed");
         StepResult result;
@@ -284,21 +244,59 @@ class PackageInstall final : public Action {
         result.output = {{"installed", installed}, {"exit", done.exit_status}};
         if (!done.ok() || installed != version) {
             result.outcome = StepOutcome::failed;
-            result.message = done.ok()
-                                 ? "apt-get succeeded, but " + installed + " is installed"
-                                 : "apt-get ended with status " + std::to_string(done.exit_status);
-            result.hint = "See its last lines, and /var/log/apt/term.log on the member.";
+            result.message = failure(tool, done, lines);
+            result.hint = "See its last lines, and " + std::string(tool.log) + " on the member.";
             result.last_lines = last_lines(done);
             return result;
         }
-        result.message = package + " " + installed;
+        result.message = package + " " + installed + touched(lines);
         return result;
     }
 
   private:
+    static std::string install_command(const StepCall& call,
+                                       const PackageTool& tool,
+                                       const std::string& installed) {
+        const std::string version = chosen_version(call);
+        return tool.install({package_item(call, version)}, direction(tool, installed, version));
+    }
+
+    static std::string busy_note(const StepCall& call) {
+        const std::string busy = call.probed.at("busy");
+        return busy.empty() ? ""
+                            : busy +
+                                  " works with packages there now; what it leaves is not known, "
+                                  "and the step waits for it for a minute";
+    }
+
+    static std::string failure(const PackageTool& tool,
+                               const CommandResult& done,
+                               const ReportLines& lines) {
+        const std::string program(tool.program);
+        if (done.ok()) {
+            return program + " succeeded, but " + lines.last("installed") + " is installed";
+        }
+        const std::string busy = lines.last("busy");
+        return program + " ended with status " + std::to_string(done.exit_status) +
+               (busy.empty() ? "" : ", and the lock is held by " + busy);
+    }
+
+    /// What became of configuration that a person edited.
+    static std::string touched(const ReportLines& lines) {
+        const auto kept = lines.all("kept");
+        const auto replaced = lines.all("replaced");
+        return (kept.empty()
+                    ? ""
+                    : "; configuration that was edited stays, the package's is " + join(kept)) +
+               (replaced.empty()
+                    ? ""
+                    : "; configuration was replaced, what it was is " + join(replaced));
+    }
+
     static Undo way_back(const StepCall& call,
-                         const std::string& package,
+                         const PackageTool& tool,
                          const std::string& installed) {
+        const std::string package = package_name(call);
         nlohmann::json with = {{"package", package}, {"version", installed}};
         std::vector<std::string> all{package + "=" + installed};
         const auto also = call.probed.value("dependencies", std::vector<std::string>());
@@ -306,7 +304,9 @@ class PackageInstall final : public Action {
             with["also"] = also;
             all.insert(all.end(), also.begin(), also.end());
         }
-        return {{Operation::Kind::ssh, apt::install(all)}, "package.restore", call.member, with};
+        const Direction back = direction(tool, chosen_version(call), installed);
+        return {
+            {Operation::Kind::ssh, tool.install(all, back)}, "package.restore", call.member, with};
     }
 
     /// A restart by the package itself shows in the unit's start time: no second one is needed.

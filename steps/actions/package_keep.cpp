@@ -1,7 +1,8 @@
+#include "base/error.hpp"
 #include "base/shell_quote.hpp"
-#include "steps/actions/apt.hpp"
 #include "steps/actions/report_lines.hpp"
 #include "steps/catalog.hpp"
+#include "steps/packages/package_tool.hpp"
 
 #include <algorithm>
 
@@ -9,80 +10,36 @@ namespace lockstep {
 
 namespace {
 
-/// The package and its dependencies that would change with it, each as `name=version`.
-std::vector<std::string> wanted_of(const StepCall& call) {
-    std::vector<std::string> wanted{text_arg(call, "package") + "=" + text_arg(call, "version")};
-    for (const std::string& also : list_arg(call, "also")) {
-        wanted.push_back(also);
-    }
-    return wanted;
+std::string variables(const PackageTool& tool, const StepCall& call) {
+    return package_functions(tool) +
+           "folder=" + shell_quote(kept_folder(package_name(call), text_arg(call, "version"))) +
+           " suffix=" + std::string(tool.suffix) + "\nset -- " + shell_join(packages_of(call)) +
+           "\n";
 }
 
-// Where a version of a package can be had. Its file in apt's cache has `:` as %3a. What is
-// installed can be made a package again: dpkg has its control data, its scripts and its list of
-// files (dpkg-repack does the same; it is not needed for this).
-constexpr const char* k_functions = R"sh(export LC_ALL=C
-cached() { ls "/var/cache/apt/archives/$1_$(printf %s "$2" | sed 's/:/%3a/g')"_*.deb 2>/dev/null | head -n 1; }
-offered() { apt-cache madison "$1" 2>/dev/null | awk -F'|' '{gsub(/ /,"",$2); print $2}' | grep -Fxq -- "$2"; }
-installed() { [ "$(dpkg-query -W -f '${db:Status-Status} ${Version}' "$1" 2>/dev/null)" = "installed $2" ]; }
-)sh";
-
-constexpr const char* k_repack = R"sh(
-repack() {
-  name=$1 root=$PWD/root
-  rm -rf "$root" && mkdir -p "$root/DEBIAN" || return 1
-  dpkg-query -s "$name" | awk '
-    /^[A-Za-z]/ { skip = /^(Status|Conffiles|Config-Version):/ }
-    !skip' >"$root/DEBIAN/control" || return 1
-  for part in preinst postinst prerm postrm config templates triggers shlibs conffiles; do
-    for file in "/var/lib/dpkg/info/$name.$part" "/var/lib/dpkg/info/$name":*".$part"; do
-      if [ -e "$file" ]; then cp -p "$file" "$root/DEBIAN/$part" || return 1; fi
-    done
-  done
-  dpkg-query -L "$name" | while IFS= read -r path; do
-    case $path in /?*) ;; *) continue ;; esac
-    if [ -d "$path" ] && [ ! -h "$path" ]; then mkdir -p "$root$path" || exit 1
-    elif [ -e "$path" ] || [ -h "$path" ]; then
-      mkdir -p "$root${path%/*}" && cp -dp "$path" "$root$path" || exit 1
-    else echo "$path of $name is missing" >&2; exit 1; fi
-  done || return 1
-  dpkg-deb -b "$root" "${name}_repacked.deb" >&2 && rm -rf "$root"
-}
-)sh";
-
-std::string variables(const StepCall& call) {
-    return "folder=" +
-           shell_quote(apt::kept_folder(text_arg(call, "package"), text_arg(call, "version"))) +
-           "\nset -- " + shell_join(wanted_of(call)) + "\n" + k_functions;
-}
-
-std::string probe_script(const StepCall& call) {
-    return variables(call) + R"sh(if [ -e "$folder/complete" ]; then echo kept=1; exit 0; fi
-for item; do
-  name=${item%%=*} version=${item#*=}
-  if offered "$name" "$version"; then echo "from=repository"
-  elif [ -n "$(cached "$name" "$version")" ]; then echo "from=cache"
-  elif installed "$name" "$version"; then echo "from=installed"
-  else echo "missing=$item"; fi
+std::string probe_script(const PackageTool& tool, const StepCall& call) {
+    return variables(tool, call) + R"sh(if [ -e "$folder/complete" ]; then echo kept=1; exit 0; fi
+for each; do
+  if from=$(source_of "${each%%=*}" "${each#*=}"); then printf 'from=%s\n' "$from"
+  else printf 'missing=%s\n' "$each"; fi
 done
 )sh";
 }
 
-std::string keep_script(const StepCall& call) {
-    return variables(call) + k_repack + R"sh(
+std::string keep_script(const PackageTool& tool, const StepCall& call) {
+    return variables(tool, call) + R"sh(
 umask 077
 if [ -e "$folder/complete" ]; then ls "$folder"; exit 0; fi
 work=$folder.new
 rm -rf "$work" && mkdir -p "$work" && chmod 755 "$work" && cd "$work" || exit 1
-for item; do
-  name=${item%%=*} version=${item#*=}
-  { offered "$name" "$version" && apt-get -q download "$name=$version" >&2 </dev/null; } ||
-    { file=$(cached "$name" "$version") && [ -n "$file" ] && cp "$file" .; } ||
-    { installed "$name" "$version" && repack "$name"; } ||
-    { echo "$item cannot be had" >&2; exit 1; }
-  file=$(ls "${name}"_*.deb | head -n 1)
-  [ "$(dpkg-deb -f "$file" Package Version | awk '{print $2}' | paste -sd=)" = "$item" ] ||
-    { echo "$file is not $item" >&2; exit 1; }
+is_there() {
+  for file in ./*"$suffix"; do [ "$(described "$file")" != "$1 $2" ] || return 0; done
+  return 1
+}
+for each; do
+  name=${each%%=*} version=${each#*=}
+  fetch "$name" "$version" || { printf '%s cannot be had\n' "$each" >&2; exit 1; }
+  is_there "$name" "$version" || { printf 'what was fetched is not %s\n' "$each" >&2; exit 1; }
 done
 : >complete && sync && rm -rf "$folder" && mv "$work" "$folder" && ls "$folder"
 )sh";
@@ -97,7 +54,11 @@ class PackageKeep final : public Action {
         if (member == nullptr || member->ssh.failed()) {
             return nullptr;
         }
-        const ReportLines lines(context.ssh(*member, probe_script(call)).out);
+        const PackageTool* tool = package_tool(*member);
+        if (tool == nullptr) {
+            return nullptr;
+        }
+        const ReportLines lines(context.ssh(*member, probe_script(*tool, call)).out);
         return {{"kept", lines.last("kept") == "1"},
                 {"from", lines.all("from")},
                 {"missing", lines.all("missing")}};
@@ -107,8 +68,10 @@ class PackageKeep final : public Action {
                     const ClusterFacts& facts,
                     const Cluster& /*cluster*/) const override {
         Preview preview;
-        preview.blocked_by =
-            refuse_unless_reachable(facts.find(call.member), call.member, true, false, false);
+        const MemberFacts* member = facts.find(call.member);
+        preview.blocked_by = refuse_unless_reachable(member, call.member, true, false, false);
+        const PackageTool* tool =
+            preview.blocked_by.empty() ? package_tool(*member, call, preview.blocked_by) : nullptr;
         if (!preview.blocked_by.empty() || call.probed.is_null()) {
             preview.verdict = Verdict::may;
             preview.because = "the member could not be asked";
@@ -123,21 +86,23 @@ class PackageKeep final : public Action {
         const auto missing = call.probed.at("missing").get<std::vector<std::string>>();
         const auto from = call.probed.at("from").get<std::vector<std::string>>();
         for (const std::string& item : missing) {
-            preview.blocked_by.push_back(no_way_back(call, item));
+            preview.blocked_by.push_back(no_way_back(call, item, *tool));
         }
-        if (missing.empty() && from.size() != wanted_of(call).size()) {
-            preview.blocked_by.push_back(no_way_back(call, what));
+        if (missing.empty() && from.size() != packages_of(call).size()) {
+            preview.blocked_by.push_back(no_way_back(call, what, *tool));
         }
-        preview.because = "the way back: " + what + ", " + source_of(from);
+        preview.because = "the way back: " + what + ", " + source_of(from, *tool);
         preview.operations.push_back(
             {Operation::Kind::ssh,
-             "keep " + shell_join(wanted_of(call)) + " in " +
-                 apt::kept_folder(text_arg(call, "package"), text_arg(call, "version"))});
+             "keep " + shell_join(packages_of(call)) + " in " +
+                 kept_folder(package_name(call), text_arg(call, "version"))});
         return preview;
     }
 
     StepResult run(const StepCall& call, ActionContext& context) const override {
-        const CommandResult done = context.ssh(context.member(call), keep_script(call));
+        const MemberFacts& member = context.member(call);
+        const PackageTool& tool = package_tool(member, call);
+        const CommandResult done = context.ssh(member, keep_script(tool, call));
         StepResult result;
         if (!done.ok()) {
             result.outcome = StepOutcome::failed;
@@ -151,28 +116,33 @@ class PackageKeep final : public Action {
     }
 
   private:
-    static Finding no_way_back(const StepCall& call, const std::string& item) {
+    static Finding no_way_back(const StepCall& call,
+                               const std::string& item,
+                               const PackageTool& tool) {
+        const std::string name(tool.name);
         return {.id = "package.no_way_back",
                 .severity = Severity::critical,
                 .member = call.member,
                 .subject = item,
                 .message = call.member + ": there is no way back: " + item +
-                           " is in no repository, not in apt's cache and not installed",
-                .remedy =
-                    "Put the package where apt finds it. To go without a way back: --accept "
-                    "package.no_way_back@" +
-                    call.member + " --reason \"…\".",
+                           " is in no repository" +
+                           (tool.name == k_apt.name ? ", not in apt's cache and not installed"
+                                                    : " and not in " + name + "'s cache"),
+                .remedy = "Put the package where " + name +
+                          " finds it. To go without a way back: --accept "
+                          "package.no_way_back@" +
+                          call.member + " --reason \"…\".",
                 .source = {},
                 .needs_decision = false,
                 .acceptable = true};
     }
 
-    static std::string source_of(const std::vector<std::string>& from) {
+    static std::string source_of(const std::vector<std::string>& from, const PackageTool& tool) {
         const auto has = [&](const char* what) {
             return std::ranges::find(from, what) != from.end();
         };
         return has("installed")    ? "made from what is installed"
-               : has("cache")      ? "from apt's cache"
+               : has("cache")      ? "from " + std::string(tool.name) + "'s cache"
                : has("repository") ? "from its repository"
                                    : "from nowhere";
     }

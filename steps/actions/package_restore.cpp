@@ -1,9 +1,10 @@
+#include "base/error.hpp"
 #include "base/shell_quote.hpp"
 #include "base/units.hpp"
-#include "steps/actions/apt.hpp"
 #include "steps/actions/daemon.hpp"
 #include "steps/actions/report_lines.hpp"
 #include "steps/catalog.hpp"
+#include "steps/packages/package_tool.hpp"
 
 namespace lockstep {
 
@@ -14,22 +15,23 @@ using namespace std::chrono_literals;
 constexpr auto k_poll = 100ms;
 constexpr auto k_patience = 90s;
 
-std::string install_text(const StepCall& call) {
-    std::vector<std::string> wanted{text_arg(call, "package") + "=" + text_arg(call, "version")};
-    for (const std::string& also : list_arg(call, "also")) {
-        wanted.push_back(also);
-    }
-    return apt::install(wanted);
+std::string install_text(const StepCall& call, const PackageTool& tool, const MemberFacts& member) {
+    const Direction back = direction(tool, member.patroni.installed, text_arg(call, "version"));
+    return tool.install(packages_of(call), back);
 }
 
 // A daemon that does not come up may have used up its starts (StartLimitBurst); and what a failed
 // postinst left half configured is configured by the installation of the old version.
-std::string restore_script(const StepCall& call, const std::string& unit) {
-    const std::string package = text_arg(call, "package");
+std::string restore_script(const PackageTool& tool,
+                           const StepCall& call,
+                           const std::string& install,
+                           const std::string& unit) {
+    const std::string package = package_name(call);
     const std::string version = text_arg(call, "version");
-    std::string script =
-        "export LC_ALL=C\nfolder=" + shell_quote(apt::kept_folder(package, version)) +
-        " package=" + shell_quote(package) + " version=" + shell_quote(version) + "\n";
+    std::string script = package_functions(tool) +
+                         "folder=" + shell_quote(kept_folder(package, version)) +
+                         " package=" + shell_quote(package) + " version=" + shell_quote(version) +
+                         " service=" + shell_quote(unit) + "\nstatus=0\n";
     // Stopped first, which in a pause leaves PostgreSQL alone: a daemon that crashes in a loop
     // would use up the starts that systemd grants, and the old package's own restart would be
     // refused.
@@ -37,21 +39,19 @@ std::string restore_script(const StepCall& call, const std::string& unit) {
                                  ? ""
                                  : "  systemctl stop -- \"$service\" </dev/null\n"
                                    "  systemctl reset-failed -- \"$service\" 2>/dev/null\n";
-    script +=
-        "service=" + shell_quote(unit) +
-        "\nstatus=0\n"
-        "if [ \"$(dpkg-query -W -f '${db:Status-Status} ${Version}' \"$package\" 2>/dev/null)\" != "
-        "\"installed $version\" ]; then\n" +
-        apt::finish_interrupted() + stop + "  if [ -e \"$folder/complete\" ]; then " +
-        apt::install({}) + " \"$folder\"/*.deb >&2 </dev/null; else " + install_text(call) +
-        " >&2 </dev/null; fi\n  status=$?\nfi\n"
-        "printf 'installed=%s\\n' \"$(dpkg-query -W -f '${Version}' \"$package\")\"\n";
+    script += "if [ \"$(installed \"$package\")\" != \"$version\" ]; then\n  repair\n" + stop +
+              "  if [ -e \"$folder/complete\" ]; then\n" +
+              patiently(std::string(tool.install_kept)) + "  else\n" + patiently(install) +
+              "  fi\n"
+              "  [ \"$status\" -eq 0 ] || printf 'busy=%s\\n' \"$(holders)\"\n"
+              "fi\n"
+              "printf 'installed=%s\\n' \"$(unpacked \"$package\")\"\n";
     if (!unit.empty()) {
         script += unit_report(unit) +
-                  "changed=$(stat -c %Y \"/var/lib/dpkg/info/$package.list\")\n"
+                  "changed=$(changed \"$package\")\n"
                   "begun=$(date -d \"$(field ExecMainStartTimestamp)\" +%s)\n"
-                  "if [ \"$(field ActiveState)\" != active ] || [ \"${begun:-0}\" -lt \"$changed\" "
-                  "]; then\n"
+                  "if [ \"$(field ActiveState)\" != active ] || [ \"${begun:-0}\" -lt "
+                  "\"${changed:-0}\" ]; then\n"
                   "  systemctl reset-failed -- \"$service\" 2>/dev/null\n"
                   "  systemctl restart -- \"$service\" </dev/null || status=$?\nfi\n" +
                   unit_report(unit) + "printf 'changed=%s\\n' \"$changed\"\n";
@@ -69,14 +69,16 @@ class PackageRestore final : public Action {
         Preview preview;
         const MemberFacts* member = facts.find(call.member);
         const std::string version = text_arg(call, "version");
-        const bool is_patroni = text_arg(call, "package") == cluster.patroni_package;
+        const bool is_patroni = package_name(call) == cluster.patroni_package;
         preview.because = "back to " + version;
-        preview.operations.push_back({Operation::Kind::ssh, install_text(call)});
         preview.blocked_by = refuse_unless_reachable(member, call.member, true, false, false);
-        if (!preview.blocked_by.empty()) {
+        const PackageTool* tool =
+            preview.blocked_by.empty() ? package_tool(*member, call, preview.blocked_by) : nullptr;
+        if (tool == nullptr) {
             preview.verdict = Verdict::may;
             return preview;
         }
+        preview.operations.push_back({Operation::Kind::ssh, install_text(call, *tool, *member)});
         if (is_patroni) {
             if (member->patroni.installed == version &&
                 member->patroni.running == upstream_of(version)) {
@@ -99,18 +101,25 @@ class PackageRestore final : public Action {
     StepResult run(const StepCall& call, ActionContext& context) const override {
         const MemberFacts member = context.member(call);
         const std::string version = text_arg(call, "version");
-        const bool is_patroni = text_arg(call, "package") == context.cluster.patroni_package;
+        const bool is_patroni = package_name(call) == context.cluster.patroni_package;
+        const PackageTool& tool = package_tool(member, call);
         const CommandResult done = context.spooled(
             call,
             member,
-            {.script = restore_script(call, is_patroni ? context.cluster.patroni_service : "")});
+            {.script = restore_script(tool,
+                                      call,
+                                      install_text(call, tool, member),
+                                      is_patroni ? context.cluster.patroni_service : "")});
         const ReportLines lines(done.out);
         StepResult result;
         if (!done.ok() || lines.last("installed") != version) {
             result.outcome = StepOutcome::failed;
             result.message = "it ended with status " + std::to_string(done.exit_status) + ", and " +
                              lines.last("installed") + " is installed";
-            result.hint = "See its last lines, and /var/log/apt/term.log on the member.";
+            if (const std::string busy = lines.last("busy"); !busy.empty()) {
+                result.message += "; the lock is held by " + busy;
+            }
+            result.hint = "See its last lines, and " + std::string(tool.log) + " on the member.";
             result.last_lines = last_lines(done);
             if (!result.last_lines.empty()) {
                 result.message += ": " + result.last_lines.back();

@@ -51,6 +51,11 @@ class ServiceSwitch final : public Action {
             return preview;
         }
         const std::string unit = text_arg(call, "service");
+        preview.blocked_by = refuse_without_unit(*member, unit, cluster);
+        if (!preview.blocked_by.empty()) {
+            preview.because = "systemd cannot be asked for it";
+            return preview;
+        }
         judge(call, facts, *member, preview);
         if (preview.verdict == Verdict::wont) {
             return preview;

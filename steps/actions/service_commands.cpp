@@ -17,6 +17,34 @@ bool is_patroni_unit(const std::string& unit, const Cluster& cluster) {
     return short_unit_name(unit) == short_unit_name(cluster.patroni_service);
 }
 
+std::vector<Finding> refuse_without_unit(const MemberFacts& member,
+                                         const std::string& unit,
+                                         const Cluster& cluster) {
+    const bool no_systemd = member.os && member.os->systemd == false;
+    const auto why = member.unknown.find("unit");
+    const bool unknown =
+        is_patroni_unit(unit, cluster) && why != member.unknown.end() && !member.unit;
+    if (!no_systemd && !unknown) {
+        return {};
+    }
+    const std::string reason =
+        why == member.unknown.end() ? "it was not booted with systemd" : why->second;
+    return {
+        {.id = no_systemd ? "service.no_systemd" : "service.unknown",
+         .severity = Severity::critical,
+         .member = member.name,
+         .subject = unit,
+         .message = member.name + ": " + reason,
+         .remedy = no_systemd
+                       ? "Services are systemd's units here, so this one is left alone. What "
+                         "runs in a container is upgraded by its image; for anything else there "
+                         "is `ssh.run`."
+                       : "If its unit has another name, as `patroni@main` has: "
+                         "`patroni_service` in the inventory. What runs in a container is left "
+                         "alone: it is upgraded by its image.",
+         .source = {}}};
+}
+
 std::string systemctl_command(const std::string& verb, const std::string& unit) {
     return "systemctl " + verb + " -- " + shell_quote(unit);
 }

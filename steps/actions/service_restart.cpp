@@ -1,10 +1,10 @@
 #include "base/shell_quote.hpp"
-#include "steps/actions/apt.hpp"
 #include "steps/actions/daemon.hpp"
 #include "steps/actions/patroni_requests.hpp"
 #include "steps/actions/report_lines.hpp"
 #include "steps/actions/service_commands.hpp"
 #include "steps/catalog.hpp"
+#include "steps/packages/package_tool.hpp"
 
 namespace lockstep {
 
@@ -41,6 +41,11 @@ class ServiceRestart final : public Action {
         if (!preview.blocked_by.empty()) {
             preview.verdict = Verdict::may;
             preview.because = "the member could not be asked";
+            return preview;
+        }
+        preview.blocked_by = refuse_without_unit(*member, text_arg(call, "service"), cluster);
+        if (!preview.blocked_by.empty()) {
+            preview.because = "systemd cannot be asked for it";
             return preview;
         }
         preview.because = "always";
@@ -124,14 +129,17 @@ class ServiceRestart final : public Action {
                 packages.push_back(version);
             }
         }
-        if (packages.size() != 1) {
+        const PackageTool* tool = package_tool(member);
+        if (packages.size() != 1 || tool == nullptr) {
             preview.notes.push_back("no way back to " + running +
                                     ", which it runs: that is not installed any more, and no "
                                     "repository has one package of it");
             return;
         }
+        const Direction back = direction(*tool, member.patroni.installed, packages[0]);
         preview.undo.push_back(
-            {{Operation::Kind::ssh, apt::install({cluster.patroni_package + "=" + packages[0]})},
+            {{Operation::Kind::ssh,
+              tool->install({cluster.patroni_package + "=" + packages[0]}, back)},
              "package.restore",
              member.name,
              {{"package", cluster.patroni_package}, {"version", packages[0]}}});

@@ -6,6 +6,7 @@
 #include "steps/observation/setup_program.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <optional>
 #include <sstream>
@@ -89,14 +90,38 @@ std::string reason(const Section& section) {
     return "it ended with exit status " + std::to_string(*section.status);
 }
 
+// `process=77 0::/system.slice/docker-1f2e.scope` of a Patroni that is not the unit's, with all its
+// cgroups.
+std::string other_patroni(const Section& section) {
+    constexpr std::array<std::string_view, 6> k_containers{
+        "docker", "containerd", "libpod", "crio", "kubepods", "lxc"};
+    const std::vector<std::string> parts = words(value_of(section, "process"));
+    if (parts.empty()) {
+        return {};
+    }
+    const auto contained = std::ranges::find_if(parts, [&](const std::string& group) {
+        return std::ranges::any_of(k_containers, [&](std::string_view name) {
+            return group.find(name) != std::string::npos;
+        });
+    });
+    return "; a Patroni runs there as pid " + parts.front() +
+           (contained == parts.end()
+                ? ", and not under this name"
+                : ", in a container (" + contained->substr(contained->rfind(':') + 1) + ")");
+}
+
 void read_unit(const Section& section, const std::string& unit, MemberFacts& member) {
     const std::string loaded = value_of(section, "LoadState");
+    if (member.os && member.os->systemd == false) {
+        member.unknown["unit"] = "it was not booted with systemd" + other_patroni(section);
+        return;
+    }
     if (!section.ok() || loaded.empty()) {
         member.unknown["unit"] = reason(section);
         return;
     }
     if (loaded == "not-found") {
-        member.unknown["unit"] = "systemd has no unit " + unit;
+        member.unknown["unit"] = "systemd has no unit " + unit + other_patroni(section);
         return;
     }
     UnitFacts facts;
@@ -117,8 +142,15 @@ void read_os(const Section& section, MemberFacts& member) {
         return value;
     };
     const std::string libc = value_of(section, "libc");
-    OsFacts os{unquoted("ID"), unquoted("VERSION_ID"), libc.substr(libc.rfind(' ') + 1)};
-    if (!os.id.empty() || !os.libc.empty()) {
+    OsFacts os{.id = unquoted("ID"),
+               .version = unquoted("VERSION_ID"),
+               .libc = libc.substr(libc.rfind(' ') + 1),
+               .package_tool = value_of(section, "package_tool"),
+               .systemd = {}};
+    if (const std::string systemd = value_of(section, "systemd"); !systemd.empty()) {
+        os.systemd = systemd == "yes";
+    }
+    if (!os.id.empty() || !os.libc.empty() || !os.package_tool.empty()) {
         member.os = std::move(os);
     }
 }
@@ -187,18 +219,11 @@ void read_postgres_package(const Section& section, MemberFacts& member) {
     }
 }
 
-// ` patroni | 4.0.7-3 | http://… Packages` of apt-cache madison, `patroni.noarch 4.0.7-1 repo` of
-// dnf and yum. Newest first in the one, oldest first in the other: who needs an order compares.
-void read_available(const Section& section, const std::string& package, MemberFacts& member) {
+// `version=4.0.7-1`. The order is the tool's: who needs one compares.
+void read_available(const Section& section, MemberFacts& member) {
     std::vector<std::string>& versions = member.patroni.available;
     for (const std::string& line : section.lines) {
-        const std::vector<std::string> parts = words(line);
-        std::string version;
-        if (parts.size() >= 4 && parts[0] == package && parts[1] == "|" && parts[3] == "|") {
-            version = parts[2];
-        } else if (parts.size() == 3 && parts[0].starts_with(package + ".")) {
-            version = parts[1];
-        }
+        const std::string version = line.starts_with("version=") ? line.substr(8) : "";
         if (!version.empty() && std::ranges::find(versions, version) == versions.end()) {
             versions.push_back(version);
         }
@@ -310,11 +335,11 @@ void read_output(const MemberScript& script, const CommandResult& result, Member
     if (boot.ok() && !boot.lines.empty()) {
         member.boot_id = boot.lines.back();
     }
-    read_unit(section("unit"), script.unit, member);
     read_os(section("os"), member);
+    read_unit(section("unit"), script.unit, member);
     read_setup(section("setup"), member);  // before SQL, whose settings it selects
     read_patroni_package(section("patroni_package"), member);
-    read_available(section("available"), script.package, member);
+    read_available(section("available"), member);
     read_postgres_package(section("postgres_package"), member);
     read_disk(section("disk"), member);
     read_leftover(section("leftover"), member);

@@ -4,6 +4,7 @@
 #include "steps/lock/cluster_lock_script.hpp"
 #include "steps/observation/member_query.hpp"
 #include "steps/observation/setup_program.hpp"
+#include "steps/packages/package_tool.hpp"
 #include "steps/spool/member_folder.hpp"
 
 #include <array>
@@ -27,6 +28,8 @@ end() { printf '\n%s end %s\n' "$marker" "$?"; }
 bounded() { if command -v timeout >/dev/null; then timeout "$@"; else shift; "$@"; fi; }
 )sh";
 
+//
+// Where the unit is not there a Patroni may run all the same, in a container: its cgroup tells.
 constexpr const char* k_host = R"sh(
 begin boot
 cat /proc/sys/kernel/random/boot_id
@@ -37,6 +40,18 @@ result=$?
 printf '%s\n' "$shown"
 daemon=
 case $shown in *MainPID=*) daemon=${shown##*MainPID=}; daemon=${daemon%%[!0-9]*} ;; esac
+case $shown in
+*LoadState=loaded*) ;;
+*)
+  for file in $(grep -las patroni /proc/[0-9]*/cmdline); do
+    pid=${file#/proc/} pid=${pid%%/*}
+    called=$(tr '\0' ' ' <"$file")
+    case ${called%% *} in */python* | python*) ;; *) continue ;; esac
+    case $called in
+    *patroni*.y*ml*) printf 'process=%s %s\n' "$pid" "$(paste -sd' ' "/proc/$pid/cgroup")" ;;
+    esac
+  done 2>/dev/null ;;
+esac
 (exit "$result")
 end
 begin os
@@ -46,6 +61,8 @@ while IFS== read -r key value; do
   case $key in ID|VERSION_ID) printf '%s=%s\n' "$key" "$value" ;; esac
 done <"$release"
 printf 'libc=%s\n' "$(getconf GNU_LIBC_VERSION 2>/dev/null)"
+printf 'package_tool=%s\n' "$tool"
+if [ -d /run/systemd/system ]; then echo systemd=yes; else echo systemd=no; fi
 end
 )sh";
 
@@ -95,16 +112,11 @@ fi
 end
 )sh";
 
+// `offered` of the tool that the member has.
 constexpr const char* k_available = R"sh(
 available() {
   begin available
-  if command -v apt-cache >/dev/null; then
-    bounded 20 apt-cache madison "$package"
-  elif command -v dnf >/dev/null; then
-    bounded 30 dnf -q -C --showduplicates list "$package"
-  elif command -v yum >/dev/null; then
-    bounded 30 yum -q -C --showduplicates list "$package"
-  fi
+  offered "$package" | sed 's/^/version=/'
   end
 }
 )sh";
@@ -122,21 +134,21 @@ constexpr const char* k_collect = R"sh(
 // are from the package database alone: neither needs the network.
 constexpr const char* k_packages = R"sh(
 begin patroni_package
-if command -v dpkg-query >/dev/null; then
+if [ "$tool" = apt ]; then
   dpkg-query -W -f 'package=${Package} ${db:Status-Status} ${Version}\n' "$package"
   result=$?
   for list in "/var/lib/dpkg/info/$package.list" "/var/lib/dpkg/info/$package":*.list; do
     [ -e "$list" ] && printf 'changed=%s\n' "$(stat -c %Y "$list")"
   done
   (exit "$result")
-elif command -v rpm >/dev/null; then
-  rpm -q --qf 'package=%{NAME} installed %|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\nchanged=%{INSTALLTIME}\n' "$package"
+elif [ -n "$tool" ]; then
+  rpm -q --qf 'package=%{NAME} installed %|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\nchanged=%{INSTALLTIME}\n' -- "$package"
 else
-  echo 'neither dpkg-query nor rpm is there'; false
+  echo 'there is neither apt-get nor dnf nor yum'; false
 fi
 end
 begin postgres_package
-if command -v dpkg-query >/dev/null; then
+if [ "$tool" = apt ]; then
   owner=
   case $binary in
     /usr/lib/postgresql/*/bin/postgres)
@@ -144,8 +156,8 @@ if command -v dpkg-query >/dev/null; then
     ?*) owner=$(dpkg-query -S "$binary"); owner=${owner%%:*} ;;
   esac
   dpkg-query -W -f 'package=${Package} ${db:Status-Status} ${Version}\n' "${owner:-postgresql-[1-9][0-9]}"
-elif command -v rpm >/dev/null && [ -n "$binary" ]; then
-  rpm -qf --qf 'package=%{NAME} installed %|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\n' "$binary"
+elif [ -n "$tool" ] && [ -n "$binary" ]; then
+  rpm -qf --qf 'package=%{NAME} installed %|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\n' -- "$binary"
 else
   false
 fi
@@ -195,6 +207,14 @@ std::string assignment(const char* name, const std::string& value) {
     return std::string(name) + "=" + shell_quote(value) + "\n";
 }
 
+std::string offered_of_each() {
+    std::string text = "case $tool in\n";
+    for (const PackageTool* tool : {&k_apt, &k_dnf, &k_yum}) {
+        text += std::string(tool->name) + ")" + std::string(tool->offered) + ";;\n";
+    }
+    return text + "*) offered() { echo 'there is no list of packages'; false; } ;;\nesac\n";
+}
+
 std::string sql_section(const MemberScript& script) {
     const std::string end_of_input = "end-" + script.nonce;
     return std::string(k_sql) + "  <<'" + end_of_input + "'\n" +
@@ -225,8 +245,9 @@ std::string render(const MemberScript& script) {
         assignment("package", script.package) + assignment("os_user", script.os_user) +
         assignment("port", std::to_string(script.port)) +
         assignment("lock", script.scope.empty() ? "" : lock_file_name(script.scope)) + k_prelude +
-        assignment("setup_program", setup_program()) + k_host + k_setup + k_available + k_beside +
-        k_postmaster + k_packages + k_member_folder + k_job_state + k_leftover;
+        assignment("setup_program", setup_program()) + std::string(k_find_package_tool) + k_host +
+        k_setup + offered_of_each() + k_available + k_beside + k_postmaster + k_packages +
+        k_member_folder + k_job_state + k_leftover;
     if (!script.os_user.empty()) {
         text += sql_section(script);
     }

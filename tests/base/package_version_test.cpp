@@ -175,5 +175,57 @@ TEST(PackageVersion, HasATotalOrder) {
     }
 }
 
+struct RpmOrder {
+    const char* older;
+    const char* newer;  ///< nullptr: `older` and `same` are the same
+    const char* same;
+};
+
+// rpm 4.20, tests/rpmvercmp.at, as far as its versions begin with a digit, and what PGDG has.
+TEST(PackageVersion, IsOrderedAsRpmDoesForRpm) {
+    const std::vector<RpmOrder> orders{
+        {"1.0", nullptr, "1.0"},
+        {"1.0", "2.0", nullptr},
+        {"2.0", "2.0.1", nullptr},
+        {"2.0.1", "2.0.1a", nullptr},
+        {"5.5p1", "5.5p2", nullptr},
+        {"5.5p1", "5.5p10", nullptr},
+        {"10xyz", "10.1xyz", nullptr},
+        {"6.0", "6.0.rc1", nullptr},
+        {"10a1", "10b2", nullptr},
+        {"1.0.rc1", "1.0.1", nullptr},
+        {"2.0", nullptr, "2_0"},
+        {"2_0", nullptr, "2.0"},
+        {"10.0001", nullptr, "10.1"},
+        {"10.0001", "10.0039", nullptr},
+        {"4.999.9", "5.0", nullptr},
+        {"20101121", "20101122", nullptr},
+        {"1.0~rc1", "1.0", nullptr},
+        {"1.0~rc1", "1.0~rc2", nullptr},
+        {"1.0~rc1~git123", "1.0~rc1", nullptr},
+        {"1.0", "1.0^", nullptr},
+        {"1.0", "1.0^git1", nullptr},
+        {"1.0^git1", "1.0^git2", nullptr},
+        {"1.0^git1", "1.01", nullptr},
+        {"1.0^20160101", "1.0.1", nullptr},
+        {"1.0^20160101^git1", nullptr, "1.0^20160101^git1"},
+        {"1.0~rc1", "1.0~rc1^git1", nullptr},
+        {"1.0^git1~pre", "1.0^git1", nullptr},
+        {"4.0.7-1PGDG.rhel9", "4.0.7-2PGDG.rhel9", nullptr},
+        {"4.0.7-9PGDG.rhel9", "4.0.7-10PGDG.rhel9", nullptr},
+        {"4.0.7-9PGDG.rhel9", "1:3.0.2-1PGDG.rhel9", nullptr},
+        {"4.0.7", nullptr, "4.0.7-1PGDG.rhel9"},
+    };
+    for (const RpmOrder& each : orders) {
+        const PackageVersion a(each.older);
+        const PackageVersion b(each.newer != nullptr ? each.newer : each.same);
+        const auto there = compare_as_rpm(a, b);
+        const auto back = compare_as_rpm(b, a);
+        EXPECT_EQ(std::is_lt(there), each.newer != nullptr) << a.text() << " " << b.text();
+        EXPECT_EQ(std::is_gt(back), each.newer != nullptr) << a.text() << " " << b.text();
+        EXPECT_EQ(std::is_eq(there), each.newer == nullptr) << a.text() << " " << b.text();
+    }
+}
+
 }  // namespace
 }  // namespace lockstep

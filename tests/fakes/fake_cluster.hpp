@@ -32,6 +32,8 @@ class FakeCluster {
         Json sql;                      ///< the document of the observation's query
         std::string installed = "4.0.7-3~deb13u1";
         std::string unit_state = "active";
+        std::string package_tool = "apt";
+        std::map<std::string, std::string> seen;  ///< other lines of the observation: old -> new
         bool says_paused = false;
         int loops_until_it_knows = 2;  ///< how often it is asked before it says what was written
         bool never_knows = false;
@@ -322,6 +324,10 @@ class FakeCluster {
         std::string text = recorded_text("member_debian.txt");
         text = replaced(text, "4.0.7-3~deb13u1\nchanged", member.installed + "\nchanged");
         text = replaced(text, "ActiveState=active", "ActiveState=" + member.unit_state);
+        text = replaced(text, "package_tool=apt", "package_tool=" + member.package_tool);
+        for (const auto& [old_line, new_line] : member.seen) {
+            text = replaced(text, old_line, new_line);
+        }
         const std::size_t nonce = script.find("marker=@") + 8;
         CommandResult result;
         result.out = replaced(text, k_recorded_nonce, script.substr(nonce, 32));

@@ -111,20 +111,22 @@ TEST_F(SshRun, IsNotTheOnlyActionThatQuotes) {
     world.is_paused();
     for (const std::string& word : k_hostile) {
         StepCall install =
-            step_call("package.install", "n2", {{"package", Value("x" + word)}, {"version", word}});
-        install.probed = {{"no_apt", false},
-                          {"installed", "0"},
+            step_call("package.install", "n2", {{"package", Value("x")}, {"version", word}});
+        install.probed = {{"installed", "0"},
                           {"available", Names{word}},
+                          {"described", ""},
                           {"candidates", Names{word}},
                           {"audit", ""},
+                          {"busy", ""},
                           {"held", false},
+                          {"policy", Names{}},
                           {"side_effects", Names{}}};
         const std::string text = world.preview(install).operations.at(0).text;
         const std::string name = "apt-get";
         const std::size_t at = text.find(name);
         EXPECT_EQ(shell("apt_get() { for w; do :; done; printf %s \"$w\"; }; apt_get" +
                         text.substr(at + name.size())),
-                  "x" + word + "=" + word);
+                  "x=" + word);
         const StepCall restart = step_call("service.restart", "n2", {{"service", word}});
         EXPECT_EQ(shell("systemctl() { printf %s \"$3\"; }; " +
                         world.preview(restart).operations.at(0).text),

@@ -371,15 +371,42 @@ TEST(MemberOutput, ReadsRpmAndDnf) {
                      "patroni_package",
                      "package=patroni installed 4.0.7-1PGDG.rhel9\nchanged=1795423662",
                      0);
-    text = with_section(text,
-                        "available",
-                        "Available Packages\npatroni.noarch    4.0.6-1PGDG.rhel9    pgdg-common\n"
-                        "patroni.noarch    4.0.7-1PGDG.rhel9    pgdg-common",
-                        0);
+    text =
+        with_section(text, "available", "version=4.0.6-1PGDG.rhel9\nversion=4.0.7-1PGDG.rhel9", 0);
     const MemberFacts member = read(text);
     EXPECT_EQ(member.patroni.installed, "4.0.7-1PGDG.rhel9");
     EXPECT_EQ(member.patroni.available,
               (std::vector<std::string>{"4.0.6-1PGDG.rhel9", "4.0.7-1PGDG.rhel9"}));
+}
+
+TEST(MemberOutput, TellsAPatroniInAContainerFromNone) {
+    const std::string missing = "LoadState=not-found\nActiveState=inactive\nMainPID=0";
+    EXPECT_EQ(read(with_section(debian(), "unit", missing, 0)).unknown.at("unit"),
+              "systemd has no unit patroni");
+    EXPECT_EQ(
+        read(
+            with_section(
+                debian(), "unit", missing + "\nprocess=77 9:name=systemd:/ 8:pids:/docker/1f2e", 0))
+            .unknown.at("unit"),
+        "systemd has no unit patroni; a Patroni runs there as pid 77, in a container "
+        "(/docker/1f2e)");
+    EXPECT_EQ(
+        read(
+            with_section(debian(), "unit", missing + "\nprocess=77 0::/system.slice/ha.service", 0))
+            .unknown.at("unit"),
+        "systemd has no unit patroni; a Patroni runs there as pid 77, and not under this name");
+}
+
+TEST(MemberOutput, SaysThatThereIsNoSystemd) {
+    const std::string text = replaced(debian(), "systemd=yes", "systemd=no");
+    const MemberFacts member = read(with_section(
+        text, "unit", "sh: 9: systemctl: not found\nprocess=12 0::/kubepods/pod3", 127));
+    ASSERT_TRUE(member.os);
+    EXPECT_EQ(member.os->systemd, false);
+    EXPECT_FALSE(member.unit);
+    EXPECT_EQ(member.unknown.at("unit"),
+              "it was not booted with systemd; a Patroni runs there as pid 12, in a container "
+              "(/kubepods/pod3)");
 }
 
 TEST(MemberOutput, AStoppedDaemonHasNoStartTime) {

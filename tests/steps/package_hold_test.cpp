@@ -109,11 +109,11 @@ TEST_F(Hold, IsRefusedWithoutApt) {
     is("command() { return 1; }");
     const Preview preview = plan(call("hold"));
     ASSERT_EQ(ids_of(preview.blocked_by), (Names{"package.unavailable"}));
-    EXPECT_EQ(preview.blocked_by[0].message, "n2: there is no apt-mark");
+    EXPECT_EQ(preview.blocked_by[0].message, "n2: there is no `apt-mark`");
 }
 
 TEST_F(Hold, TakesNoNameThatCouldBeSomethingElse) {
-    for (const char* name : {"", "-o", "a b", "pat*", "a;reboot", "Patroni"}) {
+    for (const char* name : {"", "-o", "a b", "pat*", "a;reboot", "$(reboot)", "a\nb", "it's"}) {
         EXPECT_THROW(world.preview(call("hold", name)), Error) << name;
         EXPECT_THROW(world.run(call("unhold", name)), Error) << name;
     }

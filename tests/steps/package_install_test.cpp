@@ -1,3 +1,4 @@
+#include "base/error.hpp"
 #include "tests/fakes/fake_cluster.hpp"
 
 #include <gtest/gtest.h>
@@ -20,8 +21,7 @@ StepCall install(const std::string& version, const std::string& package = "patro
 
 /// What the probe's script prints on a member where nothing is in the way.
 std::string repository(const std::string& installed, const Names& available) {
-    std::string text =
-        "installed=" + (installed.empty() ? "" : "installed " + installed) + "\naudit=\n";
+    std::string text = "installed=" + installed + "\naudit=\n";
     for (const std::string& version : available) {
         text += "available=" + version + "\n";
     }
@@ -121,14 +121,14 @@ struct Obstacle {
 
 TEST_F(Install, IsRefusedForEveryObstacle) {
     const std::vector<Obstacle> obstacles{
-        {"held=patroni\n", "package.held", "patroni is on hold"},
+        {"held=yes\n", "package.held", "patroni is on hold"},
         {"audit=The following packages are half configured\n", "package.broken", "half configured"},
         {"sim=4.0.7-3~deb13u1 Remv python3-psycopg2 [2.9]\n", "package.side_effect", "Remv"},
         {"sim=4.0.7-3~deb13u1 E: Unable to correct problems\n", "package.side_effect", "E: Unable"},
         {"sim=4.0.7-3~deb13u1 Inst postgresql-17 [17.11] (17.12 x [amd64])\n",
          "package.side_effect",
          "postgresql-17"},
-        {"no_apt=1\n", "package.unavailable", "there is no apt-get"},
+        {"policy=4.0.7-3~deb13u1 -1\n", "package.pinned", "forbid patroni 4.0.7-3~deb13u1"},
     };
     for (const Obstacle& obstacle : obstacles) {
         says(repository(k_old, {k_new}) + obstacle.lines);
@@ -166,7 +166,7 @@ TEST_F(Install, OfAnotherPackageNeedsNoPause) {
 }
 
 TEST_F(Install, OfAPackageThatIsNotThereHasNoWayBack) {
-    says("installed=config-files 1.0-1\naudit=\navailable=1.1-1\n");
+    says("installed=\naudit=\navailable=1.1-1\n");
     const Preview preview = plan(install("1.1-1", "pgbouncer"));
     EXPECT_EQ(preview.because, "it is not installed");
     EXPECT_TRUE(preview.undo.empty());
@@ -186,6 +186,78 @@ TEST_F(Install, IsRefusedWhereTheMemberCannotBeReached) {
     EXPECT_EQ(preview.verdict, Verdict::may);
     EXPECT_EQ(ids_of(preview.blocked_by), (Names{"member.unreachable"}));
     EXPECT_EQ(preview.blocked_by.at(0).remedy, "Give it an identity_file.");
+}
+
+TEST_F(Install, IsRefusedWhereNothingInstallsPackages) {
+    world.members.at("n2").package_tool = "";
+    const Preview preview = plan(install(k_new));
+    ASSERT_EQ(ids_of(preview.blocked_by), (Names{"package.no_tool"}));
+    EXPECT_FALSE(preview.blocked_by[0].remedy.empty());
+    EXPECT_THROW(world.run(install(k_new)), Error);
+}
+
+// A second Patroni beside one that pip or a container brought.
+TEST_F(Install, LeavesAPatroniAloneThatNoPackageHasBrought) {
+    world.members.at("n2").seen = {
+        {"package=patroni installed", "package=patroni not-installed"},
+        {"LoadState=loaded", "LoadState=not-found"},
+        {"SubState=running", "process=77 0::/system.slice/docker-1f.scope"}};
+    says(repository("", {k_new}));
+    const Preview preview = plan(install(k_new));
+    ASSERT_EQ(ids_of(preview.blocked_by), (Names{"package.not_its_own"}));
+    EXPECT_TRUE(
+        contains(preview.blocked_by[0].message, "in a container (/system.slice/docker-1f.scope)"))
+        << preview.blocked_by[0].message;
+}
+
+TEST_F(Install, SaysWhoWorksWithPackagesThere) {
+    says(repository(k_old, {k_new}) + "busy=unattended-upgr (pid 12)\n");
+    const Preview preview = plan(install(k_new));
+    EXPECT_TRUE(preview.blocked_by.empty());
+    ASSERT_EQ(preview.notes.size(), 2U);
+    EXPECT_TRUE(contains(preview.notes[1], "unattended-upgr (pid 12)")) << preview.notes[1];
+}
+
+TEST_F(Install, SaysThatAPinIsForAnotherVersion) {
+    says(repository(k_old, {k_new}) + "policy=candidate 3.0.2-1\npolicy=3.0.2-1 1001\npolicy=" +
+         k_new + " 500\npolicy=100 /var/lib/dpkg/status\n");
+    const Preview preview = plan(install(k_new));
+    EXPECT_TRUE(preview.blocked_by.empty());
+    ASSERT_EQ(preview.notes.size(), 2U);
+    EXPECT_TRUE(contains(preview.notes[1], "may take this back")) << preview.notes[1];
+    says(repository(k_old, {k_new}) + "policy=candidate " + k_new + "\npolicy=" + k_new + " 500\n");
+    EXPECT_EQ(plan(install(k_new)).notes.size(), 1U);
+}
+
+StepCall install_file(const std::string& file) {
+    return step_call("package.install", "n2", {{"package", "patroni"}, {"file", file}});
+}
+
+TEST_F(Install, TakesAFileThatHoldsThePackage) {
+    says(
+        "installed=3.0.2-1\naudit=\ndescribed=patroni 4.0.7-3~deb13u1\n"
+        "sim=file Inst patroni [3.0.2-1] (4.0.7-3~deb13u1 local-deb)\n");
+    const Preview preview = plan(install_file("/srv/new ones/patroni.deb"));
+    EXPECT_TRUE(preview.blocked_by.empty());
+    EXPECT_TRUE(preview.operations.at(0).text.ends_with(" install '/srv/new ones/patroni.deb'"));
+    EXPECT_TRUE(preview.undo.at(0).operation.text.ends_with(" install patroni=3.0.2-1"));
+    world.has_version("n2", k_new);
+    EXPECT_EQ(plan(install_file("/srv/new ones/patroni.deb")).verdict, Verdict::wont);
+}
+
+TEST_F(Install, RefusesAFileThatIsNotThePackage) {
+    says("installed=3.0.2-1\naudit=\ndescribed=patroni-doc 4.0.7-3\n");
+    Preview preview = plan(install_file("/srv/p.deb"));
+    ASSERT_EQ(ids_of(preview.blocked_by), (Names{"package.unavailable"}));
+    EXPECT_TRUE(contains(preview.blocked_by[0].message,
+                         "/srv/p.deb is patroni-doc 4.0.7-3, and not patroni"));
+    says("installed=3.0.2-1\naudit=\ndescribed=\n");
+    preview = plan(install_file("/srv/p.deb"));
+    ASSERT_EQ(ids_of(preview.blocked_by), (Names{"package.unavailable"}));
+    EXPECT_TRUE(contains(preview.blocked_by[0].message, "is no package of apt"));
+    for (const char* path : {"p.deb", "./p.deb", "/srv/*.deb", "/srv/a\nb.deb"}) {
+        EXPECT_THROW(world.probe(install_file(path)), Error) << path;
+    }
 }
 
 struct Way {
@@ -256,6 +328,21 @@ TEST_F(Install, FailsByTheExitStatusAndKeepsTheLastLines) {
     EXPECT_EQ(result.message, "apt-get ended with status 100");
     EXPECT_EQ(result.last_lines, (Names{"Reading package lists...", "E: broken"}));
     EXPECT_TRUE(static_cast<bool>(result.learned));
+}
+
+TEST_F(Install, SaysWhoHeldTheLockUntilTheEnd) {
+    const StepResult result =
+        run(k_new, command_result(100, "installed=3.0.2-1\nbusy=apt-get (pid 7)\n"));
+    EXPECT_EQ(result.outcome, StepOutcome::failed);
+    EXPECT_EQ(result.message,
+              "apt-get ended with status 100, and the lock is held by apt-get (pid 7)");
+}
+
+TEST_F(Install, TellsWhatBecameOfConfigurationThatWasEdited) {
+    const StepResult result =
+        run(k_new, command_result(0, k_report + "kept=/etc/patroni/a.yml.dpkg-dist\n"));
+    EXPECT_EQ(result.outcome, StepOutcome::succeeded);
+    EXPECT_TRUE(contains(result.message, "/etc/patroni/a.yml.dpkg-dist")) << result.message;
 }
 
 TEST_F(Install, BelievesTheInstalledVersionMoreThanTheExitStatus) {

@@ -194,5 +194,48 @@ TEST_F(Restart, TouchesNoMemberThatIsGone) {
     EXPECT_THROW(world.run(call(), facts), TransportError);
 }
 
+// Debian's postinst restarts patroni.service alone.
+TEST(ServiceRestart, OfATemplatesInstanceIsNeededAfterItsPackage) {
+    FakeCluster world;
+    world.cluster.patroni_service = "patroni@main";
+    world.is_paused();
+    ClusterFacts facts = world.observe();
+    facts.find("n2")->unit = unit("active", 10, 20);
+    const Preview preview = world.preview(
+        step_call("service.restart", "n2", {{"service", "patroni@main.service"}}), facts);
+    EXPECT_EQ(preview.verdict, Verdict::will);
+    EXPECT_EQ(preview.operations.at(0).text, "systemctl restart -- patroni@main.service");
+    world.is_paused(false);
+    facts.find("n2")->paused = false;
+    EXPECT_EQ(
+        ids_of(
+            world.preview(step_call("service.restart", "n2", {{"service", "patroni@main"}}), facts)
+                .blocked_by),
+        (Names{"patroni.not_paused"}));
+    // Another instance is another service.
+    EXPECT_TRUE(
+        world.preview(step_call("service.restart", "n2", {{"service", "patroni@other"}}), facts)
+            .blocked_by.empty());
+}
+
+TEST(ServiceRestart, LeavesAloneWhatSystemdDoesNotHave) {
+    FakeCluster world;
+    world.is_paused();
+    world.members.at("n2").seen = {{"LoadState=loaded", "LoadState=not-found"},
+                                   {"SubState=running", "process=77 0::/docker/1f2e"}};
+    world.members.at("n3").seen = {{"systemd=yes", "systemd=no"}};
+    for (const char* verb : {"service.restart", "service.start", "service.stop"}) {
+        const Preview none = world.preview(step_call(verb, "n2", {{"service", "patroni"}}));
+        ASSERT_EQ(ids_of(none.blocked_by), (Names{"service.unknown"})) << verb;
+        EXPECT_TRUE(contains(none.blocked_by[0].message, "in a container (/docker/1f2e)"));
+        EXPECT_TRUE(contains(none.blocked_by[0].remedy, "patroni@main"));
+        for (const char* service : {"patroni", "pgbouncer"}) {
+            const Preview booted = world.preview(step_call(verb, "n3", {{"service", service}}));
+            EXPECT_EQ(ids_of(booted.blocked_by), (Names{"service.no_systemd"})) << verb << service;
+            EXPECT_TRUE(booted.operations.empty());
+        }
+    }
+}
+
 }  // namespace
 }  // namespace lockstep

@@ -1,0 +1,32 @@
+#pragma once
+
+#include "steps/packages/package_tool.hpp"
+
+#include <string>
+#include <vector>
+
+/// What `package.install` is to install, and why it must not: by what its probe has found.
+namespace lockstep {
+
+/// The path of the package on the member, where the call names one; else empty. Throws Error for
+/// what is no path of one file.
+[[nodiscard]] std::string package_file(const StepCall& call);
+
+/// What the tool is told to install: `patroni=4.0.7-1`, or the file.
+[[nodiscard]] std::string package_item(const StepCall& call, const std::string& version);
+
+/// The one version that it would be, or what was asked for where that is not clear.
+[[nodiscard]] std::string chosen_version(const StepCall& call);
+
+/// Why the probe says that this install must not be tried.
+[[nodiscard]] std::vector<Finding> obstacles(const StepCall& call, const PackageTool& tool);
+
+/// A Patroni that runs, and that no package brought: by pip, or in a container with a file system
+/// of its own. A package would be a second one beside it.
+[[nodiscard]] std::vector<Finding> refuse_unpackaged(const MemberFacts& member,
+                                                     const StepCall& call);
+
+/// That the chosen version will not last, by apt's preferences; empty: nothing says so.
+[[nodiscard]] std::string preference_note(const StepCall& call);
+
+}  // namespace lockstep

@@ -1,0 +1,122 @@
+#include "steps/packages/package_tool.hpp"
+
+#include "base/error.hpp"
+#include "base/package_version.hpp"
+#include "base/shell_quote.hpp"
+
+#include <array>
+
+namespace lockstep {
+
+const std::string_view k_find_package_tool = R"sh(
+family=
+while IFS== read -r key value; do
+  case $key in ID|ID_LIKE) family="$family $value" ;; esac
+done <"$( [ -r /etc/os-release ] && echo /etc/os-release || echo /usr/lib/os-release )"
+case $family in
+*rhel*|*fedora*|*centos*|*suse*) family='dnf yum apt-get' ;;
+*) family='apt-get dnf yum' ;;
+esac
+tool=
+for name in $family; do
+  if [ -z "$tool" ] && command -v "$name" >/dev/null; then tool=${name%-get}; fi
+done
+)sh";
+
+const PackageTool* package_tool(const MemberFacts& member) {
+    static const std::array<const PackageTool*, 3> k_all{&k_apt, &k_dnf, &k_yum};
+    for (const PackageTool* tool : k_all) {
+        if (member.os && member.os->package_tool == tool->name) {
+            return tool;
+        }
+    }
+    return nullptr;
+}
+
+const PackageTool* package_tool(const MemberFacts& member,
+                                const StepCall& call,
+                                std::vector<Finding>& refused) {
+    const PackageTool* tool = package_tool(member);
+    if (tool == nullptr) {
+        refused.push_back({.id = "package.no_tool",
+                           .severity = Severity::critical,
+                           .member = call.member,
+                           .subject = text_arg(call, "package"),
+                           .message = call.member + ": there is neither apt-get nor dnf nor yum",
+                           .remedy = "Packages are installed by these; for anything else there is "
+                                     "`ssh.run`.",
+                           .source = {}});
+    }
+    return tool;
+}
+
+const PackageTool& package_tool(const MemberFacts& member, const StepCall& call) {
+    std::vector<Finding> refused;
+    const PackageTool* tool = package_tool(member, call, refused);
+    if (tool == nullptr) {
+        throw Error(refused.front().message, refused.front().remedy);
+    }
+    return *tool;
+}
+
+std::string package_functions(const PackageTool& tool) {
+    return "export LC_ALL=C\n" + std::string(tool.offered) + std::string(tool.functions);
+}
+
+std::string patiently(const std::string& command) {
+    // The tool's own chatter goes to stderr: stdout is for reports.
+    return "begun=$(date +%s)\nwhile :; do\n  " + command +
+           " >&2 </dev/null\n  status=$?\n"
+           "  busy \"$status\" && [ $(($(date +%s) - begun)) -lt 60 ] || break\n"
+           "  sleep 1\ndone\n";
+}
+
+std::string package_report(const std::string& package) {
+    return "touched() {\n"
+           "  configuration " +
+           shell_quote(package) +
+           " | while IFS= read -r path; do\n"
+           "    at=$(stat -c %Z -- \"$path.$1\" 2>/dev/null) && [ \"$at\" -ge \"$begun\" ] && "
+           "printf '%s=%s\\n' \"$2\" \"$path.$1\"\n"
+           "  done\n}\n"
+           "if [ \"$status\" -ne 0 ]; then printf 'busy=%s\\n' \"$(holders)\"\n"
+           "else touched \"$beside\" kept; touched \"$replaced\" replaced; fi\n";
+}
+
+Direction direction(const PackageTool& tool, const std::string& from, const std::string& to) {
+    try {
+        const PackageVersion old_version(from);
+        const PackageVersion new_version(to);
+        const auto order = tool.name == k_apt.name ? new_version <=> old_version
+                                                   : compare_as_rpm(new_version, old_version);
+        return std::is_lt(order) ? Direction::down : Direction::up;
+    } catch (const Error&) {
+        return Direction::up;
+    }
+}
+
+std::string package_name(const StepCall& call) {
+    std::string name = text_arg(call, "package");
+    constexpr std::string_view k_allowed =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.:_";
+    const bool sound = !name.empty() && name.find_first_not_of(k_allowed) == std::string::npos &&
+                       name.find_first_of("+-.:_") != 0;
+    if (!sound) {
+        throw Error(call.id + ": `" + name + "` is no name of a package");
+    }
+    return name;
+}
+
+std::string kept_folder(const std::string& package, const std::string& version) {
+    return "/var/lib/lockstep/kept/" + package + "=" + version;
+}
+
+std::vector<std::string> packages_of(const StepCall& call) {
+    std::vector<std::string> wanted{package_name(call) + "=" + text_arg(call, "version")};
+    for (const std::string& also : list_arg(call, "also")) {
+        wanted.push_back(also);
+    }
+    return wanted;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,111 @@
+#pragma once
+
+#include "inventory/facts.hpp"
+#include "steps/actions/action.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// What installs packages on a member: apt, dnf or yum. An action reads the same for all of them:
+/// it shows and sends the commands that are rendered here, and its scripts call the shell functions
+/// that every tool defines under the same names. One file a tool.
+namespace lockstep {
+
+/// Which of two versions is newer matters to yum alone, which has two verbs.
+enum class Direction { up, down };
+
+struct PackageTool {
+    std::string_view name;     ///< as the facts have it: `apt`
+    std::string_view program;  ///< as messages name it: `apt-get`
+    std::string_view holder;   ///< what puts a package on hold: `apt-mark`
+    std::string_view suffix;   ///< of a package's file: `.deb`
+
+    /// Defines `offered NAME`: the versions that the member's repositories have, one a line, from
+    /// what the member has of their lists already. Apart, for the observation needs only this.
+    std::string_view offered;
+
+    /// Defines the other functions; their arguments are data, whatever is in them.
+    ///   installed NAME        the version that is installed whole; nothing where none is
+    ///   unpacked NAME         the version on the disk, in whatever state
+    ///   changed NAME          when its files were changed last, seconds since the epoch
+    ///   trouble NAME          what an interrupted call has left, in a line; nothing: nothing
+    ///   repair                finishes what an interrupted call has left, where that can be done
+    ///   holders               who has the tool's lock: `apt-get (pid 12)`; nothing: nobody
+    ///   busy STATUS           true where a command that ended so is to be tried again
+    ///   can_hold              false where the tool cannot put a package on hold here
+    ///   held NAME             `yes` or `no`; fails where the tool cannot tell
+    ///   known NAME            true where the tool has heard of such a package
+    ///   preferred NAME        `candidate VERSION`, and `VERSION PRIORITY` of every version (pins)
+    ///   simulated ITEM        what installing it would do: `Inst NAME [OLD]`, `Remv NAME`, `E: …`
+    ///   described FILE        `NAME VERSION` of a package's file
+    ///   source_of NAME VERSION  where fetch would take it from: repository, cache or installed
+    ///   fetch NAME VERSION    puts that package as a file into the working directory
+    ///   configuration NAME    the paths of its configuration files
+    /// and sets `beside` to the endings of what is put beside a configuration file that a person
+    /// edited, and `replaced` to those of what such a file is moved to.
+    std::string_view functions;
+
+    /// The command that makes exactly these be installed, each `name=version` or the path of a
+    /// file. It asks nothing, removes nothing, and keeps configuration that a person edited.
+    std::string (*install)(const std::vector<std::string>& wanted, Direction direction);
+    /// The same for the files `"$folder"/*` of the way back, with no repository at all.
+    std::string_view install_kept;
+    std::string (*mark)(bool hold, const std::string& package);
+    /// A package of the PostgreSQL server: files that a running one goes on reading.
+    bool (*is_server)(std::string_view package);
+
+    std::string_view refresh;   ///< how its lists are read anew, for hints
+    std::string_view mend;      ///< how what was interrupted is repaired
+    std::string_view holds_by;  ///< the package that can_hold wants
+    std::string_view log;       ///< where it tells more
+};
+
+extern const PackageTool k_apt;
+extern const PackageTool k_dnf;
+extern const PackageTool k_yum;
+
+/// The tool of a member; nullptr: it has none that is known.
+[[nodiscard]] const PackageTool* package_tool(const MemberFacts& member);
+
+/// The same, and a finding where there is none.
+[[nodiscard]] const PackageTool* package_tool(const MemberFacts& member,
+                                              const StepCall& call,
+                                              std::vector<Finding>& refused);
+
+/// The same for what has been previewed; throws Error where there is none.
+[[nodiscard]] const PackageTool& package_tool(const MemberFacts& member, const StepCall& call);
+
+/// Shell text that sets `tool` to its name, or to nothing. The family of the operating system
+/// decides where there are tools of both: a Debian that has dnf for building images, an EL that has
+/// apt. Its package database is the one that tells what is installed.
+extern const std::string_view k_find_package_tool;
+
+/// The shell library of a tool, with LC_ALL=C, which all of it relies on.
+[[nodiscard]] std::string package_functions(const PackageTool& tool);
+
+/// Shell text that runs an install command, waits for the tool's lock up to a deadline of its own,
+/// and leaves `status`.
+[[nodiscard]] std::string patiently(const std::string& command);
+
+/// Shell text that prints what a failed install has to be told by: `busy=` who has the lock, and of
+/// one that succeeded `kept=` and `replaced=`, the configuration files that were touched since
+/// `begun`.
+[[nodiscard]] std::string package_report(const std::string& package);
+
+/// The way from one version to another by the rules of the tool's family.
+[[nodiscard]] Direction direction(const PackageTool& tool,
+                                  const std::string& from,
+                                  const std::string& to);
+
+/// The argument `package`, checked: a name with a dash in front would be an option, one with *
+/// several packages. Throws Error.
+[[nodiscard]] std::string package_name(const StepCall& call);
+
+/// The member's folder of the packages that are kept for a way back: those of one version.
+[[nodiscard]] std::string kept_folder(const std::string& package, const std::string& version);
+
+/// `name=version` of the call, then what its `also` holds.
+[[nodiscard]] std::vector<std::string> packages_of(const StepCall& call);
+
+}  // namespace lockstep
