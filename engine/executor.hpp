@@ -38,6 +38,8 @@ class Executor {
     void say_what_is_slow();
     [[nodiscard]] bool may_change(const PlannedStep& step, std::stop_token stop);
     void launch(std::size_t index, StepCall call, const Preview& preview);
+    [[nodiscard]] bool may_be_ahead(std::size_t index, std::size_t of) const;
+    [[nodiscard]] std::vector<std::shared_ptr<const StepCall>> ahead_of(std::size_t index) const;
     void skip(const PlannedStep& step, StepState state, const std::string& because);
     void refuse(std::size_t index, const StepResult& result);
     void finish(const StepEvent& event);
