@@ -290,7 +290,12 @@ void RunSession::keep_output(const PlannedStep& step, const StepResult& result) 
     }
 }
 
-std::optional<Failure> RunSession::look_again(bool may_take_long, std::stop_token stop) {
+std::optional<Failure> RunSession::look_again(bool may_take_long,
+                                              std::stop_token stop,
+                                              std::chrono::milliseconds age) {
+    if (looked_at_ && setup_.clock.steady_now() - *looked_at_ < age) {
+        return std::nullopt;
+    }
     const bool stale = setup_.clock.steady_now() - full_at_ > k_full_facts_age;
     const auto& guards = setup_.plan.runbook->guards;
     try {
@@ -305,7 +310,9 @@ std::optional<Failure> RunSession::look_again(bool may_take_long, std::stop_toke
 }
 
 void RunSession::refresh(bool full, std::stop_token stop) {
+    const auto begun = setup_.clock.steady_now();
     const ClusterFacts now = setup_.runner.observe(full, stop);
+    looked_at_ = begun;
     if (full) {
         set_facts(now);
         full_at_ = setup_.clock.steady_now();

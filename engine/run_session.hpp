@@ -135,8 +135,11 @@ class RunSession {
     /// Runs a call to its end, recording that the member took it. For times when nothing else runs.
     StepResult perform(const PlannedStep& step, StepCall call, RecordKind accepted);
 
-    /// Fresh facts before a change; a failure, when the cluster cannot be seen.
-    [[nodiscard]] std::optional<Failure> look_again(bool may_take_long, std::stop_token stop);
+    /// Fresh facts before a change, or those of a look that is no older than `age`; a failure, when
+    /// the cluster cannot be seen.
+    [[nodiscard]] std::optional<Failure> look_again(bool may_take_long,
+                                                    std::stop_token stop,
+                                                    std::chrono::milliseconds age = {});
     void refresh(bool full, std::stop_token stop);
     /// What a call would do now. A refusal that is of a moment, because a daemon that was just
     /// started does not answer yet, is waited for a while.
@@ -242,6 +245,7 @@ class RunSession {
     mutable std::optional<Value> observed_;         ///< the same for expressions, once asked for
     mutable nlohmann::json seen_;                   ///< its digest, once asked for
     std::shared_ptr<const ClusterFacts> at_start_;  ///< for the steps that compare with it
+    std::optional<Clock::Steady> looked_at_;        ///< last, by this engine
     Clock::Steady full_at_;                         ///< when the slow part of them was last read
     Value::Map registered_;                         ///< `steps` of expressions
 };

@@ -5,7 +5,9 @@
 #include "steps/observation/member_script.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <string_view>
 
 namespace lockstep {
 
@@ -73,18 +75,41 @@ std::string env_prefix(const StepCall& call) {
     return prefix;
 }
 
+/// Whether a shell takes a first word as it is for the name of a command. A bare `A=b` would be an
+/// assignment, and what follows it the command; and some words are of the shell's own language.
+bool is_command_in_itself(const std::string& word) {
+    constexpr std::array<std::string_view, 17> k_reserved{"case",
+                                                          "coproc",
+                                                          "do",
+                                                          "done",
+                                                          "elif",
+                                                          "else",
+                                                          "esac",
+                                                          "fi",
+                                                          "for",
+                                                          "function",
+                                                          "if",
+                                                          "in",
+                                                          "select",
+                                                          "then",
+                                                          "time",
+                                                          "until",
+                                                          "while"};
+    const bool bare = shell_quote(word) == word;
+    return !bare || (word.find('=') == std::string::npos &&
+                     std::ranges::find(k_reserved, word) == k_reserved.end());
+}
+
 std::string remote_script(const StepCall& call) {
     if (call.with.contains("shell")) {
         const std::string env = env_prefix(call);
         return (env.empty() ? "" : "export " + env + "; ") + text_arg(call, "shell");
     }
     const std::vector<std::string> argv = list_arg(call, "argv");
-    // A bare `A=b` in front would be an assignment, and what follows it the command.
-    const bool assigns = !argv.empty() && argv.front().find('=') != std::string::npos &&
-                         shell_quote(argv.front()) == argv.front();
     const std::string line = shell_join(argv);
+    const bool in_quotes = argv.empty() || is_command_in_itself(argv.front());
     return env_prefix(call) +
-           (assigns ? "'" + argv.front() + "'" + line.substr(argv.front().size()) : line);
+           (in_quotes ? line : "'" + argv.front() + "'" + line.substr(argv.front().size()));
 }
 
 class SshRun final : public Action {

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 
 NAME = "lockstep"
 CHANGES = False
@@ -49,8 +50,15 @@ def write(job, read_only):
     (job.folder / "reach.yaml").write_text(RUNBOOK.format(steps=steps))
 
 
-def prepare(job):
+def make_journal(job):
+    """Making it the first time is nobody's daily work."""
     shutil.rmtree(job.folder / "state", ignore_errors=True)
+    subprocess.run([binary(), "runs", "--state", str(job.folder / "state")], check=True, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
+
+
+def prepare(job):
+    make_journal(job)
     write(job, True)
 
 

@@ -1,7 +1,5 @@
 """The same with steps that may change something: each is started once under its key, in the member's spool."""
 
-import shutil
-
 from . import lockstep
 
 NAME = "lockstep, changing"
@@ -9,7 +7,7 @@ CHANGES = True
 
 
 def prepare(job):
-    shutil.rmtree(job.folder / "state", ignore_errors=True)
+    lockstep.make_journal(job)
     lockstep.write(job, False)
 
 
