@@ -324,7 +324,9 @@ void Executor::launch(std::size_t index, StepCall call, const Preview& preview) 
     const ActionSchema& schema = session_.schema_of(step);
     if (preview.read_only && schema.alone && schema.scope == ActionScope::member) {
         call.goes_on = goes_on_after(*step.spec);
-        call.ahead = ahead_of(index);
+        if (!announced_.erase(index)) {
+            call.ahead = ahead_of(index);
+        }
     }
     session_.record_intent(step, call, preview, false);
     if (step.changes && part_ == Part::steps) {
@@ -352,7 +354,7 @@ bool Executor::may_be_ahead(std::size_t index, std::size_t of) const {
            session_.progress(index).state == StepState::pending && !held_.contains(index);
 }
 
-std::vector<std::shared_ptr<const StepCall>> Executor::ahead_of(std::size_t index) const {
+std::vector<std::shared_ptr<const StepCall>> Executor::ahead_of(std::size_t index) {
     constexpr std::size_t k_most = 64;
     std::vector<std::shared_ptr<const StepCall>> calls;
     const auto& steps = session_.plan().steps;
@@ -375,6 +377,7 @@ std::vector<std::shared_ptr<const StepCall>> Executor::ahead_of(std::size_t inde
         }
         call->goes_on = goes_on_after(*steps[next].spec);
         calls.push_back(std::make_shared<const StepCall>(std::move(*call)));
+        announced_.insert(next);
     }
     return calls;
 }

@@ -212,19 +212,14 @@ void LiveRunner::start(std::size_t index,
     const std::lock_guard lock(mutex_);
     std::optional<StepEvent> event;
     if (auto task = ahead_.take({index, std::move(call), std::move(facts)}, event)) {
-        add_task(std::move(*task));
+        tasks_.push_back(std::move(*task));
+        if (idle_workers_ < tasks_.size() && workers_.size() < k_most_workers) {
+            workers_.emplace_back([this](std::stop_token until) { work(std::move(until)); });
+        }
     } else if (event) {
         events_.push_back(std::move(*event));
     }
     wake_.notify_all();
-}
-
-/// mutex_ is held.
-void LiveRunner::add_task(StepTask task) {
-    tasks_.push_back(std::move(task));
-    if (idle_workers_ < tasks_.size() && workers_.size() < k_most_workers) {
-        workers_.emplace_back([this](std::stop_token stop) { work(std::move(stop)); });
-    }
 }
 
 std::optional<StepEvent> LiveRunner::wait(std::chrono::milliseconds at_most) {
@@ -283,7 +278,7 @@ void LiveRunner::finish(const StepTask& task,
     if (open && !own && !is_good(result.outcome)) {
         events_.push_back({open->index, nullptr, std::move(result)});
     } else if (open) {
-        add_task(std::move(*open));
+        tasks_.push_back(std::move(*open));  // this worker is free for it
     }
 }
 

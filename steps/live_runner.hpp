@@ -85,7 +85,6 @@ class LiveRunner final : public StepRunner {
     void work(std::stop_token stop);
     [[nodiscard]] StepResult perform(StepTask& task, AheadBatch* batch);
     [[nodiscard]] ActionContext context_for(const StepTask& task, AheadBatch* batch);
-    void add_task(StepTask task);
     void finish(const StepTask& task, const std::shared_ptr<AheadBatch>& batch, StepResult result);
 
     const Cluster& cluster_;

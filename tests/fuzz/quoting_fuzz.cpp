@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <fstream>
@@ -75,7 +76,12 @@ std::string run(const std::string& shell, const std::string& script, const std::
         ::posix_spawn(&pid, path.c_str(), &files, nullptr, argv.data(), environment.data());
     posix_spawn_file_actions_destroy(&files);
     int status = 0;
-    if (failed != 0 || ::waitpid(pid, &status, 0) != pid) {
+    while (failed == 0 && ::waitpid(pid, &status, 0) != pid) {
+        if (errno != EINTR) {  // libFuzzer has a timer
+            std::abort();
+        }
+    }
+    if (failed != 0) {
         std::abort();
     }
     return read(out);

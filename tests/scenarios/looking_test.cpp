@@ -113,10 +113,8 @@ TEST_F(Looking, AnnouncesTheStepsThatFollowOnTheSameMember) {
 )"),
               (Names{"all.b after all.a on n2",
                      "all.c after all.a on n2",
-                     "all.c after all.b on n2",
                      "all.b after all.a on n3",
-                     "all.c after all.a on n3",
-                     "all.c after all.b on n3"}));
+                     "all.c after all.a on n3"}));
 }
 
 TEST_F(Looking, AnnouncesNothingThatDependsOnMoreThanASuccess) {
