@@ -363,7 +363,7 @@ std::vector<std::shared_ptr<const StepCall>> Executor::ahead_of(std::size_t inde
             break;
         }
         std::optional<StepCall> call = session_.render_ahead(index, next);
-        if (!call || call->with.empty()) {
+        if (!call) {
             break;
         }
         try {

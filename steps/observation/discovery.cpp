@@ -73,10 +73,7 @@ class Race {
 
     Answer& run(std::vector<Answer>& answers) {
         const std::vector<std::string>& endpoints = links_.cluster().patroni.endpoints;
-        std::vector<std::unique_ptr<HttpClient>> clients;
-        for (std::size_t n = 0; n < endpoints.size(); ++n) {
-            clients.push_back(links_.extra_http());
-        }
+        Links::HttpClients clients = links_.take_endpoint_clients();
         // The caller's stop request stops the race as well.
         const std::stop_callback stop_all(stop_, [this] { decided_.request_stop(); });
         std::vector<std::jthread> threads;
@@ -90,6 +87,7 @@ class Race {
                 });
         }
         threads.clear();  // joins them
+        links_.give_back(std::move(clients));
         const auto winner = std::ranges::find_if(
             answers, [](const Answer& answer) { return answer.cluster.has_value(); });
         return winner != answers.end() ? *winner : answers.front();

@@ -146,17 +146,22 @@ MemberLink& Links::of(const MemberFacts& at) {
     return *link;
 }
 
-HttpClient& Links::discovery() {
+Links::HttpClients Links::take_endpoint_clients() {
     const std::lock_guard lock(mutex_);
-    if (!discovery_) {
-        discovery_ = factory_.http(http_settings());
+    HttpClients clients;
+    if (!endpoint_clients_.empty()) {
+        clients = std::move(endpoint_clients_.back());
+        endpoint_clients_.pop_back();
     }
-    return *discovery_;
+    while (clients.size() < cluster_.patroni.endpoints.size()) {
+        clients.push_back(factory_.http(http_settings()));
+    }
+    return clients;
 }
 
-std::unique_ptr<HttpClient> Links::extra_http() {
+void Links::give_back(HttpClients clients) {
     const std::lock_guard lock(mutex_);
-    return factory_.http(http_settings());
+    endpoint_clients_.push_back(std::move(clients));
 }
 
 std::unique_ptr<SshSession> Links::extra_session(const MemberFacts& at) {

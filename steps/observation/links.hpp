@@ -51,10 +51,11 @@ class Links {
 
     /// `at` says where the member is: host, api_url, pg_port.
     MemberLink& of(const MemberFacts& at);
-    /// A client for the cluster's REST endpoints. Not for concurrent use.
-    HttpClient& discovery();
-    /// One more HTTP client with the cluster's settings, owned by the caller.
-    [[nodiscard]] std::unique_ptr<HttpClient> extra_http();
+    using HttpClients = std::vector<std::unique_ptr<HttpClient>>;
+    /// HTTP clients with the cluster's settings, as many as it has endpoints, the caller's alone
+    /// until they are given back: then their connections serve whoever asks next.
+    [[nodiscard]] HttpClients take_endpoint_clients();
+    void give_back(HttpClients clients);
     /// One more session to a member, owned by the caller: for work beside the run's own.
     [[nodiscard]] std::unique_ptr<SshSession> extra_session(const MemberFacts& at);
 
@@ -81,7 +82,7 @@ class Links {
     /// Those of hosts that a member had before: somebody may still be in one.
     std::vector<std::unique_ptr<MemberLink>> retired_;
     std::map<std::string, Secret> secrets_;  ///< by what the reference says
-    std::unique_ptr<HttpClient> discovery_;
+    std::vector<HttpClients> endpoint_clients_;  ///< that nobody uses
 };
 
 /// The text of a secret. Throws Error that names the reference, never the value.

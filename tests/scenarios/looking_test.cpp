@@ -131,7 +131,7 @@ TEST_F(Looking, AnnouncesNothingThatDependsOnMoreThanASuccess) {
               Names{});
     EXPECT_EQ(ahead_of(second(", register: x", ", when: steps.x.exit == 0")), Names{});
     EXPECT_EQ(ahead_of(second(", register: {name: x, as: json}", "")), Names{});
-    EXPECT_EQ(ahead_of(second(", until: result.exit == 0", "")), Names{});
+    EXPECT_EQ(ahead_of(second(", until: result.exit == 0, retry: {attempts: 2}", "")), Names{});
     EXPECT_EQ(ahead_of("- {id: a, on: n2, uses: peek}\n- {id: b, on: n3, uses: peek}\n"), Names{});
     EXPECT_EQ(ahead_of("- {id: a, on: n2, uses: peek}\n- {id: b, on: n2, uses: look}\n"), Names{});
     EXPECT_EQ(ahead_of("- {id: a, uses: peek, strategy: {batch: all}}\n"

@@ -120,6 +120,7 @@ class Story : public testing::Test {
         request.inventory = &inventory;
         request.cluster = &cluster;
         request.actions = &actions();
+        request.inputs = read_inputs(*runbook, {});
         request.accepted = accepted;
         request.durations = &durations;
         request.now = clock.wall_now();

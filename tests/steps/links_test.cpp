@@ -100,14 +100,27 @@ TEST(Links, AskForASecretOnce) {
         result.out = "s3cret\n";
         return result;
     };
+    test.cluster.patroni.endpoints = {"10.0.0.11:8008", "10.0.0.12:8008"};
     Links links = test.make();
     links.of(LinksUnderTest::member());
-    links.discovery();
-    (void)links.extra_http();
+    (void)links.take_endpoint_clients();
     EXPECT_EQ(test.processes.seen().size(), 1U);
     ASSERT_EQ(test.https.size(), 3U);
     EXPECT_EQ(test.https[2].password->reveal(), "s3cret");
     EXPECT_EQ(test.https[2].username, "admin");
+}
+
+TEST(Links, KeepTheConnectionsToTheEndpointsFromOneLookToTheNext) {
+    LinksUnderTest test;
+    test.cluster.patroni.endpoints = {"10.0.0.11:8008", "10.0.0.12:8008"};
+    Links links = test.make();
+    Links::HttpClients first = links.take_endpoint_clients();
+    const Links::HttpClients beside = links.take_endpoint_clients();  // another thread looks, too
+    EXPECT_EQ(test.https.size(), 4U);
+    const HttpClient* kept = first.front().get();
+    links.give_back(std::move(first));
+    EXPECT_EQ(links.take_endpoint_clients().front().get(), kept);
+    EXPECT_EQ(test.https.size(), 4U);
 }
 
 }  // namespace
