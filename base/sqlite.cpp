@@ -112,6 +112,17 @@ std::int64_t Database::number(const std::string& query) {
     return select.integer(0);
 }
 
+Transaction::~Transaction() {
+    if (open_) {  // also after a COMMIT that failed: SQLite may have rolled back by itself
+        sqlite3_exec(db_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
+    }
+}
+
+void Transaction::commit() {
+    db_.execute("COMMIT");
+    open_ = false;
+}
+
 Statement::Statement(Database& db, const std::string& sql) : db_(db.get()) {
     check(db_, sqlite3_prepare_v2(db_, sql.c_str(), -1, &statement_, nullptr));
 }

@@ -50,6 +50,23 @@ class Database {
     std::unique_ptr<sqlite3, Close> db_;
 };
 
+/// What is written between its making and commit() is kept together, or not at all: without a
+/// commit nothing is. Others cannot write meanwhile.
+class Transaction {
+  public:
+    explicit Transaction(Database& db) : db_(db) { db_.execute("BEGIN IMMEDIATE"); }
+
+    Transaction(const Transaction&) = delete;
+    Transaction& operator=(const Transaction&) = delete;
+    ~Transaction();
+
+    void commit();
+
+  private:
+    Database& db_;
+    bool open_ = true;
+};
+
 /// One prepared statement.
 class Statement {
   public:

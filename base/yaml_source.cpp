@@ -1,9 +1,9 @@
 #include "base/yaml_source.hpp"
 
+#include "base/utf8.hpp"
 #include "base/yaml.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <filesystem>
@@ -20,42 +20,8 @@ constexpr std::size_t k_max_bytes = std::size_t{4} * 1024 * 1024;
 // for each bracket. A line of 64 KiB bounds that at 15 MB.
 constexpr std::size_t k_max_line = std::size_t{64} * 1024;
 
-struct CodePoint {
-    char32_t value = 0;
-    std::size_t length = 0;  ///< in bytes; 0: this is not UTF-8
-};
-
-unsigned byte_at(std::string_view text, std::size_t offset) {
-    return static_cast<unsigned char>(text[offset]);
-}
-
 bool is_continuation(char byte) {
     return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U;
-}
-
-/// RFC 3629, section 4: no overlong forms, no surrogates, nothing above U+10FFFF.
-CodePoint decode(std::string_view text, std::size_t offset) {
-    const unsigned first = byte_at(text, offset);
-    if (first < 0x80) {
-        return {static_cast<char32_t>(first), 1};
-    }
-    const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-    if (first < 0xC2 || first > 0xF4 || offset + length > text.size()) {
-        return {};
-    }
-    char32_t value = first & (0xFFU >> (length + 1));
-    for (std::size_t i = 1; i < length; ++i) {
-        if (!is_continuation(text[offset + i])) {
-            return {};
-        }
-        value = (value << 6U) | (byte_at(text, offset + i) & 0x3FU);
-    }
-    constexpr std::array<char32_t, 5> k_smallest{0, 0, 0x80, 0x800, 0x10000};
-    const bool surrogate = value >= 0xD800 && value <= 0xDFFF;
-    if (value < k_smallest.at(length) || value > 0x10FFFF || surrogate) {
-        return {};
-    }
-    return {value, length};
 }
 
 std::string hex(char32_t value) {
@@ -211,7 +177,7 @@ void Source::check_directives() const {
 
 void Source::check_characters() const {
     for (std::size_t i = 0; i < text_.size();) {
-        const CodePoint c = decode(text_, i);
+        const CodePoint c = decode_utf8(text_, i);
         if (c.length == 0) {
             throw InputError(
                 where(i), "this is not UTF-8", "Save the file as UTF-8.", "yaml.encoding");

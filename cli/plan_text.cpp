@@ -322,6 +322,10 @@ std::string plan_text(const Plan& plan, const Terminal& terminal) {
     }
     text += way_back_text(plan, terminal);
     text += decisions_text(plan, terminal);
+    if (!plan.examined) {
+        text +=
+            "\n  the members were not examined: no step changes anything or reads their facts\n";
+    }
     if (!plan.findings.empty()) {
         text += "\n  now on the cluster:\n" + findings_text(plan.findings, terminal);
     }

@@ -1,5 +1,7 @@
 #include "cli/terminal.hpp"
 
+#include "base/utf8.hpp"
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -67,16 +69,15 @@ std::size_t columns(std::string_view text) {
 std::string printable(std::string_view text) {
     std::string safe;
     for (std::size_t at = 0; at < text.size(); ++at) {
-        const auto byte = static_cast<unsigned char>(text[at]);
-        const auto next = static_cast<unsigned char>(at + 1 < text.size() ? text[at + 1] : '\0');
-        if (byte == 0xc2 && next >= 0x80 && next <= 0x9f) {
-            safe += '?';  // U+0080 to U+009F: U+009B begins a sequence as ESC [ does
-            ++at;
-        } else if ((byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7f) {
+        const CodePoint c = decode_utf8(text, at);
+        const bool control = (c.value < 0x20 && c.value != '\n' && c.value != '\t') ||
+                             (c.value >= 0x7f && c.value <= 0x9f);  // U+009B is like ESC [
+        if (c.length == 0 || control) {
             safe += '?';
         } else {
-            safe += text[at];
+            safe += text.substr(at, c.length);
         }
+        at += std::max<std::size_t>(c.length, 1) - 1;
     }
     return safe;
 }

@@ -34,7 +34,8 @@ class Terminal {
 /// Columns on a screen, for the UTF-8 that we print; control characters count nothing.
 [[nodiscard]] std::size_t columns(std::string_view text);
 
-/// What other machines said, made safe for a terminal: control characters become `?`.
+/// What other machines said, made safe for a terminal: control characters
+/// and what is not UTF-8 become `?`.
 [[nodiscard]] std::string printable(std::string_view text);
 
 /// The same for a name or a cell: line breaks and tabs become blanks, too.

@@ -12,8 +12,16 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// Commands that are begun within this time share a look at the cluster.
+constexpr auto k_one_look = 1000ms;
+
 std::string where_of(const PlannedStep& step) {
     return step.member.empty() ? step.id : step.id + " on " + step.member;
+}
+
+/// The next step is begun whatever comes of this one, and without another attempt in between.
+bool goes_on_after(const StepSpec& spec) {
+    return spec.on_failure == OnFailure::carry_on && spec.retry.attempts <= 1;
 }
 
 /// Each delay of `retry` is the one before times the backoff.
@@ -29,6 +37,7 @@ std::chrono::milliseconds delay_after(const Retry& retry, int attempts) {
 
 /// Starts everything that may start, else waits for something to end.
 std::optional<Failure> Executor::run(std::stop_token stop) {
+    const RunSession::Grouping together(session_);
     (void)gatekeeper_.collect();
     // What an earlier engine has left, or a settlement found out, counts as if it happened now.
     for (std::size_t i = 0; i < session_.plan().steps.size(); ++i) {
@@ -44,6 +53,7 @@ std::optional<Failure> Executor::run(std::stop_token stop) {
         if (!failure_ && !stop.stop_requested()) {
             start_ready(stop);
         }
+        session_.flush();
         const bool only_waits = running_ == 0 && retry_at_.empty();
         if (only_waits && !held_.empty() && !stop.stop_requested()) {
             wait_or_end();
@@ -52,14 +62,18 @@ std::optional<Failure> Executor::run(std::stop_token stop) {
         if (running_ == 0 && (stopping || (retry_at_.empty() && held_.empty()))) {
             break;
         }
-        if (const std::optional<StepEvent> event = session_.runner().wait(200ms)) {
-            finish(*event);
+        if (std::optional<StepEvent> event = session_.runner().wait(200ms)) {
+            // What has arrived meanwhile is taken with it: one wait for the disk is enough for all.
+            for (; event; event = session_.runner().wait(0ms)) {
+                finish(*event);
+            }
         } else if (!held_.empty() && gatekeeper_.collect()) {
             held_.clear();
         }
         say_what_is_slow();
         session_.note_notification_troubles();
     }
+    session_.runner().drop_ahead();
     if (stop.stop_requested() && !failure_) {
         fail({130, RunPhase::interrupted, "stopped on request", {}});
     }
@@ -180,7 +194,11 @@ void Executor::begin(std::size_t index, std::stop_token stop) {
     if (step.changes) {
         // A step that ends a pause is not kept waiting for the slow facts.
         const bool may_take_long = session_.schema_of(step).ends.empty();
-        if (const auto failure = session_.look_again(may_take_long, stop)) {
+        // A command, which no guard watches over, is judged by nothing that a second could change.
+        const bool plain =
+            session_.schema_of(step).alone && session_.plan().runbook->guards.empty();
+        if (const auto failure =
+                session_.look_again(may_take_long, stop, plain ? k_one_look : 0ms)) {
             stop_at(step, *failure);
             return;
         }
@@ -303,6 +321,13 @@ void Executor::launch(std::size_t index, StepCall call, const Preview& preview) 
         }
         call.verify = std::make_shared<const StepCall>(look.call);
     }
+    const ActionSchema& schema = session_.schema_of(step);
+    if (preview.read_only && schema.alone && schema.scope == ActionScope::member) {
+        call.goes_on = goes_on_after(*step.spec);
+        if (!announced_.erase(index)) {
+            call.ahead = ahead_of(index);
+        }
+    }
     session_.record_intent(step, call, preview, false);
     if (step.changes && part_ == Part::steps) {
         session_
@@ -310,7 +335,51 @@ void Executor::launch(std::size_t index, StepCall call, const Preview& preview) 
     }
     since_[index] = session_.clock().steady_now();
     ++running_;
-    session_.runner().start(index, std::move(call), session_.facts());
+    session_.start(index, std::move(call));
+}
+
+/// Whether nothing but a failure of `of` can keep a step from being started once that is over.
+bool Executor::may_be_ahead(std::size_t index, std::size_t of) const {
+    const PlannedStep& step = session_.plan().steps[index];
+    const PlannedStep& before = session_.plan().steps[of];
+    // What it gives may turn out to be a failure only here.
+    const OutputSpec& output = before.spec->output;
+    const bool taken_as_it_is =
+        !before.spec->until && !output.select && output.as != OutputSpec::As::json;
+    return taken_as_it_is && is_mine(index) && !step.changes && !step.idle &&
+           step.after == std::vector<std::size_t>{of} && step.member == before.member &&
+           step.group == before.group && step.within == before.within && !step.spec->approval &&
+           !step.spec->window && !step.spec->verify && session_.schema_of(step).alone &&
+           session_.schema_of(step).scope == ActionScope::member &&
+           session_.progress(index).state == StepState::pending && !held_.contains(index);
+}
+
+std::vector<std::shared_ptr<const StepCall>> Executor::ahead_of(std::size_t index) {
+    constexpr std::size_t k_most = 64;
+    std::vector<std::shared_ptr<const StepCall>> calls;
+    const auto& steps = session_.plan().steps;
+    for (std::size_t next = index + 1; next < steps.size() && calls.size() < k_most; ++next) {
+        if (!may_be_ahead(next, next - 1)) {
+            break;
+        }
+        std::optional<StepCall> call = session_.render_ahead(index, next);
+        if (!call) {
+            break;
+        }
+        try {
+            const Preview preview = session_.runner().preview(*call, session_.facts());
+            if (!preview.read_only || preview.verdict != Verdict::will ||
+                !preview.blocked_by.empty()) {
+                break;
+            }
+        } catch (const Error&) {
+            break;  // for when it is really started
+        }
+        call->goes_on = goes_on_after(*steps[next].spec);
+        calls.push_back(std::make_shared<const StepCall>(std::move(*call)));
+        announced_.insert(next);
+    }
+    return calls;
 }
 
 void Executor::skip(const PlannedStep& step, StepState state, const std::string& because) {
@@ -335,7 +404,7 @@ void Executor::finish(const StepEvent& event) {
     StepResult result = event.result;
     const bool not_yet = session_.read_output(step, result);
     if (result.learned) {
-        result.learned(session_.facts());
+        session_.learn(result.learned);
     }
     const StepProgress& progress = session_.progress(event.index);
     const int attempts = progress.attempts - progress.attempts_before;
@@ -401,7 +470,7 @@ std::optional<Failure> Executor::prove_end(std::stop_token stop) {
     std::vector<Finding> remaining;
     try {
         session_.refresh(true, stop);
-        remaining = session_.runner().diagnose(session_.facts(), stop);
+        remaining = session_.diagnose(stop);
     } catch (const Error& error) {
         return Failure{10,
                        RunPhase::failed,

@@ -110,9 +110,10 @@ class Expansion {
         }
         std::vector<std::string> members = select(spec, around);
         order(members, spec, around);
+        const std::vector<Strategy::Batch> batches = batches_of(spec, around);
         std::size_t batch = 0;
         for (std::size_t begin = 0; begin < members.size(); ++batch) {
-            const std::size_t size = batch_size(spec.strategy, batch, members.size());
+            const std::size_t size = batch_size(batches, batch, members.size());
             const std::size_t end = std::min(members.size(), begin + size);
             Frontier reached;
             for (; begin < end; ++begin) {
@@ -302,10 +303,29 @@ class Expansion {
         return error != nullptr ? error->message : otherwise;
     }
 
-    [[nodiscard]] static std::size_t batch_size(const Strategy& strategy,
+    std::vector<Strategy::Batch> batches_of(const StepSpec& spec, const Surroundings& around) {
+        if (!spec.strategy.batch_by) {
+            return spec.strategy.batch;
+        }
+        const Evaluation evaluated = spec.strategy.batch_by->evaluate(scope_of(around));
+        const auto* value = std::get_if<Value>(&evaluated);
+        const bool fits = value != nullptr && (value->kind() == Value::Kind::string ||
+                                               value->kind() == Value::Kind::integer);
+        if (const auto batch = fits ? parse_batch(value->to_text()) : std::nullopt) {
+            return {*batch};
+        }
+        refuse(spec,
+               spec.strategy.batch_by->where().text() + ": `batch`: " +
+                   why_not(evaluated,
+                           fits ? value->to_text() + " is no number of members, part or all"
+                                : "it is no number of members, part or all"));
+        return Strategy{}.batch;
+    }
+
+    [[nodiscard]] static std::size_t batch_size(const std::vector<Strategy::Batch>& batches,
                                                 std::size_t batch,
                                                 std::size_t members) {
-        const Strategy::Batch& wanted = strategy.batch[std::min(batch, strategy.batch.size() - 1)];
+        const Strategy::Batch& wanted = batches[std::min(batch, batches.size() - 1)];
         if (wanted.all) {
             return members;
         }

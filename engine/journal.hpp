@@ -94,6 +94,13 @@ class JournalStore {
     /// Durable when it returns.
     virtual void append(const std::string& run, const JournalRecord& record) = 0;
 
+    /// The same for several, in one go: where it fails, none of them or the first ones are kept.
+    virtual void append_all(const std::string& run, const std::vector<JournalRecord>& records) {
+        for (const JournalRecord& record : records) {
+            append(run, record);
+        }
+    }
+
     virtual void answer(const std::string& run, const Answer& answer) = 0;
     /// Oldest first.
     [[nodiscard]] virtual std::vector<Answer> answers(const std::string& run) = 0;

@@ -79,7 +79,8 @@ struct Plan {
     Value::Map inputs;
     Value::Map vars;
     ClusterFacts facts;
-    std::vector<Finding> findings;     ///< everything `check` would say
+    bool examined = true;              ///< false: only REST was asked, because nothing needs more
+    std::vector<Finding> findings;     ///< everything `check` would say; of one examined
     std::vector<Finding> blocked_by;   ///< empty: ready
     std::vector<Finding> accepted;     ///< would block, had nobody said by name that they may be
     std::vector<Finding> advice;       ///< what is known of the versions that it goes through

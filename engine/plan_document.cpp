@@ -248,6 +248,7 @@ Json Plan::to_json() const {
         {"inventory_hash", inventory_hash},
         {"inputs", Value(inputs).to_json()},
         {"facts", facts.to_json()},
+        {"examined", examined},
         {"findings", lockstep::to_json(findings)},
         {"verdict", ready() ? "ready" : "blocked"},
         {"blocked_by", lockstep::to_json(blocked_by)},
@@ -277,6 +278,7 @@ Plan restore_plan(const PlanDocument& from) {
         plan.inputs = read_inputs(*from.runbook, from.given);
         plan.given = from.given;
         plan.facts = ClusterFacts::from_json(document.at("facts"));
+        plan.examined = document.value("examined", true);
         plan.findings = findings_from(document.at("findings"));
         plan.accepted = findings_from(document.at("accepted"));
         plan.advice = findings_from(document.value("advice", Json::array()));

@@ -1,6 +1,7 @@
 #include "engine/planner.hpp"
 
 #include "engine/expansion.hpp"
+#include "engine/facts_needed.hpp"
 #include "engine/knowledge/outlook.hpp"
 #include "engine/rendering.hpp"
 #include "engine/saved_plan.hpp"
@@ -445,8 +446,11 @@ Plan make_plan(const PlanRequest& request, StepRunner& runner, std::stop_token s
     plan.inventory_path = request.inventory->path;
     plan.inventory_hash = sha256_hex(request.inventory->text);
     plan.inputs = request.inputs;
-    plan.facts = runner.observe(true, stop);
-    plan.findings = runner.diagnose(plan.facts, stop);
+    plan.examined = needs_all_facts(*request.runbook, *request.actions);
+    plan.facts = runner.observe(plan.examined, stop);
+    if (plan.examined) {
+        plan.findings = runner.diagnose(plan.facts, stop);
+    }
     plan.given = request.given;
     plan.on_failure = request.on_failure.value_or(request.runbook->on_failure);
     evaluate_vars(*request.cluster, plan);

@@ -119,7 +119,7 @@ std::optional<Failure> Rollback::prove_end(std::stop_token stop) {
     std::vector<Finding> remaining;
     try {
         session_.refresh(true, stop);
-        remaining = session_.runner().diagnose(session_.facts(), stop);
+        remaining = session_.diagnose(stop);
     } catch (const Error& error) {
         return Failure{12,
                        RunPhase::rollback_failed,

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 namespace lockstep {
 
@@ -38,8 +39,8 @@ RunSession::RunSession(Setup setup, RunHeader header)
     : setup_(std::move(setup)),
       header_(std::move(header)),
       state_(header_.plan),
-      facts_(setup_.plan.facts),
-      at_start_(std::make_shared<const ClusterFacts>(setup_.plan.facts)),
+      facts_(std::make_shared<const ClusterFacts>(setup_.plan.facts)),
+      at_start_(facts_),
       full_at_(setup_.clock.steady_now()) {}
 
 void RunSession::replay(const std::vector<JournalRecord>& records) {
@@ -67,10 +68,47 @@ void RunSession::record(RecordKind kind, const PlannedStep* step, nlohmann::json
                         step == nullptr ? "" : step->id,
                         step == nullptr ? "" : step->member,
                         std::move(payload)};
+    const bool only_looks = step != nullptr && !step->changes;
+    const bool of_step = kind == RecordKind::step_intent || kind == RecordKind::step_result ||
+                         kind == RecordKind::step_skipped;
+    if (grouping_ && only_looks && of_step) {
+        // Applied before it is durable, because the steps after it depend on it. Nobody is told and
+        // nothing is started until it is.
+        state_.apply(entry);
+        pending_.push_back(std::move(entry));
+        return;
+    }
+    commit();
     setup_.journal.append(header_.id, entry);
     state_.apply(entry);
     if (setup_.listener) {
         setup_.listener(entry, state_);
+    }
+}
+
+void RunSession::commit() {
+    if (pending_.empty()) {
+        return;
+    }
+    setup_.journal.append_all(header_.id, pending_);
+    for (const JournalRecord& entry : std::exchange(pending_, {})) {
+        if (setup_.listener) {
+            setup_.listener(entry, state_);
+        }
+    }
+}
+
+void RunSession::flush() {
+    commit();
+    for (Start& start : std::exchange(starts_, {})) {
+        setup_.runner.start(start.index, std::move(start.call), facts_);
+    }
+}
+
+void RunSession::start(std::size_t index, StepCall call) {
+    starts_.push_back({index, std::move(call)});
+    if (pending_.empty()) {
+        flush();
     }
 }
 
@@ -91,7 +129,7 @@ StepResult RunSession::perform(const PlannedStep& step, StepCall call, RecordKin
             continue;
         }
         if (event->result.learned) {
-            event->result.learned(facts_);
+            learn(event->result.learned);
         }
         return event->result;
     }
@@ -109,13 +147,17 @@ const PlannedStep* RunSession::find(const std::string& id, const std::string& me
 }
 
 ScopeSource RunSession::source_of(const PlannedStep& step) const {
+    if (!observed_) {
+        observed_ = observed_value(*facts_, setup_.cluster);
+    }
     return {.plan = setup_.plan,
-            .facts = facts_,
+            .facts = *facts_,
             .cluster = setup_.cluster,
             .registered = &registered_,
             .member = step.member,
             .frame = frame_of(step),
-            .item = &step.item};
+            .item = &step.item,
+            .observed = &*observed_};
 }
 
 Scope RunSession::scope_of(const PlannedStep& step) const {
@@ -123,26 +165,51 @@ Scope RunSession::scope_of(const PlannedStep& step) const {
 }
 
 RenderedStep RunSession::render(const PlannedStep& step) const {
-    RenderedStep rendered = render_step(step, schema_of(step), scope_of(step), source_of(step));
+    return render(step, source_of(step));
+}
+
+std::optional<StepCall> RunSession::render_ahead(std::size_t first, std::size_t index) const {
+    Value::Map registered = registered_;
+    for (std::size_t i = first; i < index; ++i) {
+        const PlannedStep& before = setup_.plan.steps[i];
+        if (!before.spec->register_as.empty()) {
+            keep_registered(before, Value::unknown("it has not run yet"), registered);
+        }
+    }
+    ScopeSource source = source_of(setup_.plan.steps[index]);
+    source.registered = &registered;
+    RenderedStep rendered = render(setup_.plan.steps[index], source);
+    return rendered.kind == RenderedStep::Kind::ready ? std::optional(std::move(rendered.call))
+                                                      : std::nullopt;
+}
+
+RenderedStep RunSession::render(const PlannedStep& step, const ScopeSource& source) const {
+    RenderedStep rendered = render_step(step, schema_of(step), make_scope(source), source);
     rendered.call.heals = setup_.plan.runbook->heals;
     for (const OpenTemporary& temporary : state_.temporaries()) {
         rendered.call.open_temporaries.push_back(temporary.action);
     }
     rendered.call.at_start = at_start_;
+    rendered.call.earlier = earlier_calls(schema_of(step));
+    return rendered;
+}
+
+std::vector<EarlierCall> RunSession::earlier_calls(const ActionSchema& schema) const {
+    std::vector<EarlierCall> calls;
     for (const StepProgress& other : state_.steps()) {
-        if (other.may_have_acted()) {
-            rendered.call.earlier.push_back({other.uses, other.member, other.with});
+        if (schema.scope != ActionScope::member && other.may_have_acted()) {
+            calls.push_back({other.uses, other.member, other.with});
         }
     }
-    return rendered;
+    return calls;
 }
 
 RenderedStep RunSession::render_verify(const PlannedStep& step, const StepCall& call) const {
     const CallSpec& spec = *step.spec->verify;
-    RenderedStep look =
-        render_call(step, spec, *find_action(setup_.actions, spec.uses), scope_of(step));
+    const ActionSchema& schema = *find_action(setup_.actions, spec.uses);
+    RenderedStep look = render_call(step, spec, schema, scope_of(step));
     look.call.at_start = call.at_start;
-    look.call.earlier = call.earlier;
+    look.call.earlier = earlier_calls(schema);
     look.call.earlier.push_back({call.uses, call.member, Value(call.with).to_json()});
     return look;
 }
@@ -151,7 +218,7 @@ void RunSession::start_write_probe() {
     const std::optional<ProbeSettings> probe = write_probe_settings(*setup_.plan.runbook);
     if (probe && !probing_) {
         probing_ = true;
-        setup_.runner.start_write_probe(*probe, facts_);
+        setup_.runner.start_write_probe(*probe, *facts_);
     }
 }
 
@@ -223,7 +290,12 @@ void RunSession::keep_output(const PlannedStep& step, const StepResult& result) 
     }
 }
 
-std::optional<Failure> RunSession::look_again(bool may_take_long, std::stop_token stop) {
+std::optional<Failure> RunSession::look_again(bool may_take_long,
+                                              std::stop_token stop,
+                                              std::chrono::milliseconds age) {
+    if (looked_at_ && setup_.clock.steady_now() - *looked_at_ < age) {
+        return std::nullopt;
+    }
     const bool stale = setup_.clock.steady_now() - full_at_ > k_full_facts_age;
     const auto& guards = setup_.plan.runbook->guards;
     try {
@@ -238,9 +310,11 @@ std::optional<Failure> RunSession::look_again(bool may_take_long, std::stop_toke
 }
 
 void RunSession::refresh(bool full, std::stop_token stop) {
+    const auto begun = setup_.clock.steady_now();
     const ClusterFacts now = setup_.runner.observe(full, stop);
+    looked_at_ = begun;
     if (full) {
-        facts_ = now;
+        set_facts(now);
         full_at_ = setup_.clock.steady_now();
         return;
     }
@@ -253,19 +327,45 @@ void RunSession::refresh(bool full, std::stop_token stop) {
     }
     ClusterFacts seen = now;
     for (MemberFacts& member : seen.members) {
-        const MemberFacts* known = facts_.find(member.name);
+        const MemberFacts* known = facts_->find(member.name);
         if (member.api.failed() && known != nullptr &&
             std::ranges::find(busy, member.name) != busy.end()) {
             member = *known;
         }
     }
-    facts_.update(seen);
+    learn([&](ClusterFacts& facts) { facts.update(seen); });
+}
+
+void RunSession::set_facts(ClusterFacts facts) {
+    facts_ = std::make_shared<const ClusterFacts>(std::move(facts));
+    observed_.reset();
+    seen_ = nullptr;
+}
+
+void RunSession::learn(const std::function<void(ClusterFacts&)>& what) {
+    ClusterFacts facts = *facts_;
+    what(facts);
+    set_facts(std::move(facts));
+}
+
+std::vector<Finding> RunSession::diagnose(std::stop_token stop) {
+    ClusterFacts facts = *facts_;
+    std::vector<Finding> found = setup_.runner.diagnose(facts, std::move(stop));
+    set_facts(std::move(facts));
+    return found;
+}
+
+const nlohmann::json& RunSession::seen() const {
+    if (seen_.is_null()) {
+        seen_ = digest(*facts_);
+    }
+    return seen_;
 }
 
 Preview RunSession::preview(const StepCall& call, std::stop_token stop) {
     const auto begun = setup_.clock.steady_now();
     for (;;) {
-        Preview preview = setup_.runner.preview(call, facts_);
+        Preview preview = setup_.runner.preview(call, *facts_);
         const bool passing = !preview.blocked_by.empty() &&
                              std::ranges::all_of(preview.blocked_by, &Finding::passing);
         if (!passing || setup_.clock.steady_now() - begun > k_guard_patience ||
@@ -280,7 +380,7 @@ std::optional<std::string> RunSession::tripped_guard(std::stop_token stop) {
     for (;;) {
         std::optional<GuardVerdict> worst;
         for (const GuardSpec& guard : setup_.plan.runbook->guards) {
-            std::optional<GuardVerdict> verdict = check_guard(guard, setup_.plan.facts, facts_);
+            std::optional<GuardVerdict> verdict = check_guard(guard, setup_.plan.facts, *facts_);
             if (verdict && (!worst || worst->unknown)) {
                 worst = std::move(verdict);
             }
@@ -299,7 +399,7 @@ std::optional<std::string> RunSession::tripped_guard(std::stop_token stop) {
 }
 
 LockGrant RunSession::take_lock(const std::string& owner, std::stop_token stop) {
-    return setup_.runner.take_lock({header_.id, owner}, facts_, std::move(stop));
+    return setup_.runner.take_lock({header_.id, owner}, *facts_, std::move(stop));
 }
 
 nlohmann::json RunSession::measure() {
@@ -312,7 +412,7 @@ nlohmann::json RunSession::measure() {
     }
     int restarts = 0;
     for (const MemberFacts& before : setup_.plan.facts.members) {
-        const MemberFacts* after = facts_.find(before.name);
+        const MemberFacts* after = facts_->find(before.name);
         if (after != nullptr && !after->postgres.started_at.empty() &&
             !before.postgres.started_at.empty() &&
             after->postgres.started_at != before.postgres.started_at) {
@@ -344,9 +444,12 @@ RunEnd RunSession::end(RunEnd how, bool gave_up) {
             {"waiting_for", how.waiting_for},
             {"not_before", how.not_before},
             {"measured", measure()},
-            {"seen", how.exit_code == 17 ? left() : digest(facts_)}});
-    if (!open) {
-        setup_.runner.clean_up(header_.id, facts_);
+            {"seen", how.exit_code == 17 ? left() : seen()}});
+    const bool left_some = std::ranges::any_of(state_.steps(), [](const StepProgress& step) {
+        return step.changes && step.attempts > 0;  // what only looks leaves nothing on a member
+    });
+    if (!open && left_some) {
+        setup_.runner.clean_up(header_.id, *facts_);
     }
     setup_.runner.release_lock(what_is_open());
     return how;

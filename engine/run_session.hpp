@@ -72,7 +72,33 @@ class RunSession {
 
     void create() { setup_.journal.create(header_); }
 
+    /// On record when it returns, but for what is grouped: see Grouping.
     void record(RecordKind kind, const PlannedStep* step, nlohmann::json payload);
+
+    /// While there is one, what is recorded of steps that only look is made durable together at the
+    /// next flush(), with one wait for the disk, and what is started waits for that. A record of
+    /// anything else is durable at once, and with it what was recorded before it.
+    class Grouping {
+      public:
+        explicit Grouping(RunSession& session) : session_(session) { session_.grouping_ = true; }
+
+        Grouping(const Grouping&) = delete;
+        Grouping& operator=(const Grouping&) = delete;
+
+        ~Grouping() {
+            session_.grouping_ = false;
+            session_.starts_.clear();  // of one that an exception ends
+        }
+
+      private:
+        RunSession& session_;
+    };
+
+    /// Makes durable what is not yet, then starts what waits for it.
+    void flush();
+    /// Starts a step whose intent is recorded.
+    void start(std::size_t index, StepCall call);
+
     void note(const std::string& message, nlohmann::json more = nlohmann::json::object());
 
     /// Tells those whom the runbook names for this event. What cannot be delivered is noted once it
@@ -109,8 +135,11 @@ class RunSession {
     /// Runs a call to its end, recording that the member took it. For times when nothing else runs.
     StepResult perform(const PlannedStep& step, StepCall call, RecordKind accepted);
 
-    /// Fresh facts before a change; a failure, when the cluster cannot be seen.
-    [[nodiscard]] std::optional<Failure> look_again(bool may_take_long, std::stop_token stop);
+    /// Fresh facts before a change, or those of a look that is no older than `age`; a failure, when
+    /// the cluster cannot be seen.
+    [[nodiscard]] std::optional<Failure> look_again(bool may_take_long,
+                                                    std::stop_token stop,
+                                                    std::chrono::milliseconds age = {});
     void refresh(bool full, std::stop_token stop);
     /// What a call would do now. A refusal that is of a moment, because a daemon that was just
     /// started does not answer yet, is waited for a while.
@@ -123,6 +152,9 @@ class RunSession {
     [[nodiscard]] nlohmann::json left() const;
 
     [[nodiscard]] RenderedStep render(const PlannedStep& step) const;
+    /// The call of a step as it will be once those from `first` on are done, where it does not
+    /// depend on what they give.
+    [[nodiscard]] std::optional<StepCall> render_ahead(std::size_t first, std::size_t index) const;
     /// The `verify` of a step that is done by `call`.
     [[nodiscard]] RenderedStep render_verify(const PlannedStep& step, const StepCall& call) const;
     /// Where the runbook has one, and it does not run yet.
@@ -164,7 +196,11 @@ class RunSession {
 
     [[nodiscard]] const RunState& state() const { return state_; }
 
-    [[nodiscard]] ClusterFacts& facts() { return facts_; }
+    [[nodiscard]] const ClusterFacts& facts() const { return *facts_; }
+
+    /// What a step learned of the cluster, for those after it.
+    void learn(const std::function<void(ClusterFacts&)>& what);
+    [[nodiscard]] std::vector<Finding> diagnose(std::stop_token stop);
 
     [[nodiscard]] const StepProgress& progress(std::size_t index) const {
         return state_.steps()[index];  // RunState keeps the order of the plan
@@ -185,13 +221,31 @@ class RunSession {
     void keep(const OpenTemporary& temporary, const std::string& why, const std::string& hint);
     [[nodiscard]] bool is_temporary(const PlannedStep& step) const;
     [[nodiscard]] nlohmann::json measure();
+    void set_facts(ClusterFacts facts);
+    [[nodiscard]] const nlohmann::json& seen() const;
+    /// The cluster as it is known, where the record does not say so already.
+    void add_seen(nlohmann::json& payload) const;
+    void commit();
+    [[nodiscard]] RenderedStep render(const PlannedStep& step, const ScopeSource& source) const;
+    [[nodiscard]] std::vector<EarlierCall> earlier_calls(const ActionSchema& schema) const;
 
+    struct Start {
+        std::size_t index;
+        StepCall call;
+    };
+
+    bool grouping_ = false;
+    std::vector<JournalRecord> pending_;  ///< applied, and not durable yet
+    std::vector<Start> starts_;           ///< that wait for that
     bool probing_ = false;
     Setup setup_;
     RunHeader header_;
     RunState state_;
-    ClusterFacts facts_;                            ///< the latest known
+    std::shared_ptr<const ClusterFacts> facts_;     ///< the latest known
+    mutable std::optional<Value> observed_;         ///< the same for expressions, once asked for
+    mutable nlohmann::json seen_;                   ///< its digest, once asked for
     std::shared_ptr<const ClusterFacts> at_start_;  ///< for the steps that compare with it
+    std::optional<Clock::Steady> looked_at_;        ///< last, by this engine
     Clock::Steady full_at_;                         ///< when the slow part of them was last read
     Value::Map registered_;                         ///< `steps` of expressions
 };

@@ -44,22 +44,30 @@ void RunSession::record_intent(const PlannedStep& step,
     // What is always done comes after all going back.
     const bool undoable = step.changes && schema.ends.empty() && !schema.temporary && !step.always;
     const std::vector<Undo> undo = undoable ? freeze_undo(step, preview) : std::vector<Undo>{};
-    record(RecordKind::step_intent,
-           &step,
-           {{"attempt", call.attempt},
-            {"key", call.key},
-            {"uses", step.uses},
-            {"with", Value(call.with).to_json()},
-            {"operations", to_json(preview.operations)},
-            {"undo", to_json(undo)},
-            {"no_way_back", undoable && undo.empty() ? why_no_undo(step, preview) : ""},
-            {"point_of_no_return", step.spec->point_of_no_return},
-            {"temporary", is_temporary(step) ? schema.name : ""},
-            {"measured_as", schema.measured_as},
-            {"ends", schema.ends},
-            {"gives_back", gives_back},
-            {"covered", covered},
-            {"seen", digest(facts_)}});
+    nlohmann::json payload{
+        {"attempt", call.attempt},
+        {"key", call.key},
+        {"uses", step.uses},
+        {"with", Value(call.with).to_json()},
+        {"operations", to_json(preview.operations)},
+        {"undo", to_json(undo)},
+        {"no_way_back", undoable && undo.empty() ? why_no_undo(step, preview) : ""},
+        {"point_of_no_return", step.spec->point_of_no_return},
+        {"temporary", is_temporary(step) ? schema.name : ""},
+        {"measured_as", schema.measured_as},
+        {"ends", schema.ends},
+        {"gives_back", gives_back},
+        {"covered", covered}};
+    if (step.changes) {
+        add_seen(payload);
+    }
+    record(RecordKind::step_intent, &step, std::move(payload));
+}
+
+void RunSession::add_seen(nlohmann::json& payload) const {
+    if (seen() != state_.last_seen()) {  // of many members it is long
+        payload["seen"] = seen();
+    }
 }
 
 void RunSession::record_result(const PlannedStep& step, const StepResult& result, bool retry) {
@@ -69,7 +77,7 @@ void RunSession::record_result(const PlannedStep& step, const StepResult& result
     payload["temporary"] = schema.temporary ? schema.name : "";
     payload["ends"] = schema.ends;
     if (step.changes) {
-        payload["seen"] = digest(facts_);
+        add_seen(payload);
     }
     record(RecordKind::step_result, &step, std::move(payload));
 }
@@ -86,7 +94,7 @@ void RunSession::record_verified(const PlannedStep& step,
             {"message", message},
             {"temporary", schema.temporary ? schema.name : ""},
             {"ends", schema.ends},
-            {"seen", digest(facts_)}});
+            {"seen", seen()}});
 }
 
 void RunSession::record_undo_intent(const PlannedStep& step,
@@ -102,7 +110,7 @@ void RunSession::record_undo_intent(const PlannedStep& step,
                               {"temporary", schema.temporary ? schema.name : ""},
                               {"measured_as", schema.measured_as},
                               {"ends", schema.ends},
-                              {"seen", digest(facts_)}};
+                              {"seen", seen()}};
     if (n) {
         payload["n"] = *n;
     }
@@ -117,7 +125,7 @@ void RunSession::record_undo_result(const PlannedStep& step,
     nlohmann::json payload = result_payload(result);
     payload["uses"] = uses;
     payload["ends"] = schema.ends;
-    payload["seen"] = digest(facts_);
+    payload["seen"] = seen();
     if (n) {
         payload["n"] = *n;
     }

@@ -86,7 +86,7 @@ void RunSession::give_back(const OpenTemporary& temporary) {
         }
         rendered.call.attempt = progress(*end).attempts + 1;
         rendered.call.key = key_of(step, "", rendered.call.attempt);
-        record_intent(step, rendered.call, setup_.runner.preview(rendered.call, facts_), true);
+        record_intent(step, rendered.call, setup_.runner.preview(rendered.call, *facts_), true);
         result = perform(step, rendered.call, RecordKind::step_accepted);
         record_result(step, result, false);
     } else {
@@ -101,7 +101,7 @@ void RunSession::give_back(const OpenTemporary& temporary) {
         rendered.call.id += ".end";
         rendered.call.key = key_of(*maker, ".end", static_cast<int>(state_.last_seq()));
         record_undo_intent(
-            *maker, rendered.call, setup_.runner.preview(rendered.call, facts_), std::nullopt);
+            *maker, rendered.call, setup_.runner.preview(rendered.call, *facts_), std::nullopt);
         result = perform(*maker, rendered.call, RecordKind::undo_accepted);
         record_undo_result(*maker, ending->name, result, std::nullopt);
     }

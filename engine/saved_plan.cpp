@@ -146,6 +146,7 @@ Json bound_part(const Json& plan) {
     Json bound = plan;
     for (const char* moving : {"plan_hash",
                                "facts",
+                               "examined",
                                "findings",
                                "advice",
                                "window",

@@ -133,19 +133,21 @@ class SqliteJournal final : public JournalStore {
     }
 
     void append(const std::string& run, const JournalRecord& record) override {
+        on_journal([&] { insert(run, record, last_hash(run, record.seq)); });
+    }
+
+    /// One transaction, and so one wait for the disk: all of them are kept, or none.
+    void append_all(const std::string& run, const std::vector<JournalRecord>& records) override {
+        if (records.empty()) {
+            return;
+        }
         on_journal([&] {
-            const std::string payload = canonical(record.payload);
-            const std::string hash = chain(last_hash(run, record.seq), run, record, payload);
-            sqlite::Statement insert(*db_, "INSERT INTO records VALUES (?,?,?,?,?,?,?,?)");
-            insert.bind(run)
-                .bind(record.seq)
-                .bind(record.at)
-                .bind(std::string(to_text(record.kind)))
-                .bind(record.step)
-                .bind(record.member)
-                .bind(payload)
-                .bind(hash);
-            insert.step();
+            sqlite::Transaction transaction(*db_);
+            std::string hash = last_hash(run, records.front().seq);
+            for (const JournalRecord& record : records) {
+                hash = insert(run, record, hash);
+            }
+            transaction.commit();
         });
     }
 
@@ -332,6 +334,25 @@ class SqliteJournal final : public JournalStore {
                                "Use that version, or choose another state folder with --state.");
         }
         db_->execute("PRAGMA synchronous = FULL");
+    }
+
+    /// The new end of the chain.
+    std::string insert(const std::string& run,
+                       const JournalRecord& record,
+                       const std::string& previous) {
+        const std::string payload = canonical(record.payload);
+        std::string hash = chain(previous, run, record, payload);
+        sqlite::Statement insert(*db_, "INSERT INTO records VALUES (?,?,?,?,?,?,?,?)");
+        insert.bind(run)
+            .bind(record.seq)
+            .bind(record.at)
+            .bind(std::string(to_text(record.kind)))
+            .bind(record.step)
+            .bind(record.member)
+            .bind(payload)
+            .bind(hash);
+        insert.step();
+        return hash;
     }
 
     [[nodiscard]] bool is_empty() { return db_->number("SELECT count(*) FROM sqlite_master") == 0; }

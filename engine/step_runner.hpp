@@ -72,9 +72,15 @@ struct StepCall {
     std::vector<std::string> open_temporaries;  ///< `patroni.pause` while this run has paused
     /// The cluster as it was when the run was planned; null in a plan and on the way back.
     std::shared_ptr<const ClusterFacts> at_start;
-    std::vector<EarlierCall> earlier;  ///< by this run, in the order of its plan
+    /// By this run, in the order of its plan; of an action that always stands on a member: none.
+    std::vector<EarlierCall> earlier;
     std::chrono::milliseconds timeout{0};
     int attempt = 1;
+    /// Calls on the same member that only look, do not depend on what this one gives, and are
+    /// started next, one after the other, unless one before fails. A runner may do them with this
+    /// one and have their results at hand: each is started all the same before it counts.
+    std::vector<std::shared_ptr<const StepCall>> ahead;
+    bool goes_on = false;  ///< the next one of `ahead` is started although this one fails
     /// Looks afterwards whether the effect is in place; when it is not, the step has failed.
     std::shared_ptr<const StepCall> verify;
 };
@@ -199,9 +205,13 @@ class StepRunner {
 
     /// Starts the step on a worker. Each start() is answered by exactly one event with a result,
     /// after at most one that says `accepted`.
-    virtual void start(std::size_t index, StepCall call, const ClusterFacts& facts) = 0;
+    virtual void start(std::size_t index,
+                       StepCall call,
+                       std::shared_ptr<const ClusterFacts> facts) = 0;
     /// The next event; blocks while steps run. nullopt when `wake_at` passes first.
     [[nodiscard]] virtual std::optional<StepEvent> wait(std::chrono::milliseconds at_most) = 0;
+    /// Nothing of what was given as `ahead` will be started any more.
+    virtual void drop_ahead() = 0;
     /// Asks what runs to stop waiting; its events still come.
     virtual void cancel_all() = 0;
 

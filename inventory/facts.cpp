@@ -352,6 +352,21 @@ Json ClusterFacts::to_json() const {
     };
 }
 
+ClusterFacts ClusterFacts::only(std::string_view member) const {
+    ClusterFacts one;
+    one.name = name;
+    one.scope = scope;
+    one.leader = leader;
+    one.timeline = timeline;
+    one.paused = paused;
+    one.observed_at = observed_at;
+    one.sampled_at = sampled_at;
+    if (const MemberFacts* found = find(member)) {
+        one.members.push_back(*found);
+    }
+    return one;
+}
+
 void ClusterFacts::update(const ClusterFacts& quick) {
     ClusterFacts merged = quick;
     for (MemberFacts& now : merged.members) {

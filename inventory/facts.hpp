@@ -279,6 +279,9 @@ struct ClusterFacts {
     [[nodiscard]] std::chrono::seconds loop_wait() const;
     [[nodiscard]] std::chrono::seconds ttl() const;
 
+    /// The same with one member alone, and of the cluster what is short.
+    [[nodiscard]] ClusterFacts only(std::string_view member) const;
+
     /// Takes over what a quick observation says; packages, disks, WAL and slots stay as known.
     void update(const ClusterFacts& quick);
 

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 namespace lockstep {
 
@@ -38,6 +39,14 @@ LockTiming lock_timing() {
         timing.margin = timing.ttl / 6;
     }
     return timing;
+}
+
+std::chrono::milliseconds allowed_time(const StepCall& call) {
+    return call.timeout.count() > 0 ? call.timeout : k_default_step_timeout;
+}
+
+bool is_good(StepOutcome outcome) {
+    return outcome == StepOutcome::succeeded || outcome == StepOutcome::already_done;
 }
 
 /// What an exception that left an action means for its step.
@@ -94,7 +103,8 @@ LiveRunner::LiveRunner(const Cluster& cluster,
       clock_(clock),
       links_(cluster, factory),
       observer_(links_, clock),
-      notifier_(std::move(targets), std::move(factory), clock) {}
+      notifier_(std::move(targets), std::move(factory), clock),
+      ahead_(allowed_time) {}
 
 LiveRunner::~LiveRunner() {
     cancel_all();
@@ -224,17 +234,25 @@ void LiveRunner::clean_up(const std::string& run, const ClusterFacts& facts) {
     }
 }
 
-void LiveRunner::start(std::size_t index, StepCall call, const ClusterFacts& facts) {
+void LiveRunner::start(std::size_t index,
+                       StepCall call,
+                       std::shared_ptr<const ClusterFacts> facts) {
     const std::lock_guard lock(mutex_);
-    tasks_.push_back({index, std::move(call), facts});
-    if (idle_workers_ < tasks_.size() && workers_.size() < k_most_workers) {
-        workers_.emplace_back([this](std::stop_token stop) { work(std::move(stop)); });
+    std::optional<StepEvent> event;
+    if (auto task = ahead_.take({index, std::move(call), std::move(facts)}, event)) {
+        tasks_.push_back(std::move(*task));
+        if (idle_workers_ < tasks_.size() && workers_.size() < k_most_workers) {
+            workers_.emplace_back([this](std::stop_token until) { work(std::move(until)); });
+        }
+    } else if (event) {
+        events_.push_back(std::move(*event));
     }
     wake_.notify_all();
 }
 
 std::optional<StepEvent> LiveRunner::wait(std::chrono::milliseconds at_most) {
     std::unique_lock lock(mutex_);
+    ahead_.stop_late_ones();
     wake_.wait_for(lock, at_most, [this] { return !events_.empty(); });
     if (events_.empty()) {
         return std::nullopt;
@@ -242,6 +260,11 @@ std::optional<StepEvent> LiveRunner::wait(std::chrono::milliseconds at_most) {
     StepEvent event = std::move(events_.front());
     events_.pop_front();
     return event;
+}
+
+void LiveRunner::drop_ahead() {
+    const std::lock_guard lock(mutex_);
+    ahead_.drop();
 }
 
 void LiveRunner::cancel_all() {
@@ -259,47 +282,52 @@ void LiveRunner::work(std::stop_token stop) {
         if (!has_task) {
             return;
         }
-        Task task = std::move(tasks_.front());
+        StepTask task = std::move(tasks_.front());
         tasks_.pop_front();
+        const std::shared_ptr<AheadBatch> batch = ahead_.open(task);
         lock.unlock();
-        StepResult result = perform(task);
+        StepResult result = perform(task, batch.get());
         lock.lock();
-        events_.push_back({task.index, nullptr, std::move(result)});
+        finish(task, batch, std::move(result));
         wake_.notify_all();
     }
 }
 
-/// The body of a worker: here, and nowhere deeper, exceptions become results.
-StepResult LiveRunner::perform(Task& task) {
-    const bool changes = find_action(action_catalog(), task.call.uses)->changes;
-    std::stop_token stop;
-    {
-        const std::lock_guard lock(mutex_);
-        stop = cancel_.get_token();
+/// mutex_ is held. What fails once the task's own step is over is of the one that runs by then; one
+/// that did not begin is begun by itself.
+void LiveRunner::finish(const StepTask& task,
+                        const std::shared_ptr<AheadBatch>& batch,
+                        StepResult result) {
+    const bool own = batch == nullptr || !batch->own_is_over();
+    if (own) {
+        events_.push_back({task.index, nullptr, std::move(result)});
     }
+    std::optional<StepTask> open = batch ? ahead_.close(batch) : std::nullopt;
+    if (open && !own && !is_good(result.outcome)) {
+        events_.push_back({open->index, nullptr, std::move(result)});
+    } else if (open) {
+        tasks_.push_back(std::move(*open));  // this worker is free for it
+    }
+}
+
+ClusterFacts LiveRunner::facts_for(const StepTask& task) {
+    const auto is_alone = [](const StepCall& call) {
+        return find_action(action_catalog(), call.uses)->alone;
+    };
+    const bool alone = is_alone(task.call) && (!task.call.verify || is_alone(*task.call.verify));
+    return alone ? task.facts->only(task.call.member) : *task.facts;
+}
+
+/// The body of a worker: here, and nowhere deeper, exceptions become results.
+StepResult LiveRunner::perform(StepTask& task, AheadBatch* batch) {
+    const bool changes = find_action(action_catalog(), task.call.uses)->changes;
     try {
-        const auto timeout =
-            task.call.timeout.count() > 0 ? task.call.timeout : k_default_step_timeout;
-        ActionContext context{links_,
-                              observer_,
-                              clock_,
-                              cluster_,
-                              std::move(task.facts),
-                              std::move(stop),
-                              Deadline::after(timeout)};
-        context.scope = scope_;
-        context.fence = lock_ ? lock_->fence() : 0;
-        context.lock_trouble = [this, until = context.stop] { return lock_trouble(until); };
-        context.run = run_;
-        context.notify = [this, until = context.stop](const std::string& target,
-                                                      const Notification& notification) {
-            return notifier_.deliver(target, notification, until);
-        };
-        context.accepted = [this, index = task.index](nlohmann::json by) {
-            const std::lock_guard lock(mutex_);
-            events_.push_back({index, std::move(by), {}});
-            wake_.notify_all();
-        };
+        ActionContext context = context_for(task, batch);
+        std::optional<std::stop_callback<std::function<void()>>> stop_batch;
+        if (batch != nullptr) {
+            stop_batch.emplace(std::exchange(context.stop, batch->stop.get_token()),
+                               [stop = batch->stop]() mutable { stop.request_stop(); });
+        }
         StepResult result = find_action_code(task.call.uses).run(task.call, context);
         if (task.call.verify && result.outcome == StepOutcome::succeeded) {
             verify(*task.call.verify, context, result);
@@ -308,6 +336,13 @@ StepResult LiveRunner::perform(Task& task) {
     } catch (const NeverReached& error) {
         return {.outcome = StepOutcome::absent, .message = error.what()};
     } catch (const TransportError& error) {
+        const std::unique_lock lock(mutex_);
+        if (batch != nullptr && batch->out_of_time) {
+            return judge(TransportError(TransportError::Kind::timeout,
+                                        task.call.member + ": out of time while the command ran",
+                                        "It may still be running there."),
+                         changes);
+        }
         return judge(error, changes);
     } catch (const SqlError& error) {
         return {.outcome = StepOutcome::failed,
@@ -319,6 +354,46 @@ StepResult LiveRunner::perform(Task& task) {
         return {.outcome = changes ? StepOutcome::in_doubt : StepOutcome::failed,
                 .message = std::string("internal error: ") + error.what()};
     }
+}
+
+ActionContext LiveRunner::context_for(const StepTask& task, AheadBatch* batch) {
+    auto timeout = allowed_time(task.call);
+    for (const auto& next : task.call.ahead) {
+        timeout += allowed_time(*next);  // of each alone: Ahead::stop_late_ones()
+    }
+    std::unique_lock lock(mutex_);
+    std::stop_token stop = cancel_.get_token();
+    lock.unlock();
+    ActionContext context{links_,
+                          observer_,
+                          clock_,
+                          cluster_,
+                          facts_for(task),
+                          std::move(stop),
+                          Deadline::after(timeout)};
+    context.scope = scope_;
+    context.fence = lock_ ? lock_->fence() : 0;
+    context.lock_trouble = [this, until = context.stop] { return lock_trouble(until); };
+    context.run = run_;
+    context.notify = [this, until = context.stop](const std::string& target,
+                                                  const Notification& notification) {
+        return notifier_.deliver(target, notification, until);
+    };
+    context.accepted = [this, index = task.index](nlohmann::json by) {
+        const std::lock_guard lock(mutex_);
+        events_.push_back({index, std::move(by), {}});
+        wake_.notify_all();
+    };
+    if (batch != nullptr) {
+        context.early = [this, batch](std::size_t number, StepResult result) {
+            const std::lock_guard lock(mutex_);
+            if (auto event = ahead_.early(*batch, number, std::move(result))) {
+                events_.push_back(std::move(*event));
+                wake_.notify_all();
+            }
+        };
+    }
+    return context;
 }
 
 void LiveRunner::start_write_probe(const ProbeSettings& settings, const ClusterFacts& facts) {

@@ -2,6 +2,8 @@
 
 #include "base/clock.hpp"
 #include "engine/step_runner.hpp"
+#include "steps/actions/action.hpp"
+#include "steps/ahead.hpp"
 #include "steps/lock/cluster_lock.hpp"
 #include "steps/notify/notifier.hpp"
 #include "steps/observation/links.hpp"
@@ -64,8 +66,11 @@ class LiveRunner final : public StepRunner {
     void release_lock(const std::string& left_behind) override;
     void clean_up(const std::string& run, const ClusterFacts& facts) override;
 
-    void start(std::size_t index, StepCall call, const ClusterFacts& facts) override;
+    void start(std::size_t index,
+               StepCall call,
+               std::shared_ptr<const ClusterFacts> facts) override;
     [[nodiscard]] std::optional<StepEvent> wait(std::chrono::milliseconds at_most) override;
+    void drop_ahead() override;
     /// Safe to call from another thread.
     void cancel_all() override;
 
@@ -78,14 +83,13 @@ class LiveRunner final : public StepRunner {
     void finish_notifications(std::chrono::milliseconds at_most) override;
 
   private:
-    struct Task {
-        std::size_t index;
-        StepCall call;
-        ClusterFacts facts;
-    };
-
+    /// What its action gets of the facts: a copy, because it may look again. Of many members at
+    /// once that would be much, so that one that needs no other member gets only its own.
+    [[nodiscard]] static ClusterFacts facts_for(const StepTask& task);
     void work(std::stop_token stop);
-    [[nodiscard]] StepResult perform(Task& task);
+    [[nodiscard]] StepResult perform(StepTask& task, AheadBatch* batch);
+    [[nodiscard]] ActionContext context_for(const StepTask& task, AheadBatch* batch);
+    void finish(const StepTask& task, const std::shared_ptr<AheadBatch>& batch, StepResult result);
 
     const Cluster& cluster_;
     Clock& clock_;
@@ -102,8 +106,9 @@ class LiveRunner final : public StepRunner {
 
     std::mutex mutex_;  // guards what follows
     std::condition_variable_any wake_;
-    std::deque<Task> tasks_;
+    std::deque<StepTask> tasks_;
     std::deque<StepEvent> events_;
+    Ahead ahead_;
     std::size_t idle_workers_ = 0;
     std::stop_source cancel_;
 

@@ -54,6 +54,7 @@ struct ActionSchema {
     bool looks_by_default = false;
     std::vector<std::string> looking_methods;
     bool repeatable = true;  ///< running it twice ends as running it once
+    bool alone = false;      ///< of the facts it reads those of its own member alone
     bool spooled = false;  ///< what it does runs on the member by itself and can be followed again
     bool gates = false;    ///< the run goes on after it only where something holds
     /// A gate that a person answers, not code: `approve`; with `answered`, `manual`, whose answer

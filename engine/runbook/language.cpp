@@ -163,8 +163,9 @@ Place strategy_place() {
         "strategy",
         "How a step or block is spread over the members it runs on.",
         {{.name = "batch",
-          .shapes = {{batch}, {batch, {}, k_list}},
-          .description = "How many members at once: a number, a part of them, or all. Of a "
+          .shapes = {{batch}, {batch, {}, k_list}, {expression}},
+          .description = "How many members at once: a number, a part of them, or all, or an "
+                         "expression over `inputs` and `vars` that gives one of these. Of a "
                          "list, the last element repeats.",
           .example = "batch: [1, 50%]",
           .otherwise = "1"},

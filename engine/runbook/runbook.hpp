@@ -69,6 +69,7 @@ struct Strategy {
     };
 
     std::vector<Batch> batch{{1, false, false}};  ///< the last one repeats
+    std::optional<Expression> batch_by;           ///< or an expression that says it
     std::string order = "name";                   ///< name | lag_asc | lag_desc | leader_last
     std::optional<Expression> order_by;  ///< or an expression over `member`, the smallest first
     int max_failed = 0;                  ///< more than this many failed members stop the run
@@ -209,6 +210,9 @@ struct RunbookVocabulary {
     /// written in the file `from`. Throws Error. Empty: nothing can be called.
     std::function<RunbookText(const std::string& name, const std::string& from)> find_text;
 };
+
+/// How many at once, as it is written: `2`, `50%` or `all`. nullopt: it is nothing of these.
+[[nodiscard]] std::optional<Strategy::Batch> parse_batch(const std::string& text);
 
 /// Every error of the text in one InputErrors, not only the first.
 class InputErrors : public Error {

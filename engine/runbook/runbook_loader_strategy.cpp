@@ -30,22 +30,20 @@ double read_backoff(Reading& reading, const Node& node) {
 }
 
 std::optional<Strategy::Batch> read_batch(Reading& reading, const Node& node) {
-    const std::string text = node.is(Node::Kind::scalar) ? node.text : "";
-    if (text == "all") {
-        return Strategy::Batch{1, false, true};
-    }
-    const bool percent = text.ends_with('%');
-    const std::string digits = percent ? text.substr(0, text.size() - 1) : text;
-    const bool number = !digits.empty() && digits.size() <= 4 && digits.front() != '0' &&
-                        digits.find_first_not_of("0123456789") == std::string::npos;
-    const int count = number ? std::stoi(digits) : 0;
-    if (!number || (percent && count > 100)) {
+    auto batch = parse_batch(node.is(Node::Kind::scalar) ? node.text : "");
+    if (!batch) {
         reading.problems.add(node.where,
                              "a batch cannot be " + node.describe(),
-                             "Write a number of members, a part such as 50%, or all.");
-        return std::nullopt;
+                             "Write a number of members, a part such as 50%, or all; or an "
+                             "expression such as inputs.batch.");
     }
-    return Strategy::Batch{count, percent, false};
+    return batch;
+}
+
+/// Something like `inputs.batch`: no other batch has a name and a dot.
+bool is_expression(const Node& node) {
+    return node.is(Node::Kind::scalar) && !node.text.empty() && node.text.front() >= 'a' &&
+           node.text.front() <= 'z' && node.text.find('.') != std::string::npos;
 }
 
 std::vector<Strategy::Batch> read_batches(Reading& reading, const Node& node) {
@@ -108,7 +106,11 @@ Strategy read_strategy(Reading& reading, const Node& node) {
         return strategy;
     }
     if (const Node* batch = node.find("batch")) {
-        strategy.batch = read_batches(reading, *batch);
+        if (is_expression(*batch)) {
+            strategy.batch_by = read_expression(reading, *batch, "`batch`", {});
+        } else {
+            strategy.batch = read_batches(reading, *batch);
+        }
     }
     if (const Node* order = node.find("order")) {
         read_order(reading, *order, strategy);
@@ -124,3 +126,22 @@ Strategy read_strategy(Reading& reading, const Node& node) {
 }
 
 }  // namespace lockstep::runbook_reading
+
+namespace lockstep {
+
+std::optional<Strategy::Batch> parse_batch(const std::string& text) {
+    if (text == "all") {
+        return Strategy::Batch{1, false, true};
+    }
+    const bool percent = text.ends_with('%');
+    const std::string digits = percent ? text.substr(0, text.size() - 1) : text;
+    const bool number = !digits.empty() && digits.size() <= 4 && digits.front() != '0' &&
+                        digits.find_first_not_of("0123456789") == std::string::npos;
+    const int count = number ? std::stoi(digits) : 0;
+    if (!number || (percent && count > 100)) {
+        return std::nullopt;
+    }
+    return Strategy::Batch{count, percent, false};
+}
+
+}  // namespace lockstep

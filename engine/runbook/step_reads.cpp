@@ -64,8 +64,12 @@ void for_each_read(const Argument& argument, const TakeRead& take) {
 }
 
 void for_each_read(const StepSpec& step, const TakeRead& take) {
-    for (const auto* expression :
-         {&step.on_that, &step.when, &step.for_each, &step.until, &step.output.select}) {
+    for (const auto* expression : {&step.on_that,
+                                   &step.when,
+                                   &step.for_each,
+                                   &step.until,
+                                   &step.output.select,
+                                   &step.strategy.batch_by}) {
         if (*expression) {
             read_expression(**expression, take);
         }

@@ -34,7 +34,10 @@ struct ActionContext {
     /// way.
     std::function<std::string()> lock_trouble;
     std::function<void(nlohmann::json)> accepted;  ///< told when a member has the step's command
-    std::string run;                               ///< the run's id
+    /// Told of a result before the action returns: of its own call (0; then what it returns is of
+    /// no interest any more), or of one of the call's `ahead` (from 1). Empty: nobody takes them.
+    std::function<void(std::size_t, StepResult)> early;
+    std::string run;  ///< the run's id
     /// Tells a target of the inventory, and waits. Why that failed; empty: it has arrived.
     std::function<std::string(const std::string& target, const Notification& notification)> notify;
 

@@ -1,9 +1,13 @@
 #include "base/error.hpp"
 #include "base/shell_quote.hpp"
+#include "steps/actions/command_batch.hpp"
 #include "steps/catalog.hpp"
+#include "steps/observation/member_script.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <string_view>
 
 namespace lockstep {
 
@@ -71,18 +75,41 @@ std::string env_prefix(const StepCall& call) {
     return prefix;
 }
 
+/// Whether a shell takes a first word as it is for the name of a command. A bare `A=b` would be an
+/// assignment, and what follows it the command; and some words are of the shell's own language.
+bool is_command_in_itself(const std::string& word) {
+    constexpr std::array<std::string_view, 17> k_reserved{"case",
+                                                          "coproc",
+                                                          "do",
+                                                          "done",
+                                                          "elif",
+                                                          "else",
+                                                          "esac",
+                                                          "fi",
+                                                          "for",
+                                                          "function",
+                                                          "if",
+                                                          "in",
+                                                          "select",
+                                                          "then",
+                                                          "time",
+                                                          "until",
+                                                          "while"};
+    const bool bare = shell_quote(word) == word;
+    return !bare || (word.find('=') == std::string::npos &&
+                     std::ranges::find(k_reserved, word) == k_reserved.end());
+}
+
 std::string remote_script(const StepCall& call) {
     if (call.with.contains("shell")) {
         const std::string env = env_prefix(call);
         return (env.empty() ? "" : "export " + env + "; ") + text_arg(call, "shell");
     }
     const std::vector<std::string> argv = list_arg(call, "argv");
-    // A bare `A=b` in front would be an assignment, and what follows it the command.
-    const bool assigns = !argv.empty() && argv.front().find('=') != std::string::npos &&
-                         shell_quote(argv.front()) == argv.front();
     const std::string line = shell_join(argv);
+    const bool in_quotes = argv.empty() || is_command_in_itself(argv.front());
     return env_prefix(call) +
-           (assigns ? "'" + argv.front() + "'" + line.substr(argv.front().size()) : line);
+           (in_quotes ? line : "'" + argv.front() + "'" + line.substr(argv.front().size()));
 }
 
 class SshRun final : public Action {
@@ -106,12 +133,85 @@ class SshRun final : public Action {
                               .stdin_data = secret_or_text(call, "stdin")};
         const MemberFacts& member = context.member(call);
         const bool as_root = bool_arg(call, "become", true);
+        if (const std::vector<BatchedCommand> batch = batch_of(call, context); batch.size() > 1) {
+            if (run_together(call, batch, context)) {
+                return {};
+            }
+        }
         if (!bool_arg(call, "read_only", false)) {
             return judge(context.spooled(call, member, command, as_root), good);
         }
         return judge(as_root ? context.ssh(member, command) : context.ssh_as_login(member, command),
                      good);
     }
+
+  private:
+    /// The call, and those ahead that fit into one round trip with it.
+    static std::vector<BatchedCommand> batch_of(const StepCall& call,
+                                                const ActionContext& context) {
+        std::vector<BatchedCommand> batch;
+        if (call.ahead.empty() || !context.early || call.verify || !fits(call, call)) {
+            return batch;
+        }
+        std::size_t length = batched(call, batch);
+        for (const auto& next : call.ahead) {
+            if (!fits(call, *next) || (length += batched(*next, batch)) > k_longest_batch) {
+                break;
+            }
+        }
+        if (length > k_longest_batch) {
+            batch.pop_back();
+        }
+        return batch;
+    }
+
+    static bool fits(const StepCall& call, const StepCall& next) {
+        return next.uses == call.uses && next.member == call.member && !next.attach_only &&
+               bool_arg(next, "read_only", false) && secret_or_text(next, "stdin").empty() &&
+               bool_arg(next, "become", true) == bool_arg(call, "become", true);
+    }
+
+    /// Appends it; how much of a command line it takes at most.
+    static std::size_t batched(const StepCall& call, std::vector<BatchedCommand>& batch) {
+        batch.push_back({remote_script(call), ok_exits(call), call.goes_on});
+        const std::string& script = batch.back().script;
+        const auto quotes = static_cast<std::size_t>(std::ranges::count_if(
+            script, [](char c) { return c == '\'' || c == '\\' || c == '!'; }));
+        return script.size() + quotes * k_longest_quote + k_around_batched;
+    }
+
+    /// False: nothing came of it, and the call is to be run alone.
+    static bool run_together(const StepCall& call,
+                             const std::vector<BatchedCommand>& batch,
+                             ActionContext& context) {
+        const std::string nonce = make_nonce();
+        bool any = false;
+        BatchReader reader(nonce, [&](std::size_t number, const CommandResult& result) {
+            any = true;
+            context.early(number, judge(result, batch[number].good));
+        });
+        bool streams = false;
+        RemoteCommand command{.script = render(batch, nonce),
+                              .output_limit = 2 * k_default_output_limit,
+                              .on_output = [&](std::string_view piece) {
+                                  streams = true;
+                                  reader.feed(piece);
+                              }};
+        const MemberFacts& member = context.member(call);
+        const CommandResult result = bool_arg(call, "become", true)
+                                         ? context.ssh(member, command)
+                                         : context.ssh_as_login(member, command);
+        if (!streams) {
+            reader.feed(result.out);
+        }
+        return any;
+    }
+
+    // What is sent is one packet of SSH. A quote is put in quotes up to three times: for the shell
+    // of its own, for sudo's, and for the login shell.
+    static constexpr std::size_t k_longest_batch = 28'000;
+    static constexpr std::size_t k_longest_quote = 64;
+    static constexpr std::size_t k_around_batched = 200;
 };
 
 class LocalRun final : public Action {

@@ -62,9 +62,11 @@ class Recorded final : public StepRunner {
 
     void clean_up(const std::string&, const ClusterFacts&) override { refuse(); }
 
-    void start(std::size_t, StepCall, const ClusterFacts&) override { refuse(); }
+    void start(std::size_t, StepCall, std::shared_ptr<const ClusterFacts>) override { refuse(); }
 
     std::optional<StepEvent> wait(std::chrono::milliseconds) override { refuse(); }
+
+    void drop_ahead() override { refuse(); }
 
     void cancel_all() override { refuse(); }
 

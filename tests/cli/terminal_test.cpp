@@ -32,7 +32,10 @@ TEST(Printable, KnowsTheControlCharactersAboveAscii) {
               "?31mred");
     EXPECT_EQ(printable("\xc2\x80\xc2\x9f"), "??");
     EXPECT_EQ(printable("\xc2\xa0\xc2\xb7"), "\xc2\xa0\xc2\xb7");
-    EXPECT_EQ(printable("\xc2"), "\xc2");
+    EXPECT_EQ(printable("\xc2"), "?");
+    EXPECT_EQ(printable("\x9b"
+                        "1m\xff\xe2\x82"),
+              "?1m???");
 }
 
 TEST(Paint, IsColourOnlyWhereAPersonLooks) {

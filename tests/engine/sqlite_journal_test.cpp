@@ -63,6 +63,26 @@ TEST_F(SqliteJournal, KeepsWhatWasWrittenAcrossAnEnd) {
     EXPECT_EQ(journal->runs().front().runbook, "patroni-upgrade");
 }
 
+TEST_F(SqliteJournal, KeepsRecordsThatComeTogetherInOneChainWithTheOthers) {
+    const auto journal = open_sqlite_journal(folder);
+    journal->create(header("one"));
+    journal->append("one", note(1, "first"));
+    journal->append_all("one", {note(2, "second"), note(3, "third")});
+    journal->append("one", note(4, "fourth"));
+    journal->append_all("one", {});
+    EXPECT_EQ(open_sqlite_journal(folder)->records("one").size(), 4U);  // or the chain is broken
+}
+
+TEST_F(SqliteJournal, KeepsNoneOfSeveralRecordsWhereOneOfThemCannotBe) {
+    const auto journal = open_sqlite_journal(folder);
+    journal->create(header("one"));
+    journal->append("one", note(1, "first"));
+    EXPECT_THROW(journal->append_all("one", {note(2, "second"), note(2, "again")}), JournalError);
+    EXPECT_EQ(open_sqlite_journal(folder)->records("one").size(), 1U);
+    journal->append_all("one", {note(2, "second"), note(3, "third")});
+    EXPECT_EQ(open_sqlite_journal(folder)->records("one").size(), 3U);
+}
+
 TEST_F(SqliteJournal, KeepsAnswersBesideTheRecord) {
     const auto journal = open_sqlite_journal(folder);
     journal->create(header("one"));

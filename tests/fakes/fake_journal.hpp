@@ -19,6 +19,8 @@ class FakeJournal final : public JournalStore {
     int die_before = 0;
     int die_after = 0;
 
+    std::vector<std::size_t> together;  ///< how many records came in one go
+
     struct Death {};  ///< not an error: nobody catches the end of a process
 
     void create(const RunHeader& run) override { headers.push_back(run); }
@@ -35,6 +37,11 @@ class FakeJournal final : public JournalStore {
         if (appended_ == die_after) {
             throw Death{};
         }
+    }
+
+    void append_all(const std::string& run, const std::vector<JournalRecord>& records) override {
+        together.push_back(records.size());
+        JournalStore::append_all(run, records);
     }
 
     void answer(const std::string& run, const Answer& answer) override {

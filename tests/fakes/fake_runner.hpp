@@ -27,6 +27,8 @@ class FakeRunner final : public StepRunner {
     ClusterFacts facts;              ///< what the next observation sees
     std::vector<Finding> findings;   ///< what the next diagnosis says
     std::vector<std::string> asked;  ///< "observe", "preview x on n1", "start x on n1", …
+    std::vector<bool> depths;        ///< of each observation: whether all facts were asked for
+    std::vector<std::string> ahead;  ///< with what is started: "step2 after step1 on n1"
     std::map<std::string, Previewer> previews;  ///< by action
     std::map<std::string, Worker> workers;      ///< by action
     std::optional<ProbeReport> probe_report;
@@ -48,8 +50,9 @@ class FakeRunner final : public StepRunner {
         workers[action] = [](const StepCall&, ClusterFacts&) { return StepResult{}; };
     }
 
-    [[nodiscard]] ClusterFacts observe(bool /*full*/, std::stop_token /*stop*/) override {
+    [[nodiscard]] ClusterFacts observe(bool full, std::stop_token /*stop*/) override {
         asked.emplace_back("observe");
+        depths.push_back(full);
         if (before_observe) {
             before_observe();
         }
@@ -79,7 +82,9 @@ class FakeRunner final : public StepRunner {
         return found->second(call, seen);
     }
 
-    void start(std::size_t index, StepCall call, const ClusterFacts& /*seen*/) override {
+    void start(std::size_t index,
+               StepCall call,
+               std::shared_ptr<const ClusterFacts> /*seen*/) override {
         if (call.attach_only) {
             asked.push_back("follow " + name(call));
             const auto known = spool.find(call.key);
@@ -90,6 +95,9 @@ class FakeRunner final : public StepRunner {
             return;
         }
         asked.push_back("start " + name(call));
+        for (const auto& next : call.ahead) {
+            ahead.push_back(next->id + " after " + name(call));
+        }
         const auto found = workers.find(call.uses);
         if (found == workers.end()) {
             ADD_FAILURE() << "nobody said what comes of " << call.uses;
@@ -142,9 +150,9 @@ class FakeRunner final : public StepRunner {
     /// The engine is gone: what it was told and had not taken yet is lost.
     void forget_events() { events_.clear(); }
 
-    [[nodiscard]] std::optional<StepEvent> wait(std::chrono::milliseconds /*at_most*/) override {
+    [[nodiscard]] std::optional<StepEvent> wait(std::chrono::milliseconds at_most) override {
         if (events_.empty()) {
-            if (on_idle_wait) {
+            if (on_idle_wait && at_most.count() > 0) {
                 on_idle_wait();
             }
             return std::nullopt;
@@ -153,6 +161,8 @@ class FakeRunner final : public StepRunner {
         events_.pop_front();
         return event;
     }
+
+    void drop_ahead() override {}
 
     void cancel_all() override { asked.emplace_back("cancel"); }
 

@@ -100,3 +100,15 @@ class FromHealthy(MainJob):
         self.assert_upgraded(NEWEST)
         self.assertEqual(self.check().json["findings"], [])
         self.assert_upgraded(OLD)
+
+
+class SideBySide(MainJob):
+    leader_patroni, replica_patroni = OLD, OLD
+
+    def test_replicas_are_done_at_once_and_the_leader_once_they_are_verified(self):
+        result = self.assert_upgraded(NEW, "--set", "batch=all")
+        steps = {(step["id"], step["member"]): step for step in result.json["steps"]}
+        begun = max(steps["replicas.install", member]["started_at"] for member in ("n2", "n3"))
+        verified = [steps["replicas.verify", member]["ended_at"] for member in ("n2", "n3")]
+        self.assertLess(begun, min(verified), str(result))
+        self.assertGreaterEqual(steps["leader.install", "n1"]["started_at"], max(verified), str(result))

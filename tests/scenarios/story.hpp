@@ -14,9 +14,9 @@
 namespace lockstep {
 
 /// A whole run on fakes: three members, a runbook, and actions that do what the story says.
-/// Actions: `look` (changes nothing), `change` and `fragile` (change; fragile is not repeatable),
-/// `hold` and `release` (a temporary change and its end), `revert` (what undoes take back with),
-/// prepared by `prepare`.
+/// Actions: `look` (changes nothing), `peek` (the same of a member, whose facts it does not read),
+/// `change` and `fragile` (change; fragile is not repeatable), `hold` and `release` (a temporary
+/// change and its end), `revert` (what undoes take back with), prepared by `prepare`.
 class Story : public testing::Test {
   protected:
     Story() {
@@ -28,9 +28,13 @@ class Story : public testing::Test {
                                    "revert",
                                    "prepare",
                                    "ask",
-                                   "by_hand"}) {
+                                   "by_hand",
+                                   "peek"}) {
             runner.describe(action);
         }
+        runner.previews["peek"] = [](const StepCall&, const ClusterFacts&) {
+            return Preview{.read_only = true};
+        };
         for (const char* name : {"n1", "n2", "n3"}) {
             MemberFacts member;
             member.name = name;
@@ -53,6 +57,11 @@ class Story : public testing::Test {
     static const ActionCatalog& actions() {
         static const ActionCatalog k_actions{
             {.name = "look", .summary = "", .params = {{.name = "text"}}},
+            {.name = "peek",
+             .summary = "",
+             .scope = ActionScope::member,
+             .alone = true,
+             .params = {{.name = "text"}}},
             {.name = "change",
              .summary = "",
              .scope = ActionScope::either,
@@ -111,6 +120,7 @@ class Story : public testing::Test {
         request.inventory = &inventory;
         request.cluster = &cluster;
         request.actions = &actions();
+        request.inputs = read_inputs(*runbook, {});
         request.accepted = accepted;
         request.durations = &durations;
         request.now = clock.wall_now();

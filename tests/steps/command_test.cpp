@@ -139,6 +139,11 @@ TEST_F(SshRun, TakesTheFirstWordForACommandWhateverItHolds) {
     EXPECT_EQ(text, "'A=b' true 'x y'");
     EXPECT_EQ(shell(text + " 2>/dev/null || printf $?"), "127");
     EXPECT_EQ(world.preview(argv({"A=it's"})).operations.at(0).text, "'A=it'\\''s'");
+    for (const char* word : {"if", "time", "while", "for", "done", "case"}) {
+        const std::string line = world.preview(argv({word, "x"})).operations.at(0).text;
+        EXPECT_EQ(line, std::string("'") + word + "' x");
+        EXPECT_EQ(shell("PATH=/nowhere; " + line + " 2>/dev/null || printf $?"), "127");
+    }
 }
 
 TEST_F(SshRun, RefusesAVariableThatIsNone) {

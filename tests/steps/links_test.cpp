@@ -158,5 +158,18 @@ TEST(Links, AskForASecretOnce) {
     EXPECT_EQ(test.https[2].username, "admin");
 }
 
+TEST(Links, KeepTheClientsOfTheEndpoints) {
+    LinksUnderTest test;
+    Links links = test.make();
+    const std::string url = "http://10.0.0.11:8008";
+    std::unique_ptr<HttpClient> first = links.lend_endpoint(url);
+    const HttpClient* kept = first.get();
+    const std::unique_ptr<HttpClient> beside =
+        links.lend_endpoint(url);  // another thread looks, too
+    EXPECT_NE(beside.get(), kept);
+    links.give_back(url, std::move(first));
+    EXPECT_EQ(links.lend_endpoint(url).get(), kept);
+}
+
 }  // namespace
 }  // namespace lockstep

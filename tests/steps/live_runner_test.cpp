@@ -19,7 +19,7 @@ class VerifyOfAStep : public testing::Test {
         StepCall call = call_of("drain", false);
         call.verify = std::make_shared<const StepCall>(call_of("is-drained", true));
         LiveRunner runner(world.cluster, world.factory(), world.clock, {});
-        runner.start(0, std::move(call), ClusterFacts{});
+        runner.start(0, std::move(call), std::make_shared<const ClusterFacts>());
         const auto event = runner.wait(60s);
         return event ? event->result : StepResult{.message = "it did not end"};
     }

@@ -14,7 +14,9 @@ class Notify : public testing::Test {
   protected:
     void SetUp() override { world.cluster.notify_targets = {"mail", "ops"}; }
 
-    Preview preview(const StepCall& call) { return world.preview(call, ClusterFacts{}); }
+    Preview preview(const StepCall& call) {
+        return world.preview(call, std::make_shared<const ClusterFacts>());
+    }
 
     StepResult run(const StepCall& call, std::stop_token stop = {}) {
         ActionContext context = world.context(ClusterFacts{}, std::move(stop));
@@ -118,7 +120,7 @@ TEST_F(Notify, GoesOutThroughTheRunnerOfARun) {
                       world.factory(),
                       world.clock,
                       {{"ops", WebhookTarget{.url = k_url, .headers = {}, .ca_file = {}}}});
-    runner.start(0, call_of("half way"), ClusterFacts{});
+    runner.start(0, call_of("half way"), std::make_shared<const ClusterFacts>());
     const auto event = runner.wait(60s);
     ASSERT_TRUE(event);
     EXPECT_EQ(event->result.message, "notified ops");

@@ -1,0 +1,43 @@
+#include "base/utf8.hpp"
+
+#include <array>
+
+namespace lockstep {
+
+namespace {
+
+unsigned byte_at(std::string_view text, std::size_t offset) {
+    return static_cast<unsigned char>(text[offset]);
+}
+
+bool is_continuation(char byte) {
+    return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U;
+}
+
+}  // namespace
+
+CodePoint decode_utf8(std::string_view text, std::size_t offset) {
+    const unsigned first = byte_at(text, offset);
+    if (first < 0x80) {
+        return {static_cast<char32_t>(first), 1};
+    }
+    const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+    if (first < 0xC2 || first > 0xF4 || offset + length > text.size()) {
+        return {};
+    }
+    char32_t value = first & (0xFFU >> (length + 1));
+    for (std::size_t i = 1; i < length; ++i) {
+        if (!is_continuation(text[offset + i])) {
+            return {};
+        }
+        value = (value << 6U) | (byte_at(text, offset + i) & 0x3FU);
+    }
+    constexpr std::array<char32_t, 5> k_smallest{0, 0, 0x80, 0x800, 0x10000};
+    const bool surrogate = value >= 0xD800 && value <= 0xDFFF;
+    if (value < k_smallest.at(length) || value > 0x10FFFF || surrogate) {
+        return {};
+    }
+    return {value, length};
+}
+
+}  // namespace lockstep

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+namespace lockstep {
+
+struct CodePoint {
+    char32_t value = 0;
+    std::size_t length = 0;  ///< in bytes; 0: this is not UTF-8
+};
+
+/// The character that begins at `offset`, by RFC 3629, section 4: no overlong forms, no surrogates,
+/// nothing above U+10FFFF.
+[[nodiscard]] CodePoint decode_utf8(std::string_view text, std::size_t offset);
+
+}  // namespace lockstep
