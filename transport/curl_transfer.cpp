@@ -162,7 +162,7 @@ std::string hint_for(CURLcode code,
     if (https && (has(reason, "wrong version number") || has(reason, "packet length too long"))) {
         return "The server speaks http on this port: write http:// in the inventory.";
     }
-    if (const std::string hint = certificate_hint(code, reason, shows_certificate);
+    if (std::string hint = certificate_hint(code, reason, shows_certificate);
         https && !hint.empty()) {
         return hint;
     }

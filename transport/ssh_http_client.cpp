@@ -125,38 +125,48 @@ std::string options_of(const HttpRequest& request,
         text += body.empty() ? option("header", "Content-Length: 0") : option("data-raw", body);
     }
     for (const auto& [name, value] : request.headers) {
-        text += option("header", name + ": " + value);
+        std::string line = name;
+        line += ": ";
+        line += value;
+        text += option("header", line);
     }
     return text;
 }
 
-/// Reads curl's options and the files from stdin, in pieces of these sizes. What `ask` is given is
-/// more options.
+// What `ask` is given is more options. 7: nothing listens there, so nothing was sent.
+constexpr const char* k_take = R"sh(export LC_ALL=C
+say() { printf '\n@%s %s\n' "$nonce" "$*"; }
+command -v curl >/dev/null 2>&1 || { say no-curl; exit 0; }
+take() { dd bs="$1" count=1 iflag=fullblock 2>/dev/null; }
+)sh";
+constexpr const char* k_curl = R"sh(printf '%s\n' "$options" "$@" | curl --disable --config -
+)sh";
+constexpr const char* k_ask = R"sh(ask; status=$?
+if [ $status = 7 ]; then
+  ask 'connect-to = "::127.0.0.1:"'; again=$?
+  [ $again = 7 ] || status=$again
+fi
+say ended $status
+)sh";
+
+/// Reads curl's options and the files from stdin, in pieces of these sizes.
 std::string script_of(const std::vector<Handed>& files,
                       std::size_t options,
                       std::string_view nonce) {
-    std::string text =
-        "export LC_ALL=C\n"
-        "command -v curl >/dev/null 2>&1 || { printf '" +
-        std::string("\\n@") + std::string(nonce) + " no-curl\\n'; exit 0; }\n" +
-        "take() { dd bs=\"$1\" count=1 iflag=fullblock 2>/dev/null; }\n" + "options=$(take " +
-        std::to_string(options) + ")\n";
+    std::string read = "options=$(take " + std::to_string(options) + ")\n";
     std::string before;
     std::string after;
     for (const Handed& file : files) {
         const std::string number = std::to_string(file.descriptor);
-        text += "file" + number + "=$(take " + std::to_string(file.text.size()) + ")\n";
+        read += "file" + number + "=$(take " + std::to_string(file.text.size()) + ")\n";
         before += "printf '%s\\n' \"$file" + number + "\" | { exec " + number + "<&0\n";
         after += " }";
     }
-    text += "ask() {\n" + before +
-            "printf '%s\\n' \"$options\" \"$@\" | curl --disable --config -\n" + after + "\n}\n";
-    text += "ask; status=$?\n";
-    // 7: nothing listens there, so nothing was sent.
-    text +=
-        "if [ $status = 7 ]; then ask 'connect-to = \"::127.0.0.1:\"'; again=$?; "
-        "[ $again = 7 ] || status=$again; fi\n";
-    return text + "printf '\\n@" + std::string(nonce) + " ended %s\\n' \"$status\"\n";
+    std::string text = "nonce=";
+    text += nonce;
+    text += "\n";
+    text += k_take + read + "ask() {\n" + before + k_curl + after + "\n}\n";
+    return text + k_ask;
 }
 
 /// curl's own word for a code, else whatever was printed first.

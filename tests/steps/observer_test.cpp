@@ -420,6 +420,21 @@ TEST_F(ObserverTest, SaysWhoRefusesChanges) {
     observer().probe_write_access(facts, {});
     EXPECT_TRUE(facts.patroni_write_refused);
     EXPECT_EQ(facts.patroni_write_error, "n2 answers HTTP status 401: not authenticated");
+    EXPECT_NE(facts.patroni_write_hint.find("patroni.password"), std::string::npos);
+    EXPECT_TRUE(facts.find("n2")->api_write.refused);
+    EXPECT_TRUE(facts.find("n3")->api_write.failed());
+    EXPECT_TRUE(facts.find("n1")->api_write.ok());
+}
+
+TEST(RefusalHint, NamesWhatTheAccessCheckWants) {
+    const auto names = [](long status, const char* body, const char* word) {
+        return patroni_api::refusal_hint(status, body).find(word) != std::string::npos;
+    };
+    EXPECT_TRUE(names(401, "no auth header received", "patroni.password"));
+    EXPECT_TRUE(names(403, "Access is denied", "restapi.allowlist"));
+    EXPECT_TRUE(names(403, "Access is denied", "patroni.via: ssh"));
+    EXPECT_TRUE(names(403, "client certificate required", "patroni.cert_file"));
+    EXPECT_EQ(patroni_api::refusal_hint(503, ""), "");
 }
 
 TEST_F(ObserverTest, KnowsAnUnexpectedAnswerFromARefusal) {
