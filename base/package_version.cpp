@@ -110,35 +110,36 @@ std::strong_ordering compare_numbers(std::string_view a, std::string_view b) {
     return std::is_neq(by_length) ? by_length : a.compare(b) <=> 0;
 }
 
+/// What both have in front, letters or a number: older, newer, or taken away as the same.
+std::strong_ordering compare_front(std::string_view& a, std::string_view& b) {
+    const bool number = is_digit(a.front());
+    const auto kind = number ? is_digit : is_letter;
+    const std::string_view part_a = take_while(a, kind);
+    const std::string_view part_b = take_while(b, kind);
+    if (part_b.empty()) {
+        return number ? std::strong_ordering::greater : std::strong_ordering::less;
+    }
+    return number ? compare_numbers(part_a, part_b) : part_a.compare(part_b) <=> 0;
+}
+
+bool only_parts(char c) {
+    return !is_digit(c) && !is_letter(c) && c != '~' && c != '^';
+}
+
 std::strong_ordering compare_parts_as_rpm(std::string_view a, std::string_view b) {
-    const auto parts = [](char c) { return !is_digit(c) && !is_letter(c) && c != '~' && c != '^'; };
     while (!a.empty() || !b.empty()) {
-        take_while(a, parts);
-        take_while(b, parts);
-        if (const auto by_mark = take_mark(a, b)) {
-            if (std::is_neq(*by_mark)) {
-                return *by_mark;
-            }
-            continue;
-        }
-        if (a.empty() || b.empty()) {
+        take_while(a, only_parts);
+        take_while(b, only_parts);
+        auto order = take_mark(a, b);
+        if (!order && (a.empty() || b.empty())) {
             break;
         }
-        const bool number = is_digit(a.front());
-        const std::string_view part_a = take_while(a, number ? is_digit : is_letter);
-        const std::string_view part_b = take_while(b, number ? is_digit : is_letter);
-        if (part_b.empty()) {
-            return number ? std::strong_ordering::greater : std::strong_ordering::less;
-        }
-        const auto by_part =
-            number ? compare_numbers(part_a, part_b) : part_a.compare(part_b) <=> 0;
-        if (std::is_neq(by_part)) {
-            return by_part;
+        order = order ? *order : compare_front(a, b);
+        if (std::is_neq(*order)) {
+            return *order;
         }
     }
-    return a.empty() == b.empty() ? std::strong_ordering::equal
-           : a.empty()            ? std::strong_ordering::less
-                                  : std::strong_ordering::greater;
+    return !a.empty() <=> !b.empty();
 }
 
 [[noreturn]] void refuse(std::string_view text, const std::string& why) {

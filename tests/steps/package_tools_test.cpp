@@ -144,14 +144,14 @@ TEST_F(PackageTools, TakeEveryArgumentForData) {
         on.has(program, "for each; do printf '<%s>' \"$each\"; done >>'" + notes + "'");
     }
     const std::string value = shell_quote(hostile);
+    const std::string script =
+        "cd '" + on.path(".") + "'\nhostile=" + value +
+        "\nfor each in installed unpacked changed trouble offered held known preferred simulated "
+        "described configuration; do \"$each\" \"$hostile\"; done\n"
+        "source_of \"$hostile\" \"$hostile\"\nfetch \"$hostile\" \"$hostile\"\n";
     for (const PackageTool* tool : {&k_apt, &k_dnf, &k_yum}) {
         std::filesystem::remove(notes);
-        (void)out(
-            *tool,
-            "cd '" + on.path(".") + "'\n" +
-                "for each in installed unpacked changed trouble offered held known preferred " +
-                "simulated described configuration; do \"$each\" " + value + "; done\nsource_of " +
-                value + " " + value + "\nfetch " + value + " " + value + "\n");
+        (void)out(*tool, script);
         EXPECT_FALSE(std::filesystem::exists(on.path("pwned"))) << tool->name;
         EXPECT_TRUE(contains(read_file(notes), hostile)) << tool->name;
     }
