@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 namespace lockstep {
@@ -13,5 +14,9 @@ struct CodePoint {
 /// The character that begins at `offset`, by RFC 3629, section 4: no overlong forms, no surrogates,
 /// nothing above U+10FFFF.
 [[nodiscard]] CodePoint decode_utf8(std::string_view text, std::size_t offset);
+
+/// The text with each byte that is not of UTF-8 as a `?`: for names that are compared after they
+/// went through JSON, which can hold nothing else.
+[[nodiscard]] std::string as_utf8(std::string_view text);
 
 }  // namespace lockstep

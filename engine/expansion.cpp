@@ -1,5 +1,6 @@
 #include "engine/expansion.hpp"
 
+#include "base/utf8.hpp"
 #include "engine/rendering.hpp"
 
 #include <algorithm>
@@ -91,8 +92,8 @@ class Expansion {
             }
             Surroundings inside = around;
             inside.item = item;
-            frontier =
-                spread(spec, inside, spec.id + "[" + item.to_text() + "]", std::move(frontier));
+            frontier = spread(
+                spec, inside, spec.id + "[" + as_utf8(item.to_text()) + "]", std::move(frontier));
         }
         return frontier;
     }

@@ -1,5 +1,6 @@
 #include "engine/planner.hpp"
 
+#include "base/utf8.hpp"
 #include "engine/expansion.hpp"
 #include "engine/facts_needed.hpp"
 #include "engine/knowledge/outlook.hpp"
@@ -286,6 +287,7 @@ class Forecast {
                     named ? (&param == schema.params.data() ? ":" : "=") + value.to_text() : "";
             }
         }
+        spec.id = as_utf8(spec.id);  // a version is whatever the member's package manager says
         const bool known = std::ranges::any_of(made, [&](const PlannedStep& other) {
             return other.id == spec.id && other.member == undo.member;
         });

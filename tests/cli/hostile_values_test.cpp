@@ -68,7 +68,8 @@ class HostileValues : public Story {
             member.postgres.data_directory = "/var/" + value;
             member.host = value;
         }
-        runner.facts.members.at(1).name = value;
+        // A name comes from JSON or YAML, which hold nothing but UTF-8.
+        runner.facts.members.at(1).name = as_utf8(value);
         runner.findings = {{.id = "slot.stuck",
                             .severity = Severity::warning,
                             .member = value,

@@ -17,6 +17,7 @@ class Looking : public Story {
     /// What was announced of a run with these steps.
     std::vector<std::string> ahead_of(const std::string& steps) {
         runner.ahead.clear();
+        journal = FakeJournal();
         EXPECT_EQ(run(plan(steps)).exit_code, 0);
         return runner.ahead;
     }
