@@ -356,20 +356,22 @@ StepResult LiveRunner::perform(StepTask& task, AheadBatch* batch) {
     }
 }
 
+std::stop_token LiveRunner::stop_of_now() {
+    const std::lock_guard lock(mutex_);
+    return cancel_.get_token();
+}
+
 ActionContext LiveRunner::context_for(const StepTask& task, AheadBatch* batch) {
     auto timeout = allowed_time(task.call);
     for (const auto& next : task.call.ahead) {
         timeout += allowed_time(*next);  // of each alone: Ahead::stop_late_ones()
     }
-    std::unique_lock lock(mutex_);
-    std::stop_token stop = cancel_.get_token();
-    lock.unlock();
     ActionContext context{links_,
                           observer_,
                           clock_,
                           cluster_,
                           facts_for(task),
-                          std::move(stop),
+                          stop_of_now(),
                           Deadline::after(timeout)};
     context.scope = scope_;
     context.fence = lock_ ? lock_->fence() : 0;

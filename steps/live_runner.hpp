@@ -88,6 +88,7 @@ class LiveRunner final : public StepRunner {
     [[nodiscard]] static ClusterFacts facts_for(const StepTask& task);
     void work(std::stop_token stop);
     [[nodiscard]] StepResult perform(StepTask& task, AheadBatch* batch);
+    [[nodiscard]] std::stop_token stop_of_now();
     [[nodiscard]] ActionContext context_for(const StepTask& task, AheadBatch* batch);
     void finish(const StepTask& task, const std::shared_ptr<AheadBatch>& batch, StepResult result);
 
