@@ -81,7 +81,7 @@ class Links {
     std::map<std::string, std::unique_ptr<MemberLink>> links_;
     /// Those of hosts that a member had before: somebody may still be in one.
     std::vector<std::unique_ptr<MemberLink>> retired_;
-    std::map<std::string, Secret> secrets_;  ///< by what the reference says
+    std::map<std::string, Secret> secrets_;      ///< by what the reference says
     std::vector<HttpClients> endpoint_clients_;  ///< that nobody uses
 };
 
