@@ -17,10 +17,10 @@ using Results = std::vector<CommandResult>;
 Results run(const std::vector<BatchedCommand>& commands,
             std::size_t size = 4096,
             const std::string& shell = "/bin/sh") {
-    const CommandResult all =
-        make_process_runner()->run({.argv = {shell, "-c", render(commands, "0123abcd")}},
-                                   Deadline::after(std::chrono::seconds{30}),
-                                   {});
+    const CommandResult all = make_process_runner()->run(
+        {.argv = {shell, "-c", render(commands, "0123abcd")}, .output_limit = std::size_t{4} << 20},
+        Deadline::after(std::chrono::seconds{30}),
+        {});
     Results results;
     BatchReader reader("0123abcd", [&](std::size_t number, CommandResult result) {
         EXPECT_EQ(number, results.size());

@@ -1,5 +1,6 @@
-// A link between two network namespaces that delays each packet, for kernels without `tc netem`: a tun device in each, and
-// this in between. usage: delay_link NAMESPACE NAMESPACE MILLISECONDS (one way); the devices are called `wan`. Says `ready`.
+// A link between two network namespaces that delays each packet, for kernels without `tc netem`: a
+// tun device in each, and this in between. usage: delay_link NAMESPACE NAMESPACE MILLISECONDS (one
+// way); the devices are called `wan`. Says `ready`.
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>

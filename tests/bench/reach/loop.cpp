@@ -1,9 +1,10 @@
-// The bare loop: what libssh2 alone needs for the same work, in one thread and with nothing around it. It checks no host
-// key, records nothing and gives up at the first trouble.
-// usage: reach_loop KEY STEPS COMMAND < addresses; prints what the commands print
+// The bare loop: what libssh2 alone needs for the same work, in one thread and with nothing around
+// it. It checks no host key, records nothing and gives up at the first trouble. usage: reach_loop
+// KEY STEPS COMMAND < addresses; prints what the commands print
+#include <libssh2.h>
+
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <libssh2.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
