@@ -100,11 +100,11 @@ class HostileValues : public Story {
         Plan planned = plan_of(value);
         ASSERT_TRUE(planned.ready());
         look_at(planned);
-        const auto journal = open_sqlite_journal(folder.path("state"));
+        const auto record = open_sqlite_journal(folder.path("state"));
         RunHeader header = header_of(planned);
         header.reason = value;
         const RunEnd end = start_run(
-            {planned, cluster, actions(), runner, *journal, clock, {}, {}, {}}, header, {});
+            {planned, cluster, actions(), runner, *record, clock, {}, {}, {}}, header, {});
         EXPECT_EQ(end.exit_code, 10);
         look_at_record();
     }
@@ -136,12 +136,12 @@ class HostileValues : public Story {
 
     /// By another process, from the file alone.
     void look_at_record() const {
-        const auto journal = open_sqlite_journal(folder.path("state"), JournalUse::as_it_is);
-        const auto header = journal->find("run");
+        const auto record = open_sqlite_journal(folder.path("state"), JournalUse::as_it_is);
+        const auto header = record->find("run");
         ASSERT_TRUE(header);
         RunState replayed(header->plan);
-        for (const JournalRecord& record : journal->records("run")) {
-            replayed.apply(record);
+        for (const JournalRecord& entry : record->records("run")) {
+            replayed.apply(entry);
         }
         const Terminal terminal(false, false);
         expect_plain(show_text(*header, replayed, terminal), "show");

@@ -14,9 +14,7 @@ class Notify : public testing::Test {
   protected:
     void SetUp() override { world.cluster.notify_targets = {"mail", "ops"}; }
 
-    Preview preview(const StepCall& call) {
-        return world.preview(call, std::make_shared<const ClusterFacts>());
-    }
+    Preview preview(const StepCall& call) { return world.preview(call, ClusterFacts{}); }
 
     StepResult run(const StepCall& call, std::stop_token stop = {}) {
         ActionContext context = world.context(ClusterFacts{}, std::move(stop));
