@@ -79,6 +79,32 @@ void close_others_on_exec() noexcept {
     }
 }
 
+/// For exec: the texts outlive them.
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+    std::vector<char*> all;
+    all.reserve(texts.size() + 1);
+    for (std::string& text : texts) {
+        all.push_back(text.data());
+    }
+    all.push_back(nullptr);
+    return all;
+}
+
+/// Ours, with what the command adds.
+std::vector<std::string> environment_of(const LocalCommand& command) {
+    std::vector<std::string> settings;
+    for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+        const std::string_view text(*entry);
+        if (!command.env.contains(std::string(text.substr(0, text.find('='))))) {
+            settings.emplace_back(text);
+        }
+    }
+    for (const auto& [name, value] : command.env) {
+        settings.push_back(name + "=" + value);
+    }
+    return settings;
+}
+
 /// One output stream of the child, kept up to the limit and read to its end. A pipe of our own,
 /// because bp::async_pipe has no O_CLOEXEC: a child that another thread starts at the same time
 /// would hold it open.
@@ -169,24 +195,19 @@ class Process {
 
     void spawn(const boost::filesystem::path& path, std::error_code& error) {
         const File input = make_stdin(command_.stdin_data);
-        bp::environment env = boost::this_process::environment();
-        for (const auto& [name, value] : command_.env) {
-            env[name] = value;
-        }
         std::vector<std::string> words = command_.argv;
-        std::vector<char*> argv;
-        argv.reserve(words.size() + 1);
-        for (std::string& word : words) {
-            argv.push_back(word.data());
-        }
-        argv.push_back(nullptr);
-        // Not bp::args: it takes front() of every argument, also of an empty one.
-        const auto prepare = [&argv](auto& executor) {
+        std::vector<std::string> settings = environment_of(command_);
+        std::vector<char*> argv = pointers(words);
+        std::vector<char*> env = pointers(settings);
+        // Not bp::args: it takes front() of every argument, also of an empty one. Nor
+        // bp::environment: it compares with a name past the end of what is there (Boost 1.74,
+        // detail/posix/environment.hpp, find).
+        const auto prepare = [&argv, &env](auto& executor) {
             executor.cmd_line = argv.data();
+            executor.env = env.data();
             close_others_on_exec();
         };
         child_ = bp::child(bp::exe = path,
-                           env,
                            bp::std_in = input.get(),
                            bp::posix::fd.bind(STDOUT_FILENO, out_.sink.get()),
                            bp::posix::fd.bind(STDERR_FILENO, err_.sink.get()),
