@@ -1,5 +1,7 @@
 #include "inventory/setting_value.hpp"
 
+#include "base/text.hpp"
+
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -69,9 +71,8 @@ std::optional<Quantity> quantity_of(const std::string& text) {
     return quantity;
 }
 
-std::optional<bool> truth_of(std::string text) {
-    std::ranges::transform(
-        text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+std::optional<bool> truth_of(std::string_view value) {
+    const std::string text = lower(value);
     if (text == "on" || text == "true" || text == "yes" || text == "1") {
         return true;
     }

@@ -1,22 +1,14 @@
 #include "transport/known_hosts.hpp"
 
 #include "base/digest.hpp"
+#include "base/text.hpp"
 #include "transport/encoding.hpp"
 
 #include <algorithm>
-#include <cctype>
 
 namespace lockstep {
 
 namespace {
-
-std::string lower(std::string_view text) {
-    std::string result(text);
-    std::transform(result.begin(), result.end(), result.begin(), [](unsigned char c) {
-        return static_cast<char>(std::tolower(c));
-    });
-    return result;
-}
 
 /// Takes the next word of a line, up to blanks.
 std::string_view take_word(std::string_view& line) {

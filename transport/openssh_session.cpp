@@ -2,6 +2,7 @@
 
 #include "base/error.hpp"
 #include "base/shell_quote.hpp"
+#include "base/text.hpp"
 #include "transport/encoding.hpp"
 #include "transport/exec_output.hpp"
 #include "transport/login_gate.hpp"
@@ -37,11 +38,6 @@ constexpr std::string_view k_no_master = "lockstep: no master for ";
 
 bool has(const std::string& text, std::string_view part) {
     return text.find(part) != std::string::npos;
-}
-
-bool has_any(const std::string& text, std::initializer_list<std::string_view> parts) {
-    return std::any_of(
-        parts.begin(), parts.end(), [&](std::string_view part) { return has(text, part); });
 }
 
 /// What ssh complained of, in one line: the last two lines that say something.

@@ -2,6 +2,7 @@
 
 #include "base/account.hpp"
 #include "base/error.hpp"
+#include "base/text.hpp"
 #include "transport/known_hosts.hpp"
 
 #include <glob.h>
@@ -9,7 +10,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -46,14 +46,6 @@ constexpr std::array<const char*, 5> k_usual_identities{
 constexpr std::array<const char*, 2> k_global_known_hosts{"/etc/ssh/ssh_known_hosts",
                                                           "/etc/ssh/ssh_known_hosts2"};
 constexpr const char* k_system_config = "/etc/ssh/ssh_config";
-
-std::string lower(std::string_view text) {
-    std::string low(text);
-    std::transform(low.begin(), low.end(), low.begin(), [](unsigned char c) {
-        return static_cast<char>(std::tolower(c));
-    });
-    return low;
-}
 
 /// `Keyword value` or `Keyword=value`, the keyword in lower case.
 std::pair<std::string, std::string> split_line(std::string_view line) {
@@ -247,15 +239,23 @@ SshRoute find_route(const SshEndpoint& endpoint,
     const std::vector<std::string> options = ssh_config_options(endpoint);
     ask.argv.insert(ask.argv.end(), options.begin(), options.end());
     ask.argv.insert(ask.argv.end(), {"--", endpoint.host});
-    const CommandResult answer = processes.run(ask, deadline.within(k_patience), stop);
-    if (!answer.ok()) {
-        throw TransportError(Kind::connect,
-                             endpoint.host + ": ssh cannot read its configuration: " +
-                                 answer.err.substr(0, answer.err.find('\n')),
-                             "Mend the file that it names, or set ssh.config_file in the "
-                             "inventory (`none` reads no file).");
+    std::string complaint;
+    try {
+        const CommandResult answer = processes.run(ask, deadline.within(k_patience), stop);
+        if (answer.ok()) {
+            return read_ssh_config(answer.out, endpoint);
+        }
+        complaint = answer.err.substr(0, answer.err.find('\n'));
+    } catch (const TransportError& error) {
+        if (error.kind() == Kind::cancelled) {
+            throw;
+        }
+        complaint = error.what();  // whatever it is, nothing was sent to the host
     }
-    return read_ssh_config(answer.out, endpoint);
+    throw TransportError(Kind::connect,
+                         endpoint.host + ": ssh cannot read its configuration: " + complaint,
+                         "Mend the file that it names, or set ssh.config_file in the inventory "
+                         "(`none` reads no file).");
 }
 
 }  // namespace lockstep

@@ -1,6 +1,7 @@
 #include "transport/ssh_http_client.hpp"
 
 #include "base/error.hpp"
+#include "base/text.hpp"
 #include "transport/curl_transfer.hpp"
 #include "transport/encoding.hpp"
 
@@ -191,11 +192,7 @@ std::string field_of(std::string_view head, std::string_view name) {
         std::string line(head.substr(0, end));
         head.remove_prefix(end == std::string_view::npos ? head.size() : end + 1);
         const std::size_t colon = line.find(':');
-        std::string its_name = line.substr(0, colon);
-        std::ranges::transform(its_name, its_name.begin(), [](unsigned char c) {
-            return static_cast<char>(std::tolower(c));
-        });
-        if (colon == std::string::npos || its_name != name) {
+        if (colon == std::string::npos || lower(line.substr(0, colon)) != name) {
             continue;
         }
         const std::size_t begin = line.find_first_not_of(" \t", colon + 1);

@@ -2,6 +2,7 @@
 
 #include "base/error.hpp"
 #include "base/shell_quote.hpp"
+#include "base/text.hpp"
 #include "transport/encoding.hpp"
 
 #include <array>
@@ -50,15 +51,6 @@ std::string under_sudo(std::string_view script, std::string_view nonce, bool wit
         return k_with_password + text + k_with_password_end;
     }
     return "LC_ALL=C sudo -n -- /bin/sh -c " + text;
-}
-
-bool has_any(std::string_view text, std::initializer_list<std::string_view> pieces) {
-    for (const std::string_view piece : pieces) {
-        if (text.find(piece) != std::string_view::npos) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /// The last line of sudo's own, else the last that says something: before it may be a lecture.

@@ -1,5 +1,6 @@
 #include "engine/knowledge/judgement.hpp"
 
+#include "base/text.hpp"
 #include "engine/facts_value.hpp"
 #include "inventory/diagnosis.hpp"
 #include "inventory/diagnosis_rules.hpp"
@@ -17,12 +18,6 @@ const Json& entry(const Json& map, const char* key) {
     static const Json k_none;
     const auto found = map.find(key);
     return found == map.end() ? k_none : *found;
-}
-
-std::string lower(std::string text) {
-    std::ranges::transform(
-        text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return text;
 }
 
 // As Patroni reads a boolean (patroni/utils.py, parse_bool, 2.1 to 4.1).

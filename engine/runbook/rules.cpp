@@ -35,7 +35,6 @@ std::vector<RuleRow> rules_of_inventories() {
         {"inventory.secret",
          "A secret must not stand in a file that is read and copied: name where it comes from."},
         {"inventory.duplicate", "The same thing is given twice."},
-        {"inventory.not_supported", "This version of lockstep does not have it."},
     };
 }
 

@@ -1,7 +1,9 @@
 #include "transport/ssh_config.hpp"
 
 #include "base/account.hpp"
+#include "base/error.hpp"
 #include "temp_dir.hpp"
+#include "tests/fakes/fake_processes.hpp"
 
 #include <gtest/gtest.h>
 
@@ -10,6 +12,8 @@
 
 namespace lockstep {
 namespace {
+
+using namespace std::chrono_literals;
 
 SshEndpoint to(const std::string& host) {
     SshEndpoint endpoint;
@@ -96,6 +100,24 @@ TEST(SshConfig, DoesNotMatterWhenItSaysNothingOfInterest) {
                       "\nHost *\n    SendEnv LANG LC_*\n    GSSAPIAuthentication yes\n")));
     EXPECT_TRUE(config_matters(dir.write("port", "Host db\n\tPORT=2222\n")));
     EXPECT_TRUE(config_matters(dir.write("jump", "Match host *.db\n  ProxyJump bastion\n")));
+}
+
+TEST(SshConfig, ThatCannotBeReadInTimeIsNoConnection) {
+    FakeProcesses processes;
+    SshEndpoint endpoint = to("db");
+    endpoint.config_file = "/etc/ssh/of_another_team";
+    for (const auto kind : {TransportError::Kind::timeout, TransportError::Kind::connect}) {
+        processes.answer = [kind](const LocalCommand&) -> CommandResult {
+            throw TransportError(kind, "ssh: did not end");
+        };
+        try {
+            (void)find_route(endpoint, *processes.factory()(), Deadline::after(1s), {});
+            ADD_FAILURE();
+        } catch (const TransportError& error) {
+            EXPECT_EQ(error.kind(), TransportError::Kind::connect);
+            EXPECT_NE(error.hint().find("ssh.config_file"), std::string::npos);
+        }
+    }
 }
 
 TEST(SshConfig, MattersByWhatItIncludes) {
