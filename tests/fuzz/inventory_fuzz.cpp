@@ -18,9 +18,9 @@ void require(bool holds) {
     }
 }
 
+// What is empty is left to ssh's configuration; nothing may read as an option of ssh's.
 void check_ssh(const SshSettings& ssh) {
-    require(!ssh.user.empty() && ssh.user.front() != '-' && ssh.port > 0);
-    require(ssh.host.empty() || ssh.host.front() != '-');
+    require(!ssh.user.starts_with('-') && !ssh.host.starts_with('-'));
 }
 
 bool is_one_line(const std::string& text) {

@@ -84,6 +84,8 @@ TEST_F(InventoryLoader, ReadsEveryKeyOfTheFullExample) {
               (Paths{"pass", "show", "ssh/lockstep"}));
     EXPECT_EQ(orders.ssh.become, Become::sudo);
     EXPECT_EQ(std::get<SecretRef::Env>(orders.ssh.become_password->source).name, "SUDO_PASSWORD");
+    EXPECT_EQ(orders.ssh.client, SshSettings::Client::automatic);
+    EXPECT_EQ(orders.ssh.config_file, home(".ssh/config"));
     EXPECT_EQ(orders.patroni.via, PatroniSettings::Via::direct);
     EXPECT_EQ(orders.postgres.dsn, "user=lockstep dbname=postgres sslmode=verify-full");
     ASSERT_EQ(orders.members.size(), 3U);
