@@ -142,8 +142,7 @@ void compare_steps(const Json& saved, const Json& now, Differences& found) {
 
 }  // namespace
 
-Json bound_part(const Json& plan) {
-    Json bound = plan;
+Json bound_part(Json plan) {
     for (const char* moving : {"plan_hash",
                                "facts",
                                "examined",
@@ -154,14 +153,14 @@ Json bound_part(const Json& plan) {
                                "runbook_path",
                                "inventory_path",
                                "rollback"}) {
-        bound.erase(moving);
+        plan.erase(moving);
     }
-    bound["blocked_by"] = names_of(plan.at("blocked_by"));
-    bound["accepted"] = names_of(plan.at("accepted"));
+    plan["blocked_by"] = names_of(plan.at("blocked_by"));
+    plan["accepted"] = names_of(plan.at("accepted"));
     // By name and not in their order: that is the runbook's, and among replicas it is by their lag.
     // What keeps packages for the way back follows from the undos, and is there already the second
     // time.
-    Json& steps = bound.at("steps");
+    Json& steps = plan.at("steps");
     std::vector<Json> kept;
     for (Json& step : steps) {
         for (const char* moving : {"because",
@@ -182,7 +181,7 @@ Json bound_part(const Json& plan) {
         return std::pair(word(at(step, "id")), word(at(step, "member")));
     });
     steps = Json(std::move(kept));
-    return bound;
+    return plan;
 }
 
 const std::vector<std::string>& facts_that_drift() {

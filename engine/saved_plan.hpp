@@ -41,7 +41,7 @@ struct SavedPlan {
 /// The part of Plan::to_json() that a plan stands for: what it will do, where, with which way back,
 /// and what it is made of. Lag, positions and sizes move all the time and are left out, with the
 /// words that mention them.
-[[nodiscard]] nlohmann::json bound_part(const nlohmann::json& plan);
+[[nodiscard]] nlohmann::json bound_part(nlohmann::json plan);
 
 /// The facts that a plan can allow to move: `lag` (which always may), `leader`, `roles`, …
 [[nodiscard]] const std::vector<std::string>& facts_that_drift();
