@@ -42,7 +42,7 @@ RunHeader header_for(const Options& options, const Workplace& place, const Plan&
     header.inventory_text = place.inventory.text;
     header.inputs = Value(plan.inputs).to_json();
     header.given = plan.given;
-    header.plan = plan.to_json();
+    header.plan = plan.outline();
     return header;
 }
 

@@ -9,6 +9,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <malloc.h>
 #include <unistd.h>
 
 #include <iostream>
@@ -102,6 +103,10 @@ int run_command(const Options& options, Interrupts& interrupts) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    // glibc gives each thread a heap of its own, up to eight a processor, and what one of them
+    // frees is of no use to the others. Ours wait for members most of the time, so that two are
+    // enough.
+    ::mallopt(M_ARENA_MAX, 2);
     try {
         const Parsed parsed = parse_options(argc, argv);
         if (parsed.exit_code) {

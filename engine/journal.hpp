@@ -61,7 +61,7 @@ struct RunHeader {
     std::string inventory_text;
     nlohmann::json inputs;                     ///< secrets masked
     std::map<std::string, std::string> given;  ///< as on the command line: secrets by reference
-    nlohmann::json plan;
+    nlohmann::json plan;  ///< on record Plan::to_json(); who follows a run has outline() at least
 };
 
 /// What a person said to a step that asks. It is put beside the record, by any process, and becomes

@@ -98,6 +98,8 @@ struct Plan {
     /// Exit code of a blocked plan: 16 when a needed member cannot be reached, else 4.
     [[nodiscard]] int refusal_code() const;
     [[nodiscard]] nlohmann::json to_json() const;
+    /// to_json() without what grows with the number of members: facts, steps and rollback.
+    [[nodiscard]] nlohmann::json outline() const;
 };
 
 [[nodiscard]] nlohmann::json to_json(const std::vector<Operation>& operations);

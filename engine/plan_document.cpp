@@ -230,10 +230,17 @@ std::vector<Finding> findings_from(const Json& list) {
 }  // namespace
 
 Json Plan::to_json() const {
-    Json planned = Json::array();
+    Json document = outline();
+    document["facts"] = facts.to_json();
+    document["rollback"] = way_back(*this);
+    Json& planned = document["steps"] = Json::array();
     for (const PlannedStep& step : steps) {
         planned.push_back(document_of(step, *runbook));
     }
+    return document;
+}
+
+Json Plan::outline() const {
     const PlannedTime time = planned_time(*this);
     Json guards = Json::array();
     for (const GuardSpec& guard : runbook->guards) {
@@ -247,7 +254,6 @@ Json Plan::to_json() const {
         {"cluster", cluster},
         {"inventory_hash", inventory_hash},
         {"inputs", Value(inputs).to_json()},
-        {"facts", facts.to_json()},
         {"examined", examined},
         {"findings", lockstep::to_json(findings)},
         {"verdict", ready() ? "ready" : "blocked"},
@@ -260,10 +266,8 @@ Json Plan::to_json() const {
         {"window", window ? lockstep::to_json(*window) : Json(nullptr)},
         {"expected",
          {{"ms", time.length.count()}, {"known", time.known}, {"guessed", time.guessed}}},
-        {"rollback", way_back(*this)},
         {"runbook_path", runbook->path},
         {"inventory_path", inventory_path},
-        {"steps", planned},
     };
 }
 

@@ -195,6 +195,7 @@ void record_resumed(RunSession& session,
 }  // namespace
 
 RunEnd start_run(RunSession::Setup setup, RunHeader header, std::stop_token stop) {
+    header.plan = setup.plan.to_json();
     RunSession session(std::move(setup), std::move(header));
     return on_record(session, [&] {
         std::optional<LockGrant> lock;

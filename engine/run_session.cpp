@@ -43,6 +43,11 @@ RunSession::RunSession(Setup setup, RunHeader header)
       at_start_(facts_),
       full_at_(setup_.clock.steady_now()) {}
 
+void RunSession::create() {
+    setup_.journal.create(header_);
+    header_.plan = setup_.plan.outline();
+}
+
 void RunSession::replay(const std::vector<JournalRecord>& records) {
     for (const JournalRecord& record : records) {
         state_.apply(record);

@@ -70,7 +70,8 @@ class RunSession {
     /// Takes over what an earlier engine recorded.
     void replay(const std::vector<JournalRecord>& records);
 
-    void create() { setup_.journal.create(header_); }
+    /// Puts the run on record. Its plan is large, and not needed as a document after that.
+    void create();
 
     /// On record when it returns, but for what is grouped: see Grouping.
     void record(RecordKind kind, const PlannedStep* step, nlohmann::json payload);

@@ -305,6 +305,7 @@ class SqliteJournal final : public JournalStore {
 
     void prepare(const std::string& path) {
         db_->execute("PRAGMA foreign_keys = ON");
+        db_->execute("PRAGMA cache_size = -512");  // KiB: a journal is read and written in order
         const std::int64_t application = db_->number("PRAGMA application_id");
         const std::int64_t version = db_->number("PRAGMA user_version");
         if (application == 0 && version == 0 && is_empty()) {
