@@ -133,7 +133,8 @@ void MemberWays::ssh(const std::stop_token& stop) {
         access.error = error.what();
         access.hint = error.hint();
     }
-    add("SSH", link_.ssh->peer(), access);
+    const std::string client(link_.ssh->client());
+    add("SSH", link_.ssh->peer() + (client.empty() ? "" : " by " + client), access);
 }
 
 void MemberWays::root(const std::stop_token& stop) {

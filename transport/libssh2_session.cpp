@@ -93,6 +93,8 @@ class Libssh2Session final : public SshSession {
 
     [[nodiscard]] std::string peer() const override { return route_.peer(); }
 
+    [[nodiscard]] std::string_view client() const override { return "libssh2"; }
+
   private:
     using Link = std::unique_ptr<Libssh2Link>;
 

@@ -124,6 +124,8 @@ class OpensshSession final : public SshSession {
 
     [[nodiscard]] std::string peer() const override { return peer_; }
 
+    [[nodiscard]] std::string_view client() const override { return "openssh"; }
+
   private:
     /// The result; nothing when the master did not take it, and `refusal_` says why.
     std::optional<CommandResult> attempt(const RemoteCommand& command,

@@ -77,6 +77,10 @@ class ChoosingSession final : public SshSession {
                (endpoint_.port == 0 ? "" : ":" + std::to_string(endpoint_.port));
     }
 
+    [[nodiscard]] std::string_view client() const override {
+        return session_ == nullptr ? std::string_view() : session_->client();
+    }
+
   private:
     void choose(Deadline deadline, const std::stop_token& stop) {
         if (!route_) {

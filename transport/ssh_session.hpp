@@ -63,6 +63,9 @@ class SshSession {
 
     /// `user@host:port`, for messages; what is not known yet is left out.
     [[nodiscard]] virtual std::string peer() const = 0;
+
+    /// Who speaks SSH, as `ssh.client` names it: `libssh2`, `openssh`; empty while nobody does.
+    [[nodiscard]] virtual std::string_view client() const { return {}; }
 };
 
 /// The real ones. Nothing is sent and no configuration is read before the first run(). Where

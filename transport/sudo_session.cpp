@@ -97,6 +97,8 @@ class SudoSession final : public SshSession {
 
     [[nodiscard]] std::string peer() const override { return session_.peer(); }
 
+    [[nodiscard]] std::string_view client() const override { return session_.client(); }
+
   private:
     [[noreturn]] void refuse(SudoTrouble trouble, std::string_view err);
 

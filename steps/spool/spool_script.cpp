@@ -169,7 +169,7 @@ start() {
 constexpr const char* k_follow = R"sh(
 pause() {
   if [ -n "$lock" ]; then
-    flock -w 1 -s "$job/lock" true 2>/dev/null
+    flock -w 1 -s 7 7>>"$job/lock" 2>/dev/null
     case $?$lock in
       0*) has_ended || lock=; return ;;
       1sure) return ;;

@@ -58,6 +58,8 @@ class FakeSsh {
             return endpoint_.user + "@" + endpoint_.host + ":" + std::to_string(endpoint_.port);
         }
 
+        [[nodiscard]] std::string_view client() const override { return "libssh2"; }
+
       private:
         FakeSsh& hosts_;
         SshEndpoint endpoint_;

@@ -93,6 +93,8 @@ class SshServers(LiveTest):
         self.assertEqual(result.code, 0, str(result))
         self.assertEqual(result.err.count("by the system's ssh"), 1, result.err)
         self.assertIn(cause, result.err)
+        doctor = self.lockstep("doctor", inventory=self.inventory_of("auto", **more))
+        self.assertIn(f":{PORT} by openssh", doctor.out)
 
     def assert_says(self, code, cause, way_out, clients=("libssh2", "openssh"), text=None, **more):
         for client in clients:

@@ -47,6 +47,7 @@ TEST_F(Ways, AreAllThereOnAHealthyCluster) {
     for (const char* name : {"SSH", "root", "tools", "REST", "REST changes", "SQL"}) {
         EXPECT_EQ(way("n2", name).verdict, Verdict::ok) << name;
     }
+    EXPECT_NE(way("n2", "SSH").how.find(" by libssh2"), std::string::npos);
 }
 
 TEST_F(Ways, NameProgramsThatAreMissing) {

@@ -57,7 +57,7 @@ class SshClientLive : public testing::Test {
     }
 
     /// `automatic` gets in by OpenSSH and says so once; libssh2 alone says `cause` and the way out.
-    void expect_openssh_does_it(const SshEndpoint& endpoint, Kind kind, const std::string& cause) {
+    void expect_openssh_does_it(SshEndpoint endpoint, Kind kind, const std::string& cause) {
         const auto by_libssh2 = log_in(endpoint, SshClient::libssh2);
         ASSERT_TRUE(by_libssh2);
         EXPECT_EQ(by_libssh2->kind(), kind) << text(by_libssh2);
@@ -69,7 +69,11 @@ class SshClientLive : public testing::Test {
         EXPECT_EQ(text(log_in(endpoint, SshClient::automatic)), "no error");
         const std::string once = said_.str();
         EXPECT_NE(once.find(cause), std::string::npos) << once;
-        EXPECT_EQ(text(log_in(endpoint, SshClient::automatic)), "no error");
+        endpoint.client = SshClient::automatic;
+        const auto session = make_ssh_session(endpoint);
+        EXPECT_EQ(session->client(), "");
+        EXPECT_EQ(text(log_in(*session)), "no error");
+        EXPECT_EQ(session->client(), "openssh");
         EXPECT_EQ(said_.str(), once) << "it is said once";
     }
 

@@ -1,7 +1,8 @@
 """Many hosts on this machine: an sshd each, in one network namespace, at the far end of a link that can be slow.
 
 Each host has mounts of its own (/run, /root, and an overlay on /var/lib), so that what is left on a member is left on that
-member alone. A small server plays Patroni for all of them. Nothing of the machine itself is touched.
+member alone. apt has its cache there, as on any machine but the images of containers. A small server plays Patroni for all of
+them. Nothing of the machine itself is touched.
 """
 
 import os
@@ -35,7 +36,15 @@ mount -t tmpfs tmpfs /run && mkdir /run/sshd
 mount -t tmpfs tmpfs /root
 mount -t tmpfs tmpfs /mnt && mkdir /mnt/upper /mnt/work
 mount -t overlay overlay -o lowerdir=/var/lib,upperdir=/mnt/upper,workdir=/mnt/work /var/lib
+mount --bind "$1/apt/conf.d" /etc/apt/apt.conf.d
 exec /usr/sbin/sshd -D -e -f "$1/sshd_config" -o "ListenAddress=$2"
+"""
+
+
+APT_CONFIG = """
+Dir::Cache "{folder}/apt";
+Dir::Cache::pkgcache "pkgcache.bin";
+Dir::Cache::srcpkgcache "srcpkgcache.bin";
 """
 
 
@@ -86,6 +95,7 @@ class Hosts:
     def __enter__(self):
         try:
             self.make_keys()
+            self.make_apt_cache()
             self.make_link()
             self.start()
         except BaseException:
@@ -121,6 +131,12 @@ class Hosts:
         public = " ".join((self.folder / "host_key.pub").read_text().split()[:2])
         self.known_hosts.write_text("".join(f"{address} {public}\n" for address in self.addresses))
         (self.folder / "sshd_config").write_text(SSHD_CONFIG.format(folder=self.folder))
+
+    def make_apt_cache(self):
+        settings = self.folder / "apt/conf.d"
+        settings.mkdir(parents=True)
+        (settings / "cache.conf").write_text(APT_CONFIG.format(folder=self.folder))
+        call("unshare", "--mount", "sh", "-c", 'mount --bind "$1" /etc/apt/apt.conf.d && apt-cache gencaches', "sh", str(settings))
 
     def make_link(self):
         for space in (self.near, self.far):
