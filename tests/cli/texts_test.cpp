@@ -147,6 +147,11 @@ TEST_F(Texts, PlanOfMixedVersionsWithAnOrphan) {
     expect_to_fit(text);
 }
 
+TEST_F(Texts, PlanWithTheReplicasSideBySide) {
+    is_mixed_with_an_orphan();
+    expect_plan("plan_side_by_side", "patroni-upgrade", {{"target", k_target}, {"batch", "all"}});
+}
+
 TEST_F(Texts, PlanThatDropsTheOrphan) {
     is_mixed_with_an_orphan();
     const std::string text =
