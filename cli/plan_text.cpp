@@ -237,6 +237,56 @@ std::string window_text(const Plan& plan) {
     return view.until ? "open until " + local_text(*view.until, zone) : "open";
 }
 
+/// Who is worked on at the same time in a fan-out: one list a batch, in order.
+std::vector<std::vector<std::string>> batches_of(const Plan& plan, const std::string& group) {
+    std::vector<std::vector<std::string>> batches;
+    std::set<std::string> known;
+    for (const PlannedStep& step : plan.steps) {
+        if (step.group != group || !known.insert(step.member).second) {
+            continue;
+        }
+        const bool waits =
+            batches.empty() || std::ranges::any_of(step.after, [&](auto before) {
+                const PlannedStep& other = plan.steps[before];
+                return other.group == group && std::ranges::count(batches.back(), other.member) > 0;
+            });
+        if (waits) {
+            batches.emplace_back();
+        }
+        batches.back().push_back(step.member);
+    }
+    return batches;
+}
+
+std::string batch_text(const std::vector<std::string>& members) {
+    constexpr std::size_t k_named = 4;
+    if (members.size() == 1) {
+        return members.front();
+    }
+    if (members.size() > k_named) {
+        return std::to_string(members.size()) + " members side by side";
+    }
+    std::string text = members.front();
+    for (std::size_t i = 1; i < members.size(); ++i) {
+        text += (i + 1 == members.size() ? " and " : ", ") + members[i];
+    }
+    return text + " side by side";
+}
+
+/// `replicas: n2 and n3 side by side, then n4`; nothing where it is one after the other.
+std::string side_by_side_text(const Plan& plan, const std::string& group) {
+    constexpr std::size_t k_told = 6;
+    const auto batches = batches_of(plan, group);
+    if (std::ranges::all_of(batches, [](const auto& batch) { return batch.size() == 1; })) {
+        return {};
+    }
+    std::string text = group + ": ";
+    for (std::size_t i = 0; i < std::min(batches.size(), k_told); ++i) {
+        text += (i == 0 ? "" : ", then ") + batch_text(batches[i]);
+    }
+    return text + (batches.size() > k_told ? ", and so on" : "");
+}
+
 /// What a rollback would do, newest first, and what it could not.
 std::string way_back_text(const Plan& plan, const Terminal& terminal) {
     std::string text;
@@ -313,10 +363,17 @@ std::string plan_text(const Plan& plan, const Terminal& terminal) {
     }
     bool always = false;
     std::set<std::string> said;
+    std::set<std::string> groups;
     for (const PlannedStep& step : plan.steps) {
         if (step.always && !always) {
             always = true;
             text += "  " + terminal.paint("always, at the end:", Tone::dim) + "\n";
+        }
+        if (!step.group.empty() && groups.insert(step.group).second) {
+            const std::string beside = side_by_side_text(plan, step.group);
+            if (!beside.empty()) {
+                text += "  " + terminal.paint(wrap(one_line(beside), 4), Tone::dim) + "\n";
+            }
         }
         text += step_text(step, width, length_width, said, terminal);
     }

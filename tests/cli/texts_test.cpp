@@ -152,6 +152,32 @@ TEST_F(Texts, PlanWithTheReplicasSideBySide) {
     expect_plan("plan_side_by_side", "patroni-upgrade", {{"target", k_target}, {"batch", "all"}});
 }
 
+TEST_F(Texts, PlanSaysWhoIsWorkedOnAtTheSameTime) {
+    const auto said = [&](const std::string& batch) {
+        LiveRunner runner(world.cluster, world.factory(), world.clock);
+        PlanRequest request;
+        request.runbook = std::make_shared<const Runbook>(parse_runbook(
+            "runbook: r\nsummary: s\nsteps:\n  - id: all\n    on: members\n"
+            "    strategy: {batch: " +
+                batch +
+                "}\n    steps:\n"
+                "      - {id: a, uses: ssh.run, with: {argv: [id], read_only: true}}\n"
+                "      - {id: b, uses: ssh.run, with: {argv: [id], read_only: true}}\n",
+            "r.yaml",
+            {action_catalog(), {}, {}, {}}));
+        request.inventory = &inventory;
+        request.cluster = &world.cluster;
+        request.actions = &action_catalog();
+        const std::string text = plan_text(make_plan(request, runner, {}), k_plain);
+        const std::size_t at = text.find("\n  all: ");
+        return at == std::string::npos ? "" : text.substr(at + 3, text.find('\n', at + 1) - at - 3);
+    };
+    EXPECT_EQ(said("1"), "");
+    EXPECT_EQ(said("all"), "all: n1, n2 and n3 side by side");
+    EXPECT_EQ(said("2"), "all: n1 and n2 side by side, then n3");
+    EXPECT_EQ(said("[1, all]"), "all: n1, then n2 and n3 side by side");
+}
+
 TEST_F(Texts, PlanThatDropsTheOrphan) {
     is_mixed_with_an_orphan();
     const std::string text =
