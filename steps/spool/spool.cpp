@@ -50,8 +50,6 @@ class Follower {
              const SpoolJob& job,
              const std::function<void(const SpoolAccepted&)>& on_accepted)
         : session_(session),
-          // What sudo logs and ps shows begins with the key.
-          script_(": lockstep " + job.key + "\n" + spool_script()),
           job_(job),
           on_accepted_(on_accepted),
           out_(job.command.output_limit),
@@ -72,7 +70,6 @@ class Follower {
     [[nodiscard]] std::string what() const { return session_.peer() + ": command " + job_.key; }
 
     SshSession& session_;
-    const std::string script_;
     const SpoolJob& job_;
     const std::function<void(const SpoolAccepted&)>& on_accepted_;
     CappedText out_;
@@ -127,8 +124,12 @@ std::optional<SpoolEnd> Follower::attempt(Deadline deadline, const std::stop_tok
                             },
                         .err = [this](std::string_view piece) { err_.append(piece); }});
     RemoteCommand sent;
-    sent.script = script_;
-    sent.stdin_data = render_request(job_, nonce, next_asker(), out_bytes_);
+    const SpoolRequest request = make_request(job_, nonce, next_asker(), out_bytes_);
+    const std::optional<std::string> within = in_script(request);
+    // What sudo logs and ps shows begins with the key.
+    sent.script =
+        ": lockstep " + job_.key + "\n" + (within ? spool_script(*within) : spool_script());
+    sent.stdin_data = within ? "" : on_stdin(request, nonce);
     sent.output_limit = k_complaint_limit;
     sent.quiet_limit = k_quiet_limit;
     sent.on_output = [&answer, &fed](std::string_view piece) {

@@ -1,6 +1,7 @@
 #include "steps/spool/spool_protocol.hpp"
 
 #include "base/error.hpp"
+#include "base/shell_quote.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -16,15 +17,18 @@ constexpr std::string_view k_name_characters =
 // A name of a file and of a unit has at most 255 bytes, and some go for `lockstep-` and a nonce.
 constexpr std::size_t k_longest_key = 200;
 
+// Together with the script it has to stay below what libssh2 1.10 can send in one packet.
+constexpr std::size_t k_longest_in_script = 4096;
+
 // What a shell can still add one to.
 constexpr std::size_t k_most_output = std::size_t{1} << 40;
 
 }  // namespace
 
-std::string render_request(const SpoolJob& job,
-                           const std::string& nonce,
-                           const SpoolAsker& asker,
-                           std::size_t sent) {
+SpoolRequest make_request(const SpoolJob& job,
+                          const std::string& nonce,
+                          const SpoolAsker& asker,
+                          std::size_t sent) {
     if (job.key.empty() || job.key.front() == '.' || job.key.front() == '-' ||
         job.key.size() > k_longest_key ||
         job.key.find_first_not_of(k_name_characters) != std::string::npos) {
@@ -33,12 +37,14 @@ std::string render_request(const SpoolJob& job,
     if (job.command.script.find('\0') != std::string::npos) {
         throw Error("a script with a NUL byte cannot be run");
     }
-    // Never empty: dd has no blocks of nothing.
-    const std::string text = job.attach_only ? "" : job.command.script + "\n";
-    const std::string_view input = job.attach_only ? "" : std::string_view(job.command.stdin_data);
+    SpoolRequest request;
+    request.words = "lockstep-spool";
+    if (!job.attach_only) {
+        request.text = job.command.script + "\n";  // never empty: dd has no blocks of nothing
+        request.input = job.command.stdin_data;
+    }
     // One more than wanted shows whether there is more.
     const std::size_t limit = std::min(job.command.output_limit, k_most_output) + 1;
-    std::string request = "lockstep-spool";
     for (const std::string& word : {nonce,
                                     asker.process,
                                     std::to_string(asker.number),
@@ -49,11 +55,27 @@ std::string render_request(const SpoolJob& job,
                                     std::to_string(limit),
                                     std::string(job.command.on_output ? "1" : "0"),
                                     std::to_string(sent),
-                                    std::to_string(text.size()),
-                                    std::to_string(input.size())}) {
-        request += " " + word;
+                                    std::to_string(request.text.size()),
+                                    std::to_string(request.input.size())}) {
+        request.words += " " + word;
     }
-    return request.append("\n").append(text).append(input).append("end " + nonce + "\n");
+    return request;
+}
+
+std::string on_stdin(const SpoolRequest& request, const std::string& nonce) {
+    return request.words + "\n" + request.text + request.input + "end " + nonce + "\n";
+}
+
+std::optional<std::string> in_script(const SpoolRequest& request) {
+    if (!request.input.empty() || request.text.size() > k_longest_in_script) {
+        return std::nullopt;
+    }
+    // Quoted once more for the login shell, and once more for sudo: each quote in it multiplies.
+    const std::string quoted = shell_quote(request.text);
+    if (shell_quote(shell_quote(quoted)).size() > 2 * k_longest_in_script) {
+        return std::nullopt;
+    }
+    return request.words + " " + quoted;
 }
 
 SpoolAnswer::SpoolAnswer(const std::string& nonce, Handler handler)

@@ -5,13 +5,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
-/// How the spool's two sides speak. The member's side is one script, the same for every job; what
-/// it is to do comes by its stdin: a line of words (render_request), the command's text, its stdin,
-/// and a line that proves that all of it arrived. It answers on stdout in lines that begin with a
-/// nonce, and with the command's output between them.
+/// How the spool's two sides speak. The member's side is one script, the same for every job. What
+/// it is to do is a line of words, the command's text, and the command's stdin. These come by the
+/// script's own stdin, with a last line that proves that all of it arrived; words and a short text
+/// alone stand in the script, because sshd takes nothing for stdin before it has answered that the
+/// script runs: a round trip less. It answers on stdout in lines that begin with a nonce, and with
+/// the command's output between them.
 namespace lockstep {
 
 /// Who asks: `process` tells one process of ours from another, `number` its requests, ascending.
@@ -20,12 +23,24 @@ struct SpoolAsker {
     std::uint64_t number = 0;
 };
 
+struct SpoolRequest {
+    std::string words;  ///< of `[A-Za-z0-9._-]`, in the order in which the script takes them
+    std::string text;   ///< the command's, with a line end; empty where nothing may be started
+    std::string input;  ///< may be secret: never part of the script
+};
+
 /// `sent` counts the bytes of stdout that are here already. Throws Error for a key that cannot name
 /// a folder, and for a script with a NUL byte.
-[[nodiscard]] std::string render_request(const SpoolJob& job,
-                                         const std::string& nonce,
-                                         const SpoolAsker& asker,
-                                         std::size_t sent);
+[[nodiscard]] SpoolRequest make_request(const SpoolJob& job,
+                                        const std::string& nonce,
+                                        const SpoolAsker& asker,
+                                        std::size_t sent);
+
+/// For the stdin of spool_script().
+[[nodiscard]] std::string on_stdin(const SpoolRequest& request, const std::string& nonce);
+/// For spool_script(request): a shell's words, the text quoted. Nothing for a request with an
+/// input, or with a text that is too long for a command line.
+[[nodiscard]] std::optional<std::string> in_script(const SpoolRequest& request);
 
 /// Takes the member's stdout apart, however it is broken into pieces.
 class SpoolAnswer {

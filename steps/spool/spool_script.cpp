@@ -77,11 +77,22 @@ withdraw() { (set -C; printf '%s\n' "- $me $number $*" >"$job/started") 2>/dev/n
 nap() { sleep "$1" 2>/dev/null || sleep 1; }
 )sh";
 
+// In the order of make_request().
+constexpr const char* k_request = R"sh(
+nonce=$2 me=$3 number=$4 key=$5 scope=$6 fence=$7 attach=$8 limit=$9
+shift 9
+stream=$1 sent=$2 cmd_size=$3 in_size=$4 given=${5-}
+)sh";
+
 // dd and not head: that of busybox and of uutils reads ahead, and what it took is gone.
 constexpr const char* k_receive = R"sh(
 take() { dd bs="$1" count=1 iflag=fullblock 2>/dev/null; }
 receive() {
   mkdir -p "$job" || leave failed "cannot make $job"
+  if [ -n "$given" ]; then
+    printf '%s' "$given" >"$job/cmd.$nonce" || leave failed "cannot write to $job"
+    return
+  fi
   take "$cmd_size" >"$job/cmd.$nonce" || leave failed "cannot write to $job"
   if [ "$in_size" -gt 0 ]; then
     in=$job/in.$nonce
@@ -255,14 +266,21 @@ say "$verdict"
 exit 0
 )sh";
 
+// Comments stay here: the text is sent each time.
+std::string script_after(const std::string& request) {
+    return request + k_request + "wrapper=" + shell_quote(k_wrapper) + k_answers + "say here" +
+           k_places + "job=$base/spool/$key" + k_records + k_receive + k_guard + k_launch +
+           k_follow + k_main;
+}
+
 }  // namespace
 
 std::string spool_script() {
-    // Comments stay here: the text is sent each time.
-    return "read -r magic nonce me number key scope fence attach limit stream sent cmd_size in_size"
-           " || exit 64\nwrapper=" +
-           shell_quote(k_wrapper) + k_answers + "say here" + k_places + "job=$base/spool/$key" +
-           k_records + k_receive + k_guard + k_launch + k_follow + k_main;
+    return script_after("read -r request || exit 64\nset -- $request");
+}
+
+std::string spool_script(const std::string& request) {
+    return script_after("set -- " + request);
 }
 
 std::string spool_clean_script(const std::string& run) {

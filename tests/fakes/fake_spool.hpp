@@ -23,14 +23,20 @@ struct SpoolQuestion {
     std::string sent;  ///< bytes of stdout that are here already
     RemoteCommand command;
 
+    static constexpr const char* k_in_script = "\nset -- lockstep-spool ";
+
     /// Whether the command is a question to the spool at all.
     static bool is_in(const RemoteCommand& sent) {
-        return sent.stdin_data.starts_with("lockstep-spool ");
+        return sent.stdin_data.starts_with("lockstep-spool ") ||
+               sent.script.find(k_in_script) != std::string::npos;
     }
 
     explicit SpoolQuestion(const RemoteCommand& question) {
-        const std::size_t end = question.stdin_data.find('\n');
-        std::istringstream words(question.stdin_data.substr(0, end));
+        const std::size_t in_script = question.script.find(k_in_script);
+        const std::string asked = in_script == std::string::npos
+                                      ? question.stdin_data
+                                      : question.script.substr(in_script + 8);
+        std::istringstream words(asked);
         std::string magic;
         std::string attach;
         std::string stream;
@@ -39,12 +45,33 @@ struct SpoolQuestion {
         std::size_t input = 0;
         words >> magic >> nonce >> process >> number >> key >> scope >> fence >> attach >> limit >>
             stream >> sent >> text >> input;
-        EXPECT_TRUE(words) << question.stdin_data.substr(0, end);
+        EXPECT_TRUE(words) << asked;
         attach_only = attach == "1";
+        const auto begin = static_cast<std::size_t>(words.tellg()) + 1;
+        const std::string rest =
+            in_script == std::string::npos ? asked.substr(begin) : first_word(asked.substr(begin));
         // A line end was added to the script.
-        command.script = question.stdin_data.substr(end + 1, text == 0 ? 0 : text - 1);
-        command.stdin_data = question.stdin_data.substr(end + 1 + text, input);
+        command.script = rest.substr(0, text == 0 ? 0 : text - 1);
+        command.stdin_data = rest.substr(text, input);
         command.output_limit = limit - 1;
+    }
+
+    /// What a shell makes of the first word of `line`, which is quoted as by shell_quote().
+    static std::string first_word(const std::string& line) {
+        std::string word;
+        bool quoted = false;
+        for (std::size_t i = 0; i < line.size(); ++i) {
+            if (line[i] == '\'') {
+                quoted = !quoted;
+            } else if (!quoted && line[i] == '\\') {
+                word += line[++i];
+            } else if (!quoted && (line[i] == ' ' || line[i] == '\n')) {
+                break;
+            } else {
+                word += line[i];
+            }
+        }
+        return word;
     }
 
     [[nodiscard]] std::string line(const std::string& words) const {

@@ -152,6 +152,22 @@ void check_login_shell(const std::string& shell, const Words& words) {
     }
 }
 
+/// What the member's side has of a request in its script.
+void check_request_in_script(const std::string& shell, const Words& words) {
+    const lockstep::SpoolJob job{.key = "run.step.n1.1",
+                                 .scope = words.front(),
+                                 .fence = 7,
+                                 .command = {.script = lockstep::shell_join(words)}};
+    const auto request = lockstep::in_script(lockstep::make_request(job, k_nonce, {"me", 3}, 0));
+    if (!request) {
+        return;  // too long
+    }
+    const std::string script = "set -- " + *request + "\nprintf '%s\\0' \"$2\" \"$5\" \"${14}\"\n";
+    if (run(shell, script, "") != listed({k_nonce, job.key, job.command.script + "\n"})) {
+        complain(shell, "a request in a script");
+    }
+}
+
 /// What the member's side reads of a request, by the same words and sizes.
 void check_request(const std::string& shell, const Words& words) {
     const lockstep::SpoolJob job{
@@ -159,7 +175,8 @@ void check_request(const std::string& shell, const Words& words) {
         .scope = words.front(),
         .fence = 7,
         .command = {.script = lockstep::shell_join(words), .stdin_data = listed(words)}};
-    const std::string request = lockstep::render_request(job, k_nonce, {"me", 3}, 0);
+    const std::string request =
+        lockstep::on_stdin(lockstep::make_request(job, k_nonce, {"me", 3}, 0), k_nonce);
     constexpr const char* k_receive = R"sh(
 read -r magic nonce me number key scope fence attach limit stream sent cmd_size in_size
 printf '%s\0' "$nonce" "$key" "$scope" "$fence"
@@ -187,5 +204,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string& shell = k_shells[++turn % k_shells.size()];  // each costs a process or two
     check_login_shell(shell, words);
     check_request(shell, words);
+    check_request_in_script(shell, words);
     return 0;
 }

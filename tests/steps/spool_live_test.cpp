@@ -1,5 +1,7 @@
 #include "tests/steps/spool_live.hpp"
 
+#include "base/shell_quote.hpp"
+
 #include <sys/stat.h>
 
 #include <optional>
@@ -100,6 +102,20 @@ TEST_P(SpoolLive, GivesALongOutputWhole) {
     const SpoolEnd end = run(job_);
     EXPECT_EQ(end.result.out, std::string(5'000'000, 'x'));
     EXPECT_FALSE(end.result.out_truncated);
+}
+
+TEST_P(SpoolLive, TakesTheTextOfACommandAsItIs) {
+    const std::string hard =
+        "-n it's \\0 \\c %s $HOME `id` $(id) \"q\" \t \x80\xff\x81 \xc3\xa4\n*\n";
+    for (const std::size_t times : {1U, 10U, 500U}) {  // in the script, and by stdin
+        std::string text;
+        for (std::size_t i = 0; i < times; ++i) {
+            text += hard;
+        }
+        job_.key += "x";
+        job_.command.script = "printf %s " + shell_quote(text);
+        EXPECT_EQ(run(job_).result.out, text) << times;
+    }
 }
 
 TEST_P(SpoolLive, HandsOutTheOutputWhileItRuns) {

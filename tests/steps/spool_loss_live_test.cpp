@@ -56,7 +56,7 @@ TEST_P(SpoolLive, BeginsOnceThoughItsWrapperIsLaunchedTwice) {
 TEST_P(SpoolLive, BeginsNothingBeforeAllOfItHasArrived) {
     job_.command.script = "echo x >>" + dir_.path("count");
     job_.command.stdin_data = "input";
-    const std::string request = render_request(job_, "cut", {"us", 1}, 0);
+    const std::string request = on_stdin(make_request(job_, "cut", {"us", 1}, 0), "cut");
     for (const std::size_t missing : {std::size_t{2}, std::size_t{6}, std::size_t{12}}) {
         say(request.substr(0, request.size() - missing));
         EXPECT_FALSE(fs::exists(file("started"))) << missing;
@@ -121,14 +121,14 @@ TEST_P(SpoolLive, MayBeginWhatThisProcessHasFoundAbsent) {
 // A start of this process may have been on its way when its connection was lost, and get through.
 TEST_P(SpoolLive, DoesNotBeginWhatWasOnItsWayWhenItWasFoundAbsent) {
     job_.command.script = "echo x >>" + dir_.path("count");
-    const std::string early = render_request(job_, "early", {"us", 1}, 0);
+    const std::string early = on_stdin(make_request(job_, "early", {"us", 1}, 0), "early");
     job_.attach_only = true;
-    EXPECT_NE(say(render_request(job_, "look", {"us", 2}, 0)).find("@look absent"),
+    EXPECT_NE(say(on_stdin(make_request(job_, "look", {"us", 2}, 0), "look")).find("@look absent"),
               std::string::npos);
     EXPECT_NE(say(early).find("@early absent"), std::string::npos);
     EXPECT_FALSE(fs::exists(dir_.path("count")));
     job_.attach_only = false;
-    EXPECT_NE(say(render_request(job_, "late", {"us", 3}, 0)).find("@late ended 0"),
+    EXPECT_NE(say(on_stdin(make_request(job_, "late", {"us", 3}, 0), "late")).find("@late ended 0"),
               std::string::npos);
     EXPECT_NE(say(early).find("@early ended 0"), std::string::npos);
     EXPECT_EQ(read_file(dir_.path("count")), "x\n");

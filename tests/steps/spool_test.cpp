@@ -1,6 +1,7 @@
 #include "steps/spool/spool.hpp"
 
 #include "base/error.hpp"
+#include "base/shell_quote.hpp"
 #include "tests/fakes/fake_clock.hpp"
 #include "tests/fakes/fake_spool.hpp"
 
@@ -153,6 +154,23 @@ TEST_F(Spool, SendsNoSecretInTheScript) {
     EXPECT_EQ(session_.seen[0].script.find("secret_name"), std::string::npos);
     EXPECT_TRUE(session_.seen[0].script.starts_with(": lockstep r1.install.n1.1\n"));
     EXPECT_EQ(session_.seen[0].quiet_limit, 15s);
+}
+
+TEST_F(Spool, NeedsNoStdinForAShortCommand) {
+    const std::string long_one = "true " + std::string(5000, 'x');
+    const std::string many_quotes = "true " + std::string(400, '\'');
+    for (const std::string& script : {std::string("echo 'hello'"), long_one, many_quotes}) {
+        std::string arrived;
+        session_.attempts.push_back(spooled([&](const RemoteCommand& command) {
+            arrived = command.script;
+            return CommandResult{};
+        }));
+        job_.command.script = script;
+        run();
+        EXPECT_EQ(arrived, script);
+        EXPECT_EQ(session_.seen.back().stdin_data.empty(), script.starts_with("echo")) << script;
+        EXPECT_LT(shell_quote(shell_quote(session_.seen.back().script)).size(), 32'000U);
+    }
 }
 
 TEST_F(Spool, AsksAgainWithTheSameKeyAndAnotherNonce) {
