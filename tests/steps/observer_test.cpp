@@ -328,6 +328,43 @@ TEST_F(ObserverTest, AsksMembersThatOnlyTheInventoryNames) {
     EXPECT_EQ(facts.members[3].api.error, "Patroni does not list this member");
 }
 
+TEST_F(ObserverTest, LooksAgainAtWhoeverIsThereThen) {
+    serve();
+    Observer twice = observer();
+    (void)twice.observe(Depth::quick, k_timeout, {});
+    const auto asked = [&](int n) {
+        return std::ranges::count(servers_.seen(), url(n, "/patroni"), &HttpRequest::url);
+    };
+    EXPECT_EQ(asked(2), 1);
+    // n2 says something else, n3 is gone, n4 is new, and n1 has moved to where n5 is.
+    statuses_[1]["state"] = "starting";
+    body_["members"][0]["api_url"] = url(5, "/patroni");
+    body_["members"][2] = listed(4, "replica", "streaming");
+    serve();
+    servers_.answer("GET " + url(4, "/patroni"), replica_status("4.0.7").dump());
+    servers_.answer("GET " + url(5, "/patroni"), leader_status("3.1.0").dump());
+    const ClusterFacts facts = twice.observe(Depth::quick, k_timeout, {});
+    ASSERT_EQ(facts.members.size(), 3U);
+    EXPECT_EQ(facts.members[0].patroni.running, "3.1.0");
+    EXPECT_EQ(facts.members[1].state, "starting");
+    EXPECT_EQ(facts.members[2].name, "n4");
+    EXPECT_TRUE(facts.members[2].api.ok());
+    EXPECT_EQ(asked(2), 2);
+    EXPECT_EQ(asked(4), 1);
+    // The dead one costs nothing but its own answer.
+    is_down(4);
+    EXPECT_TRUE(twice.observe(Depth::quick, k_timeout, {}).members[2].api.failed());
+}
+
+TEST_F(ObserverTest, StopsALookAtKnownMembersWhenNoEndpointAnswers) {
+    serve();
+    Observer twice = observer();
+    (void)twice.observe(Depth::quick, k_timeout, {});
+    is_down(1);
+    is_down(2);
+    EXPECT_THROW((void)twice.observe(Depth::quick, k_timeout, {}), TransportError);
+}
+
 TEST_F(ObserverTest, TakesNoOtherMembersAnswer) {
     is_version("4.0.7");
     statuses_[1]["patroni"]["name"] = "n3";
