@@ -71,49 +71,35 @@ class Race {
     Race(Links& links, Deadline deadline, std::stop_token stop)
         : links_(links), deadline_(deadline), stop_(std::move(stop)) {}
 
-    Answer& run(std::vector<Answer>& answers) {
+    /// The index of the endpoint that won; 0 where none did.
+    std::size_t run(std::vector<Answer>& answers) {
         const std::vector<std::string>& endpoints = links_.cluster().patroni.endpoints;
-        std::vector<Connections> clients;
-        for (const std::string& endpoint : endpoints) {
-            clients.push_back(connections(endpoint));
+        std::vector<std::unique_ptr<HttpClient>> clients;
+        for (std::size_t n = 0; n < endpoints.size(); ++n) {
+            clients.push_back(links_.lend_endpoint(endpoints[n]));
         }
         // The caller's stop request stops the race as well.
         const std::stop_callback stop_all(stop_, [this] { decided_.request_stop(); });
         std::vector<std::jthread> threads;
         for (std::size_t n = 0; n < endpoints.size(); ++n) {
             threads.emplace_back(
-                [this, &own = clients[n], &endpoint = endpoints[n], &answer = answers[n], n] {
+                [this, &client = *clients[n], &endpoint = endpoints[n], &answer = answers[n], n] {
                     if (wait_for_turn(n)) {
-                        ask(own, patroni_api::base_url(endpoint), answer);
+                        ask(client, patroni_api::base_url(endpoint), answer);
                     }
                     ended(answer);
                 });
         }
         threads.clear();  // joins them
         for (std::size_t n = 0; n < endpoints.size(); ++n) {
-            links_.give_back(endpoints[n], std::move(clients[n].first));
-            if (clients[n].second) {
-                links_.give_back(endpoints[n], std::move(clients[n].second));
-            }
+            links_.give_back(endpoints[n], std::move(clients[n]));
         }
         const auto winner = std::ranges::find_if(
             answers, [](const Answer& answer) { return answer.cluster.has_value(); });
-        return winner != answers.end() ? *winner : answers.front();
+        return winner == answers.end() ? 0 : static_cast<std::size_t>(winner - answers.begin());
     }
 
   private:
-    /// To one endpoint. The second is for /config, beside /cluster; null where it would be another
-    /// login.
-    struct Connections {
-        std::unique_ptr<HttpClient> first;
-        std::unique_ptr<HttpClient> second;
-    };
-
-    Connections connections(const std::string& endpoint) {
-        const bool direct = links_.cluster().patroni.via == PatroniSettings::Via::direct;
-        return {links_.lend_endpoint(endpoint), direct ? links_.lend_endpoint(endpoint) : nullptr};
-    }
-
     bool wait_for_turn(std::size_t n) {
         std::unique_lock lock(mutex_);
         const auto turn = [&] { return failed_ >= n; };
@@ -121,41 +107,21 @@ class Race {
         return !decided_.stop_requested();
     }
 
-    void ask(const Connections& own, const std::string& url, Answer& answer) {
-        HttpClient& http = *own.first;
+    void ask(HttpClient& http, const std::string& url, Answer& answer) {
         const std::stop_token stop = decided_.get_token();
-        std::jthread beside;
-        if (own.second) {
-            beside = std::jthread([&](const std::stop_token& given_up) {
-                answer.config = fetch(*own.second, url + "/config", deadline_, given_up).body;
-            });
-        }
-        const std::stop_callback stop_beside(stop_, [&] { beside.request_stop(); });
         // Half of the time for /cluster: with a DCS that is down the rest is for /patroni.
         const auto half = deadline_.remaining() / 2;
         Fetched cluster = fetch(http, url + "/cluster", deadline_.within(half), stop);
         if (cluster.body && json_fields::at(*cluster.body, "members").is_array()) {
-            // Not ended by another winner: a list of members is of little use without it.
-            if (own.second) {
-                beside.join();
-            } else {
-                answer.config = fetch(http, url + "/config", deadline_, stop_).body;
-            }
             answer.cluster = std::move(cluster.body);
             return;
-        }
-        if (own.second) {
-            beside.request_stop();
-            beside.join();
         }
         answer.error = cluster.error.empty() ? url + "/cluster lists no members" : cluster.error;
         answer.hint = cluster.hint;
         if (cluster.alive && !stop.stop_requested()) {
             answer.status = fetch(http, url + "/patroni", deadline_, stop).body;
-            if (!answer.config) {
-                const Deadline soon = deadline_.within(k_config_patience);
-                answer.config = fetch(http, url + "/config", soon, stop).body;
-            }
+            const Deadline soon = deadline_.within(k_config_patience);
+            answer.config = fetch(http, url + "/config", soon, stop).body;
         }
     }
 
@@ -204,14 +170,14 @@ Discovery discover(Links& links, Deadline deadline, std::stop_token stop) {
         throw Error("the cluster " + links.cluster().name + " has no patroni.endpoints");
     }
     std::vector<Answer> answers(endpoints.size());
-    Answer& best = Race(links, deadline, stop).run(answers);
+    const std::size_t winner = Race(links, deadline, stop).run(answers);
     if (stop.stop_requested()) {
         throw TransportError(TransportError::Kind::cancelled, "the observation was cancelled");
     }
     Discovery found;
-    if (best.cluster) {
-        found.cluster = std::move(best.cluster);
-        found.config = std::move(best.config);
+    if (answers[winner].cluster) {
+        found.cluster = std::move(answers[winner].cluster);
+        found.endpoint = endpoints[winner];
         return found;
     }
     bool alive = false;
@@ -232,6 +198,17 @@ Discovery discover(Links& links, Deadline deadline, std::stop_token stop) {
         throw_nobody(endpoints, answers);
     }
     return found;
+}
+
+std::optional<Json> ask_config(Links& links,
+                               const Discovery& found,
+                               Deadline deadline,
+                               std::stop_token stop) {
+    std::unique_ptr<HttpClient> client = links.lend_endpoint(found.endpoint);
+    const std::string url = patroni_api::base_url(found.endpoint) + "/config";
+    std::optional<Json> config = fetch(*client, url, deadline, std::move(stop)).body;
+    links.give_back(found.endpoint, std::move(client));
+    return config;
 }
 
 }  // namespace lockstep

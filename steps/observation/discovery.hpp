@@ -18,7 +18,8 @@ namespace lockstep {
 /// API answers for its own member while the DCS is down.
 struct Discovery {
     std::optional<nlohmann::json> cluster;  ///< body of GET /cluster
-    std::optional<nlohmann::json> config;   ///< body of GET /config
+    std::string endpoint;                   ///< that gave it, as in the inventory
+    std::optional<nlohmann::json> config;   ///< without `cluster`: body of GET /config
     std::string cluster_error;              ///< why there is no `cluster`
     std::map<std::string, std::string>
         names_of_urls;  ///< without `cluster`: endpoint -> its member
@@ -28,5 +29,13 @@ struct Discovery {
 /// is asked a moment later, and the first answer wins. Throws TransportError connect that lists
 /// every endpoint with its error when none answers at all.
 [[nodiscard]] Discovery discover(Links& links, Deadline deadline, std::stop_token stop);
+
+/// GET /config of the endpoint that gave `cluster`; nullopt where there is none. After /cluster and
+/// never beside it: Patroni answers it from a cache that /cluster of the same daemon makes new
+/// (patroni/api.py, do_GET_config, 2.1 to 4.1), and that is a loop old otherwise.
+[[nodiscard]] std::optional<nlohmann::json> ask_config(Links& links,
+                                                       const Discovery& found,
+                                                       Deadline deadline,
+                                                       std::stop_token stop);
 
 }  // namespace lockstep

@@ -77,9 +77,6 @@ void collect_members(const Discovery& found, const Cluster& cluster, ClusterFact
         patroni_api::read_cluster(*found.cluster, facts);
     }
     facts.cluster_error = found.cluster_error;
-    if (found.config) {
-        patroni_api::read_config(*found.config, facts);
-    }
     for (const auto& [url, name] : found.names_of_urls) {
         // Before Patroni 3.2 a member does not tell its name: an inventory that gives SSH hosts
         // does.
@@ -102,45 +99,6 @@ void collect_members(const Discovery& found, const Cluster& cluster, ClusterFact
     std::ranges::sort(facts.members, {}, &MemberFacts::name);
 }
 
-ApiAnswer ask_patroni(MemberLink& link,
-                      const std::string& name,
-                      const std::string& api_url,
-                      Deadline deadline,
-                      std::stop_token stop) {
-    ApiAnswer answer;
-    if (api_url.empty()) {
-        answer.access.error = "Patroni does not list this member";
-        answer.access.hint =
-            "Check that Patroni runs there, and the name under members: in the inventory.";
-        return answer;
-    }
-    try {
-        HttpRequest request;
-        request.url = api_url + "/patroni";
-        HttpResponse response;
-        {
-            const std::lock_guard lock(link.http_use);
-            response = link.http->send(request, deadline.within(k_api_patience), std::move(stop));
-        }
-        Json body = Json::parse(response.body, nullptr, false);
-        if (!body.is_object() || json_fields::text(body, "state").empty()) {
-            throw Error("GET " + request.url + " answered HTTP status " +
-                            std::to_string(response.status) + " without Patroni's JSON",
-                        "Check that this is the address of Patroni's REST API.");
-        }
-        const std::string says = json_fields::text(json_fields::at(body, "patroni"), "name");
-        if (!says.empty() && says != name) {
-            throw Error(api_url + " is the REST API of the member " + says,
-                        "Check the address of " + name + ".");
-        }
-        answer.date = response.date;
-        answer.body = std::move(body);
-    } catch (const std::exception& problem) {
-        note(answer.access, problem);
-    }
-    return answer;
-}
-
 /// One member's worth of an observation, done by one thread.
 class MemberVisit {
   public:
@@ -155,25 +113,21 @@ class MemberVisit {
           member_(member),
           stop_(std::move(stop)) {}
 
-    /// Asks /patroni.
+    /// The body of GET /patroni, null when there was none.
     Json ask_api(Deadline deadline) {
-        return take(ask_patroni(link_, member_.name, member_.api_url, deadline, stop_));
-    }
-
-    /// Takes over what /patroni came to; gives its body.
-    Json take(ApiAnswer answer) {
-        member_.api = std::move(answer.access);
-        if (answer.body.is_null()) {
+        if (member_.api_url.empty()) {
+            member_.api.asked = true;
+            member_.api.error = "Patroni does not list this member";
+            member_.api.hint =
+                "Check that Patroni runs there, and the name under members: in the inventory.";
             return nullptr;
         }
-        patroni_api::read_status(answer.body, member_);
-        if (member_.dcs_last_seen && answer.date > 0) {
-            member_.dcs_seen_ago = std::max<std::int64_t>(answer.date - *member_.dcs_last_seen, 0);
+        try {
+            return ask_api_or_throw(deadline.within(k_api_patience));
+        } catch (const std::exception& problem) {
+            note(member_.api, problem);
         }
-        if (scope_.empty()) {  // before Patroni 3.2 /cluster does not have it
-            scope_ = json_fields::text(json_fields::at(answer.body, "patroni"), "scope");
-        }
-        return std::move(answer.body);
+        return nullptr;
     }
 
     void ask_host(Deadline deadline) {
@@ -193,6 +147,37 @@ class MemberVisit {
     }
 
   private:
+    Json ask_api_or_throw(Deadline deadline) {
+        HttpRequest request;
+        request.url = member_.api_url + "/patroni";
+        HttpResponse response;
+        {
+            const std::lock_guard lock(link_.http_use);
+            response = link_.http->send(request, deadline, stop_);
+        }
+        member_.api.asked = true;
+        Json body = Json::parse(response.body, nullptr, false);
+        if (!body.is_object() || json_fields::text(body, "state").empty()) {
+            throw Error("GET " + request.url + " answered HTTP status " +
+                            std::to_string(response.status) + " without Patroni's JSON",
+                        "Check that this is the address of Patroni's REST API.");
+        }
+        const std::string name = json_fields::text(json_fields::at(body, "patroni"), "name");
+        if (!name.empty() && name != member_.name) {
+            throw Error(member_.api_url + " is the REST API of the member " + name,
+                        "Check the address of " + member_.name + ".");
+        }
+        patroni_api::read_status(body, member_);
+        if (member_.dcs_last_seen && response.date > 0) {
+            member_.dcs_seen_ago =
+                std::max<std::int64_t>(response.date - *member_.dcs_last_seen, 0);
+        }
+        if (scope_.empty()) {  // before Patroni 3.2 /cluster does not have it
+            scope_ = json_fields::text(json_fields::at(body, "patroni"), "scope");
+        }
+        return body;
+    }
+
     void run_script(Deadline deadline, bool with_sql) {
         MemberScript script;
         script.nonce = make_nonce();
@@ -241,20 +226,6 @@ void refuse_cancelled(const std::stop_token& stop) {
 
 }  // namespace
 
-std::jthread Observer::ask_known(std::vector<ApiAnswer>& answers,
-                                 std::chrono::milliseconds timeout) {
-    if (known_.empty()) {
-        return {};
-    }
-    return std::jthread([this, &answers, timeout](const std::stop_token& stop) {
-        in_parallel(known_.size(), [&](std::size_t n) {
-            const Known& member = known_[n];
-            answers[n] = ask_patroni(
-                *member.link, member.name, member.api_url, Deadline::after(timeout), stop);
-        });
-    });
-}
-
 ClusterFacts Observer::observe(Depth depth,
                                std::chrono::milliseconds timeout,
                                std::stop_token stop) {
@@ -262,14 +233,9 @@ ClusterFacts Observer::observe(Depth depth,
     ClusterFacts facts;
     facts.name = cluster.name;
     const auto patience = std::min<std::chrono::milliseconds>(timeout, 2 * k_api_patience);
-    // Who was there the last time is asked beside the endpoints: most looks find the same members.
-    std::vector<ApiAnswer> early(known_.size());
-    std::jthread beside = ask_known(early, timeout);
-    const std::stop_callback stop_beside(stop, [&] { beside.request_stop(); });
-    collect_members(discover(links_, Deadline::after(patience), stop), cluster, facts);
-    if (beside.joinable()) {
-        beside.join();
-    }
+    const Deadline soon = Deadline::after(patience);
+    const Discovery found = discover(links_, soon, stop);
+    collect_members(found, cluster, facts);
 
     // Made here and not in the threads: a secret that cannot be resolved is nobody's network
     // problem.
@@ -279,27 +245,24 @@ ClusterFacts Observer::observe(Depth depth,
     }
     facts.observed_at = clock_.wall_now();
     facts.sampled_at = clock_.steady_now();
+    std::optional<Json> config = found.config;
     std::vector<Json> statuses(facts.members.size());
-    in_parallel(facts.members.size(), [&](std::size_t n) {
-        MemberFacts& member = facts.members[n];
-        MemberVisit visit(cluster, facts.scope, *links[n], member, stop);
+    in_parallel(1 + facts.members.size(), [&](std::size_t task) {
+        if (task == 0) {
+            config = found.cluster ? ask_config(links_, found, soon, stop) : config;
+            return;
+        }
+        const std::size_t n = task - 1;
+        MemberVisit visit(cluster, facts.scope, *links[n], facts.members[n], stop);
         const Deadline deadline = Deadline::after(timeout);
-        const auto known = std::ranges::find_if(known_, [&](const Known& before) {
-            return before.link == links[n] && before.api_url == member.api_url;
-        });
-        statuses[n] =
-            known == known_.end()
-                ? visit.ask_api(deadline)
-                : visit.take(std::move(
-                      early[static_cast<std::size_t>(std::distance(known_.begin(), known))]));
+        statuses[n] = visit.ask_api(deadline);
         if (depth == Depth::full) {
             visit.ask_host(deadline);
         }
     });
     refuse_cancelled(stop);
-    known_.clear();
-    for (std::size_t n = 0; n < facts.members.size(); ++n) {
-        known_.push_back({links[n], facts.members[n].name, facts.members[n].api_url});
+    if (config) {
+        patroni_api::read_config(*config, facts);
     }
     patroni_api::combine(facts, statuses);
     classify_slots(facts);

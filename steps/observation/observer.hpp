@@ -4,14 +4,7 @@
 #include "inventory/facts.hpp"
 #include "steps/observation/links.hpp"
 
-#include <nlohmann/json.hpp>
-
-#include <chrono>
-#include <cstdint>
 #include <stop_token>
-#include <string>
-#include <thread>
-#include <vector>
 
 /// Looking at a cluster without touching it.
 namespace lockstep {
@@ -22,15 +15,6 @@ enum class Depth {
     full,   ///< and one SSH script a member: packages, unit, disk, WAL and slots (by SQL)
 };
 
-/// What GET /patroni of a member came to.
-struct ApiAnswer {
-    nlohmann::json body;  ///< null: there is none, and `access` says why
-    std::int64_t date = 0;
-    Access access{.asked = true};
-};
-
-/// One for a run: it remembers who was there, so that a look needs one round of requests and not
-/// two. Used by one thread at a time.
 class Observer {
   public:
     Observer(Links& links, Clock& clock) : links_(links), clock_(clock) {}
@@ -48,20 +32,8 @@ class Observer {
     void probe_write_access(ClusterFacts& facts, std::stop_token stop);
 
   private:
-    /// A member of the last observation.
-    struct Known {
-        MemberLink* link;
-        std::string name;
-        std::string api_url;
-    };
-
-    /// Asks all of `known_`, on a thread that can be stopped.
-    [[nodiscard]] std::jthread ask_known(std::vector<ApiAnswer>& answers,
-                                         std::chrono::milliseconds timeout);
-
     Links& links_;
     Clock& clock_;
-    std::vector<Known> known_;
 };
 
 /// `facts` with slots marked stuck. Takes a second sample, three loops after the first, only when a

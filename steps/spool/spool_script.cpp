@@ -179,8 +179,8 @@ start() {
 // second there is a beat, by which the other side knows that the connection lives.
 constexpr const char* k_follow = R"sh(
 pause() {
-  if [ -n "$lock" ]; then
-    flock -w 1 -s 7 7>>"$job/lock" 2>/dev/null
+  if [ -n "$lock" ] && [ -r "$job/lock" ]; then
+    flock -w 1 -s 7 7<"$job/lock" 2>/dev/null
     case $?$lock in
       0*) has_ended || lock=; return ;;
       1sure) return ;;

@@ -351,18 +351,23 @@ TEST_F(ObserverTest, LooksAgainAtWhoeverIsThereThen) {
     EXPECT_TRUE(facts.members[2].api.ok());
     EXPECT_EQ(asked(2), 2);
     EXPECT_EQ(asked(4), 1);
-    // The dead one costs nothing but its own answer.
     is_down(4);
     EXPECT_TRUE(twice.observe(Depth::quick, k_timeout, {}).members[2].api.failed());
 }
 
-TEST_F(ObserverTest, StopsALookAtKnownMembersWhenNoEndpointAnswers) {
+// Patroni's answer to /config is as old as its last look at the DCS, and /cluster is such a look.
+TEST_F(ObserverTest, AsksForTheConfigurationAfterTheCluster) {
+    bool seen = false;
     serve();
-    Observer twice = observer();
-    (void)twice.observe(Depth::quick, k_timeout, {});
-    is_down(1);
-    is_down(2);
-    EXPECT_THROW((void)twice.observe(Depth::quick, k_timeout, {}), TransportError);
+    servers_.compute("GET " + url(1, "/cluster"), [&](const HttpRequest& /*request*/) {
+        seen = true;
+        return HttpResponse{200, body_.dump(), "application/json"};
+    });
+    servers_.compute("GET " + url(1, "/config"), [&](const HttpRequest& /*request*/) {
+        const Json told = seen ? Json{{"pause", true}} : Json::object();
+        return HttpResponse{200, told.dump(), "application/json"};
+    });
+    EXPECT_TRUE(observe().paused);
 }
 
 TEST_F(ObserverTest, TakesNoOtherMembersAnswer) {
