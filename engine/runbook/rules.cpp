@@ -98,7 +98,7 @@ std::vector<RuleRow> warnings() {
          true},
         {"secret.misplaced",
          "A secret would stand where it is shown or kept: in an argv, a message, a URL or a label. "
-         "Secrets go into `env` and `stdin`.",
+         "Secrets go into `stdin`, and of `local.run` into `env`, too.",
          true},
     };
 }
