@@ -4,6 +4,7 @@
 #include "engine/durations.hpp"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <sstream>
 
@@ -238,24 +239,29 @@ std::string window_text(const Plan& plan) {
 }
 
 /// Who is worked on at the same time in a fan-out: one list a batch, in order.
-std::vector<std::vector<std::string>> batches_of(const Plan& plan, const std::string& group) {
-    std::vector<std::vector<std::string>> batches;
-    std::set<std::string> known;
+using Batches = std::vector<std::vector<std::string>>;
+
+/// By PlannedStep::group, of all fan-outs.
+std::map<std::string, Batches> batches_of(const Plan& plan) {
+    std::map<std::string, Batches> all;
+    std::set<std::pair<std::string, std::string>> known;  // group and member
     for (const PlannedStep& step : plan.steps) {
-        if (step.group != group || !known.insert(step.member).second) {
+        if (step.group.empty() || !known.emplace(step.group, step.member).second) {
             continue;
         }
+        Batches& batches = all[step.group];
         const bool waits =
-            batches.empty() || std::ranges::any_of(step.after, [&](auto before) {
+            batches.empty() || std::ranges::any_of(step.after, [&](std::size_t before) {
                 const PlannedStep& other = plan.steps[before];
-                return other.group == group && std::ranges::count(batches.back(), other.member) > 0;
+                return other.group == step.group &&
+                       std::ranges::find(batches.back(), other.member) != batches.back().end();
             });
         if (waits) {
             batches.emplace_back();
         }
         batches.back().push_back(step.member);
     }
-    return batches;
+    return all;
 }
 
 std::string batch_text(const std::vector<std::string>& members) {
@@ -274,9 +280,8 @@ std::string batch_text(const std::vector<std::string>& members) {
 }
 
 /// `replicas: n2 and n3 side by side, then n4`; nothing where it is one after the other.
-std::string side_by_side_text(const Plan& plan, const std::string& group) {
+std::string side_by_side_text(const std::string& group, const Batches& batches) {
     constexpr std::size_t k_told = 6;
-    const auto batches = batches_of(plan, group);
     if (std::ranges::all_of(batches, [](const auto& batch) { return batch.size() == 1; })) {
         return {};
     }
@@ -363,14 +368,14 @@ std::string plan_text(const Plan& plan, const Terminal& terminal) {
     }
     bool always = false;
     std::set<std::string> said;
-    std::set<std::string> groups;
+    std::map<std::string, Batches> batches = batches_of(plan);
     for (const PlannedStep& step : plan.steps) {
         if (step.always && !always) {
             always = true;
             text += "  " + terminal.paint("always, at the end:", Tone::dim) + "\n";
         }
-        if (!step.group.empty() && groups.insert(step.group).second) {
-            const std::string beside = side_by_side_text(plan, step.group);
+        if (const auto begun = batches.extract(step.group)) {
+            const std::string beside = side_by_side_text(begun.key(), begun.mapped());
             if (!beside.empty()) {
                 text += "  " + terminal.paint(wrap(one_line(beside), 4), Tone::dim) + "\n";
             }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace lockstep {
@@ -23,19 +24,21 @@ struct SpoolQuestion {
     std::string sent;  ///< bytes of stdout that are here already
     RemoteCommand command;
 
-    static constexpr const char* k_in_script = "\nset -- lockstep-spool ";
+    static constexpr std::string_view k_magic = "lockstep-spool ";
+    static constexpr std::string_view k_in_script = "\nset -- lockstep-spool ";
 
     /// Whether the command is a question to the spool at all.
     static bool is_in(const RemoteCommand& sent) {
-        return sent.stdin_data.starts_with("lockstep-spool ") ||
+        return sent.stdin_data.starts_with(k_magic) ||
                sent.script.find(k_in_script) != std::string::npos;
     }
 
     explicit SpoolQuestion(const RemoteCommand& question) {
         const std::size_t in_script = question.script.find(k_in_script);
-        const std::string asked = in_script == std::string::npos
-                                      ? question.stdin_data
-                                      : question.script.substr(in_script + 8);
+        const std::string asked =
+            in_script == std::string::npos
+                ? question.stdin_data
+                : question.script.substr(question.script.find(k_magic, in_script));
         std::istringstream words(asked);
         std::string magic;
         std::string attach;
