@@ -1,7 +1,7 @@
 #pragma once
 
 #include "cli/options.hpp"
-#include "engine/run_session.hpp"
+#include "engine/run/run_session.hpp"
 #include "steps/live_runner.hpp"
 
 #include <functional>

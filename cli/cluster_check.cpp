@@ -1,8 +1,8 @@
 #include "cli/cluster_check.hpp"
 
 #include "base/error.hpp"
-#include "inventory/diagnosis.hpp"
-#include "inventory/growth.hpp"
+#include "cluster/diagnosis.hpp"
+#include "cluster/growth.hpp"
 
 #include <algorithm>
 #include <atomic>

@@ -1,9 +1,9 @@
 #pragma once
 
 #include "base/clock.hpp"
-#include "inventory/finding.hpp"
+#include "cluster/finding.hpp"
+#include "cluster/sample_history.hpp"
 #include "inventory/inventory.hpp"
-#include "inventory/sample_history.hpp"
 #include "steps/live_runner.hpp"
 
 #include <chrono>

@@ -2,7 +2,7 @@
 #include "cli/commands.hpp"
 #include "cli/identity.hpp"
 #include "cli/texts.hpp"
-#include "engine/approval.hpp"
+#include "engine/run/approval.hpp"
 
 #include <cstdlib>
 #include <fstream>

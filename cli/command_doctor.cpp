@@ -1,7 +1,7 @@
 #include "cli/commands.hpp"
 #include "cli/signals.hpp"
 #include "cli/terminal.hpp"
-#include "steps/ways.hpp"
+#include "steps/reachability.hpp"
 
 #include <unistd.h>
 

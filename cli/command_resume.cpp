@@ -6,9 +6,9 @@
 #include "cli/signals.hpp"
 #include "cli/terminal.hpp"
 #include "cli/version.hpp"
-#include "engine/plan_document.hpp"
-#include "engine/rollback.hpp"
-#include "engine/run.hpp"
+#include "engine/plan/plan_document.hpp"
+#include "engine/run/rollback.hpp"
+#include "engine/run/run.hpp"
 #include "steps/catalog.hpp"
 
 #include <unistd.h>

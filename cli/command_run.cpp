@@ -6,7 +6,7 @@
 #include "cli/signals.hpp"
 #include "cli/texts.hpp"
 #include "cli/version.hpp"
-#include "engine/run.hpp"
+#include "engine/run/run.hpp"
 #include "steps/catalog.hpp"
 
 #include <unistd.h>

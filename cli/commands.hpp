@@ -2,11 +2,11 @@
 
 #include "cli/options.hpp"
 #include "cli/runbooks.hpp"
-#include "engine/durations.hpp"
-#include "engine/journal.hpp"
-#include "engine/planner.hpp"
-#include "engine/run_state.hpp"
-#include "engine/saved_plan.hpp"
+#include "engine/journal/journal.hpp"
+#include "engine/plan/durations.hpp"
+#include "engine/plan/planner.hpp"
+#include "engine/plan/saved_plan.hpp"
+#include "engine/run/run_state.hpp"
 #include "inventory/inventory.hpp"
 #include "steps/live_runner.hpp"
 

@@ -1,6 +1,6 @@
 #include "cli/people.hpp"
 
-#include "steps/observation/links.hpp"
+#include "steps/observation/connections.hpp"
 
 namespace lockstep {
 

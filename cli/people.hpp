@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/approval.hpp"
+#include "engine/run/approval.hpp"
 #include "inventory/inventory.hpp"
 
 namespace lockstep {

@@ -1,7 +1,7 @@
 #include "base/units.hpp"
 #include "cli/texts.hpp"
-#include "engine/approval.hpp"
-#include "engine/durations.hpp"
+#include "engine/plan/durations.hpp"
+#include "engine/run/approval.hpp"
 
 #include <algorithm>
 #include <map>

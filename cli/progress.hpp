@@ -1,7 +1,7 @@
 #pragma once
 
 #include "cli/terminal.hpp"
-#include "engine/executor.hpp"
+#include "engine/run/executor.hpp"
 
 #include <chrono>
 #include <map>

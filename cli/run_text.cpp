@@ -1,7 +1,7 @@
 #include "base/units.hpp"
 #include "cli/texts.hpp"
-#include "engine/approval.hpp"
-#include "engine/unproven.hpp"
+#include "engine/run/approval.hpp"
+#include "engine/run/unproven.hpp"
 
 #include <algorithm>
 #include <map>

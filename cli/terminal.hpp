@@ -1,6 +1,6 @@
 #pragma once
 
-#include "inventory/finding.hpp"
+#include "cluster/finding.hpp"
 
 #include <string>
 #include <string_view>

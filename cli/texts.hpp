@@ -3,12 +3,12 @@
 #include "cli/cluster_check.hpp"
 #include "cli/options.hpp"
 #include "cli/terminal.hpp"
+#include "cluster/facts.hpp"
+#include "cluster/finding.hpp"
+#include "cluster/wal_explanation.hpp"
 #include "engine/knowledge/knowledge.hpp"
-#include "engine/plan.hpp"
-#include "engine/run_state.hpp"
-#include "inventory/facts.hpp"
-#include "inventory/finding.hpp"
-#include "inventory/wal_explanation.hpp"
+#include "engine/plan/plan.hpp"
+#include "engine/run/run_state.hpp"
 
 #include <string>
 #include <vector>

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "base/clock.hpp"
-#include "engine/journal.hpp"
+#include "engine/journal/journal.hpp"
 #include "steps/lock/cluster_lock.hpp"
 
 #include <stop_token>

@@ -1,7 +1,7 @@
 #include "steps/catalog.hpp"
 
-#include "engine/guards.hpp"
-#include "inventory/finding.hpp"
+#include "cluster/finding.hpp"
+#include "engine/run/guards.hpp"
 
 #include <array>
 #include <stdexcept>

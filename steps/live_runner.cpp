@@ -1,8 +1,8 @@
 #include "steps/live_runner.hpp"
 
 #include "base/error.hpp"
+#include "cluster/diagnosis.hpp"
 #include "engine/knowledge/judgement.hpp"
-#include "inventory/diagnosis.hpp"
 #include "steps/catalog.hpp"
 #include "steps/reconciliation.hpp"
 #include "steps/spool/spool.hpp"

@@ -1,14 +1,14 @@
 #pragma once
 
 #include "base/clock.hpp"
-#include "engine/step_runner.hpp"
+#include "engine/plan/step_runner.hpp"
 #include "steps/actions/action.hpp"
-#include "steps/ahead.hpp"
 #include "steps/lock/cluster_lock.hpp"
 #include "steps/notify/notifier.hpp"
-#include "steps/observation/links.hpp"
+#include "steps/observation/connections.hpp"
 #include "steps/observation/observer.hpp"
-#include "steps/ways.hpp"
+#include "steps/reachability.hpp"
+#include "steps/read_ahead.hpp"
 #include "steps/write_probe.hpp"
 
 #include <condition_variable>

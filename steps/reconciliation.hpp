@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/step_runner.hpp"
+#include "engine/plan/step_runner.hpp"
 #include "inventory/inventory.hpp"
 
 namespace lockstep {

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "engine/step_runner.hpp"
-#include "steps/observation/links.hpp"
+#include "engine/plan/step_runner.hpp"
+#include "steps/observation/connections.hpp"
 
 #include <atomic>
 #include <memory>

@@ -1,9 +1,9 @@
 #include "engine/knowledge/judgement.hpp"
 
 #include "base/text.hpp"
-#include "engine/facts_value.hpp"
-#include "inventory/diagnosis.hpp"
-#include "inventory/diagnosis_rules.hpp"
+#include "cluster/diagnosis.hpp"
+#include "cluster/diagnosis_rules.hpp"
+#include "engine/expression/facts_value.hpp"
 
 #include <algorithm>
 #include <map>

@@ -1,7 +1,7 @@
 #pragma once
 
+#include "cluster/facts.hpp"
 #include "engine/knowledge/knowledge.hpp"
-#include "inventory/facts.hpp"
 #include "inventory/inventory.hpp"
 
 #include <string>

@@ -1,9 +1,9 @@
 #pragma once
 
 #include "base/error.hpp"
+#include "cluster/finding.hpp"
 #include "engine/expression/expression.hpp"
 #include "engine/knowledge/version_range.hpp"
-#include "inventory/finding.hpp"
 
 #include <optional>
 #include <string>

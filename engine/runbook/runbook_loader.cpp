@@ -3,7 +3,7 @@
 #include "engine/runbook/rules.hpp"
 #include "engine/runbook/runbook_reading.hpp"
 #include "engine/runbook/runbook_rules.hpp"
-#include "engine/window/window_reading.hpp"
+#include "engine/runbook/window_reading.hpp"
 
 #include <algorithm>
 #include <tuple>

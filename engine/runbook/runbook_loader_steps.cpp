@@ -1,7 +1,7 @@
 #include "base/suggest.hpp"
 #include "engine/runbook/language.hpp"
 #include "engine/runbook/runbook_reading.hpp"
-#include "engine/window/window_reading.hpp"
+#include "engine/runbook/window_reading.hpp"
 
 #include <algorithm>
 

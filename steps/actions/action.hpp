@@ -3,11 +3,11 @@
 #include "base/clock.hpp"
 #include "base/deadline.hpp"
 #include "base/error.hpp"
-#include "engine/notification.hpp"
-#include "engine/step_runner.hpp"
-#include "inventory/facts.hpp"
+#include "cluster/facts.hpp"
+#include "engine/plan/notification.hpp"
+#include "engine/plan/step_runner.hpp"
 #include "inventory/inventory.hpp"
-#include "steps/observation/links.hpp"
+#include "steps/observation/connections.hpp"
 #include "steps/observation/observer.hpp"
 
 #include <functional>

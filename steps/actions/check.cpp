@@ -1,6 +1,6 @@
 #include "base/error.hpp"
+#include "cluster/diagnosis.hpp"
 #include "engine/knowledge/judgement.hpp"
-#include "inventory/diagnosis.hpp"
 #include "steps/catalog.hpp"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 #include "steps/actions/condition.hpp"
 
-#include "engine/rendering.hpp"
+#include "engine/plan/binding.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/step_runner.hpp"
+#include "engine/plan/step_runner.hpp"
 
 /// A probe is asked once, for the plan, and its answer is handed to the run. By then what it looked
 /// at may have changed, by this run's own earlier steps first of all: `service.stop` before

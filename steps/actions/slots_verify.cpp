@@ -1,7 +1,7 @@
 #include "base/package_version.hpp"
 #include "base/units.hpp"
-#include "inventory/diagnosis.hpp"
-#include "inventory/diagnosis_rules.hpp"
+#include "cluster/diagnosis.hpp"
+#include "cluster/diagnosis_rules.hpp"
 #include "steps/catalog.hpp"
 
 #include <algorithm>

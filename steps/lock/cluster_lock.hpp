@@ -1,10 +1,10 @@
 #pragma once
 
 #include "base/clock.hpp"
-#include "engine/step_runner.hpp"
-#include "inventory/facts.hpp"
+#include "cluster/facts.hpp"
+#include "engine/plan/step_runner.hpp"
 #include "steps/lock/cluster_lock_script.hpp"
-#include "steps/observation/links.hpp"
+#include "steps/observation/connections.hpp"
 
 #include <condition_variable>
 #include <cstdint>

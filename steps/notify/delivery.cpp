@@ -1,7 +1,7 @@
 #include "steps/notify/delivery.hpp"
 
 #include "base/error.hpp"
-#include "engine/plan.hpp"
+#include "engine/plan/plan.hpp"
 #include "steps/notify/format.hpp"
 
 #include <utility>

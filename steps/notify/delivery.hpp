@@ -2,9 +2,9 @@
 
 #include "base/clock.hpp"
 #include "base/deadline.hpp"
-#include "engine/notification.hpp"
+#include "engine/plan/notification.hpp"
 #include "inventory/inventory.hpp"
-#include "steps/observation/links.hpp"
+#include "steps/observation/connections.hpp"
 
 #include <stop_token>
 #include <string>

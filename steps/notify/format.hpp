@@ -1,7 +1,7 @@
 #pragma once
 
 #include "base/clock.hpp"
-#include "engine/notification.hpp"
+#include "engine/plan/notification.hpp"
 #include "transport/mailer.hpp"
 
 #include <nlohmann/json.hpp>

@@ -1,9 +1,9 @@
 #pragma once
 
 #include "base/clock.hpp"
-#include "engine/notification.hpp"
+#include "engine/plan/notification.hpp"
 #include "inventory/inventory.hpp"
-#include "steps/observation/links.hpp"
+#include "steps/observation/connections.hpp"
 
 #include <chrono>
 #include <condition_variable>

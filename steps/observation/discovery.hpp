@@ -1,8 +1,8 @@
 #pragma once
 
 #include "base/deadline.hpp"
-#include "inventory/facts.hpp"
-#include "steps/observation/links.hpp"
+#include "cluster/facts.hpp"
+#include "steps/observation/connections.hpp"
 
 #include <nlohmann/json.hpp>
 

@@ -1,7 +1,7 @@
 #include "steps/observation/observer.hpp"
 
 #include "base/error.hpp"
-#include "inventory/diagnosis.hpp"
+#include "cluster/diagnosis.hpp"
 #include "steps/observation/discovery.hpp"
 #include "steps/observation/json_fields.hpp"
 #include "steps/observation/member_query.hpp"

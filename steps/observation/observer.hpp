@@ -1,8 +1,8 @@
 #pragma once
 
 #include "base/clock.hpp"
-#include "inventory/facts.hpp"
-#include "steps/observation/links.hpp"
+#include "cluster/facts.hpp"
+#include "steps/observation/connections.hpp"
 
 #include <stop_token>
 

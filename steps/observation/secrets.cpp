@@ -1,5 +1,5 @@
 #include "base/error.hpp"
-#include "steps/observation/links.hpp"
+#include "steps/observation/connections.hpp"
 
 #include <sys/stat.h>
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "inventory/facts.hpp"
+#include "cluster/facts.hpp"
 
 #include <nlohmann/json_fwd.hpp>
 

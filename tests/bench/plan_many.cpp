@@ -2,7 +2,7 @@
 // the members answer at once, so that what is measured is the planner. The rival is the looking:
 // the same clusters observed and diagnosed, which a check does. Prints seconds and the ratio.
 #include "cli/runbooks.hpp"
-#include "engine/planner.hpp"
+#include "engine/plan/planner.hpp"
 #include "steps/catalog.hpp"
 #include "steps/live_runner.hpp"
 #include "tests/fakes/fake_cluster.hpp"

@@ -2,7 +2,7 @@
 
 #include "cli/live_screen.hpp"
 #include "cli/texts.hpp"
-#include "tests/inventory/sample_facts.hpp"
+#include "tests/cluster/sample_facts.hpp"
 
 #include <gtest/gtest.h>
 

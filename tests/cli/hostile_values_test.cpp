@@ -1,7 +1,7 @@
 #include "base/utf8.hpp"
 #include "cli/texts.hpp"
-#include "engine/plan_document.hpp"
-#include "engine/run.hpp"
+#include "engine/plan/plan_document.hpp"
+#include "engine/run/run.hpp"
 #include "tests/scenarios/story.hpp"
 #include "tests/transport/temp_dir.hpp"
 

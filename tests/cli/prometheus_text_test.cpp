@@ -1,8 +1,8 @@
 #include "base/error.hpp"
 #include "cli/output_file.hpp"
 #include "cli/texts.hpp"
+#include "tests/cluster/sample_facts.hpp"
 #include "tests/golden/golden_text.hpp"
-#include "tests/inventory/sample_facts.hpp"
 #include "tests/transport/temp_dir.hpp"
 
 #include <gtest/gtest.h>

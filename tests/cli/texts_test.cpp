@@ -2,8 +2,8 @@
 
 #include "cli/commands.hpp"
 #include "cli/shipped_runbooks.hpp"
-#include "engine/planner.hpp"
-#include "inventory/diagnosis.hpp"
+#include "cluster/diagnosis.hpp"
+#include "engine/plan/planner.hpp"
 #include "steps/catalog.hpp"
 #include "steps/live_runner.hpp"
 #include "tests/fakes/fake_cluster.hpp"

@@ -1,7 +1,7 @@
 #include "cli/unlock.hpp"
 
 #include "base/error.hpp"
-#include "engine/run_state.hpp"
+#include "engine/run/run_state.hpp"
 #include "tests/fakes/fake_clock.hpp"
 #include "tests/fakes/fake_http.hpp"
 #include "tests/fakes/fake_journal.hpp"

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "base/error.hpp"
-#include "engine/journal.hpp"
+#include "engine/journal/journal.hpp"
 
 #include <map>
 

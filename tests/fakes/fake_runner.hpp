@@ -1,7 +1,7 @@
 #pragma once
 
 #include "base/error.hpp"
-#include "engine/step_runner.hpp"
+#include "engine/plan/step_runner.hpp"
 
 #include <gtest/gtest.h>
 

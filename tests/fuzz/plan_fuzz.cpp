@@ -1,6 +1,6 @@
 #include "base/error.hpp"
-#include "engine/plan.hpp"
-#include "engine/saved_plan.hpp"
+#include "engine/plan/plan.hpp"
+#include "engine/plan/saved_plan.hpp"
 
 #include <cstddef>
 #include <cstdint>

@@ -1,5 +1,5 @@
 #include "engine/runbook/runbook.hpp"
-#include "tests/engine/runbook_vocabulary.hpp"
+#include "tests/engine/runbook/runbook_vocabulary.hpp"
 
 #include <algorithm>
 #include <cstddef>

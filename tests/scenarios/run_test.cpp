@@ -1,4 +1,4 @@
-#include "engine/unproven.hpp"
+#include "engine/run/unproven.hpp"
 #include "tests/scenarios/story.hpp"
 
 namespace lockstep {

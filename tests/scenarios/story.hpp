@@ -1,9 +1,9 @@
 #pragma once
 
-#include "engine/guards.hpp"
-#include "engine/plan_document.hpp"
-#include "engine/planner.hpp"
-#include "engine/run.hpp"
+#include "engine/plan/plan_document.hpp"
+#include "engine/plan/planner.hpp"
+#include "engine/run/guards.hpp"
+#include "engine/run/run.hpp"
 #include "tests/fakes/fake_clock.hpp"
 #include "tests/fakes/fake_journal.hpp"
 #include "tests/fakes/fake_runner.hpp"

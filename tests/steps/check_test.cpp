@@ -1,4 +1,4 @@
-#include "inventory/diagnosis.hpp"
+#include "cluster/diagnosis.hpp"
 #include "tests/fakes/fake_cluster.hpp"
 
 #include <gtest/gtest.h>

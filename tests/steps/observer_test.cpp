@@ -1,7 +1,7 @@
 #include "steps/observation/observer.hpp"
 
 #include "base/error.hpp"
-#include "inventory/diagnosis.hpp"
+#include "cluster/diagnosis.hpp"
 #include "steps/observation/patroni_api.hpp"
 #include "tests/fakes/fake_clock.hpp"
 #include "tests/fakes/fake_http.hpp"

@@ -1,5 +1,5 @@
 #include "base/error.hpp"
-#include "steps/observation/links.hpp"
+#include "steps/observation/connections.hpp"
 #include "tests/fakes/fake_processes.hpp"
 
 #include <gtest/gtest.h>

@@ -1,0 +1,55 @@
+#pragma once
+
+#include "cluster/facts.hpp"
+#include "cluster/finding.hpp"
+#include "inventory/inventory.hpp"
+
+#include <vector>
+
+/// From facts to findings. Pure: no I/O, no clock. Everything that Patroni or PostgreSQL do is
+/// cited with its source where it is used.
+namespace lockstep {
+
+/// The slot that Patroni keeps for a member: lower case, `-` and `.` as `_`, any other character as
+/// its code point, cut to 63.
+[[nodiscard]] std::string slot_name_of(std::string_view member);
+
+/// Says of every slot whom it serves: by the members' names and the `slots` of the configuration.
+void classify_slots(ClusterFacts& facts);
+
+/// Slots that may be stuck: inactive, and holding at least one WAL segment. A healthy 4.x cluster
+/// has none for long, although each of its replicas has inactive slots: those advance.
+[[nodiscard]] bool has_suspicious_slots(const ClusterFacts& facts);
+
+/// How far apart two samples must be for a slot that has not moved to be stuck: three loops, for
+/// slots are advanced once in a loop and may trail by two (Patroni 4.0.3, #3181).
+[[nodiscard]] std::chrono::milliseconds stuck_interval(const ClusterFacts& facts);
+
+/// Sets `stuck` on the slots of `later` that `earlier` shows unmoved. Needs both samples that far
+/// apart, or an `earlier` that had decided about every suspicious slot; else it returns false, and
+/// nothing is decided.
+bool mark_stuck_slots(ClusterFacts& later, const ClusterFacts& earlier);
+
+/// The same with a sample that somebody took at any time before: sets `stuck` where it is sure, and
+/// says whether it is for every suspicious slot. Samples of another system, or of before a start of
+/// PostgreSQL, decide nothing.
+bool settle_by_earlier(ClusterFacts& now, const ClusterFacts& earlier);
+
+/// Every finding but what is known of versions (engine/knowledge), worst first, then by member.
+/// `expected` names what the inventory says must exist.
+[[nodiscard]] std::vector<Finding> diagnose(const ClusterFacts& facts, const Cluster& expected);
+
+/// Whether the dynamic configuration has a permanent physical slot that is no member's.
+[[nodiscard]] bool has_permanent_physical_slots(const ClusterFacts& facts);
+
+/// `use_slots` of the configuration; on where it is not known.
+[[nodiscard]] bool uses_slots(const ClusterFacts& facts);
+
+/// Whether Patroni keeps slots for members on replicas at all: `use_slots` is not off, and
+/// `member_slots_ttl` (Patroni 4.0+) not 0.
+[[nodiscard]] bool keeps_member_slots(const ClusterFacts& facts);
+
+/// `member_slots_ttl` of the dynamic configuration is 0, which 4.x obeys and 3.x does not know.
+[[nodiscard]] bool member_slots_ttl_is_zero(const ClusterFacts& facts);
+
+}  // namespace lockstep

@@ -1,0 +1,113 @@
+#include "base/units.hpp"
+#include "cluster/diagnosis_rules.hpp"
+
+#include <algorithm>
+#include <map>
+
+namespace lockstep::rules {
+
+namespace {
+
+/// What one run left, on whatever members.
+struct Remains {
+    const LockFacts* lock = nullptr;
+    std::vector<std::string> locked;    ///< members
+    std::vector<std::string> commands;  ///< that still run, or died: `KEY on n2`
+    bool runs = false;                  ///< one of them
+};
+
+std::map<std::string, Remains> collect(const ClusterFacts& facts) {
+    std::map<std::string, Remains> by_run;
+    for (const MemberFacts& member : facts.members) {
+        if (!member.leftover) {
+            continue;
+        }
+        if (const auto& lock = member.leftover->lock) {
+            Remains& remains = by_run[lock->run];
+            // The one that says what was left, else the one that expired last.
+            if (remains.lock == nullptr ||
+                std::pair(!lock->left.empty(), lock->expires_in_seconds) >
+                    std::pair(!remains.lock->left.empty(), remains.lock->expires_in_seconds)) {
+                remains.lock = &*lock;
+            }
+            remains.locked.push_back(member.name);
+        }
+        for (const SpoolEntry& entry : member.leftover->spool) {
+            // One that has ended waits for nobody and does nothing: it is a result on file, which
+            // `resume` reads and a later run removes. Alone it is no finding.
+            if (entry.state == "ended") {
+                continue;
+            }
+            Remains& remains = by_run[entry.run()];
+            remains.runs = remains.runs || entry.state == "running";
+            remains.commands.push_back(
+                entry.key + (entry.state == "running" ? " still runs on " : " died on ") +
+                member.name + " (started " + ago(entry.age_seconds) + ")");
+        }
+    }
+    return by_run;
+}
+
+std::string message_of(const std::string& run, const Remains& remains, bool paused_by_it) {
+    std::string text = run.empty() ? "an unknown run, by a damaged lock" : "run " + run;
+    if (remains.lock != nullptr) {
+        const LockFacts& lock = *remains.lock;
+        text += lock.who.empty() ? "" : " by " + lock.who;
+        text += lock.left.empty() ? " has not given the cluster back" : " left " + lock.left;
+        text += ": its lock on " + join_names(remains.locked) + " expired " +
+                ago(-lock.expires_in_seconds);
+    } else {
+        text += " left commands behind";
+    }
+    for (const std::string& command : remains.commands) {
+        text += "; " + command;
+    }
+    return text + (paused_by_it ? ". The cluster is paused: nothing fails over" : "");
+}
+
+std::string remedy_of(const ClusterFacts& facts, const std::string& run, const Remains& remains) {
+    std::string text;
+    if (remains.runs) {
+        text = "Wait until its commands have ended. ";
+    } else if (!remains.commands.empty()) {
+        text = "Look at what its commands printed, in /var/lib/lockstep/spool on the member. ";
+    }
+    if (!run.empty()) {
+        text += "`lockstep resume " + run + "` goes on with it, `lockstep rollback " + run +
+                "` undoes it, where its journal is. ";
+    }
+    if (remains.lock != nullptr && !remains.lock->id.empty()) {
+        text += "If that is settled: `lockstep unlock " + facts.name + " --lock-id " +
+                remains.lock->id + "`.";
+    } else if (remains.lock != nullptr) {
+        text += "The next run takes its place.";
+    } else {
+        text += "If that is settled, remove their folders.";
+    }
+    return text;
+}
+
+}  // namespace
+
+std::string ago(std::int64_t seconds) {
+    return seconds > 0 ? format_duration(std::chrono::seconds{seconds}) + " ago" : "just now";
+}
+
+void leftovers(const ClusterFacts& facts, Findings& found) {
+    if (facts.held_lock() != nullptr) {
+        return;  // a run is at work, and what is there may be its own
+    }
+    for (const auto& [run, remains] : collect(facts)) {
+        const bool paused_by_it = facts.paused && remains.lock != nullptr &&
+                                  remains.lock->left.find("patroni.pause") != std::string::npos;
+        found.push_back({"member.leftover",
+                         paused_by_it ? Severity::critical : Severity::warning,
+                         "",
+                         run,
+                         message_of(run, remains, paused_by_it),
+                         remedy_of(facts, run, remains),
+                         ""});
+    }
+}
+
+}  // namespace lockstep::rules

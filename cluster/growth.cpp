@@ -1,0 +1,215 @@
+#include "cluster/growth.hpp"
+
+#include "base/units.hpp"
+#include "cluster/diagnosis.hpp"
+
+#include <algorithm>
+
+namespace lockstep {
+
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::milliseconds;
+
+double seconds_of(milliseconds length) {
+    return std::chrono::duration<double>(length).count();
+}
+
+std::optional<WalPoint> point_of(const MemberFacts& member, milliseconds ago) {
+    if (!member.wal || !member.wal->oldest || !member.position) {
+        return std::nullopt;
+    }
+    const auto held = member.wal->held_bytes();
+    if (!held) {
+        return std::nullopt;
+    }
+    return WalPoint{ago, member.wal->bytes, *held, *member.position, *member.wal->oldest};
+}
+
+/// The points from the last one back to where less was held before: the stretch that only grows.
+std::vector<WalPoint> growing_stretch(const std::vector<WalPoint>& points, std::int64_t slack) {
+    std::size_t first = points.size() - 1;
+    while (first > 0 && points[first - 1].held <= points[first].held + slack) {
+        --first;
+    }
+    return {points.begin() + static_cast<std::ptrdiff_t>(first), points.end()};
+}
+
+/// The fastest that WAL was written between two of the points.
+double fastest_writing(const std::vector<WalPoint>& points) {
+    double fastest = 0;
+    for (std::size_t n = 1; n < points.size(); ++n) {
+        const double length = seconds_of(points[n - 1].ago - points[n].ago);
+        if (length >= 1) {
+            const auto written = static_cast<double>(points[n].position - points[n - 1].position);
+            fastest = std::max(fastest, written / length);
+        }
+    }
+    return fastest;
+}
+
+/// How fast WAL piled up over the last three loops, or since the newest point before them.
+double rate_at_the_end(const std::vector<WalPoint>& points, milliseconds three_loops) {
+    const auto before = std::find_if(points.rbegin(), points.rend(), [&](const WalPoint& point) {
+        return point.ago - points.back().ago >= three_loops;
+    });
+    if (before == points.rend()) {
+        return 0;
+    }
+    return static_cast<double>(points.back().kept() - before->kept()) /
+           seconds_of(before->ago - points.back().ago);
+}
+
+const SlotFacts* oldest_slot(const MemberFacts& member) {
+    if (!member.slots) {
+        return nullptr;
+    }
+    const SlotFacts* oldest = nullptr;
+    for (const SlotFacts& slot : *member.slots) {
+        if (slot.restart_lsn && (oldest == nullptr || *slot.restart_lsn < *oldest->restart_lsn)) {
+            oldest = &slot;
+        }
+    }
+    return oldest;
+}
+
+/// What holds the oldest WAL, and what to do about it.
+std::pair<std::string, std::string> holder_of(const MemberFacts& member) {
+    const WalFacts& wal = *member.wal;
+    const SlotFacts* slot = oldest_slot(member);
+    if (slot != nullptr &&
+        *slot->restart_lsn <= *wal.oldest + static_cast<Lsn>(wal.segment_bytes)) {
+        const std::string what =
+            std::string(slot->active ? "active" : "inactive") + " slot " + slot->name;
+        return {"the " + what + " holds it",
+                slot->active ? "Look why the reader of the slot " + slot->name +
+                                   " does not keep up with what is written."
+                             : "Cure what holds the slot " + slot->name +
+                                   " back; the WAL goes with the next checkpoint after that."};
+    }
+    const bool waits = wal.archiver && wal.archiver->waiting.value_or(0) > 4;
+    if (wal.archiving_fails || waits) {
+        return {wal.archiving_fails ? "it waits for archiving, which fails"
+                                    : "it waits for archiving, which does not keep up",
+                "Look at archive_command and at PostgreSQL's log on " + member.name + "."};
+    }
+    return {"no slot and no archiving holds it",
+            "Look at PostgreSQL's log on " + member.name +
+                ": checkpoints (on a replica restartpoints) may fail or take too long."};
+}
+
+Finding finding_of(const MemberFacts& member, const EndlessGrowth& growth) {
+    constexpr double k_soon = 6 * 3600.0;
+    const auto [holder, remedy] = holder_of(member);
+    std::string message =
+        "pg_wal of " + member.name + " has " + format_bytes(member.wal->bytes) + " and grows by " +
+        format_bytes(static_cast<std::int64_t>(growth.bytes_per_second * 3600)) + " an hour (" +
+        format_bytes(growth.by) + " in " + format_duration(growth.over) + "); " + holder;
+    bool urgent = false;
+    if (member.disk && member.disk->total_bytes > 0) {
+        const auto free = static_cast<double>(member.disk->free_bytes);
+        const double left = free / growth.bytes_per_second;
+        urgent = left < k_soon || free < 0.1 * static_cast<double>(member.disk->total_bytes);
+        message += "; " + member.disk->mount + " has " + format_bytes(member.disk->free_bytes) +
+                   " free and is full in ";
+        message += left > 100 * 86400.0 ? "more than 100 days"
+                   : left > 2 * 86400.0 ? std::to_string(static_cast<int>(left / 86400)) + " days"
+                   : left > 2 * 3600.0  ? std::to_string(static_cast<int>(left / 3600)) + " hours"
+                                        : std::to_string(static_cast<int>(left / 60)) + " min";
+    }
+    return {"wal.growing",
+            urgent ? Severity::critical : Severity::warning,
+            member.name,
+            "",
+            message,
+            remedy,
+            "patroni#3184"};
+}
+
+}  // namespace
+
+std::vector<WalPoint> wal_points(const std::vector<Sample>& samples, const MemberFacts& member) {
+    std::vector<WalPoint> points;
+    const auto last = point_of(member, 0ms);
+    if (!last) {
+        return points;
+    }
+    for (const Sample& sample : samples) {
+        const MemberFacts* before = sample.facts.find(member.name);
+        if (before == nullptr || before->system_identifier != member.system_identifier ||
+            !before->wal || member.wal->segment_bytes != before->wal->segment_bytes) {
+            continue;
+        }
+        if (const auto point = point_of(*before, sample.ago)) {
+            points.push_back(*point);
+        }
+    }
+    points.push_back(*last);
+    for (std::size_t n = points.size() - 1; n > 0; --n) {
+        if (points[n - 1].position > points[n].position || points[n - 1].ago < points[n].ago) {
+            points.erase(points.begin(), points.begin() + static_cast<std::ptrdiff_t>(n));
+            break;
+        }
+    }
+    return points;
+}
+
+std::optional<double> growth_rate(const std::vector<WalPoint>& points) {
+    if (points.size() < 2) {
+        return std::nullopt;
+    }
+    const WalPoint* from = &points[points.size() - 2];
+    for (const WalPoint& point : points) {
+        if (point.ago <= 1h && point.ago > from->ago) {
+            from = &point;
+        }
+    }
+    const double length = seconds_of(from->ago - points.back().ago);
+    if (length < 1) {
+        return std::nullopt;
+    }
+    return static_cast<double>(points.back().bytes - from->bytes) / length;
+}
+
+std::optional<EndlessGrowth> endless_growth(const std::vector<WalPoint>& points,
+                                            const WalFacts& wal,
+                                            milliseconds three_loops) {
+    if (points.size() < 2 || wal.segment_bytes <= 0) {
+        return std::nullopt;
+    }
+    const std::vector<WalPoint> stretch = growing_stretch(points, wal.segment_bytes);
+    const WalPoint& first = stretch.front();
+    const WalPoint& last = stretch.back();
+    const auto over = first.ago - last.ago;
+    const double trailing = fastest_writing(stretch) * seconds_of(three_loops);
+    if (over < three_loops || last.held - first.held < 4 * wal.segment_bytes ||
+        static_cast<double>(last.held - wal.keep_size) <= trailing ||
+        last.bytes <= wal.max_wal_size + wal.keep_size) {
+        return std::nullopt;
+    }
+    const std::int64_t by = last.kept() - first.kept();
+    const double average = static_cast<double>(by) / seconds_of(over);
+    if (by <= 0 || rate_at_the_end(stretch, three_loops) < average / 10) {
+        return std::nullopt;
+    }
+    return EndlessGrowth{average, over, by};
+}
+
+void judge_growth(ClusterFacts& facts,
+                  const std::vector<Sample>& samples,
+                  std::vector<Finding>& found) {
+    for (MemberFacts& member : facts.members) {
+        const std::vector<WalPoint> points = wal_points(samples, member);
+        if (points.empty()) {
+            continue;
+        }
+        member.wal->growth_per_second = growth_rate(points);
+        if (const auto growth = endless_growth(points, *member.wal, stuck_interval(facts))) {
+            found.push_back(finding_of(member, *growth));
+        }
+    }
+    sort_worst_first(found);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,402 @@
+#include "base/error.hpp"
+#include "base/sqlite.hpp"
+#include "engine/journal/journal.hpp"
+#include "engine/plan/plan.hpp"
+
+namespace lockstep {
+
+namespace {
+
+// "lkst": tells our database from any other SQLite file (pragma application_id).
+constexpr int k_application_id = 0x6c6b7374;
+constexpr int k_schema_version = 3;
+constexpr int k_patience_ms = 5000;  // while another process writes
+
+constexpr const char* k_schema = R"sql(
+CREATE TABLE runs (
+    id TEXT PRIMARY KEY, cluster TEXT NOT NULL, runbook TEXT NOT NULL, plan_hash TEXT NOT NULL,
+    started_at TEXT NOT NULL, started_by TEXT NOT NULL, reason TEXT NOT NULL,
+    engine_version TEXT NOT NULL, runbook_text TEXT NOT NULL, inventory_text TEXT NOT NULL,
+    inputs TEXT NOT NULL, given TEXT NOT NULL, plan TEXT NOT NULL
+) STRICT;
+CREATE TABLE records (
+    run TEXT NOT NULL REFERENCES runs(id), seq INTEGER NOT NULL, at TEXT NOT NULL,
+    kind TEXT NOT NULL, step TEXT NOT NULL, member TEXT NOT NULL, payload TEXT NOT NULL,
+    hash TEXT NOT NULL, PRIMARY KEY (run, seq)
+) STRICT;
+)sql";
+
+/// Since version 3.
+constexpr const char* k_answers_schema = R"sql(
+CREATE TABLE answers (
+    number INTEGER PRIMARY KEY, run TEXT NOT NULL REFERENCES runs(id), gate TEXT NOT NULL,
+    yes INTEGER NOT NULL, by TEXT NOT NULL, at TEXT NOT NULL, comment TEXT NOT NULL,
+    plan_hash TEXT NOT NULL, proof TEXT NOT NULL
+) STRICT;
+)sql";
+
+/// Intents and results, run by run; the last column is 1 for a first attempt, and for a success
+/// that is not tried again.
+constexpr const char* k_step_lengths = R"sql(
+SELECT runs.id, runs.runbook, kind, step, member, at, ifnull(json_extract(payload, '$.uses'), ''),
+    CASE kind WHEN 'step_intent' THEN ifnull(json_extract(payload, '$.attempt'), 0) = 1
+              ELSE ifnull(json_extract(payload, '$.outcome'), '') = 'succeeded'
+                   AND ifnull(json_extract(payload, '$.retry'), 1) = 0 END
+FROM (SELECT id, runbook, started_at FROM runs WHERE cluster = ?
+      ORDER BY started_at DESC, id DESC LIMIT ?) AS runs
+JOIN records ON records.run = runs.id AND kind IN ('step_intent', 'step_result')
+ORDER BY runs.started_at DESC, runs.id DESC, seq
+)sql";
+
+/// What SQLite says becomes what that means here.
+template <class Work>
+auto on_journal(const Work& work) {
+    try {
+        return work();
+    } catch (const sqlite::SqliteError& error) {
+        throw JournalError(std::string("the journal cannot be read or written: ") + error.what(),
+                           "Check the free space and the permissions of the state folder. Nothing "
+                           "is done that is not on record.");
+    }
+}
+
+nlohmann::json parse(const std::string& text) {
+    nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+    if (json.is_discarded()) {
+        throw JournalError("the journal holds a record that is not JSON", "It is damaged.");
+    }
+    return json;
+}
+
+/// Each record's hash covers the one before it: a changed or missing record shows.
+std::string chain(const std::string& previous,
+                  const std::string& run,
+                  const JournalRecord& record,
+                  const std::string& payload) {
+    const nlohmann::json link = {previous,
+                                 run,
+                                 record.seq,
+                                 record.at,
+                                 to_text(record.kind),
+                                 record.step,
+                                 record.member,
+                                 payload};
+    return sha256_hex(canonical(link));
+}
+
+/// The first link of a run's chain: what it is about.
+std::string chain_root(const RunHeader& run) {
+    return sha256_hex(canonical({run.id,
+                                 run.cluster,
+                                 run.runbook,
+                                 run.plan_hash,
+                                 run.started_at,
+                                 run.started_by,
+                                 run.reason,
+                                 run.engine_version,
+                                 sha256_hex(run.runbook_text),
+                                 sha256_hex(run.inventory_text),
+                                 canonical(run.inputs),
+                                 canonical(run.given),
+                                 canonical(run.plan)}));
+}
+
+class SqliteJournal final : public JournalStore {
+  public:
+    SqliteJournal(const std::string& folder, JournalUse use) : use_(use) {
+        on_journal([&] {
+            make_folder(folder);
+            const std::string path = folder + "/journal.db";
+            db_.emplace(path, k_patience_ms);
+            prepare(path);
+        });
+    }
+
+    void create(const RunHeader& run) override {
+        on_journal([&] {
+            sqlite::Statement insert(*db_, "INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)");
+            insert.bind(run.id)
+                .bind(run.cluster)
+                .bind(run.runbook)
+                .bind(run.plan_hash)
+                .bind(run.started_at)
+                .bind(run.started_by)
+                .bind(run.reason)
+                .bind(run.engine_version)
+                .bind(run.runbook_text)
+                .bind(run.inventory_text)
+                .bind(canonical(run.inputs))
+                .bind(canonical(run.given))
+                .bind(canonical(run.plan));
+            insert.step();
+        });
+    }
+
+    void append(const std::string& run, const JournalRecord& record) override {
+        on_journal([&] { insert(run, record, last_hash(run, record.seq)); });
+    }
+
+    /// One transaction, and so one wait for the disk: all of them are kept, or none.
+    void append_all(const std::string& run, const std::vector<JournalRecord>& records) override {
+        if (records.empty()) {
+            return;
+        }
+        on_journal([&] {
+            sqlite::Transaction transaction(*db_);
+            std::string hash = last_hash(run, records.front().seq);
+            for (const JournalRecord& record : records) {
+                hash = insert(run, record, hash);
+            }
+            transaction.commit();
+        });
+    }
+
+    void answer(const std::string& run, const Answer& answer) override {
+        on_journal([&] {
+            sqlite::Statement insert(*db_,
+                                     "INSERT INTO answers (run, gate, yes, by, at, comment, "
+                                     "plan_hash, proof) VALUES (?,?,?,?,?,?,?,?)");
+            insert.bind(run)
+                .bind(answer.gate)
+                .bind(std::int64_t{answer.yes})
+                .bind(answer.by)
+                .bind(answer.at)
+                .bind(answer.comment)
+                .bind(answer.plan_hash)
+                .bind(answer.proof);
+            insert.step();
+        });
+    }
+
+    std::vector<Answer> answers(const std::string& run) override {
+        return on_journal([&]() -> std::vector<Answer> {
+            std::vector<Answer> found;
+            sqlite::Statement select(*db_,
+                                     "SELECT number, gate, yes, by, at, comment, plan_hash, proof "
+                                     "FROM answers WHERE run = ? ORDER BY number");
+            select.bind(run);
+            while (select.step()) {
+                found.push_back({select.integer(0),
+                                 select.text(1),
+                                 select.integer(2) != 0,
+                                 select.text(3),
+                                 select.text(4),
+                                 select.text(5),
+                                 select.text(6),
+                                 select.text(7)});
+            }
+            return found;
+        });
+    }
+
+    std::vector<RunHeader> runs() override {
+        return on_journal([&]() -> std::vector<RunHeader> {
+            std::vector<RunHeader> found;
+            sqlite::Statement select(*db_, "SELECT * FROM runs ORDER BY started_at DESC, id DESC");
+            while (select.step()) {
+                found.push_back(header(select));
+            }
+            return found;
+        });
+    }
+
+    std::vector<StepLength> step_lengths(const std::string& cluster, std::size_t runs) override {
+        return on_journal([&]() -> std::vector<StepLength> {
+            std::vector<StepLength> found;
+            sqlite::Statement select(*db_, k_step_lengths);
+            select.bind(cluster).bind(static_cast<std::int64_t>(runs));
+            std::map<std::pair<std::string, std::string>, StepLength> begun;  // of this run
+            std::string run;
+            while (select.step()) {
+                if (select.text(0) != run) {
+                    run = select.text(0);
+                    begun.clear();
+                }
+                const std::pair step{select.text(3), select.text(4)};
+                const bool at_once = select.integer(7) == 1;
+                if (select.text(2) == to_text(RecordKind::step_intent)) {
+                    begun.erase(step);
+                    if (at_once) {
+                        begun[step] = {
+                            select.text(1), step.first, select.text(6), select.text(5), {}};
+                    }
+                } else if (auto length = begun.extract(step); !length.empty() && at_once) {
+                    length.mapped().to = select.text(5);
+                    found.push_back(std::move(length.mapped()));
+                }
+            }
+            return found;
+        });
+    }
+
+    std::optional<RunHeader> find(const std::string& run) override {
+        return on_journal([&]() -> std::optional<RunHeader> {
+            sqlite::Statement select(
+                *db_, "SELECT * FROM runs WHERE substr(id, 1, length(?1)) = ?1 LIMIT 2");
+            select.bind(run);
+            if (!select.step()) {
+                return std::nullopt;
+            }
+            RunHeader found = header(select);
+            if (found.id != run && select.step()) {
+                throw UsageError("\"" + run + "\" is the start of several run ids",
+                                 "`lockstep runs` lists them.");
+            }
+            return found;
+        });
+    }
+
+    std::vector<JournalRecord> records(const std::string& run) override {
+        return on_journal([&]() -> std::vector<JournalRecord> {
+            const std::optional<RunHeader> about = find(run);
+            std::vector<JournalRecord> found;
+            if (!about) {
+                return found;
+            }
+            std::string previous = chain_root(*about);
+            sqlite::Statement select(
+                *db_,
+                "SELECT seq, at, kind, step, member, payload, hash FROM records "
+                "WHERE run = ? ORDER BY seq");
+            select.bind(about->id);
+            while (select.step()) {
+                const auto kind = parse_record_kind(select.text(2));
+                if (!kind) {
+                    throw JournalError(
+                        "run " + run + " has a record of the unknown kind " + select.text(2),
+                        "It was written by a newer version of lockstep.");
+                }
+                JournalRecord record{select.integer(0),
+                                     select.text(1),
+                                     *kind,
+                                     select.text(3),
+                                     select.text(4),
+                                     parse(select.text(5))};
+                const std::string hash = chain(previous, about->id, record, select.text(5));
+                const auto expected_seq = static_cast<std::int64_t>(found.size()) + 1;
+                if (hash != select.text(6) || record.seq != expected_seq) {
+                    throw JournalError("the journal of run " + about->id +
+                                           " is damaged at record " + std::to_string(record.seq),
+                                       "Somebody or something changed it after it was written. "
+                                       "Look at the cluster "
+                                       "with `lockstep check` before anything else.");
+                }
+                previous = hash;
+                found.push_back(std::move(record));
+            }
+            return found;
+        });
+    }
+
+  private:
+    static void make_folder(const std::string& folder) {
+        try {
+            sqlite::make_folder(folder);
+        } catch (const sqlite::SqliteError& error) {
+            throw JournalError(std::string("the state folder cannot be used: ") + error.what(),
+                               "Choose another one with --state: your own, or one that a group "
+                               "shares (chmod 2770).");
+        }
+        if (sqlite::is_on_network(folder)) {
+            throw JournalError("the state folder " + folder + " is on a network file system",
+                               "The journal needs a local disk: choose one with --state.");
+        }
+    }
+
+    void prepare(const std::string& path) {
+        db_->execute("PRAGMA foreign_keys = ON");
+        db_->execute("PRAGMA cache_size = -512");  // KiB: a journal is read and written in order
+        const std::int64_t application = db_->number("PRAGMA application_id");
+        const std::int64_t version = db_->number("PRAGMA user_version");
+        if (application == 0 && version == 0 && is_empty()) {
+            // FULL: an acknowledged record survives a power loss; about 0.2 ms a commit.
+            db_->execute("PRAGMA journal_mode = WAL");
+            db_->execute("BEGIN IMMEDIATE");
+            if (is_empty()) {
+                db_->execute("PRAGMA application_id = " + std::to_string(k_application_id));
+                db_->execute("PRAGMA user_version = " + std::to_string(k_schema_version));
+                db_->execute(k_schema);
+                db_->execute(k_answers_schema);
+            }
+            db_->execute("COMMIT");
+        } else if (application == k_application_id && version == 2 &&
+                   use_ == JournalUse::to_write) {
+            db_->execute("BEGIN IMMEDIATE");
+            if (db_->number("PRAGMA user_version") == 2) {  // nobody was faster
+                db_->execute(k_answers_schema);
+                db_->execute("PRAGMA user_version = 3");
+            }
+            db_->execute("COMMIT");
+        } else if (application != k_application_id) {
+            throw JournalError(path + " is a database of another program",
+                               "Choose another state folder with --state.");
+        } else if (version != k_schema_version) {
+            throw JournalError(path + " was written by another version of lockstep",
+                               "Use that version, or choose another state folder with --state.");
+        }
+        db_->execute("PRAGMA synchronous = FULL");
+    }
+
+    /// The new end of the chain.
+    std::string insert(const std::string& run,
+                       const JournalRecord& record,
+                       const std::string& previous) {
+        const std::string payload = canonical(record.payload);
+        std::string hash = chain(previous, run, record, payload);
+        sqlite::Statement insert(*db_, "INSERT INTO records VALUES (?,?,?,?,?,?,?,?)");
+        insert.bind(run)
+            .bind(record.seq)
+            .bind(record.at)
+            .bind(std::string(to_text(record.kind)))
+            .bind(record.step)
+            .bind(record.member)
+            .bind(payload)
+            .bind(hash);
+        insert.step();
+        return hash;
+    }
+
+    [[nodiscard]] bool is_empty() { return db_->number("SELECT count(*) FROM sqlite_master") == 0; }
+
+    [[nodiscard]] std::string last_hash(const std::string& run, std::int64_t seq) {
+        if (seq == 1) {
+            return chain_root(find(run).value());
+        }
+        sqlite::Statement select(*db_, "SELECT hash FROM records WHERE run = ? AND seq = ?");
+        select.bind(run).bind(seq - 1);
+        if (!select.step()) {
+            throw JournalError("the journal of run " + run + " lacks record " +
+                               std::to_string(seq - 1));
+        }
+        return select.text(0);
+    }
+
+    static RunHeader header(sqlite::Statement& row) {
+        RunHeader run;
+        run.id = row.text(0);
+        run.cluster = row.text(1);
+        run.runbook = row.text(2);
+        run.plan_hash = row.text(3);
+        run.started_at = row.text(4);
+        run.started_by = row.text(5);
+        run.reason = row.text(6);
+        run.engine_version = row.text(7);
+        run.runbook_text = row.text(8);
+        run.inventory_text = row.text(9);
+        run.inputs = parse(row.text(10));
+        run.given = parse(row.text(11)).get<std::map<std::string, std::string>>();
+        run.plan = parse(row.text(12));
+        return run;
+    }
+
+    JournalUse use_;
+    std::optional<sqlite::Database> db_;
+};
+
+}  // namespace
+
+std::unique_ptr<JournalStore> open_sqlite_journal(const std::string& folder, JournalUse use) {
+    return std::make_unique<SqliteJournal>(folder, use);
+}
+
+}  // namespace lockstep

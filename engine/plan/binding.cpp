@@ -1,0 +1,381 @@
+#include "engine/plan/binding.hpp"
+
+#include "engine/expression/facts_value.hpp"
+
+#include <algorithm>
+#include <optional>
+
+namespace lockstep {
+
+namespace {
+
+/// An argument, or why there is none.
+using Rendered = std::variant<Value, Value::Unknown, EvaluationError>;
+
+Rendered render(const Argument& argument, const Scope& scope, Quoting quoting);
+
+Rendered render_list(const Argument::List& arguments, const Scope& scope, Quoting quoting) {
+    Value::List list;
+    for (const Argument& element : arguments) {
+        Rendered rendered = render(element, scope, quoting);
+        if (!std::holds_alternative<Value>(rendered)) {
+            return rendered;
+        }
+        list.push_back(std::get<Value>(std::move(rendered)));
+    }
+    return Value(std::move(list));
+}
+
+Rendered render_map(const Argument::Map& arguments, const Scope& scope, Quoting quoting) {
+    Value::Map map;
+    for (const auto& [key, element] : arguments) {
+        Rendered rendered = render(element, scope, quoting);
+        if (!std::holds_alternative<Value>(rendered)) {
+            return rendered;
+        }
+        map.emplace(key, std::get<Value>(std::move(rendered)));
+    }
+    return Value(std::move(map));
+}
+
+Rendered render(const Argument& argument, const Scope& scope, Quoting quoting) {
+    if (const auto* value = std::get_if<Value>(&argument.content)) {
+        return *value;
+    }
+    if (const auto* text = std::get_if<Template>(&argument.content)) {
+        return text->render(scope, quoting);
+    }
+    if (const auto* expression = std::get_if<Expression>(&argument.content)) {
+        return expression->evaluate(scope);
+    }
+    if (const auto* list = std::get_if<Argument::List>(&argument.content)) {
+        return render_list(*list, scope, quoting);
+    }
+    return render_map(std::get<Argument::Map>(argument.content), scope, quoting);
+}
+
+}  // namespace
+
+namespace {
+
+/// What an expression may compare with: the cluster as it was when the plan was made.
+Value at_start(const ClusterFacts& facts) {
+    const MemberFacts* leader = facts.leader_member();
+    const bool known = leader != nullptr && leader->position;
+    return Value(Value::Map{
+        {"leader", Value(facts.leader)},
+        {"timeline", facts.timeline ? Value(*facts.timeline) : Value::unknown("no timeline")},
+        {"lsn",
+         known ? Value(static_cast<std::int64_t>(*leader->position))
+               : Value::unknown("the leader's position was not known")},
+    });
+}
+
+}  // namespace
+
+namespace {
+
+constexpr char k_of_member = '@';  // in no name of a step, and in no id of a frame
+
+/// The outputs that a step sees: those of its own runbook, and of its own member where that has
+/// one.
+Value::Map registered_in(const ScopeSource& source) {
+    Value::Map own;
+    const std::string prefix = source.frame == nullptr ? "" : source.frame->id;
+    for (const auto& [key, value] :
+         source.registered == nullptr ? Value::Map{} : *source.registered) {
+        if (!key.starts_with(prefix)) {
+            continue;
+        }
+        const std::string rest = key.substr(prefix.size());
+        const std::size_t at = rest.find(k_of_member);
+        const std::string name = rest.substr(0, at);
+        if (name.find('.') != std::string::npos) {
+            continue;  // of a runbook that this one calls
+        }
+        if (at == std::string::npos) {
+            own.emplace(name, value);
+        } else if (std::string_view(rest).substr(at + 1) == source.member) {
+            own.insert_or_assign(name, value);
+        }
+    }
+    return own;
+}
+
+/// Under which name a step's output is registered.
+std::string registered_name(const PlannedStep& step) {
+    const CallFrame* frame = frame_of(step);
+    return (frame == nullptr ? "" : frame->id) + step.spec->register_as;
+}
+
+}  // namespace
+
+const CallFrame* frame_of(const PlannedStep& step) {
+    return step.frames.empty() ? nullptr : step.frames.back().get();
+}
+
+void keep_registered(const PlannedStep& step, const Value& output, Value::Map& registered) {
+    const std::string name = registered_name(step);
+    if (!step.member.empty()) {
+        registered.insert_or_assign(name + k_of_member + step.member, output);
+    }
+    registered.insert_or_assign(name, output);
+}
+
+Value observed_value(const ClusterFacts& facts, const Cluster& cluster) {
+    nlohmann::json seen = facts.to_json();
+    seen["patroni_package"] = cluster.patroni_package;
+    seen["patroni_service"] = cluster.patroni_service;
+    if (facts.leader.empty()) {
+        seen["leader"] = "";
+    }
+    return facts_value(seen, "cluster");
+}
+
+Scope make_scope(const ScopeSource& source) {
+    Value observed = source.observed != nullptr ? *source.observed
+                                                : observed_value(source.facts, source.cluster);
+    Scope scope;
+    scope.emplace("members", observed.as_map().at("members"));
+    for (const Value& candidate : observed.as_map().at("members").as_list()) {
+        if (candidate.as_map().at("name").as_string() == source.member) {
+            scope.emplace("member", candidate);
+        }
+        if (candidate.as_map().at("name").as_string() == source.facts.leader) {
+            scope.emplace("leader", candidate);
+        }
+    }
+    scope.emplace("leader", Value::unknown("nobody holds the leader lock"));  // unless it is there
+    scope.emplace("cluster", std::move(observed));
+    const CallFrame* frame = source.frame;
+    scope.emplace("inputs", Value(frame == nullptr ? source.plan.inputs : frame->inputs));
+    scope.emplace("vars", Value(frame == nullptr ? source.plan.vars : frame->vars));
+    scope.emplace("run", at_start(source.plan.facts));
+    scope.emplace("steps", Value(registered_in(source)));
+    if (source.item != nullptr && *source.item) {
+        scope.emplace("item", **source.item);
+    }
+    return scope;
+}
+
+namespace {
+
+/// Of the block at `depth` around a step: the names of the runbook that it stands in.
+Scope scope_at(const PlannedStep& step, std::size_t depth, ScopeSource source) {
+    source.frame = nullptr;
+    for (const auto& frame : step.frames) {
+        source.frame = frame->depth < depth ? frame.get() : source.frame;
+    }
+    return make_scope(source);
+}
+
+/// Whether every `when` around the step lets it run.
+RenderedStep answer_conditions(const PlannedStep& step,
+                               const Scope& scope,
+                               const ScopeSource& source) {
+    RenderedStep answer;
+    std::vector<const StepSpec*> specs = step.within;
+    specs.push_back(step.spec);
+    for (std::size_t depth = 0; depth < specs.size(); ++depth) {
+        const StepSpec* spec = specs[depth];
+        if (!spec->when) {
+            continue;
+        }
+        const bool outside = !step.frames.empty() && depth <= step.frames.back()->depth;
+        const Evaluation evaluated =
+            spec->when->evaluate(outside ? scope_at(step, depth, source) : scope);
+        if (const auto* error = std::get_if<EvaluationError>(&evaluated)) {
+            return {RenderedStep::Kind::error,
+                    spec->when->where().text() + ": " + error->message,
+                    error->hint,
+                    {}};
+        }
+        if (const auto* unknown = std::get_if<Value::Unknown>(&evaluated)) {
+            answer.kind = RenderedStep::Kind::unknown;
+            answer.because = "depends on `" + spec->when->text() + "`: " + unknown->because;
+            continue;
+        }
+        const Value& value = std::get<Value>(evaluated);
+        if (value.kind() != Value::Kind::boolean) {
+            return {RenderedStep::Kind::error,
+                    spec->when->where().text() + ": `when` is " + std::string(value.kind_name()) +
+                        ", not true or false",
+                    {},
+                    {}};
+        }
+        if (!value.as_bool()) {
+            return {RenderedStep::Kind::skip, "`" + spec->when->text() + "` is false", {}, {}};
+        }
+    }
+    return answer;
+}
+
+}  // namespace
+
+namespace {
+
+/// `with:` into the call; what keeps it from being complete is left in `result`.
+void render_arguments(const Arguments& arguments,
+                      const ActionSchema& schema,
+                      const Scope& scope,
+                      RenderedStep& result) {
+    for (const auto& [name, argument] : arguments) {
+        if (const auto* expression = std::get_if<Expression>(&argument.content)) {
+            result.call.expressions.emplace(name, *expression);
+            continue;
+        }
+        const ParamSchema* param = schema.param(name);
+        const bool shell = param != nullptr && param->kind == ParamKind::shell;
+        Rendered rendered = render(argument, scope, shell ? Quoting::shell : Quoting::none);
+        if (const auto* error = std::get_if<EvaluationError>(&rendered)) {
+            result = {RenderedStep::Kind::error,
+                      argument.where.text() + ": " + name + ": " + error->message,
+                      error->hint,
+                      {}};
+            return;
+        }
+        if (const auto* unknown = std::get_if<Value::Unknown>(&rendered)) {
+            result = {RenderedStep::Kind::unknown,
+                      name + " is not known until the run: " + unknown->because,
+                      {},
+                      {}};
+            return;
+        }
+        result.call.with.emplace(name, std::get<Value>(std::move(rendered)));
+    }
+}
+
+}  // namespace
+
+RenderedStep render_call(const PlannedStep& step,
+                         const CallSpec& spec,
+                         const ActionSchema& schema,
+                         const Scope& scope) {
+    RenderedStep result;
+    result.call.id = step.id;
+    result.call.uses = spec.uses;
+    result.call.member = step.member;
+    result.call.scope = scope;
+    result.call.timeout = step.spec->timeout.value_or(std::chrono::milliseconds{0});
+    render_arguments(spec.with, schema, scope, result);
+    return result;
+}
+
+RenderedUndo render_undo(const PlannedStep& step,
+                         const ActionCatalog& actions,
+                         const Scope& scope) {
+    RenderedUndo result;
+    for (const CallSpec& spec : step.spec->undo) {
+        const RenderedStep rendered =
+            render_call(step, spec, *find_action(actions, spec.uses), scope);
+        if (rendered.kind != RenderedStep::Kind::ready) {
+            result.error = "undo: " + rendered.because;
+            result.hint = rendered.hint;
+            return result;
+        }
+        const nlohmann::json with = Value(rendered.call.with).to_json();
+        result.undo.push_back(
+            {{Operation::Kind::ssh, spec.uses + " " + with.dump()}, spec.uses, step.member, with});
+    }
+    return result;
+}
+
+StepCall call_of(const Undo& undo, const std::string& step) {
+    StepCall call;
+    call.id = step;
+    call.uses = undo.uses;
+    call.member = undo.member;
+    for (const auto& [name, value] : undo.with.items()) {
+        call.with.emplace(name, Value::from_json(value));
+    }
+    return call;
+}
+
+RenderedStep render_step(const PlannedStep& step,
+                         const ActionSchema& schema,
+                         const Scope& scope,
+                         const ScopeSource& source) {
+    const RenderedStep whether = answer_conditions(step, scope, source);
+    if (whether.kind == RenderedStep::Kind::error || whether.kind == RenderedStep::Kind::skip) {
+        return whether;
+    }
+    RenderedStep result;
+    result.call.id = step.id;
+    result.call.uses = step.uses;
+    result.call.member = step.member;
+    result.call.scope = scope;
+    result.call.probed = step.probed;
+    result.call.timeout = step.spec->timeout.value_or(std::chrono::milliseconds{0});
+    render_arguments(step.spec->with, schema, scope, result);
+    if (whether.kind != RenderedStep::Kind::unknown) {
+        return result;
+    }
+    if (result.kind != RenderedStep::Kind::ready) {
+        return whether;  // also where it is an error: what `when` guards against may be just that
+    }
+    result.kind = RenderedStep::Kind::unknown;
+    result.because = whether.because;
+    return result;
+}
+
+namespace {
+
+/// Each may use those before it: `into` is where `source` looks for them.
+void work_out_vars(const Runbook& runbook, const ScopeSource& source, Value::Map& into) {
+    for (const auto& [name, argument] : runbook.vars) {
+        Rendered rendered = render(argument, make_scope(source), Quoting::none);
+        if (const auto* error = std::get_if<EvaluationError>(&rendered)) {
+            throw InputError(argument.where,
+                             "vars." + name + ": " + error->message,
+                             error->hint,
+                             "runbook.expression");
+        }
+        if (auto* unknown = std::get_if<Value::Unknown>(&rendered)) {
+            into.insert_or_assign(name, Value::unknown(std::move(unknown->because)));
+        } else {
+            into.insert_or_assign(name, std::get<Value>(std::move(rendered)));
+        }
+    }
+}
+
+}  // namespace
+
+void evaluate_vars(const Cluster& cluster, Plan& plan) {
+    work_out_vars(
+        *plan.runbook, {.plan = plan, .facts = plan.facts, .cluster = cluster}, plan.vars);
+}
+
+std::shared_ptr<const CallFrame> call_frame(const StepSpec& spec,
+                                            const ScopeSource& source,
+                                            std::string id,
+                                            std::size_t depth) {
+    auto frame = std::make_shared<CallFrame>();
+    frame->id = std::move(id);
+    frame->depth = depth;
+    frame->item = source.item == nullptr ? std::nullopt : *source.item;
+    Value::Map given;
+    const auto inputs = spec.with.find("inputs");
+    if (inputs != spec.with.end()) {
+        const Scope scope = make_scope(source);
+        for (const auto& [name, argument] : std::get<Argument::Map>(inputs->second.content)) {
+            Rendered rendered = render(argument, scope, Quoting::none);
+            if (const auto* error = std::get_if<EvaluationError>(&rendered)) {
+                throw InputError(
+                    argument.where, "inputs." + name + ": " + error->message, error->hint);
+            }
+            if (const auto* unknown = std::get_if<Value::Unknown>(&rendered)) {
+                throw InputError(argument.where,
+                                 "inputs." + name + " is not known: " + unknown->because,
+                                 "What a runbook is called with is decided when the plan is made.");
+            }
+            given.emplace(name, std::get<Value>(std::move(rendered)));
+        }
+    }
+    frame->inputs = called_inputs(*spec.called, given, spec.where);
+    ScopeSource inside = source;
+    inside.frame = frame.get();
+    work_out_vars(*spec.called, inside, frame->vars);
+    return frame;
+}
+
+}  // namespace lockstep

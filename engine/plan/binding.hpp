@@ -1,0 +1,98 @@
+#pragma once
+
+#include "engine/plan/plan.hpp"
+#include "inventory/inventory.hpp"
+
+/// From what a runbook says to what an action gets: names, conditions and arguments, with the facts
+/// put in. Used by the planner with facts as they will be, and by a run with facts as they are.
+namespace lockstep {
+
+/// `vars` of the plan's runbook into the plan. Throws InputError.
+void evaluate_vars(const Cluster& cluster, Plan& plan);
+
+struct ScopeSource;
+
+/// What a runbook is called with by `spec`, worked out where it is called. Throws InputError.
+[[nodiscard]] std::shared_ptr<const CallFrame> call_frame(const StepSpec& spec,
+                                                          const ScopeSource& source,
+                                                          std::string id,
+                                                          std::size_t depth);
+
+/// Where an expression of a step is evaluated.
+struct ScopeSource {
+    const Plan& plan;           ///< `inputs`, `vars`, and `run`: what was so at its start
+    const ClusterFacts& facts;  ///< `cluster`, `members`, `leader`
+    const Cluster& cluster;
+    const Value::Map* registered = nullptr;  ///< `steps`, by keep_registered
+    std::string_view member = {};            ///< `member`
+    const CallFrame* frame = nullptr;        ///< of a runbook that another one calls: its names
+    const std::optional<Value>* item = nullptr;
+    const Value* observed = nullptr;  ///< observed_value(facts), where it is at hand
+};
+
+/// `cluster`, as expressions see it. Making it is most of the work of a scope.
+[[nodiscard]] Value observed_value(const ClusterFacts& facts, const Cluster& cluster);
+
+/// The innermost runbook that a step is called in; null: the run's own.
+[[nodiscard]] const CallFrame* frame_of(const PlannedStep& step);
+
+/// Registers what a step gave. A step sees what was given on its own member, where that is on
+/// record, else what came last: members that are worked on side by side do not get each other's.
+void keep_registered(const PlannedStep& step, const Value& output, Value::Map& registered);
+
+/// What is registered of an action's output, or why it cannot be read as the step says.
+struct ReadOutput {
+    nlohmann::json output;
+    std::string why_not;
+};
+
+[[nodiscard]] ReadOutput output_of(const PlannedStep& step,
+                                   const nlohmann::json& output,
+                                   Scope scope);
+
+/// The names that expressions see. A fact that is not known is unknown there, too.
+[[nodiscard]] Scope make_scope(const ScopeSource& source);
+
+/// A step ready to be previewed or run: `when` answered, arguments rendered.
+struct RenderedStep {
+    enum class Kind {
+        ready,    ///< call is complete
+        skip,     ///< `when` is false
+        unknown,  ///< something is not known until the run: `because`. Where that is `when` alone,
+                  ///< call is complete all the same, else it is empty
+        error,    ///< an expression failed: `because` and `hint`
+    };
+
+    Kind kind = Kind::ready;
+    std::string because;
+    std::string hint;
+    StepCall call;
+};
+
+/// `scope` is make_scope(source): callers have it at hand.
+[[nodiscard]] RenderedStep render_step(const PlannedStep& step,
+                                       const ActionSchema& schema,
+                                       const Scope& scope,
+                                       const ScopeSource& source);
+
+/// `verify` of a step.
+[[nodiscard]] RenderedStep render_call(const PlannedStep& step,
+                                       const CallSpec& spec,
+                                       const ActionSchema& schema,
+                                       const Scope& scope);
+
+/// `undo` of a step, with its arguments as they are now; or why there is none.
+struct RenderedUndo {
+    std::vector<Undo> undo;
+    std::string error;
+    std::string hint;
+};
+
+[[nodiscard]] RenderedUndo render_undo(const PlannedStep& step,
+                                       const ActionCatalog& actions,
+                                       const Scope& scope);
+
+/// The call that an undo is.
+[[nodiscard]] StepCall call_of(const Undo& undo, const std::string& step);
+
+}  // namespace lockstep

@@ -1,0 +1,52 @@
+#pragma once
+
+#include "engine/journal/journal.hpp"
+#include "engine/plan/plan.hpp"
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lockstep {
+
+/// How long steps took in earlier runs on a cluster. A step is known again by its runbook and id,
+/// whatever the member, and a change also by its action alone.
+class Durations {
+  public:
+    /// Of the newest runs on a cluster; nothing where they cannot be read: an estimate is never
+    /// worth a refusal.
+    [[nodiscard]] static Durations of(JournalStore& journal, const std::string& cluster);
+
+    void add(const std::string& runbook,
+             const std::string& step,
+             const std::string& uses,
+             std::chrono::milliseconds length);
+
+    /// The median of what is known; nullopt: nothing is.
+    [[nodiscard]] std::optional<Expected> of(const std::string& runbook,
+                                             const std::string& step,
+                                             const std::string& uses,
+                                             bool changes) const;
+
+  private:
+    std::map<std::string, std::vector<std::chrono::milliseconds>> lengths_;
+};
+
+/// How long the steps of a plan take that it will or may do, those side by side counted once.
+struct PlannedTime {
+    std::chrono::milliseconds length{0};
+    int guessed = 0;  ///< steps that no earlier run tells about
+    int known = 0;
+};
+
+[[nodiscard]] PlannedTime planned_time(const Plan& plan);
+
+/// What a step has to have before it may start in a window: the time to do it and, where it can be
+/// taken back, the time for that. Of a temporary change all that it covers, and its end.
+[[nodiscard]] std::chrono::milliseconds time_needed(const Plan& plan,
+                                                    std::size_t step,
+                                                    const ActionCatalog& actions);
+
+}  // namespace lockstep

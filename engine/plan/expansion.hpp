@@ -1,0 +1,14 @@
+#pragma once
+
+#include "engine/plan/planner.hpp"
+
+#include <vector>
+
+namespace lockstep {
+
+/// The steps of the runbook spread over members, items and batches, in order, each with the steps
+/// that it comes after. Adds to `plan.blocked_by` what makes that impossible: an `on` that names no
+/// member, or a list that is not known. Uses `plan.facts`, `inputs` and `vars`.
+[[nodiscard]] std::vector<PlannedStep> expand_steps(const PlanRequest& request, Plan& plan);
+
+}  // namespace lockstep

@@ -1,0 +1,148 @@
+#include "engine/plan/plan.hpp"
+
+#include "base/clock.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace lockstep {
+
+std::string_view to_text(Operation::Kind kind) {
+    switch (kind) {
+        case Operation::Kind::ssh:
+            return "ssh";
+        case Operation::Kind::http:
+            return "http";
+        case Operation::Kind::sql:
+            return "sql";
+        case Operation::Kind::local:
+            return "local";
+    }
+    return "?";
+}
+
+std::string_view to_text(Verdict verdict) {
+    switch (verdict) {
+        case Verdict::will:
+            return "will";
+        case Verdict::wont:
+            return "wont";
+        case Verdict::may:
+            return "may";
+    }
+    return "?";
+}
+
+std::string_view to_text(StepOutcome outcome) {
+    switch (outcome) {
+        case StepOutcome::succeeded:
+            return "succeeded";
+        case StepOutcome::already_done:
+            return "already_done";
+        case StepOutcome::failed:
+            return "failed";
+        case StepOutcome::unreachable:
+            return "unreachable";
+        case StepOutcome::in_doubt:
+            return "in_doubt";
+        case StepOutcome::cancelled:
+            return "cancelled";
+        case StepOutcome::absent:
+            return "absent";
+    }
+    return "?";
+}
+
+nlohmann::json Undo::to_json() const {
+    return {{"kind", to_text(operation.kind)},
+            {"text", operation.text},
+            {"uses", uses},
+            {"member", member.empty() ? nlohmann::json(nullptr) : nlohmann::json(member)},
+            {"with", with}};
+}
+
+Operation operation_from(const nlohmann::json& json) {
+    Operation operation;
+    operation.text = json.at("text");
+    for (const Operation::Kind kind : {Operation::Kind::ssh,
+                                       Operation::Kind::http,
+                                       Operation::Kind::sql,
+                                       Operation::Kind::local}) {
+        if (json.at("kind") == to_text(kind)) {
+            operation.kind = kind;
+        }
+    }
+    return operation;
+}
+
+Undo Undo::from_json(const nlohmann::json& json) {
+    Undo undo;
+    undo.operation = operation_from(json);
+    undo.uses = json.at("uses");
+    undo.member = json.at("member").is_null() ? "" : json.at("member");
+    undo.with = json.at("with");
+    return undo;
+}
+
+std::vector<Undo> PlannedStep::whole_undo() const {
+    std::vector<Undo> whole = undo;
+    whole.insert(whole.end(), undo_besides.begin(), undo_besides.end());
+    return whole;
+}
+
+bool Plan::nothing_to_do() const {
+    return std::ranges::none_of(steps, [](const PlannedStep& step) {
+        return step.changes && step.verdict != Verdict::wont;
+    });
+}
+
+int Plan::refusal_code() const {
+    const bool unreachable = std::ranges::any_of(
+        blocked_by, [](const Finding& finding) { return finding.id == "member.unreachable"; });
+    return unreachable ? 16 : 4;
+}
+
+nlohmann::json to_json(const std::vector<Operation>& operations) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const Operation& operation : operations) {
+        list.push_back({{"kind", to_text(operation.kind)}, {"text", operation.text}});
+    }
+    return list;
+}
+
+nlohmann::json to_json(const std::vector<Undo>& undo) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const Undo& each : undo) {
+        list.push_back(each.to_json());
+    }
+    return list;
+}
+
+nlohmann::json to_json(const std::vector<Finding>& findings) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const Finding& finding : findings) {
+        list.push_back(finding.to_json());
+    }
+    return list;
+}
+
+nlohmann::json to_json(const WindowView& view) {
+    const auto time = [](const std::optional<Clock::Wall>& at) {
+        return at ? nlohmann::json(to_iso8601(*at)) : nlohmann::json(nullptr);
+    };
+    return {{"open", view.open},
+            {"until", time(view.until)},
+            {"next", time(view.next)},
+            {"because", view.because}};
+}
+
+std::string canonical(const nlohmann::json& document) {
+    return document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string runbook_hash(const Runbook& runbook) {
+    return sha256_hex(runbook.parts.empty() ? runbook.text
+                                            : canonical({runbook.text, runbook.parts}));
+}
+
+}  // namespace lockstep

@@ -1,0 +1,469 @@
+#include "engine/plan/planner.hpp"
+
+#include "base/utf8.hpp"
+#include "engine/knowledge/path_judgement.hpp"
+#include "engine/plan/binding.hpp"
+#include "engine/plan/expansion.hpp"
+#include "engine/plan/facts_needed.hpp"
+#include "engine/plan/saved_plan.hpp"
+
+#include <algorithm>
+
+namespace lockstep {
+
+namespace {
+
+Finding expression_finding(const PlannedStep& step, const RenderedStep& rendered) {
+    return {.id = "runbook.expression",
+            .severity = Severity::critical,
+            .member = step.member,
+            .subject = step.id,
+            .message = rendered.because,
+            .remedy = rendered.hint,
+            .source = {}};
+}
+
+/// Goes through the steps once, each judged by the facts as those before it will have left them.
+class Forecast {
+  public:
+    Forecast(const PlanRequest& request, Plan& plan, StepRunner& runner, std::stop_token stop)
+        : request_(request),
+          plan_(plan),
+          runner_(runner),
+          stop_(std::move(stop)),
+          projected_(plan.facts),
+          outlook_(shipped_knowledge(), plan.facts, plan.facts) {}
+
+    void run() {
+        for (PlannedStep& step : plan_.steps) {
+            judge(step);
+        }
+        apply_knowledge();
+        drop_idle_temporaries();
+        look_back();
+        prepare_undo();
+        look_for_targets();
+    }
+
+  private:
+    void judge(PlannedStep& step) {
+        const ActionSchema& schema = *find_action(*request_.actions, step.uses);
+        step.changes = schema.changes;
+        if (!observed_) {
+            observed_ = observed_value(projected_, *request_.cluster);
+        }
+        const ScopeSource source{.plan = plan_,
+                                 .facts = projected_,
+                                 .cluster = *request_.cluster,
+                                 .registered = &registered_,
+                                 .member = step.member,
+                                 .frame = frame_of(step),
+                                 .item = &step.item,
+                                 .observed = &*observed_};
+        const Scope scope = make_scope(source);
+        if (!step.spec->register_as.empty()) {
+            keep_registered(step, Value::unknown("step " + step.id + " has not run"), registered_);
+        }
+        const RenderedStep rendered = render_step(step, schema, scope, source);
+        switch (rendered.kind) {
+            case RenderedStep::Kind::skip:
+                step.verdict = Verdict::wont;
+                step.because = rendered.because;
+                return;
+            case RenderedStep::Kind::unknown:
+                step.verdict = Verdict::may;
+                step.because = rendered.because;
+                outline(step, schema, rendered.call);
+                return;
+            case RenderedStep::Kind::error:
+                step.because = rendered.because;
+                plan_.blocked_by.push_back(expression_finding(step, rendered));
+                return;
+            case RenderedStep::Kind::ready:
+                preview(step, schema, scope, rendered.call);
+                return;
+        }
+    }
+
+    /// What a step would do whose `when` is not known yet, but its arguments are. It is judged by
+    /// nothing here: the run does that once it knows.
+    void outline(PlannedStep& step, const ActionSchema& schema, StepCall call) {
+        if (call.uses.empty()) {
+            return;
+        }
+        step.probed = runner_.probe(call, plan_.facts, stop_);
+        call.probed = step.probed;
+        Preview preview = runner_.preview(call, projected_);
+        step.changes = schema.changes && !preview.read_only;
+        step.operations = std::move(preview.operations);
+        step.felt = step.changes ? preview.felt.value_or(schema.felt) : "";
+    }
+
+    void preview(PlannedStep& step, const ActionSchema& schema, const Scope& scope, StepCall call) {
+        call.heals = plan_.runbook->heals;
+        call.open_temporaries = open_;
+        step.probed = runner_.probe(call, plan_.facts, stop_);
+        call.probed = step.probed;
+        Preview preview = runner_.preview(call, projected_);
+        step.verdict = preview.verdict;
+        step.changes = schema.changes && !preview.read_only;
+        step.because = std::move(preview.because);
+        step.operations = std::move(preview.operations);
+        step.undo = std::move(preview.undo);
+        step.no_way_back = std::move(preview.no_way_back);
+        step.notes = std::move(preview.notes);
+        estimate(step, schema, preview.takes);
+        step.felt = step.changes ? preview.felt.value_or(schema.felt) : "";
+        for (Finding& finding : preview.blocked_by) {
+            add_refusal(std::move(finding));
+        }
+        if (step.verdict == Verdict::wont) {
+            return;
+        }
+        choose_undo(step, schema, scope, preview.needs_no_undo);
+        if (preview.effect) {
+            preview.effect(projected_);
+            observed_.reset();
+            outlook_.after(step.member.empty() ? step.id : step.id + " on " + step.member,
+                           projected_);
+        }
+        if (schema.temporary) {
+            open_.push_back(schema.name);
+        }
+        std::erase(open_, schema.ends);
+    }
+
+    /// By what its arguments say, else by earlier runs, else by what the runbook, or the action's
+    /// row, declares.
+    void estimate(PlannedStep& step,
+                  const ActionSchema& schema,
+                  std::optional<std::chrono::milliseconds> takes) {
+        if (takes) {
+            step.expected = {*takes, 1};
+            return;
+        }
+        std::optional<Expected> known;
+        if (request_.durations != nullptr) {
+            known = request_.durations->of(
+                plan_.runbook->name, step.id, step.uses, schema.changes && !schema.temporary);
+        }
+        step.expected = known.value_or(Expected{step.spec->estimate.value_or(schema.estimate), 0});
+    }
+
+    /// The runbook's own undo goes before the action's.
+    void choose_undo(PlannedStep& step,
+                     const ActionSchema& schema,
+                     const Scope& scope,
+                     bool needs_none) {
+        const RenderedUndo rendered = render_undo(step, *request_.actions, scope);
+        if (!rendered.error.empty()) {
+            plan_.blocked_by.push_back(expression_finding(
+                step, {RenderedStep::Kind::error, rendered.error, rendered.hint, {}}));
+        }
+        if (!step.spec->undo.empty()) {
+            step.undo = rendered.undo;
+            step.no_way_back.clear();
+        }
+        if (step.spec->no_undo) {
+            step.undo.clear();
+            step.no_way_back.clear();
+        }
+        const bool temporary = schema.temporary || !schema.ends.empty();
+        if (step.changes && !temporary && !needs_none && step.undo.empty() && !step.spec->no_undo &&
+            step.no_way_back.empty()) {
+            step.no_way_back = k_no_undo;
+        }
+    }
+
+    void apply_knowledge() {
+        Outlook::Verdict verdict = outlook_.conclude(projected_);
+        plan_.advice = std::move(verdict.advice);
+        for (Finding& finding : verdict.refusals) {
+            add_refusal(std::move(finding));
+        }
+    }
+
+    /// The same for the way back. Pairs that it would end in were mended or refused already; while
+    /// a run that has paused goes back, it is paused.
+    void apply_knowledge_to_way_back(Outlook& back, const ClusterFacts& end) {
+        for (Finding& finding : back.conclude(end).refusals) {
+            const auto is_mended = [&](const Finding& other) {
+                return other.id == "rollback.bad_pair" && other.member == finding.member;
+            };
+            if (std::ranges::any_of(plan_.blocked_by, is_mended)) {
+                continue;
+            }
+            finding.id = "rollback.known_issue";
+            finding.message = "on the way back, " + finding.message;
+            finding.remedy =
+                "To go without a way back: --accept rollback.known_issue:" + finding.subject +
+                " --reason \"…\".";
+            add_refusal(std::move(finding));
+        }
+    }
+
+    /// Goes the way back in thought, newest first, and looks at where it ends: versions that must
+    /// not stand side by side are mended there, or there is no such way.
+    void look_back() {
+        ClusterFacts end = projected_;
+        Outlook back = outlook_.another(projected_);
+        PlannedStep* oldest = nullptr;
+        for (std::size_t i = plan_.steps.size(); i-- > 0;) {
+            PlannedStep& step = plan_.steps[i];
+            if (step.verdict == Verdict::wont || step.always) {
+                continue;
+            }
+            for (const Undo& undo : step.undo) {
+                const Preview preview = runner_.preview(call_of(undo, step.id), end);
+                if (preview.effect && !find_action(*request_.actions, undo.uses)->temporary) {
+                    preview.effect(end);
+                    ClusterFacts meanwhile = end;
+                    meanwhile.paused = meanwhile.paused || outlook_.was_paused();
+                    back.after("the undo of " + step.id, meanwhile);
+                }
+            }
+            const ActionSchema& schema = *find_action(*request_.actions, step.uses);
+            if (!step.undo.empty() && !schema.temporary) {
+                oldest = &step;  // whose undo a rollback comes to last
+            }
+        }
+        if (oldest == nullptr) {
+            return;
+        }
+        Reconciliation mended = runner_.reconcile(end);
+        oldest->undo_besides = std::move(mended.calls);
+        for (Finding& finding : mended.refusals) {
+            add_refusal(std::move(finding));
+        }
+        for (const Undo& undo : oldest->undo_besides) {
+            const Preview preview = runner_.preview(call_of(undo, oldest->id), end);
+            if (preview.effect) {
+                preview.effect(end);
+            }
+        }
+        apply_knowledge_to_way_back(back, end);
+    }
+
+    /// What an undo needs is prepared before the first change, each thing once.
+    void prepare_undo() {
+        const std::size_t first = first_change();
+        std::vector<PlannedStep> made;
+        for (std::size_t i = first; i < plan_.steps.size(); ++i) {
+            PlannedStep& step = plan_.steps[i];
+            if (step.always) {
+                continue;  // never taken back
+            }
+            for (const Undo& undo : step.whole_undo()) {
+                add_preparation(undo, step, made);
+            }
+        }
+        if (!made.empty()) {
+            insert_before(first, std::move(made));
+        }
+    }
+
+    [[nodiscard]] std::size_t first_change() const {
+        const auto found = std::ranges::find_if(plan_.steps, [](const PlannedStep& step) {
+            return step.changes && step.verdict != Verdict::wont && !step.always;
+        });
+        return static_cast<std::size_t>(found - plan_.steps.begin());
+    }
+
+    void add_preparation(const Undo& undo, PlannedStep& of, std::vector<PlannedStep>& made) {
+        const std::string& action = find_action(*request_.actions, undo.uses)->prepared_by;
+        if (action.empty() || of.verdict == Verdict::wont) {
+            return;
+        }
+        const ActionSchema& schema = *find_action(*request_.actions, action);
+        StepSpec spec;
+        spec.uses = action;
+        spec.id = schema.preparation_id;
+        for (const ParamSchema& param : schema.params) {
+            if (undo.with.contains(param.name)) {
+                const Value value = Value::from_json(undo.with.at(param.name));
+                spec.with.emplace(param.name, Argument{value, {}});
+                const bool named = value.kind() == Value::Kind::string;
+                spec.id +=
+                    named ? (&param == schema.params.data() ? ":" : "=") + value.to_text() : "";
+            }
+        }
+        spec.id = as_utf8(spec.id);  // a version is whatever the member's package manager says
+        const bool known = std::ranges::any_of(made, [&](const PlannedStep& other) {
+            return other.id == spec.id && other.member == undo.member;
+        });
+        if (known) {
+            return;
+        }
+        plan_.made.push_back(std::make_shared<const StepSpec>(std::move(spec)));
+        PlannedStep step;
+        step.id = plan_.made.back()->id;
+        step.uses = action;
+        step.member = undo.member;
+        step.spec = plan_.made.back().get();
+        step.made = true;
+        projected_ = plan_.facts;
+        observed_.reset();
+        const std::size_t refusals = plan_.blocked_by.size();
+        judge(step);
+        if (plan_.blocked_by.size() > refusals && is_accepted(plan_.blocked_by.back())) {
+            of.no_way_back = plan_.blocked_by.back().message;  // and nobody minds
+            of.undo.clear();
+            of.undo_besides.clear();
+        } else {
+            made.push_back(std::move(step));
+        }
+    }
+
+    [[nodiscard]] bool is_accepted(const Finding& finding) const {
+        return finding.acceptable &&
+               std::ranges::any_of(request_.accepted,
+                                   [&](const std::string& name) { return finding.is_named(name); });
+    }
+
+    void insert_before(std::size_t first, std::vector<PlannedStep> made) {
+        const std::size_t count = made.size();
+        for (PlannedStep& step : plan_.steps) {
+            for (std::size_t& index : step.after) {
+                index += index >= first ? count : 0;
+            }
+        }
+        for (PlannedStep& step : made) {
+            step.after = plan_.steps[first].after;
+        }
+        for (std::size_t i = first; i < plan_.steps.size(); ++i) {
+            for (std::size_t n = 0; n < count && !plan_.steps[i].always; ++n) {
+                plan_.steps[i].after.push_back(first + n);
+            }
+        }
+        plan_.steps.insert(plan_.steps.begin() + static_cast<std::ptrdiff_t>(first),
+                           std::make_move_iterator(made.begin()),
+                           std::make_move_iterator(made.end()));
+    }
+
+    void look_for_targets() {
+        for (const NotifySpec& spec : request_.runbook->notify) {
+            for (const std::string& target : spec.to) {
+                if (auto refusal = refuse_target(target, *request_.cluster)) {
+                    add_refusal(std::move(*refusal));
+                }
+            }
+        }
+    }
+
+    /// The same refusal is often found by several steps; once is enough to act on it.
+    void add_refusal(Finding finding) {
+        const bool known = std::ranges::any_of(plan_.blocked_by, [&](const Finding& other) {
+            return other.id == finding.id && other.member == finding.member &&
+                   other.subject == finding.subject;
+        });
+        if (!known) {
+            plan_.blocked_by.push_back(std::move(finding));
+        }
+    }
+
+    /// A temporary change is made only for the sake of what it covers: nothing to change between
+    /// it and the step that takes it back, no pause.
+    void drop_idle_temporaries() {
+        for (std::size_t first = 0; first < plan_.steps.size(); ++first) {
+            const ActionSchema& schema = *find_action(*request_.actions, plan_.steps[first].uses);
+            if (!schema.temporary) {
+                continue;
+            }
+            std::size_t last = first + 1;
+            bool covers_change = false;
+            while (last < plan_.steps.size() && !ends(last, schema.name)) {
+                const PlannedStep& step = plan_.steps[last];
+                covers_change = covers_change || (step.changes && step.verdict != Verdict::wont);
+                ++last;
+            }
+            if (!covers_change) {
+                make_idle(first);
+                if (last < plan_.steps.size()) {
+                    make_idle(last);
+                }
+            }
+        }
+    }
+
+    [[nodiscard]] bool ends(std::size_t index, const std::string& temporary) const {
+        return find_action(*request_.actions, plan_.steps[index].uses)->ends == temporary;
+    }
+
+    void make_idle(std::size_t index) {
+        PlannedStep& step = plan_.steps[index];
+        step.idle = true;
+        step.verdict = Verdict::wont;
+        step.because = "nothing has to change meanwhile";
+        step.operations.clear();
+        step.undo.clear();
+        step.no_way_back.clear();
+        step.notes.clear();
+    }
+
+    const PlanRequest& request_;
+    Plan& plan_;
+    StepRunner& runner_;
+    std::stop_token stop_;
+    ClusterFacts projected_;
+    std::optional<Value> observed_;  ///< of projected_, made when it is needed
+    Outlook outlook_;
+    Value::Map registered_;
+    std::vector<std::string> open_;
+};
+
+}  // namespace
+
+namespace {
+
+/// A finding that somebody accepted by name does not block.
+void apply_acceptance(const PlanRequest& request, Plan& plan) {
+    const std::vector<std::string>& names = request.accepted;
+    for (const std::string& name : names) {
+        const bool known = std::ranges::any_of(
+            plan.blocked_by, [&](const Finding& finding) { return finding.is_named(name); });
+        if (!known && !request.accepted_may_be_gone) {
+            throw UsageError("--accept " + name + ": nothing of that name blocks this plan",
+                             "`lockstep plan` shows what does.");
+        }
+    }
+    std::vector<Finding> blocking;
+    for (Finding& finding : plan.blocked_by) {
+        const bool named = std::ranges::any_of(
+            names, [&](const std::string& name) { return finding.is_named(name); });
+        (named && finding.acceptable ? plan.accepted : blocking).push_back(std::move(finding));
+    }
+    plan.blocked_by = std::move(blocking);
+}
+
+std::string hash_of(const Plan& plan) {
+    return sha256_hex(canonical(bound_part(plan.to_json())));
+}
+
+}  // namespace
+
+Plan make_plan(const PlanRequest& request, StepRunner& runner, std::stop_token stop) {
+    Plan plan;
+    plan.runbook = request.runbook;
+    plan.cluster = request.cluster->name;
+    plan.inventory_path = request.inventory->path;
+    plan.inventory_hash = sha256_hex(request.inventory->text);
+    plan.inputs = request.inputs;
+    plan.examined = needs_all_facts(*request.runbook, *request.actions);
+    plan.facts = runner.observe(plan.examined, stop);
+    if (plan.examined) {
+        plan.findings = runner.diagnose(plan.facts, stop);
+    }
+    plan.given = request.given;
+    plan.on_failure = request.on_failure.value_or(request.runbook->on_failure);
+    evaluate_vars(*request.cluster, plan);
+    plan.steps = expand_steps(request, plan);
+    Forecast(request, plan, runner, stop).run();
+    apply_acceptance(request, plan);
+    if (request.runbook->window && request.now) {
+        plan.window = look(*request.runbook->window, *request.now);
+    }
+    plan.hash = hash_of(plan);
+    return plan;
+}
+
+}  // namespace lockstep

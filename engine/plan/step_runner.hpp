@@ -1,0 +1,232 @@
+#pragma once
+
+#include "cluster/facts.hpp"
+#include "cluster/finding.hpp"
+#include "engine/expression/expression.hpp"
+#include "engine/plan/notification.hpp"
+#include "engine/runbook/action_schema.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+/// The engine's only door to the world: it knows that steps can be previewed and run, not how.
+namespace lockstep {
+
+/// One exact command or request, as text for people. What `plan` prints is what a run sends.
+struct Operation {
+    enum class Kind { ssh, http, sql, local };
+
+    Kind kind = Kind::ssh;
+    std::string text;
+
+    friend bool operator==(const Operation&, const Operation&) = default;
+};
+
+[[nodiscard]] std::string_view to_text(Operation::Kind kind);
+
+/// One call that takes a change back: an action like any other, with its arguments frozen before
+/// the change is made. Running it is safe although the change never happened: its preview sees
+/// that there is nothing to do.
+struct Undo {
+    Operation operation;  ///< the same for people
+    std::string uses;
+    std::string member;   ///< empty: the cluster
+    nlohmann::json with;  ///< plain values
+
+    [[nodiscard]] nlohmann::json to_json() const;
+    [[nodiscard]] static Undo from_json(const nlohmann::json& json);
+    friend bool operator==(const Undo&, const Undo&) = default;
+};
+
+/// A change that a run has made before, or may have: what its step was asked to do.
+struct EarlierCall {
+    std::string uses;
+    std::string member;   ///< empty: the cluster
+    nlohmann::json with;  ///< plain values; a secret is masked
+};
+
+/// A step with everything put in: one action on one member, or on the cluster.
+struct StepCall {
+    std::string id;  ///< `replicas.install`
+    /// Names this attempt, on the member too: a command that changes something is started there at
+    /// most once under it. Letters, digits, `.`, `_` and `-`. Empty in a preview.
+    std::string key;
+    /// Nothing is started: what an earlier attempt under the same key left running is followed, and
+    /// what it left is adopted.
+    bool attach_only = false;
+    std::string uses;
+    std::string member;  ///< empty: the cluster
+    Value::Map with;     ///< rendered; defaults of the schema are the action's business
+    std::map<std::string, Expression, std::less<>> expressions;  ///< params of kind expression
+    Scope scope;  ///< `inputs`, `vars`, `steps`, `item`; the action adds `cluster` and `member`
+    nlohmann::json probed;                      ///< what probe() found when the plan was made
+    std::vector<std::string> heals;             ///< findings that this run is there to cure
+    std::vector<std::string> open_temporaries;  ///< `patroni.pause` while this run has paused
+    /// The cluster as it was when the run was planned; null in a plan and on the way back.
+    std::shared_ptr<const ClusterFacts> at_start;
+    /// By this run, in the order of its plan; of an action that always stands on a member: none.
+    std::vector<EarlierCall> earlier;
+    std::chrono::milliseconds timeout{0};
+    int attempt = 1;
+    /// Calls on the same member that only look, do not depend on what this one gives, and are
+    /// started next, one after the other, unless one before fails. A runner may do them with this
+    /// one and have their results at hand: each is started all the same before it counts.
+    std::vector<std::shared_ptr<const StepCall>> ahead;
+    bool goes_on = false;  ///< the next one of `ahead` is started although this one fails
+    /// Looks afterwards whether the effect is in place; when it is not, the step has failed.
+    std::shared_ptr<const StepCall> verify;
+};
+
+enum class Verdict { will, wont, may };
+
+[[nodiscard]] std::string_view to_text(Verdict verdict);
+
+/// What a step would do, given the facts. Made without any I/O.
+struct Preview {
+    Verdict verdict = Verdict::will;
+    std::string because;
+    bool read_only = false;  ///< this call changes nothing, although its action could
+    std::vector<Operation> operations;
+    std::vector<Undo> undo;           ///< in the order in which they would be run
+    std::string no_way_back;          ///< why a change has no undo; empty: it has, or needs none
+    bool needs_no_undo = false;       ///< it leaves nothing to take back
+    std::vector<Finding> blocked_by;  ///< why this must not be started; empty: it may
+    std::vector<std::string> notes;   ///< what a person should know: what it costs, what stays
+    std::optional<std::string> felt;  ///< what users notice, where that depends on its arguments
+    std::optional<std::chrono::milliseconds> takes;  ///< where its arguments say how long
+    /// The facts as they will be when it is done, so that later steps are judged by them; may be
+    /// empty.
+    std::function<void(ClusterFacts&)> effect;
+};
+
+/// What has to be done so that no two members are left with versions that must not stand side by
+/// side, or why it cannot be.
+struct Reconciliation {
+    std::vector<Undo> calls;
+    std::vector<Finding> refusals;
+};
+
+enum class StepOutcome {
+    succeeded,
+    already_done,  ///< it looked, and there was nothing to do
+    failed,        ///< it did not work, and we know how
+    unreachable,   ///< the member could not be reached; nothing was sent
+    in_doubt,      ///< something was sent and the answer is not known
+    cancelled,     ///< stopped before it acted
+    absent,        ///< asked to follow an attempt that never reached the member
+};
+
+[[nodiscard]] std::string_view to_text(StepOutcome outcome);
+
+struct StepResult {
+    StepOutcome outcome = StepOutcome::succeeded;
+    std::string message;                  ///< one line: what happened, or why not
+    std::string hint;                     ///< what to do, when it failed
+    std::vector<std::string> last_lines;  ///< the end of its output, when it failed
+    nlohmann::json output;                ///< for `register`; null: nothing
+    std::vector<Finding> findings;        ///< what a gate refused on
+    std::vector<std::string> unproven;    ///< what it left open although it succeeded
+    /// What the step learned about the cluster, for the facts of later steps; may be empty.
+    std::function<void(ClusterFacts&)> learned;
+};
+
+/// Answer to start(): that a member has taken the step's command, or how the step ended.
+struct StepEvent {
+    std::size_t index = 0;  ///< as given to start()
+    /// Not null: the command is the member's now and goes on without us; its boot id and pid.
+    nlohmann::json accepted;
+    StepResult result;
+};
+
+/// Who wants the lock of a cluster.
+struct LockRequest {
+    std::string run;
+    std::string owner;  ///< `user@host`
+};
+
+struct LockGrant {
+    std::string id;                  ///< names this holding of the lock
+    std::int64_t fence = 0;          ///< grows with each holder; members refuse a smaller one
+    std::vector<std::string> notes;  ///< whose lock was taken over, which member does not have it
+    std::string left_behind;         ///< what the run before left (`patroni.pause`), by its lock
+};
+
+/// What the write probe saw, while it ran.
+struct ProbeReport {
+    std::int64_t writes = 0;
+    std::int64_t errors = 0;
+    std::chrono::milliseconds longest_gap{0};
+    std::string last_error;
+};
+
+struct ProbeSettings {
+    std::chrono::milliseconds every{100};
+    bool over_ssh = true;  ///< from the leader's own host, else from here by libpq
+};
+
+class StepRunner {
+  public:
+    virtual ~StepRunner() = default;
+
+    /// The whole cluster. quick: roles, versions, pause. full: and packages, disks, slots, WAL.
+    [[nodiscard]] virtual ClusterFacts observe(bool full, std::stop_token stop) = 0;
+    /// What is wrong with it; takes a second sample of suspicious slots first.
+    [[nodiscard]] virtual std::vector<Finding> diagnose(ClusterFacts& facts,
+                                                        std::stop_token stop) = 0;
+
+    /// Looks, for a plan, at what the facts do not hold; changes nothing. Null where all is known.
+    [[nodiscard]] virtual nlohmann::json probe(const StepCall& call,
+                                               const ClusterFacts& facts,
+                                               std::stop_token stop) = 0;
+    [[nodiscard]] virtual Preview preview(const StepCall& call, const ClusterFacts& facts) = 0;
+
+    /// For a cluster that a rollback would leave like `end`.
+    [[nodiscard]] virtual Reconciliation reconcile(const ClusterFacts& end) = 0;
+
+    /// Takes the cluster for one run. Throws LockHeldError when another run has it.
+    [[nodiscard]] virtual LockGrant take_lock(const LockRequest& request,
+                                              const ClusterFacts& facts,
+                                              std::stop_token stop) = 0;
+    /// Why nothing may be started any more, after waiting a while for a late renewal; empty: the
+    /// lock is ours, or none was taken.
+    [[nodiscard]] virtual std::string lock_trouble(std::stop_token stop) = 0;
+    /// `left_behind` says what the run could not take back: then the lock stays as its sign.
+    virtual void release_lock(const std::string& left_behind) = 0;
+    /// Removes what the run's commands left on the members. Best effort.
+    virtual void clean_up(const std::string& run, const ClusterFacts& facts) = 0;
+
+    /// Starts the step on a worker. Each start() is answered by exactly one event with a result,
+    /// after at most one that says `accepted`.
+    virtual void start(std::size_t index,
+                       StepCall call,
+                       std::shared_ptr<const ClusterFacts> facts) = 0;
+    /// The next event; blocks while steps run. nullopt when `wake_at` passes first.
+    [[nodiscard]] virtual std::optional<StepEvent> wait(std::chrono::milliseconds at_most) = 0;
+    /// Nothing of what was given as `ahead` will be started any more.
+    virtual void drop_ahead() = 0;
+    /// Asks what runs to stop waiting; its events still come.
+    virtual void cancel_all() = 0;
+
+    virtual void start_write_probe(const ProbeSettings& settings, const ClusterFacts& facts) = 0;
+    /// nullopt: none was started.
+    [[nodiscard]] virtual std::optional<ProbeReport> write_probe() = 0;
+    virtual void stop_write_probe() = 0;
+
+    /// Has a target of the inventory told. Returns at once; that it fails stops nobody.
+    virtual void notify(const std::string& target, Notification notification) = 0;
+    /// What could not be delivered since the last call, a line each: `ops: HTTP 500`, without
+    /// secrets.
+    [[nodiscard]] virtual std::vector<std::string> notification_troubles() = 0;
+    /// Waits for what is under way. What is not delivered by then is a trouble.
+    virtual void finish_notifications(std::chrono::milliseconds at_most) = 0;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,45 @@
+#pragma once
+
+#include "engine/journal/journal.hpp"
+#include "engine/run/run_state.hpp"
+#include "inventory/inventory.hpp"
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// Whose word counts.
+namespace lockstep {
+
+/// Who there is, by the inventory that the run pins.
+struct People {
+    const Inventory* inventory = nullptr;  ///< its groups; null: there are none
+    /// The key of somebody whose answers have to prove themselves; nullopt: the operating system's
+    /// word is enough for this person. Throws Error where the key cannot be had.
+    std::function<std::optional<std::string>(const std::string& name)> key_of;
+};
+
+/// HMAC-SHA256, in hex, over everything that an answer says: by somebody who has the key, about
+/// this run's plan and no other.
+[[nodiscard]] std::string proof_of(const std::string& run,
+                                   const Answer& answer,
+                                   std::string_view key);
+
+/// Why an answer does not count; empty: it does.
+[[nodiscard]] std::string why_not_counted(const RunHeader& run,
+                                          const ApprovalProgress& asked,
+                                          const Answer& answer,
+                                          const People& people);
+
+/// What its answers make of an approval: granted or rejected; nullopt: nothing yet.
+[[nodiscard]] std::optional<ApprovalProgress::State> decided_by_answers(
+    const ApprovalProgress& asked);
+
+/// `2 approvals of dba or anna`.
+[[nodiscard]] std::string approvals_text(int count, const std::vector<std::string>& from);
+/// `an approval of dba more, before …`: what an approval waits for.
+[[nodiscard]] std::string waits_for(const ApprovalProgress& asked);
+
+}  // namespace lockstep

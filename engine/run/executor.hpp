@@ -1,0 +1,66 @@
+#pragma once
+
+#include "engine/run/gatekeeper.hpp"
+#include "engine/run/run_session.hpp"
+
+#include <map>
+#include <optional>
+#include <set>
+#include <stop_token>
+
+namespace lockstep {
+
+/// The way forward: { ready steps -> record(intent) -> start -> wait -> record(result) }. Goes on
+/// from whatever state the session has: a new run's, or a replayed one's.
+class Executor {
+  public:
+    /// The runbook's `steps`, or what it does `always`, once nothing goes forward or back any more.
+    enum class Part { steps, always };
+
+    explicit Executor(RunSession& session, Part part = Part::steps)
+        : session_(session), gatekeeper_(session), part_(part) {}
+
+    /// Returns when nothing runs and nothing more may be started: nullopt when every step is over,
+    /// else why not. A stop request lets running steps finish.
+    [[nodiscard]] std::optional<Failure> run(std::stop_token stop);
+
+    /// The end is proven, not assumed: the guards once more, and what the runbook heals is gone.
+    [[nodiscard]] std::optional<Failure> prove_end(std::stop_token stop);
+
+  private:
+    void start_ready(std::stop_token stop);
+    [[nodiscard]] bool may_start(std::size_t index) const;
+    [[nodiscard]] bool chain_broken(const PlannedStep& step) const;
+    void begin(std::size_t index, std::stop_token stop);
+    [[nodiscard]] bool is_allowed(std::size_t index, const StepCall& call);
+    [[nodiscard]] bool is_mine(std::size_t index) const;
+    void wait_or_end();
+    void say_what_is_slow();
+    [[nodiscard]] bool may_change(const PlannedStep& step, std::stop_token stop);
+    void launch(std::size_t index, StepCall call, const Preview& preview);
+    [[nodiscard]] bool may_be_ahead(std::size_t index, std::size_t of) const;
+    [[nodiscard]] std::vector<std::shared_ptr<const StepCall>> ahead_of(std::size_t index);
+    void skip(const PlannedStep& step, StepState state, const std::string& because);
+    void refuse(std::size_t index, const StepResult& result);
+    void finish(const StepEvent& event);
+    void judge(std::size_t index, const StepResult& result);
+    [[nodiscard]] bool within_limits(const PlannedStep& step) const;
+    /// A step that must not be started: the run stops there, or of what is always done this step.
+    void stop_at(const PlannedStep& step, Failure failure);
+    void fail(Failure failure);
+
+    RunSession& session_;
+    Gatekeeper gatekeeper_;
+    Part part_;
+    std::map<std::size_t, Clock::Steady> retry_at_;
+    std::vector<std::string> waits_said_;
+    std::set<std::size_t> slow_said_;
+    std::set<std::size_t> announced_;             ///< as ahead of one that was started
+    std::set<std::size_t> held_;                  ///< steps that wait for a person or a window
+    std::map<std::size_t, Clock::Steady> since_;  ///< of those that run
+    std::size_t running_ = 0;
+    std::optional<Failure> failure_;
+    std::optional<Failure> failed_always_;  ///< of what is always done
+};
+
+}  // namespace lockstep

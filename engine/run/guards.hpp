@@ -1,0 +1,36 @@
+#pragma once
+
+#include "engine/plan/step_runner.hpp"
+#include "engine/runbook/runbook.hpp"
+
+#include <optional>
+#include <string>
+
+/// Invariants of a whole run, looked at before and after each change.
+namespace lockstep {
+
+/// The guards there are, in the form of actions, for the loader.
+[[nodiscard]] const ActionCatalog& guard_catalog();
+
+/// Why the run must stop.
+struct GuardVerdict {
+    std::string why;
+    bool unknown = false;  ///< a fact is missing: it may come back, but it never counts as good
+};
+
+/// nullopt: it holds. `start` is what was observed when the plan was made.
+[[nodiscard]] std::optional<GuardVerdict> check_guard(const GuardSpec& guard,
+                                                      const ClusterFacts& start,
+                                                      const ClusterFacts& now);
+
+/// Whether it needs more than quick facts.
+[[nodiscard]] bool needs_full_facts(const GuardSpec& guard);
+
+/// The settings of `write_probe`, where the runbook has that guard.
+[[nodiscard]] std::optional<ProbeSettings> write_probe_settings(const Runbook& runbook);
+
+/// Why the run has failed by what the probe saw: its gap or its errors.
+[[nodiscard]] std::optional<std::string> check_write_probe(const Runbook& runbook,
+                                                           const ProbeReport& report);
+
+}  // namespace lockstep

@@ -1,0 +1,368 @@
+#include "engine/run/recovery.hpp"
+
+#include "base/error.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace lockstep {
+
+namespace {
+
+bool is_open(const StepProgress& step) {
+    return step.state == StepState::running || step.state == StepState::in_doubt;
+}
+
+std::string shown(const nlohmann::json& value) {
+    const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+    return text.empty() ? "nothing" : text;
+}
+
+/// Members on which something was begun whose end is not known: what differs there is ours.
+std::set<std::string> unsettled_members(const RunState& state) {
+    std::set<std::string> members;
+    for (const StepProgress& step : state.steps()) {
+        const bool failed = step.state == StepState::failed && step.intent_seq > 0;
+        if (step.changes && (is_open(step) || failed)) {
+            members.insert(step.member);
+        }
+        for (const UndoProgress& undo : step.undo) {
+            if (undo.state == UndoProgress::State::running ||
+                undo.state == UndoProgress::State::failed) {
+                members.insert(undo.undo.member);
+            }
+        }
+    }
+    return members;
+}
+
+/// Whether a temporary change is being made or ended: then nobody knows yet how it stands.
+bool temporary_unsettled(const RunSession& session) {
+    if (session.state().temporary_in_hand()) {
+        return true;
+    }
+    for (std::size_t i = 0; i < session.plan().steps.size(); ++i) {
+        const ActionSchema& schema = session.schema_of(session.plan().steps[i]);
+        if ((schema.temporary || !schema.ends.empty()) && is_open(session.progress(i))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+}  // namespace
+
+std::vector<std::string> differences(RunSession& session) {
+    const nlohmann::json now = digest(session.facts());
+    const nlohmann::json then = session.left();
+    std::vector<std::string> found;
+    for (const char* fact : {"leader", "timeline"}) {
+        if (then.at(fact) != now.at(fact)) {
+            found.push_back(std::string("the ") + fact + " was " + shown(then.at(fact)) +
+                            " and is " + shown(now.at(fact)));
+        }
+    }
+    if (then.at("paused") != now.at("paused") && !temporary_unsettled(session)) {
+        found.emplace_back(now.at("paused").get<bool>() ? "the cluster was not paused and is now"
+                                                        : "the pause was lifted meanwhile");
+    }
+    const std::set<std::string> ours = unsettled_members(session.state());
+    for (const auto& [name, before] : then.at("members").items()) {
+        if (!now.at("members").contains(name)) {
+            found.push_back("member " + name + " is gone");
+            continue;
+        }
+        const nlohmann::json& after = now.at("members").at(name);
+        // What nobody could see is no difference: whether it may be unknown is the gates' business.
+        const bool known = !shown(before.at("installed")).empty() && before.at("installed") != "" &&
+                           after.at("installed") != "";
+        if (known && before.at("installed") != after.at("installed") && !ours.contains(name)) {
+            found.push_back(name + " had " + shown(before.at("installed")) + " installed and has " +
+                            shown(after.at("installed")));
+        }
+    }
+    for (const auto& [name, after] : now.at("members").items()) {
+        if (!then.at("members").contains(name)) {
+            found.push_back("member " + name + " is new");
+        }
+    }
+    return found;
+}
+
+namespace {
+
+nlohmann::json named(const RunSession& session, const std::set<std::size_t>& steps) {
+    nlohmann::json names = nlohmann::json::array();
+    for (const std::size_t i : steps) {
+        names.push_back({session.plan().steps[i].id, session.plan().steps[i].member});
+    }
+    return names;
+}
+
+std::set<std::size_t> done_always(const RunSession& session) {
+    std::set<std::size_t> done;
+    for (std::size_t i = 0; i < session.plan().steps.size(); ++i) {
+        if (session.plan().steps[i].always && session.progress(i).over() &&
+            session.progress(i).state != StepState::in_doubt) {
+            done.insert(i);
+        }
+    }
+    return done;
+}
+
+/// Of a run that has waited without having changed anything: what its gates saw then is old now.
+/// What a person answered still holds.
+std::set<std::size_t> looked_too_early(const RunSession& session) {
+    std::set<std::size_t> looked;
+    if (!session.state().has_waited() || session.state().changed_anything()) {
+        return looked;
+    }
+    for (std::size_t i = 0; i < session.plan().steps.size(); ++i) {
+        const PlannedStep& step = session.plan().steps[i];
+        if (!step.changes && !session.schema_of(step).asks && session.progress(i).over() &&
+            session.progress(i).state != StepState::skipped) {
+            looked.insert(i);
+        }
+    }
+    return looked;
+}
+
+}  // namespace
+
+nlohmann::json steps_done_always(const RunSession& session) {
+    return named(session, done_always(session));
+}
+
+nlohmann::json steps_to_reopen(const RunSession& session) {
+    const auto& steps = session.plan().steps;
+    std::set<std::size_t> open = done_always(session);
+    open.merge(looked_too_early(session));
+    // An engine that died with a failure had not dealt with it yet: that is done first. Somebody
+    // who takes up a run that ended with one wants it tried again.
+    const bool ended = session.state().phase() != RunPhase::running;
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+        const StepState state = session.progress(i).state;
+        const bool failed =
+            ended && state == StepState::failed && steps[i].spec->on_failure != OnFailure::carry_on;
+        if (failed || state == StepState::cancelled) {
+            open.insert(i);
+        }
+    }
+    const auto still_to_do = [&](std::size_t i) {
+        return steps[i].changes && steps[i].verdict != Verdict::wont &&
+               (open.contains(i) || session.progress(i).state == StepState::pending);
+    };
+    for (std::size_t first = 0; first < steps.size(); ++first) {
+        if (!session.schema_of(steps[first]).temporary || open.contains(first) ||
+            !session.progress(first).over()) {
+            continue;
+        }
+        bool covers = false;
+        for (std::size_t i = first + 1; i < steps.size(); ++i) {
+            const bool ends = session.schema_of(steps[i]).ends == steps[first].uses &&
+                              steps[i].member == steps[first].member;
+            if (!ends) {
+                covers = covers || still_to_do(i);
+                continue;
+            }
+            if (covers && session.progress(i).over() && !open.contains(i)) {
+                open.insert({first, i});
+            }
+            break;
+        }
+    }
+    return named(session, open);
+}
+
+std::optional<Failure> Settlement::run(std::stop_token stop) {
+    for (std::size_t i = 0; i < session_.plan().steps.size(); ++i) {
+        if (stop.stop_requested()) {
+            return Failure{130, RunPhase::interrupted, "stopped on request", {}};
+        }
+        if (is_open(session_.progress(i))) {
+            if (auto failure = settle(i, stop)) {
+                return failure;
+            }
+        }
+        for (std::size_t n = 0; n < session_.progress(i).undo.size(); ++n) {
+            if (session_.progress(i).undo[n].state == UndoProgress::State::running) {
+                if (auto failure = settle_undo(i, n)) {
+                    return failure;
+                }
+            }
+        }
+    }
+    return std::nullopt;
+}
+
+std::optional<Failure> Settlement::settle(std::size_t index, std::stop_token stop) {
+    const PlannedStep& step = session_.plan().steps[index];
+    const ActionSchema& schema = session_.schema_of(step);
+    if (!step.changes) {
+        session_.record_verified(step, "not_done", "it only looks", "it is asked again");
+        return std::nullopt;
+    }
+    RenderedStep rendered = session_.render(step);
+    if (schema.spooled && rendered.kind == RenderedStep::Kind::ready) {
+        rendered.call.attempt = session_.progress(index).attempts;
+        rendered.call.key = session_.progress(index).key;
+        rendered.call.attach_only = true;
+        if (step.spec->verify) {
+            const RenderedStep look = session_.render_verify(step, rendered.call);
+            if (look.kind == RenderedStep::Kind::ready) {
+                rendered.call.verify = std::make_shared<const StepCall>(look.call);
+            }
+        }
+        const StepResult result =
+            session_.perform(step, std::move(rendered.call), RecordKind::step_accepted);
+        bool settled = false;
+        if (auto failure = adopt(index, result, settled)) {
+            return failure;
+        }
+        if (settled) {
+            return std::nullopt;
+        }
+    }
+    return look_closer(index, stop);
+}
+
+std::optional<Failure> Settlement::adopt(std::size_t index,
+                                         const StepResult& result,
+                                         bool& settled) {
+    const PlannedStep& step = session_.plan().steps[index];
+    settled = true;
+    switch (result.outcome) {
+        case StepOutcome::absent:
+            if (session_.progress(index).accepted) {
+                break;  // it had it, and has lost it: a power failure, or somebody tidied up
+            }
+            session_.record_verified(step, "not_done", "the member", "it never reached the member");
+            return std::nullopt;
+        case StepOutcome::succeeded:
+        case StepOutcome::already_done: {
+            StepResult read = result;
+            const bool not_yet = session_.read_output(step, read);
+            session_.record_result(step, read, not_yet && may_retry(index));
+            session_.keep_output(step, read);
+            return std::nullopt;
+        }
+        case StepOutcome::failed:
+            // As if we had been there: tried again where the runbook says so, else judged.
+            session_.record_result(
+                step, result, session_.schema_of(step).repeatable && may_retry(index));
+            return std::nullopt;
+        case StepOutcome::unreachable:
+            return Failure{13,
+                           RunPhase::in_doubt,
+                           session_.progress(index).where() +
+                               " was started, and its member cannot be asked: " + result.message,
+                           result.hint.empty() ? "Bring the member back, then `lockstep resume`."
+                                               : result.hint};
+        case StepOutcome::in_doubt:
+        case StepOutcome::cancelled:
+            break;
+    }
+    settled = false;
+    return std::nullopt;
+}
+
+bool Settlement::may_retry(std::size_t index) const {
+    const StepProgress& step = session_.progress(index);
+    return step.attempts - step.attempts_before < session_.plan().steps[index].spec->retry.attempts;
+}
+
+std::optional<Failure> Settlement::look_closer(std::size_t index, std::stop_token stop) {
+    const PlannedStep& step = session_.plan().steps[index];
+    const ActionSchema& schema = session_.schema_of(step);
+    if (named(answers_.done, step)) {
+        session_.record_verified(step, "done", "a person", "done, by what the operator said");
+        return std::nullopt;
+    }
+    if (named(answers_.redo, step) || step.spec->in_doubt == InDoubt::retry) {
+        session_.record_verified(step, "not_done", "told so", "it is done again");
+        return std::nullopt;
+    }
+    std::string seen = "nothing tells whether it was done";
+    if (step.spec->in_doubt != InDoubt::ask && step.spec->verify) {
+        const CallSpec& spec = *step.spec->verify;
+        const RenderedStep rendered = render_call(
+            step, spec, *find_action(session_.setup().actions, spec.uses), session_.scope_of(step));
+        if (rendered.kind == RenderedStep::Kind::ready) {
+            const StepResult result =
+                session_.perform(step, rendered.call, RecordKind::step_accepted);
+            if (is_good(result.outcome) || result.outcome == StepOutcome::failed) {
+                session_.record_verified(step,
+                                         is_good(result.outcome) ? "done" : "not_done",
+                                         "its verify",
+                                         result.message);
+                return std::nullopt;
+            }
+            seen = "its verify came to nothing: " + result.message;
+        } else {
+            seen = "its verify came to nothing: " + rendered.because;
+        }
+    } else if (step.spec->in_doubt != InDoubt::ask) {
+        session_.refresh(true, stop);
+        const RenderedStep rendered = session_.render(step);
+        if (rendered.kind == RenderedStep::Kind::ready) {
+            const Preview preview = session_.runner().preview(rendered.call, session_.facts());
+            if (preview.verdict == Verdict::wont) {
+                session_.record_verified(step, "done", "the cluster", preview.because);
+                return std::nullopt;
+            }
+            if (schema.repeatable) {
+                session_.record_verified(step, "not_done", "the cluster", "it is safe to do again");
+                return std::nullopt;
+            }
+        }
+    }
+    if (step.spec->in_doubt == InDoubt::fail) {
+        session_.record_result(
+            step, {.outcome = StepOutcome::failed, .message = "in doubt: " + seen}, false);
+        return std::nullopt;
+    }
+    session_.record_verified(step, "unknown", "nobody", seen);
+    if (for_rollback_) {
+        return std::nullopt;  // an undo copes with "never happened"
+    }
+    const std::string name = step.member.empty() ? step.id : step.id + "@" + step.member;
+    return Failure{13,
+                   RunPhase::in_doubt,
+                   session_.progress(index).where() + " was started, and " + seen,
+                   "Look at it, then say: lockstep resume " + session_.header().id + " --done '" +
+                       name + "' or --redo '" + name + "'."};
+}
+
+/// An undo is safe to do again: it only must not run still.
+std::optional<Failure> Settlement::settle_undo(std::size_t index, std::size_t n) {
+    const PlannedStep& step = session_.plan().steps[index];
+    const UndoProgress& undo = session_.progress(index).undo[n];
+    if (!find_action(session_.setup().actions, undo.undo.uses)->spooled) {
+        return std::nullopt;
+    }
+    StepCall call = call_of(undo.undo, step.id);
+    call.key = undo.key;
+    call.attempt = undo.attempts;
+    call.attach_only = true;
+    const std::string uses = undo.undo.uses;
+    const StepResult result = session_.perform(step, std::move(call), RecordKind::undo_accepted);
+    if (result.outcome == StepOutcome::unreachable) {
+        return Failure{13,
+                       RunPhase::in_doubt,
+                       "the undo of " + session_.progress(index).where() +
+                           " was started, and its member cannot be asked: " + result.message,
+                       "Bring the member back, then `lockstep rollback`."};
+    }
+    if (is_good(result.outcome)) {
+        session_.record_undo_result(step, uses, result, n);
+    }
+    return std::nullopt;
+}
+
+bool Settlement::named(const std::vector<std::string>& names, const PlannedStep& step) const {
+    return std::ranges::any_of(names, [&](const std::string& name) {
+        return name == step.id || name == step.id + "@" + step.member;
+    });
+}
+
+}  // namespace lockstep

@@ -1,0 +1,56 @@
+#pragma once
+
+#include "engine/run/run_session.hpp"
+
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+/// What comes between reading a record and going on from it.
+namespace lockstep {
+
+/// How the cluster is not the one that the run left; empty: it is. Steps whose outcome is not known
+/// yet explain what differs on their members.
+[[nodiscard]] std::vector<std::string> differences(RunSession& session);
+
+/// The steps that have to be done again when the run goes on, as [id, member]: those that failed or
+/// were cancelled, and a temporary change that was given back although it covers more to come,
+/// with the step that ends it.
+[[nodiscard]] nlohmann::json steps_to_reopen(const RunSession& session);
+
+/// The steps of `always` that are over: they are done at the end of whatever comes now.
+[[nodiscard]] nlohmann::json steps_done_always(const RunSession& session);
+
+/// What a person said about a step whose outcome nobody else can know: `id` or `id@member`.
+struct Answers {
+    std::vector<std::string> done;
+    std::vector<std::string> redo;
+};
+
+/// Finds out about every step that was started and whose end is not on record, before anything else
+/// is done: what the member still runs is followed, what it has is adopted, else the step's own
+/// `verify`, what its action sees, or a person's word decides.
+class Settlement {
+  public:
+    Settlement(RunSession& session, Answers answers, bool for_rollback)
+        : session_(session), answers_(std::move(answers)), for_rollback_(for_rollback) {}
+
+    /// nullopt: nothing is in doubt any more (for a rollback: nothing runs any more).
+    [[nodiscard]] std::optional<Failure> run(std::stop_token stop);
+
+  private:
+    std::optional<Failure> settle(std::size_t index, std::stop_token stop);
+    std::optional<Failure> settle_undo(std::size_t index, std::size_t n);
+    /// The answer of what the member ran: nullopt when that told nothing.
+    std::optional<Failure> adopt(std::size_t index, const StepResult& result, bool& settled);
+    std::optional<Failure> look_closer(std::size_t index, std::stop_token stop);
+    [[nodiscard]] bool may_retry(std::size_t index) const;
+    [[nodiscard]] bool named(const std::vector<std::string>& names, const PlannedStep& step) const;
+
+    RunSession& session_;
+    Answers answers_;
+    bool for_rollback_;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,154 @@
+#include "engine/run/rollback.hpp"
+
+#include "base/error.hpp"
+
+#include <algorithm>
+
+namespace lockstep {
+
+std::vector<std::size_t> Rollback::steps() const {
+    std::vector<std::size_t> acted;
+    for (std::size_t i = 0; i < session_.plan().steps.size(); ++i) {
+        const ActionSchema& schema = session_.schema_of(session_.plan().steps[i]);
+        // A temporary change goes by itself at the end, and what ended one has nothing to undo.
+        const bool temporary = schema.temporary || !schema.ends.empty();
+        if (!temporary && !session_.progress(i).always && session_.progress(i).may_have_acted()) {
+            acted.push_back(i);
+        }
+    }
+    std::ranges::stable_sort(
+        acted, std::greater<>{}, [&](std::size_t i) { return session_.progress(i).intent_seq; });
+    return acted;
+}
+
+std::optional<Failure> Rollback::run(const std::string& because, std::stop_token stop) {
+    session_.record(RecordKind::rollback_started, nullptr, {{"because", because}});
+    for (const std::size_t index : steps()) {
+        if (stop.stop_requested()) {
+            failure_ =
+                Failure{130, RunPhase::interrupted, "stopped on request, on the way back", {}};
+            break;
+        }
+        if (const std::string why = session_.runner().lock_trouble(stop); !why.empty()) {
+            failure_ = Failure{12,
+                               RunPhase::rollback_failed,
+                               "the cluster is not ours any more: " + why,
+                               "`lockstep rollback` goes on once nobody else has it."};
+            break;
+        }
+        if (!undo_step(index, stop)) {
+            break;
+        }
+    }
+    session_.give_back_temporaries();
+    if (!failure_) {
+        return prove_end(stop);
+    }
+    return failure_;
+}
+
+/// False: there is no point in trying the others.
+bool Rollback::undo_step(std::size_t index, std::stop_token stop) {
+    const PlannedStep& step = session_.plan().steps[index];
+    const StepProgress& acted = session_.progress(index);
+    if (acted.undo.empty()) {
+        if (!acted.no_way_back.empty()) {
+            fail(acted.where(), {.message = "what it did stays: " + acted.no_way_back});
+        }
+        return true;
+    }
+    for (const std::string& temporary : acted.covered) {
+        if (!session_.take_again(temporary, stop)) {
+            fail(acted.where(),
+                 {.message = temporary + ", which it was covered by, cannot be had again",
+                  .hint = "Nothing was taken back without it. Look with `lockstep check`."});
+            return false;
+        }
+    }
+    for (std::size_t n = 0; n < session_.progress(index).undo.size(); ++n) {
+        if (session_.progress(index).undo[n].state == UndoProgress::State::done) {
+            continue;
+        }
+        const StepResult result = undo_one(step, n, stop);
+        if (!is_good(result.outcome)) {
+            const std::string& on = acted.undo[n].undo.member;
+            fail(on == step.member ? acted.where() : acted.where() + ", its undo on " + on, result);
+            break;
+        }
+    }
+    return true;
+}
+
+StepResult Rollback::undo_one(const PlannedStep& step, std::size_t n, std::stop_token stop) {
+    const StepProgress& acted = *session_.state().find(step.id, step.member);
+    const Undo undo = acted.undo[n].undo;
+    StepCall call = call_of(undo, step.id);
+    for (const OpenTemporary& temporary : session_.state().temporaries()) {
+        call.open_temporaries.push_back(temporary.action);
+    }
+    call.attempt = acted.undo[n].attempts + 1;
+    call.key = session_.key_of(step, ".undo" + std::to_string(n), call.attempt);
+    StepResult result;
+    Preview preview;
+    try {
+        session_.refresh(true, stop);  // what is installed where is what an undo goes by
+        preview = session_.preview(call, stop);
+    } catch (const Error& error) {
+        result = {
+            .outcome = StepOutcome::unreachable, .message = error.what(), .hint = error.hint()};
+        session_.record_undo_result(step, undo.uses, result, n);
+        return result;
+    }
+    if (!preview.blocked_by.empty()) {
+        result = {.outcome = StepOutcome::failed,
+                  .message = preview.blocked_by.front().message,
+                  .hint = preview.blocked_by.front().remedy,
+                  .findings = preview.blocked_by};
+    } else if (preview.verdict == Verdict::wont) {
+        result = {.outcome = StepOutcome::already_done, .message = preview.because};
+    } else {
+        session_.record_undo_intent(step, call, preview, n);
+        result = session_.perform(step, std::move(call), RecordKind::undo_accepted);
+    }
+    session_.record_undo_result(step, undo.uses, result, n);
+    return result;
+}
+
+/// As it was before: looked at, not assumed.
+std::optional<Failure> Rollback::prove_end(std::stop_token stop) {
+    std::vector<Finding> remaining;
+    try {
+        session_.refresh(true, stop);
+        remaining = session_.diagnose(stop);
+    } catch (const Error& error) {
+        return Failure{12,
+                       RunPhase::rollback_failed,
+                       std::string("the end of the rollback could not be proven: ") + error.what(),
+                       error.hint()};
+    }
+    const auto& before = session_.plan().findings;
+    for (const Finding& finding : remaining) {
+        const bool was_there = std::ranges::any_of(before, [&](const Finding& old) {
+            return old.id == finding.id && old.member == finding.member;
+        });
+        if (finding.severity == Severity::critical && !was_there) {
+            return Failure{12,
+                           RunPhase::rollback_failed,
+                           "taken back, but not as it was before: " + finding.message,
+                           finding.remedy};
+        }
+    }
+    return std::nullopt;
+}
+
+void Rollback::fail(const std::string& what, const StepResult& result) {
+    session_.note("not taken back: " + what + ": " + result.message, {{"hint", result.hint}});
+    if (!failure_) {
+        failure_ = Failure{12,
+                           RunPhase::rollback_failed,
+                           "not everything was taken back: " + what + ": " + result.message,
+                           result.hint};
+    }
+}
+
+}  // namespace lockstep

@@ -1,0 +1,35 @@
+#pragma once
+
+#include "engine/run/run_session.hpp"
+
+#include <optional>
+#include <stop_token>
+#include <vector>
+
+namespace lockstep {
+
+/// The way back: the undo of every step that may have acted, as it was frozen before the step did,
+/// newest first. One that never happened has nothing to take back, and its action sees that. What
+/// a step was covered by (a pause) is in force again meanwhile.
+class Rollback {
+  public:
+    explicit Rollback(RunSession& session) : session_(session) {}
+
+    /// What there is to take back, newest first: indices of the plan's steps.
+    [[nodiscard]] std::vector<std::size_t> steps() const;
+
+    /// nullopt: everything is as it was before, and that was looked at. A failed undo does not keep
+    /// the others from being tried. `because` is what the record says.
+    [[nodiscard]] std::optional<Failure> run(const std::string& because, std::stop_token stop);
+
+  private:
+    bool undo_step(std::size_t index, std::stop_token stop);
+    StepResult undo_one(const PlannedStep& step, std::size_t n, std::stop_token stop);
+    [[nodiscard]] std::optional<Failure> prove_end(std::stop_token stop);
+    void fail(const std::string& what, const StepResult& result);
+
+    RunSession& session_;
+    std::optional<Failure> failure_;
+};
+
+}  // namespace lockstep

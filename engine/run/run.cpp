@@ -1,0 +1,335 @@
+#include "engine/run/run.hpp"
+
+#include "base/error.hpp"
+#include "base/join.hpp"
+#include "engine/run/executor.hpp"
+#include "engine/run/guards.hpp"
+#include "engine/run/rollback.hpp"
+
+#include <algorithm>
+
+namespace lockstep {
+
+namespace {
+
+// An engine that ends so often in a row without getting on does not go on by itself.
+constexpr int k_most_ends_in_vain = 5;
+
+/// What cannot be recorded is not done, so what is in force stays: at least that is said, here and
+/// by the lock that stays on the members.
+[[noreturn]] void rethrow_with_what_stays(RunSession& session, const JournalError& error) {
+    const std::string open = session.what_is_open();
+    session.runner().stop_write_probe();
+    session.runner().release_lock(
+        open.empty() && session.state().changed_anything() ? "an unfinished run" : open);
+    if (open.empty()) {
+        throw;
+    }
+    throw JournalError(std::string(error.what()) + "; still in force: " + open,
+                       error.hint() + (error.hint().empty() ? "" : " ") +
+                           "Mend the state folder, then `lockstep resume`: it goes on from what "
+                           "is on record.");
+}
+
+/// A cluster that cannot be seen any more in between: the run stops where it is, on record.
+RunEnd stop_on_record(RunSession& session, const Error& error) {
+    const auto* transport = dynamic_cast<const TransportError*>(&error);
+    const bool asked = transport != nullptr && transport->kind() == TransportError::Kind::cancelled;
+    const int code = session.state().changed_anything() ? 10 : 16;
+    session.runner().stop_write_probe();
+    return session.end({asked ? 130 : code,
+                        asked ? RunPhase::interrupted : RunPhase::failed,
+                        error.what(),
+                        error.hint()});
+}
+
+template <typename Work>
+RunEnd on_record(RunSession& session, const Work& work) {
+    const std::int64_t before = session.state().last_seq();
+    try {
+        try {
+            return work();
+        } catch (const JournalError&) {
+            throw;
+        } catch (const Error& error) {
+            if (session.state().last_seq() == before) {
+                throw;  // nothing of this engine is on record: nothing was begun
+            }
+            return stop_on_record(session, error);
+        }
+    } catch (const JournalError& error) {
+        rethrow_with_what_stays(session, error);
+    }
+}
+
+RunEnd as_end(const Failure& failure) {
+    return {failure.exit_code,
+            failure.phase,
+            failure.message,
+            failure.hint,
+            failure.waiting_for,
+            failure.not_before};
+}
+
+/// The run is over for good, or until somebody mends what is wrong: not one that only waits, was
+/// interrupted or does not know.
+bool is_over(RunPhase phase) {
+    return phase == RunPhase::succeeded || phase == RunPhase::failed ||
+           phase == RunPhase::rolled_back || phase == RunPhase::rollback_failed;
+}
+
+/// What the runbook does whatever came of the rest, then the last record. What was right before
+/// fails with it; what was wrong before stays the reason.
+RunEnd finish(RunSession& session, RunEnd how, std::stop_token stop) {
+    if (!session.state().rolling_back()) {  // else the rollback has dealt with them
+        session.give_back_temporaries();
+    }
+    if (is_over(how.phase)) {
+        const std::optional<Failure> failure =
+            Executor(session, Executor::Part::always).run(std::move(stop));
+        if (failure && (how.phase == RunPhase::succeeded || failure->phase == RunPhase::in_doubt)) {
+            how = as_end(*failure);
+        } else if (failure) {
+            session.note("of what is always done: " + failure->message, {{"hint", failure->hint}});
+        }
+    }
+    return session.end(how);
+}
+
+std::optional<Failure> stop_probe(RunSession& session) {
+    session.runner().stop_write_probe();
+    const std::optional<ProbeReport> probe = session.runner().write_probe();
+    if (!probe) {
+        return std::nullopt;
+    }
+    const auto why = check_write_probe(*session.plan().runbook, *probe);
+    return why ? std::optional(Failure{10, RunPhase::failed, *why, {}}) : std::nullopt;
+}
+
+bool wants_rollback(const RunSession& session, const Failure& failure) {
+    return failure.phase == RunPhase::failed && session.state().changed_anything() &&
+           failure.on_failure.value_or(session.plan().on_failure) == OnFailure::rollback;
+}
+
+RunEnd take_back(RunSession& session, const Failure& failure, std::stop_token stop) {
+    if (const std::string why = session.state().beyond_return(); !why.empty()) {
+        session.note("not rolled back: beyond the point of no return: " + why);
+        return finish(session, as_end(failure), stop);
+    }
+    const std::optional<Failure> failed = Rollback(session).run(failure.message, stop);
+    if (failed) {
+        Failure both = *failed;
+        both.message = failure.message + "; " + failed->message;
+        return finish(session, as_end(both), stop);
+    }
+    return finish(session, {11, RunPhase::rolled_back, failure.message, failure.hint}, stop);
+}
+
+/// From whatever state there is to the end, and the way out of it.
+RunEnd go_on(RunSession& session, std::stop_token stop) {
+    Executor executor(session);
+    std::optional<Failure> failure = executor.run(stop);
+    if (!failure) {
+        failure = executor.prove_end(stop);
+    }
+    const std::optional<Failure> probe = stop_probe(session);
+    if (!failure) {
+        failure = probe;
+    }
+    if (failure && wants_rollback(session, *failure)) {
+        return take_back(session, *failure, stop);
+    }
+    if (failure) {
+        return finish(session, as_end(*failure), stop);
+    }
+    return finish(
+        session,
+        {0, RunPhase::succeeded, session.plan().nothing_to_do() ? "nothing to do" : "done", {}},
+        stop);
+}
+
+void record_lock(RunSession& session, const LockGrant& lock) {
+    session.record(RecordKind::lock_taken, nullptr, {{"id", lock.id}, {"fence", lock.fence}});
+    for (const std::string& text : lock.notes) {
+        session.note(text);
+    }
+}
+
+/// Lock and fresh facts, before anything is decided.
+LockGrant take_up(RunSession& session, const TakeUp& by, std::stop_token stop) {
+    LockGrant lock = session.take_lock(by.by, stop);
+    try {
+        session.refresh(true, stop);
+    } catch (const Error&) {
+        session.runner().release_lock({});
+        throw;
+    }
+    return lock;
+}
+
+/// Windows that do not count for this engine are on record, with the reason of whoever said so.
+void note_override(RunSession& session, const std::string& reason) {
+    if (session.setup().patience.override_window) {
+        session.note("the windows do not count: " + reason);
+    }
+}
+
+/// The record that somebody goes on, and with which steps open again.
+void record_resumed(RunSession& session,
+                    const TakeUp& by,
+                    const LockGrant& lock,
+                    bool rolling_back,
+                    const nlohmann::json& reopen) {
+    session.record(RecordKind::run_resumed,
+                   nullptr,
+                   {{"by", by.by},
+                    {"engine_version", by.engine_version},
+                    {"rolling_back", rolling_back},
+                    {"reopen", reopen}});
+    record_lock(session, lock);
+    session.tell("start",
+                 session.header().runbook + " on " + session.header().cluster +
+                     (rolling_back ? " is taken back by " : " was resumed by ") + by.by);
+}
+
+}  // namespace
+
+RunEnd start_run(RunSession::Setup setup, RunHeader header, std::stop_token stop) {
+    header.plan = setup.plan.to_json();
+    RunSession session(std::move(setup), std::move(header));
+    return on_record(session, [&] {
+        std::optional<LockGrant> lock;
+        if (!session.plan().nothing_to_do()) {
+            lock = session.take_lock(session.header().started_by, stop);
+        }
+        session.create();
+        session.record(RecordKind::run_started, nullptr, {{"plan_hash", session.plan().hash}});
+        if (lock) {
+            record_lock(session, *lock);
+        }
+        note_override(session, session.header().reason);
+        session.tell("start",
+                     session.header().runbook + " on " + session.header().cluster +
+                         " was started by " + session.header().started_by);
+        for (const Finding& finding : session.plan().accepted) {
+            session.note("accepted by name: " + finding.id + ": " + finding.message);
+        }
+        return go_on(session, stop);
+    });
+}
+
+RunEnd resume_run(RunSession::Setup setup,
+                  RunHeader header,
+                  const std::vector<JournalRecord>& records,
+                  const TakeUp& by,
+                  std::stop_token stop) {
+    RunSession session(std::move(setup), std::move(header));
+    session.replay(records);
+    if (session.state().ends_in_vain() >= k_most_ends_in_vain && !by.once_more) {
+        return {13,
+                RunPhase::in_doubt,
+                "the engine has ended " + std::to_string(session.state().ends_in_vain()) +
+                    " times in a row without getting on",
+                "Find out why before trying again: `lockstep show`, then `lockstep resume "
+                "--once-more` or `lockstep rollback`."};
+    }
+    return on_record(session, [&] {
+        const LockGrant lock = take_up(session, by, stop);
+        if (session.state().rolling_back()) {
+            record_resumed(session, by, lock, true, steps_done_always(session));
+            if (const auto failure = Settlement(session, by.answers, true).run(stop)) {
+                session.give_back_temporaries();
+                return session.end(as_end(*failure));
+            }
+            return take_back(session, {.message = session.state().rollback_because()}, stop);
+        }
+        const std::vector<std::string> moved = differences(session);
+        record_resumed(session,
+                       by,
+                       lock,
+                       false,
+                       moved.empty() ? steps_to_reopen(session) : nlohmann::json::array());
+        if (!moved.empty()) {
+            return session.end(
+                {17,
+                 RunPhase::interrupted,
+                 "the cluster is no longer the one that this run left: " + join(moved, "; "),
+                 "`lockstep rollback " + session.header().id +
+                     "` takes the run back; a new `lockstep run` goes on from what "
+                     "is there now."});
+        }
+        note_override(session, by.reason);
+        if (const auto failure = Settlement(session, by.answers, false).run(stop)) {
+            session.give_back_temporaries();
+            return session.end(as_end(*failure));
+        }
+        return go_on(session, stop);
+    });
+}
+
+RunEnd roll_back_run(RunSession::Setup setup,
+                     RunHeader header,
+                     const std::vector<JournalRecord>& records,
+                     const TakeUp& by,
+                     std::stop_token stop) {
+    RunSession session(std::move(setup), std::move(header));
+    session.replay(records);
+    return on_record(session, [&] {
+        record_resumed(session, by, take_up(session, by, stop), true, steps_done_always(session));
+        if (const auto failure = Settlement(session, by.answers, true).run(stop)) {
+            session.give_back_temporaries();
+            return session.end(as_end(*failure));
+        }
+        const std::optional<Failure> failed = Rollback(session).run("asked for by " + by.by, stop);
+        return finish(session,
+                      failed ? as_end(*failed) : RunEnd{0, RunPhase::rolled_back, "taken back", {}},
+                      stop);
+    });
+}
+
+std::string still_waits_for(const RunState& state,
+                            const std::vector<Answer>& answers,
+                            Clock::Wall now) {
+    const bool news = std::ranges::any_of(
+        answers, [&](const Answer& answer) { return answer.number > state.answers_taken(); });
+    if (state.phase() != RunPhase::waiting || news) {
+        return {};
+    }
+    bool asked = false;
+    for (const ApprovalProgress& approval : state.approvals()) {
+        const bool open = approval.state == ApprovalProgress::State::open;
+        const bool expired =
+            !approval.expires_at.empty() && now >= from_iso8601(approval.expires_at);
+        if (open && expired) {
+            return {};
+        }
+        asked = asked || open;
+    }
+    const bool known = !state.not_before().empty();
+    const bool too_early = known && now < from_iso8601(state.not_before());
+    return (asked && !known) || too_early ? join(state.waiting_for(), "; ") : "";
+}
+
+std::string nothing_to_resume(const RunState& state) {
+    switch (state.phase()) {
+        case RunPhase::succeeded:
+            return "it has succeeded";
+        case RunPhase::rolled_back:
+            return "it was rolled back";
+        default:
+            return {};
+    }
+}
+
+std::string no_rollback(const RunState& state) {
+    if (state.phase() == RunPhase::rolled_back) {
+        return "it is rolled back already";
+    }
+    if (!state.changed_anything()) {
+        return "it has changed nothing";
+    }
+    const std::string beyond = state.beyond_return();
+    return beyond.empty() ? "" : "it is beyond the point of no return: " + beyond;
+}
+
+}  // namespace lockstep

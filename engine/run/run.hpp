@@ -1,0 +1,52 @@
+#pragma once
+
+#include "engine/run/recovery.hpp"
+#include "engine/run/run_session.hpp"
+
+#include <stop_token>
+#include <string>
+#include <vector>
+
+/// A run from its start, from where an earlier engine left it, or back. Each returns once its last
+/// record is written; the lock of the cluster is held from before the first change to the end.
+namespace lockstep {
+
+/// The plan must be ready. Throws LockHeldError before anything is on record.
+[[nodiscard]] RunEnd start_run(RunSession::Setup setup, RunHeader header, std::stop_token stop);
+
+/// Who takes a run up again, and what they say.
+struct TakeUp {
+    std::string by;  ///< `user@host`
+    std::string engine_version;
+    Answers answers;
+    bool once_more = false;  ///< although engines keep ending at the same place
+    std::string reason;      ///< why, for the record; empty: not given
+};
+
+/// Goes on with a run that has not succeeded: settles what is in doubt first, and refuses (17) when
+/// the cluster is no longer the one that the run left.
+[[nodiscard]] RunEnd resume_run(RunSession::Setup setup,
+                                RunHeader header,
+                                const std::vector<JournalRecord>& records,
+                                const TakeUp& by,
+                                std::stop_token stop);
+
+/// Takes a run back, newest first; also one that has succeeded.
+[[nodiscard]] RunEnd roll_back_run(RunSession::Setup setup,
+                                   RunHeader header,
+                                   const std::vector<JournalRecord>& records,
+                                   const TakeUp& by,
+                                   std::stop_token stop);
+
+/// What a run that waits still waits for: without an answer that it has not seen, before anything
+/// expires and before its window opens there is nothing to go on with. Empty: there is.
+[[nodiscard]] std::string still_waits_for(const RunState& state,
+                                          const std::vector<Answer>& answers,
+                                          Clock::Wall now);
+
+/// Why `resume` has nothing to do; empty: it has.
+[[nodiscard]] std::string nothing_to_resume(const RunState& state);
+/// Why `rollback` must not, or has nothing to do; empty: it has.
+[[nodiscard]] std::string no_rollback(const RunState& state);
+
+}  // namespace lockstep

@@ -1,0 +1,463 @@
+#include "engine/run/run_session.hpp"
+
+#include "base/error.hpp"
+#include "engine/run/guards.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+namespace lockstep {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// The slow facts (disk, pg_wal) behind a guard may be this old before a change.
+constexpr auto k_full_facts_age = 10s;
+// A fact that a guard or a gate lacks may come back within this time: a daemon takes seconds to
+// start.
+constexpr auto k_guard_patience = 30s;
+
+}  // namespace
+
+nlohmann::json digest(const ClusterFacts& facts) {
+    nlohmann::json members = nlohmann::json::object();
+    for (const MemberFacts& member : facts.members) {
+        members[member.name] = {{"installed", member.patroni.installed},
+                                {"running", member.patroni.running},
+                                {"started_at", member.postgres.started_at}};
+    }
+    return {
+        {"leader", facts.leader},
+        {"timeline", facts.timeline ? nlohmann::json(*facts.timeline) : nlohmann::json(nullptr)},
+        {"paused", facts.paused},
+        {"members", members}};
+}
+
+RunSession::RunSession(Setup setup, RunHeader header)
+    : setup_(std::move(setup)),
+      header_(std::move(header)),
+      state_(header_.plan),
+      facts_(std::make_shared<const ClusterFacts>(setup_.plan.facts)),
+      at_start_(facts_),
+      full_at_(setup_.clock.steady_now()) {}
+
+void RunSession::create() {
+    setup_.journal.create(header_);
+    header_.plan = setup_.plan.outline();
+}
+
+void RunSession::replay(const std::vector<JournalRecord>& records) {
+    for (const JournalRecord& record : records) {
+        state_.apply(record);
+    }
+    for (std::size_t i = 0; i < setup_.plan.steps.size(); ++i) {
+        const PlannedStep& step = setup_.plan.steps[i];
+        const StepState now = progress(i).state;
+        if (!step.spec->register_as.empty() &&
+            (now == StepState::succeeded || now == StepState::already_done)) {
+            keep_registered(step, Value::from_json(progress(i).output), registered_);
+        }
+    }
+}
+
+nlohmann::json RunSession::left() const {
+    return state_.last_seen().is_null() ? digest(setup_.plan.facts) : state_.last_seen();
+}
+
+void RunSession::record(RecordKind kind, const PlannedStep* step, nlohmann::json payload) {
+    JournalRecord entry{state_.last_seq() + 1,
+                        to_iso8601(setup_.clock.wall_now()),
+                        kind,
+                        step == nullptr ? "" : step->id,
+                        step == nullptr ? "" : step->member,
+                        std::move(payload)};
+    const bool only_looks = step != nullptr && !step->changes;
+    const bool of_step = kind == RecordKind::step_intent || kind == RecordKind::step_result ||
+                         kind == RecordKind::step_skipped;
+    if (grouping_ && only_looks && of_step) {
+        // Applied before it is durable, because the steps after it depend on it. Nobody is told and
+        // nothing is started until it is.
+        state_.apply(entry);
+        pending_.push_back(std::move(entry));
+        return;
+    }
+    commit();
+    setup_.journal.append(header_.id, entry);
+    state_.apply(entry);
+    if (setup_.listener) {
+        setup_.listener(entry, state_);
+    }
+}
+
+void RunSession::commit() {
+    if (pending_.empty()) {
+        return;
+    }
+    setup_.journal.append_all(header_.id, pending_);
+    for (const JournalRecord& entry : std::exchange(pending_, {})) {
+        if (setup_.listener) {
+            setup_.listener(entry, state_);
+        }
+    }
+}
+
+void RunSession::flush() {
+    commit();
+    for (Start& start : std::exchange(starts_, {})) {
+        setup_.runner.start(start.index, std::move(start.call), facts_);
+    }
+}
+
+void RunSession::start(std::size_t index, StepCall call) {
+    starts_.push_back({index, std::move(call)});
+    if (pending_.empty()) {
+        flush();
+    }
+}
+
+void RunSession::note(const std::string& message, nlohmann::json more) {
+    more["message"] = message;
+    record(RecordKind::note, nullptr, std::move(more));
+}
+
+StepResult RunSession::perform(const PlannedStep& step, StepCall call, RecordKind accepted) {
+    setup_.runner.start(0, std::move(call), facts_);
+    for (;;) {
+        const std::optional<StepEvent> event = setup_.runner.wait(200ms);
+        if (!event) {
+            continue;
+        }
+        if (!event->accepted.is_null()) {
+            record(accepted, &step, event->accepted);
+            continue;
+        }
+        if (event->result.learned) {
+            learn(event->result.learned);
+        }
+        return event->result;
+    }
+}
+
+const ActionSchema& RunSession::schema_of(const PlannedStep& step) const {
+    return *find_action(setup_.actions, step.uses);
+}
+
+const PlannedStep* RunSession::find(const std::string& id, const std::string& member) const {
+    const auto& steps = setup_.plan.steps;
+    const auto found = std::ranges::find_if(
+        steps, [&](const PlannedStep& step) { return step.id == id && step.member == member; });
+    return found == steps.end() ? nullptr : &*found;
+}
+
+ScopeSource RunSession::source_of(const PlannedStep& step) const {
+    if (!observed_) {
+        observed_ = observed_value(*facts_, setup_.cluster);
+    }
+    return {.plan = setup_.plan,
+            .facts = *facts_,
+            .cluster = setup_.cluster,
+            .registered = &registered_,
+            .member = step.member,
+            .frame = frame_of(step),
+            .item = &step.item,
+            .observed = &*observed_};
+}
+
+Scope RunSession::scope_of(const PlannedStep& step) const {
+    return make_scope(source_of(step));
+}
+
+RenderedStep RunSession::render(const PlannedStep& step) const {
+    return render(step, source_of(step));
+}
+
+std::optional<StepCall> RunSession::render_ahead(std::size_t first, std::size_t index) const {
+    Value::Map registered = registered_;
+    for (std::size_t i = first; i < index; ++i) {
+        const PlannedStep& before = setup_.plan.steps[i];
+        if (!before.spec->register_as.empty()) {
+            keep_registered(before, Value::unknown("it has not run yet"), registered);
+        }
+    }
+    ScopeSource source = source_of(setup_.plan.steps[index]);
+    source.registered = &registered;
+    RenderedStep rendered = render(setup_.plan.steps[index], source);
+    return rendered.kind == RenderedStep::Kind::ready ? std::optional(std::move(rendered.call))
+                                                      : std::nullopt;
+}
+
+RenderedStep RunSession::render(const PlannedStep& step, const ScopeSource& source) const {
+    RenderedStep rendered = render_step(step, schema_of(step), make_scope(source), source);
+    rendered.call.heals = setup_.plan.runbook->heals;
+    for (const OpenTemporary& temporary : state_.temporaries()) {
+        rendered.call.open_temporaries.push_back(temporary.action);
+    }
+    rendered.call.at_start = at_start_;
+    rendered.call.earlier = earlier_calls(schema_of(step));
+    return rendered;
+}
+
+std::vector<EarlierCall> RunSession::earlier_calls(const ActionSchema& schema) const {
+    std::vector<EarlierCall> calls;
+    for (const StepProgress& other : state_.steps()) {
+        if (schema.scope != ActionScope::member && other.may_have_acted()) {
+            calls.push_back({other.uses, other.member, other.with});
+        }
+    }
+    return calls;
+}
+
+RenderedStep RunSession::render_verify(const PlannedStep& step, const StepCall& call) const {
+    const CallSpec& spec = *step.spec->verify;
+    const ActionSchema& schema = *find_action(setup_.actions, spec.uses);
+    RenderedStep look = render_call(step, spec, schema, scope_of(step));
+    look.call.at_start = call.at_start;
+    look.call.earlier = earlier_calls(schema);
+    look.call.earlier.push_back({call.uses, call.member, Value(call.with).to_json()});
+    return look;
+}
+
+void RunSession::start_write_probe() {
+    const std::optional<ProbeSettings> probe = write_probe_settings(*setup_.plan.runbook);
+    if (probe && !probing_) {
+        probing_ = true;
+        setup_.runner.start_write_probe(*probe, *facts_);
+    }
+}
+
+std::vector<Undo> RunSession::freeze_undo(const PlannedStep& step, const Preview& preview) const {
+    if (step.spec->no_undo || !step.no_way_back.empty()) {
+        return {};
+    }
+    std::vector<Undo> undo = preview.undo;
+    if (!step.spec->undo.empty()) {
+        undo = render_undo(step, setup_.actions, scope_of(step)).undo;
+    }
+    undo.insert(undo.end(), step.undo_besides.begin(), step.undo_besides.end());
+    return undo;
+}
+
+std::string RunSession::key_of(const PlannedStep& step,
+                               const std::string& what,
+                               int attempt) const {
+    std::string name = std::to_string(index_of(step)) + "." + step.id + what;
+    name += step.member.empty() ? "" : "." + step.member;
+    for (char& c : name) {
+        const bool fits = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                          (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+        c = fits ? c : '-';
+    }
+    return header_.id + "." + name + "." + std::to_string(attempt);
+}
+
+bool RunSession::read_output(const PlannedStep& step, StepResult& result) const {
+    if (!is_good(result.outcome)) {
+        return false;
+    }
+    const auto fail = [&](std::string message, std::string hint) {
+        result.outcome = StepOutcome::failed;
+        result.message = std::move(message);
+        result.hint = std::move(hint);
+    };
+    if (!step.spec->register_as.empty() || step.spec->until) {
+        ReadOutput read = output_of(step, result.output, scope_of(step));
+        if (!read.why_not.empty()) {
+            fail("it was done, but " + read.why_not, "Look at what it prints, and at `register`.");
+            return false;
+        }
+        result.output = std::move(read.output);
+    }
+    if (!step.spec->until) {
+        return false;
+    }
+    Scope scope = scope_of(step);
+    scope.insert_or_assign("result", Value::from_json(result.output));
+    const Evaluation evaluated = step.spec->until->evaluate(scope);
+    const auto* value = std::get_if<Value>(&evaluated);
+    if (value != nullptr && *value == Value(true)) {
+        return false;
+    }
+    std::string why = "`" + step.spec->until->text() + "` is not true yet";
+    if (const auto* error = std::get_if<EvaluationError>(&evaluated)) {
+        why = "until: " + error->message;
+    } else if (const auto* unknown = std::get_if<Value::Unknown>(&evaluated)) {
+        why += ": " + unknown->because;
+    }
+    fail(why, {});
+    return std::get_if<EvaluationError>(&evaluated) == nullptr;
+}
+
+void RunSession::keep_output(const PlannedStep& step, const StepResult& result) {
+    if (!step.spec->register_as.empty() && is_good(result.outcome)) {
+        keep_registered(step, Value::from_json(result.output), registered_);
+    }
+}
+
+std::optional<Failure> RunSession::look_again(bool may_take_long,
+                                              std::stop_token stop,
+                                              std::chrono::milliseconds age) {
+    if (looked_at_ && setup_.clock.steady_now() - *looked_at_ < age) {
+        return std::nullopt;
+    }
+    const bool stale = setup_.clock.steady_now() - full_at_ > k_full_facts_age;
+    const auto& guards = setup_.plan.runbook->guards;
+    try {
+        refresh(may_take_long && stale && std::ranges::any_of(guards, needs_full_facts), stop);
+        return std::nullopt;
+    } catch (const Error& error) {
+        return Failure{state_.changed_anything() ? 10 : 16,
+                       RunPhase::failed,
+                       std::string("the cluster can no longer be observed: ") + error.what(),
+                       error.hint()};
+    }
+}
+
+void RunSession::refresh(bool full, std::stop_token stop) {
+    const auto begun = setup_.clock.steady_now();
+    const ClusterFacts now = setup_.runner.observe(full, stop);
+    looked_at_ = begun;
+    if (full) {
+        set_facts(now);
+        full_at_ = setup_.clock.steady_now();
+        return;
+    }
+    // While a step works on a member, its Patroni may be silent for a moment: what was known stays.
+    std::vector<std::string> busy;
+    for (const StepProgress& step : state_.steps()) {
+        if (step.state == StepState::running) {
+            busy.push_back(step.member);
+        }
+    }
+    ClusterFacts seen = now;
+    for (MemberFacts& member : seen.members) {
+        const MemberFacts* known = facts_->find(member.name);
+        if (member.api.failed() && known != nullptr &&
+            std::ranges::find(busy, member.name) != busy.end()) {
+            member = *known;
+        }
+    }
+    learn([&](ClusterFacts& facts) { facts.update(seen); });
+}
+
+void RunSession::set_facts(ClusterFacts facts) {
+    facts_ = std::make_shared<const ClusterFacts>(std::move(facts));
+    observed_.reset();
+    seen_ = nullptr;
+}
+
+void RunSession::learn(const std::function<void(ClusterFacts&)>& what) {
+    ClusterFacts facts = *facts_;
+    what(facts);
+    set_facts(std::move(facts));
+}
+
+std::vector<Finding> RunSession::diagnose(std::stop_token stop) {
+    ClusterFacts facts = *facts_;
+    std::vector<Finding> found = setup_.runner.diagnose(facts, std::move(stop));
+    set_facts(std::move(facts));
+    return found;
+}
+
+const nlohmann::json& RunSession::seen() const {
+    if (seen_.is_null()) {
+        seen_ = digest(*facts_);
+    }
+    return seen_;
+}
+
+Preview RunSession::preview(const StepCall& call, std::stop_token stop) {
+    const auto begun = setup_.clock.steady_now();
+    for (;;) {
+        Preview preview = setup_.runner.preview(call, *facts_);
+        const bool passing = !preview.blocked_by.empty() &&
+                             std::ranges::all_of(preview.blocked_by, &Finding::passing);
+        if (!passing || setup_.clock.steady_now() - begun > k_guard_patience ||
+            !setup_.clock.sleep_for(100ms, stop) || look_again(false, stop)) {
+            return preview;
+        }
+    }
+}
+
+std::optional<std::string> RunSession::tripped_guard(std::stop_token stop) {
+    const auto begun = setup_.clock.steady_now();
+    for (;;) {
+        std::optional<GuardVerdict> worst;
+        for (const GuardSpec& guard : setup_.plan.runbook->guards) {
+            std::optional<GuardVerdict> verdict = check_guard(guard, setup_.plan.facts, *facts_);
+            if (verdict && (!worst || worst->unknown)) {
+                worst = std::move(verdict);
+            }
+        }
+        if (!worst) {
+            return std::nullopt;
+        }
+        const bool waited = setup_.clock.steady_now() - begun > k_guard_patience;
+        if (!worst->unknown || waited || !setup_.clock.sleep_for(100ms, stop)) {
+            return worst->why;
+        }
+        if (look_again(true, stop)) {
+            return "the cluster can no longer be observed";
+        }
+    }
+}
+
+LockGrant RunSession::take_lock(const std::string& owner, std::stop_token stop) {
+    return setup_.runner.take_lock({header_.id, owner}, *facts_, std::move(stop));
+}
+
+nlohmann::json RunSession::measure() {
+    nlohmann::json measured = {
+        {"paused_ms", 0}, {"write_gap_ms", nullptr}, {"client_errors", nullptr}};
+    for (const auto& [name, length] : state_.lasted()) {
+        if (!name.empty()) {
+            measured[name] = length.count();
+        }
+    }
+    int restarts = 0;
+    for (const MemberFacts& before : setup_.plan.facts.members) {
+        const MemberFacts* after = facts_->find(before.name);
+        if (after != nullptr && !after->postgres.started_at.empty() &&
+            !before.postgres.started_at.empty() &&
+            after->postgres.started_at != before.postgres.started_at) {
+            ++restarts;
+        }
+    }
+    measured["postgres_restarts"] = restarts;
+    if (const std::optional<ProbeReport> probe = setup_.runner.write_probe()) {
+        measured["write_gap_ms"] = probe->longest_gap.count();
+        measured["client_errors"] = probe->errors;
+        measured["writes"] = probe->writes;
+    }
+    return measured;
+}
+
+RunEnd RunSession::end(RunEnd how, bool gave_up) {
+    const bool open = std::ranges::any_of(state_.steps(), [](const StepProgress& step) {
+        return step.changes &&
+               (step.state == StepState::in_doubt || step.state == StepState::running);
+    });
+    tell_end(how);
+    record(RecordKind::run_ended,
+           nullptr,
+           {{"state", to_text(how.phase)},
+            {"exit_code", how.exit_code},
+            {"message", how.message},
+            {"hint", how.hint},
+            {"gave_up", gave_up},
+            {"waiting_for", how.waiting_for},
+            {"not_before", how.not_before},
+            {"measured", measure()},
+            {"seen", how.exit_code == 17 ? left() : seen()}});
+    const bool left_some = std::ranges::any_of(state_.steps(), [](const StepProgress& step) {
+        return step.changes && step.attempts > 0;  // what only looks leaves nothing on a member
+    });
+    if (!open && left_some) {
+        setup_.runner.clean_up(header_.id, *facts_);
+    }
+    setup_.runner.release_lock(what_is_open());
+    return how;
+}
+
+}  // namespace lockstep

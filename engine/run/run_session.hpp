@@ -1,0 +1,257 @@
+#pragma once
+
+#include "base/clock.hpp"
+#include "engine/journal/journal.hpp"
+#include "engine/plan/binding.hpp"
+#include "engine/plan/plan.hpp"
+#include "engine/run/approval.hpp"
+#include "engine/run/run_state.hpp"
+
+#include <functional>
+#include <optional>
+#include <stop_token>
+
+namespace lockstep {
+
+/// Told of each record, once it is durable.
+using RecordListener = std::function<void(const JournalRecord&, const RunState&)>;
+
+/// What a run does where it has to wait for a person or a window.
+struct Patience {
+    bool wait = false;  ///< it stays, and looks again and again; else it ends, to be resumed
+    bool override_window = false;  ///< whatever the windows say: somebody said why
+};
+
+/// Why a run does not go on.
+struct Failure {
+    int exit_code = 10;
+    RunPhase phase = RunPhase::failed;
+    std::string message;
+    std::string hint;
+    std::optional<OnFailure> on_failure;  ///< what the failed step says, where it does
+    std::vector<std::string> waiting_for;
+    std::string not_before;  ///< of one that waits: when there is something to do again
+};
+
+/// How a run ended, or where it stopped.
+struct RunEnd {
+    int exit_code = 0;
+    RunPhase phase = RunPhase::succeeded;
+    std::string message;
+    std::string hint;
+    std::vector<std::string> waiting_for = {};
+    std::string not_before = {};
+};
+
+/// The step has its effect, by us or from before.
+[[nodiscard]] inline bool is_good(StepOutcome outcome) {
+    return outcome == StepOutcome::succeeded || outcome == StepOutcome::already_done;
+}
+
+/// One engine at work on one run: the record, the state made of it, the cluster as last seen, and
+/// acting under the record. Owned by the thread that runs; every change of state is a record
+/// first.
+class RunSession {
+  public:
+    struct Setup {
+        const Plan& plan;
+        const Cluster& cluster;
+        const ActionCatalog& actions;
+        StepRunner& runner;
+        JournalStore& journal;
+        Clock& clock;
+        RecordListener listener;
+        People people = {};
+        Patience patience = {};
+    };
+
+    RunSession(Setup setup, RunHeader header);
+
+    /// Takes over what an earlier engine recorded.
+    void replay(const std::vector<JournalRecord>& records);
+
+    /// Puts the run on record. Its plan is large, and not needed as a document after that.
+    void create();
+
+    /// On record when it returns, but for what is grouped: see Grouping.
+    void record(RecordKind kind, const PlannedStep* step, nlohmann::json payload);
+
+    /// While there is one, what is recorded of steps that only look is made durable together at the
+    /// next flush(), with one wait for the disk, and what is started waits for that. A record of
+    /// anything else is durable at once, and with it what was recorded before it.
+    class Grouping {
+      public:
+        explicit Grouping(RunSession& session) : session_(session) { session_.grouping_ = true; }
+
+        Grouping(const Grouping&) = delete;
+        Grouping& operator=(const Grouping&) = delete;
+
+        ~Grouping() {
+            session_.grouping_ = false;
+            session_.starts_.clear();  // of one that an exception ends
+        }
+
+      private:
+        RunSession& session_;
+    };
+
+    /// Makes durable what is not yet, then starts what waits for it.
+    void flush();
+    /// Starts a step whose intent is recorded.
+    void start(std::size_t index, StepCall call);
+
+    void note(const std::string& message, nlohmann::json more = nlohmann::json::object());
+
+    /// Tells those whom the runbook names for this event. What cannot be delivered is noted once it
+    /// is known, and changes nothing.
+    void tell(const std::string& event,
+              const std::string& text,
+              const std::vector<std::string>& details = {});
+    void note_notification_troubles();
+
+    /// A step's action is about to be run: what is durable before it is.
+    void record_intent(const PlannedStep& step,
+                       const StepCall& call,
+                       const Preview& preview,
+                       bool gives_back);
+    void record_result(const PlannedStep& step, const StepResult& result, bool retry);
+
+    /// A step was looked at: `verdict` is done, not_done or unknown, by `how`.
+    void record_verified(const PlannedStep& step,
+                         const char* verdict,
+                         const std::string& how,
+                         const std::string& message);
+
+    // A call that takes something back, or makes a temporary change for that. `n`: which undo of
+    // the step.
+    void record_undo_intent(const PlannedStep& step,
+                            const StepCall& call,
+                            const Preview& preview,
+                            std::optional<std::size_t> n);
+    void record_undo_result(const PlannedStep& step,
+                            const std::string& uses,
+                            const StepResult& result,
+                            std::optional<std::size_t> n);
+
+    /// Runs a call to its end, recording that the member took it. For times when nothing else runs.
+    StepResult perform(const PlannedStep& step, StepCall call, RecordKind accepted);
+
+    /// Fresh facts before a change, or those of a look that is no older than `age`; a failure, when
+    /// the cluster cannot be seen.
+    [[nodiscard]] std::optional<Failure> look_again(bool may_take_long,
+                                                    std::stop_token stop,
+                                                    std::chrono::milliseconds age = {});
+    void refresh(bool full, std::stop_token stop);
+    /// What a call would do now. A refusal that is of a moment, because a daemon that was just
+    /// started does not answer yet, is waited for a while.
+    [[nodiscard]] Preview preview(const StepCall& call, std::stop_token stop);
+    /// Why the run must stop. A guard that lacks a fact waits for it a while.
+    [[nodiscard]] std::optional<std::string> tripped_guard(std::stop_token stop);
+
+    /// What a run that is taken up saw of the cluster last: as it left it, until a change of its
+    /// own. One that is refused because the cluster is another one by now (17) keeps it.
+    [[nodiscard]] nlohmann::json left() const;
+
+    [[nodiscard]] RenderedStep render(const PlannedStep& step) const;
+    /// The call of a step as it will be once those from `first` on are done, where it does not
+    /// depend on what they give.
+    [[nodiscard]] std::optional<StepCall> render_ahead(std::size_t first, std::size_t index) const;
+    /// The `verify` of a step that is done by `call`.
+    [[nodiscard]] RenderedStep render_verify(const PlannedStep& step, const StepCall& call) const;
+    /// Where the runbook has one, and it does not run yet.
+    void start_write_probe();
+    [[nodiscard]] ScopeSource source_of(const PlannedStep& step) const;
+    [[nodiscard]] Scope scope_of(const PlannedStep& step) const;
+    /// The undo of a step as it is now: the runbook's own, else the action's.
+    [[nodiscard]] std::vector<Undo> freeze_undo(const PlannedStep& step,
+                                                const Preview& preview) const;
+    /// Names an attempt: for spools, and for the record.
+    [[nodiscard]] std::string key_of(const PlannedStep& step,
+                                     const std::string& what,
+                                     int attempt) const;
+    /// What a step gave, as it registers it; and whether it is what the step waits for (`until`).
+    /// A result that is not fit becomes a failure. True where it is only not what it waits for yet.
+    bool read_output(const PlannedStep& step, StepResult& result) const;
+    void keep_output(const PlannedStep& step, const StepResult& result);
+
+    /// The temporary changes that are in force, for people; empty: none.
+    [[nodiscard]] std::string what_is_open() const;
+    /// Ends each temporary change of the run where that is safe; says loudly what stays.
+    void give_back_temporaries();
+    /// A temporary change that a rollback needs and that is not in force any more. False: it could
+    /// not be had.
+    bool take_again(const std::string& temporary, std::stop_token stop);
+
+    /// The last record of this engine: lock released, spools cleaned where nothing is open.
+    RunEnd end(RunEnd how, bool gave_up = false);
+
+    [[nodiscard]] const Setup& setup() const { return setup_; }
+
+    [[nodiscard]] const Plan& plan() const { return setup_.plan; }
+
+    [[nodiscard]] StepRunner& runner() const { return setup_.runner; }
+
+    [[nodiscard]] Clock& clock() const { return setup_.clock; }
+
+    [[nodiscard]] const RunHeader& header() const { return header_; }
+
+    [[nodiscard]] const RunState& state() const { return state_; }
+
+    [[nodiscard]] const ClusterFacts& facts() const { return *facts_; }
+
+    /// What a step learned of the cluster, for those after it.
+    void learn(const std::function<void(ClusterFacts&)>& what);
+    [[nodiscard]] std::vector<Finding> diagnose(std::stop_token stop);
+
+    [[nodiscard]] const StepProgress& progress(std::size_t index) const {
+        return state_.steps()[index];  // RunState keeps the order of the plan
+    }
+
+    [[nodiscard]] std::size_t index_of(const PlannedStep& step) const {
+        return static_cast<std::size_t>(&step - setup_.plan.steps.data());
+    }
+
+    [[nodiscard]] const ActionSchema& schema_of(const PlannedStep& step) const;
+    [[nodiscard]] const PlannedStep* find(const std::string& id, const std::string& member) const;
+    /// Takes the lock of the cluster and records it.
+    [[nodiscard]] LockGrant take_lock(const std::string& owner, std::stop_token stop);
+
+  private:
+    void tell_end(const RunEnd& how);
+    void give_back(const OpenTemporary& temporary);
+    void keep(const OpenTemporary& temporary, const std::string& why, const std::string& hint);
+    [[nodiscard]] bool is_temporary(const PlannedStep& step) const;
+    [[nodiscard]] nlohmann::json measure();
+    void set_facts(ClusterFacts facts);
+    [[nodiscard]] const nlohmann::json& seen() const;
+    /// The cluster as it is known, where the record does not say so already.
+    void add_seen(nlohmann::json& payload) const;
+    void commit();
+    [[nodiscard]] RenderedStep render(const PlannedStep& step, const ScopeSource& source) const;
+    [[nodiscard]] std::vector<EarlierCall> earlier_calls(const ActionSchema& schema) const;
+
+    struct Start {
+        std::size_t index;
+        StepCall call;
+    };
+
+    bool grouping_ = false;
+    std::vector<JournalRecord> pending_;  ///< applied, and not durable yet
+    std::vector<Start> starts_;           ///< that wait for that
+    bool probing_ = false;
+    Setup setup_;
+    RunHeader header_;
+    RunState state_;
+    std::shared_ptr<const ClusterFacts> facts_;     ///< the latest known
+    mutable std::optional<Value> observed_;         ///< the same for expressions, once asked for
+    mutable nlohmann::json seen_;                   ///< its digest, once asked for
+    std::shared_ptr<const ClusterFacts> at_start_;  ///< for the steps that compare with it
+    std::optional<Clock::Steady> looked_at_;        ///< last, by this engine
+    Clock::Steady full_at_;                         ///< when the slow part of them was last read
+    Value::Map registered_;                         ///< `steps` of expressions
+};
+
+/// What a run remembers of the cluster around each change, and compares when it goes on.
+[[nodiscard]] nlohmann::json digest(const ClusterFacts& facts);
+
+}  // namespace lockstep

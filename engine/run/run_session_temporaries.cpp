@@ -1,0 +1,150 @@
+#include "base/error.hpp"
+#include "engine/run/run_session.hpp"
+
+#include <algorithm>
+
+// Changes that are meant to be taken back before a run ends: a pause, a package's hold.
+namespace lockstep {
+
+namespace {
+
+/// The step that ends a temporary change: the first one behind it.
+std::optional<std::size_t> find_end(const Plan& plan,
+                                    const ActionCatalog& actions,
+                                    const OpenTemporary& temporary) {
+    bool behind = false;
+    for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+        const PlannedStep& step = plan.steps[i];
+        if (behind && find_action(actions, step.uses)->ends == temporary.action &&
+            step.member == temporary.member) {
+            return i;
+        }
+        behind = behind || (step.id == temporary.step && step.member == temporary.member);
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+/// A member's change that nothing in the runbook ends is there to stay: a package put on hold again
+/// after it was let go. The whole cluster's (a pause) never is.
+bool RunSession::is_temporary(const PlannedStep& step) const {
+    const OpenTemporary would_be{step.uses, step.id, step.member, {}, {}};
+    return schema_of(step).temporary &&
+           (step.member.empty() || find_end(setup_.plan, setup_.actions, would_be));
+}
+
+/// Whatever way out: a pause must not be forgotten. Where lifting it is not safe, it is kept, and
+/// said so.
+void RunSession::give_back_temporaries() {
+    const std::vector<OpenTemporary> open = state_.temporaries();
+    if (open.empty()) {
+        return;
+    }
+    std::string why;
+    std::string hint;
+    for (const StepProgress& step : state_.steps()) {
+        // A command that may still run must find the cluster as it was when it was started.
+        if (step.changes &&
+            (step.state == StepState::in_doubt || step.state == StepState::running) &&
+            std::ranges::none_of(open, [&](const auto& each) { return each.step == step.id; })) {
+            why = "it is not known what " + step.where() + " still does";
+            hint = "`lockstep resume` looks, and goes on.";
+        }
+    }
+    if (const std::string trouble = setup_.runner.lock_trouble({}); !trouble.empty()) {
+        why = trouble;
+        hint = "Whoever has the cluster now decides.";
+    }
+    for (auto temporary = open.rbegin(); temporary != open.rend(); ++temporary) {
+        if (why.empty()) {
+            give_back(*temporary);
+        } else {
+            keep(*temporary, why, hint);
+        }
+    }
+}
+
+void RunSession::keep(const OpenTemporary& temporary,
+                      const std::string& why,
+                      const std::string& hint) {
+    note(temporary.text() + " is still in force: " + why,
+         {{"hint", hint}, {"kept", temporary.action}});
+}
+
+/// No guard and no gate in between: the action itself waits until it is safe, or refuses.
+void RunSession::give_back(const OpenTemporary& temporary) {
+    const PlannedStep* maker = find(temporary.step, temporary.member);
+    const std::optional<std::size_t> end = find_end(setup_.plan, setup_.actions, temporary);
+    StepResult result;
+    if (end && !progress(*end).over() && !state_.rolling_back()) {
+        const PlannedStep& step = setup_.plan.steps[*end];
+        RenderedStep rendered = render(step);
+        if (rendered.kind != RenderedStep::Kind::ready) {
+            keep(temporary, rendered.because, rendered.hint);
+            return;
+        }
+        rendered.call.attempt = progress(*end).attempts + 1;
+        rendered.call.key = key_of(step, "", rendered.call.attempt);
+        record_intent(step, rendered.call, setup_.runner.preview(rendered.call, *facts_), true);
+        result = perform(step, rendered.call, RecordKind::step_accepted);
+        record_result(step, result, false);
+    } else {
+        const auto ending =
+            std::ranges::find(setup_.actions, temporary.action, &ActionSchema::ends);
+        if (ending == setup_.actions.end() || maker == nullptr) {
+            keep(temporary, "nothing is known that ends it", "Lift it by hand.");
+            return;
+        }
+        RenderedStep rendered = render(*maker);
+        rendered.call.uses = ending->name;
+        rendered.call.id += ".end";
+        rendered.call.key = key_of(*maker, ".end", static_cast<int>(state_.last_seq()));
+        record_undo_intent(
+            *maker, rendered.call, setup_.runner.preview(rendered.call, *facts_), std::nullopt);
+        result = perform(*maker, rendered.call, RecordKind::undo_accepted);
+        record_undo_result(*maker, ending->name, result, std::nullopt);
+    }
+    if (is_good(result.outcome)) {
+        note("taken back: " + temporary.text() + " (" + result.message + ")");
+    } else {
+        keep(temporary, result.message, result.hint);
+    }
+}
+
+bool RunSession::take_again(const std::string& temporary, std::stop_token stop) {
+    const auto& steps = setup_.plan.steps;
+    const auto maker = std::ranges::find(steps, temporary, &PlannedStep::uses);
+    if (maker == steps.end() || look_again(false, stop)) {
+        return false;
+    }
+    RenderedStep rendered = render(*maker);
+    rendered.call.id += ".again";
+    rendered.call.key = key_of(*maker, ".again", static_cast<int>(state_.last_seq()));
+    // On record it may be in force and yet not be: an engine died while it made it.
+    const Preview preview = this->preview(rendered.call, stop);
+    if (preview.blocked_by.empty() && preview.verdict == Verdict::wont) {
+        return true;
+    }
+    StepResult result;
+    if (preview.blocked_by.empty()) {
+        record_undo_intent(*maker, rendered.call, preview, std::nullopt);
+        result = perform(*maker, rendered.call, RecordKind::undo_accepted);
+    } else {
+        result = {.outcome = StepOutcome::failed,
+                  .message = preview.blocked_by.front().message,
+                  .hint = preview.blocked_by.front().remedy};
+    }
+    record_undo_result(*maker, maker->uses, result, std::nullopt);
+    return is_good(result.outcome);
+}
+
+std::string RunSession::what_is_open() const {
+    std::string text;
+    for (const OpenTemporary& each : state_.temporaries()) {
+        text += (text.empty() ? "" : ", ") + each.text();
+    }
+    return text;
+}
+
+}  // namespace lockstep

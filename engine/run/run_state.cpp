@@ -1,0 +1,453 @@
+#include "engine/run/run_state.hpp"
+
+#include "base/clock.hpp"
+#include "base/error.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace lockstep {
+
+namespace {
+
+struct OutcomeRow {
+    StepOutcome outcome;
+    StepState state;
+};
+
+/// What a result makes of a step.
+constexpr std::array k_outcomes{
+    OutcomeRow{StepOutcome::succeeded, StepState::succeeded},
+    OutcomeRow{StepOutcome::already_done, StepState::already_done},
+    OutcomeRow{StepOutcome::failed, StepState::failed},
+    OutcomeRow{StepOutcome::unreachable, StepState::failed},
+    OutcomeRow{StepOutcome::in_doubt, StepState::in_doubt},
+    OutcomeRow{StepOutcome::cancelled, StepState::cancelled},
+    OutcomeRow{StepOutcome::absent, StepState::pending},
+};
+
+template <typename Enum, std::size_t Size>
+struct Words {
+    std::array<std::pair<Enum, std::string_view>, Size> rows;
+
+    [[nodiscard]] std::string_view text(Enum wanted) const {
+        for (const auto& [value, text] : rows) {
+            if (value == wanted) {
+                return text;
+            }
+        }
+        return "?";
+    }
+};
+
+constexpr Words<StepState, 9> k_states{{{{StepState::pending, "pending"},
+                                         {StepState::running, "running"},
+                                         {StepState::succeeded, "succeeded"},
+                                         {StepState::already_done, "already_done"},
+                                         {StepState::skipped, "skipped"},
+                                         {StepState::failed, "failed"},
+                                         {StepState::in_doubt, "in_doubt"},
+                                         {StepState::cancelled, "cancelled"},
+                                         {StepState::undone, "undone"}}}};
+
+constexpr Words<ApprovalProgress::State, 4> k_approvals{
+    {{{ApprovalProgress::State::open, "open"},
+      {ApprovalProgress::State::granted, "granted"},
+      {ApprovalProgress::State::rejected, "rejected"},
+      {ApprovalProgress::State::expired, "expired"}}}};
+
+constexpr Words<RunPhase, 9> k_phases{{{{RunPhase::running, "running"},
+                                        {RunPhase::succeeded, "succeeded"},
+                                        {RunPhase::failed, "failed"},
+                                        {RunPhase::in_doubt, "in_doubt"},
+                                        {RunPhase::interrupted, "interrupted"},
+                                        {RunPhase::waiting, "waiting"},
+                                        {RunPhase::rolled_back, "rolled_back"},
+                                        {RunPhase::rollback_failed, "rollback_failed"},
+                                        {RunPhase::rolling_back, "running"}}}};
+
+[[noreturn]] void throw_unknown(const std::string& what, const std::string& text) {
+    throw JournalError("the journal holds an unknown " + what + ": " + text,
+                       "It was written by another version of lockstep.");
+}
+
+StepState state_after(const std::string& outcome) {
+    for (const OutcomeRow& row : k_outcomes) {
+        if (to_text(row.outcome) == outcome) {
+            return row.state;
+        }
+    }
+    throw_unknown("outcome", outcome);
+}
+
+RunPhase parse_phase(const std::string& text) {
+    for (const auto& [phase, word] : k_phases.rows) {
+        if (word == text) {
+            return phase;
+        }
+    }
+    throw_unknown("state", text);
+}
+
+/// A record of another version may lack what ours has: that is no damage.
+std::string text_of(const nlohmann::json& payload, const char* key) {
+    const auto found = payload.find(key);
+    return found == payload.end() || !found->is_string() ? "" : found->get<std::string>();
+}
+
+}  // namespace
+
+std::string_view to_text(StepState state) {
+    return k_states.text(state);
+}
+
+std::string_view to_text(ApprovalProgress::State state) {
+    return k_approvals.text(state);
+}
+
+std::string_view to_text(RunPhase phase) {
+    return k_phases.text(phase);
+}
+
+bool StepProgress::may_have_acted() const {
+    const bool never = (state == StepState::failed && unreachable) ||
+                       state == StepState::cancelled || state == StepState::undone;
+    return changes && intent_seq > 0 && !never;
+}
+
+RunState::RunState(const nlohmann::json& plan) {
+    for (const nlohmann::json& planned : plan.at("steps")) {
+        StepProgress step;
+        step.id = planned.at("id");
+        step.member = planned.at("member").is_null() ? "" : planned.at("member");
+        step.uses = planned.at("uses");
+        step.changes = planned.at("changes");
+        step.always = planned.value("always", false);
+        index_.emplace(std::pair(step.id, step.member), steps_.size());
+        steps_.push_back(std::move(step));
+    }
+}
+
+StepProgress& RunState::at(const JournalRecord& record) {
+    const auto found = index_.find({record.step, record.member});
+    if (found == index_.end()) {
+        throw JournalError("record " + std::to_string(record.seq) + " is about step " +
+                           record.step + ", which the plan of this run does not have");
+    }
+    return steps_[found->second];
+}
+
+void RunState::apply(const JournalRecord& record) {
+    last_seq_ = record.seq;
+    if (record.payload.contains("seen")) {
+        last_seen_ = record.payload.at("seen");
+    }
+    switch (record.kind) {
+        case RecordKind::step_intent:
+            apply_intent(at(record), record);
+            return;
+        case RecordKind::step_accepted:
+            at(record).accepted = true;
+            return;
+        case RecordKind::step_result:
+            apply_result(at(record), record);
+            return;
+        case RecordKind::step_verified:
+            apply_verified(at(record), record);
+            return;
+        case RecordKind::step_skipped: {
+            StepProgress& step = at(record);
+            const std::string state = text_of(record.payload, "state");
+            step.state = state == to_text(StepState::cancelled)      ? StepState::cancelled
+                         : state == to_text(StepState::already_done) ? StepState::already_done
+                                                                     : StepState::skipped;
+            step.message = text_of(record.payload, "because");
+            step.started_at = step.ended_at = record.at;
+            ends_in_vain_ = 0;
+            return;
+        }
+        case RecordKind::undo_intent:
+        case RecordKind::undo_result:
+            apply_undo(at(record), record);
+            return;
+        case RecordKind::approval_asked:
+        case RecordKind::approval_answered:
+        case RecordKind::approval_ended:
+            apply_approval(record);
+            return;
+        default:
+            apply_to_run(record);
+    }
+}
+
+void RunState::apply_to_run(const JournalRecord& record) {
+    const nlohmann::json& payload = record.payload;
+    switch (record.kind) {
+        case RecordKind::run_resumed:
+            rolling_back_ = rolling_back_ || payload.value("rolling_back", false);
+            phase_ = rolling_back_ ? RunPhase::rolling_back : RunPhase::running;
+            exit_code_.reset();
+            ended_at_.clear();
+            failure_.clear();
+            failure_hint_.clear();
+            // An engine that was ended in order has got somewhere; one that died may not have.
+            ++ends_in_vain_;
+            has_waited_ = false;
+            reopen(payload.value("reopen", nlohmann::json::array()));
+            return;
+        case RecordKind::rollback_started:
+            rolling_back_ = true;
+            rollback_because_ = text_of(payload, "because");
+            phase_ = RunPhase::rolling_back;
+            return;
+        case RecordKind::waiting:
+            has_waited_ = true;
+            return;
+        case RecordKind::guard_tripped:
+            failure_ = payload.at("message");
+            return;
+        case RecordKind::note:
+            notes_.push_back(payload.at("message"));
+            if (payload.contains("finding")) {
+                open_findings_.push_back(payload.at("finding").at("id"));
+            }
+            return;
+        case RecordKind::run_ended:
+            apply_end(record);
+            return;
+        default:  // said for the record alone
+            return;
+    }
+}
+
+void RunState::apply_end(const JournalRecord& record) {
+    const nlohmann::json& payload = record.payload;
+    phase_ = parse_phase(payload.at("state").get<std::string>());
+    exit_code_ = payload.at("exit_code").get<int>();
+    measured_ = payload.at("measured");
+    failure_ = payload.at("message");
+    failure_hint_ = text_of(payload, "hint");
+    waiting_for_ = payload.value("waiting_for", std::vector<std::string>());
+    not_before_ = text_of(payload, "not_before");
+    ended_at_ = record.at;
+    ends_in_vain_ = 0;
+}
+
+/// One that is asked again begins anew: what was said to the one before does not count for it.
+void RunState::apply_approval(const JournalRecord& record) {
+    const nlohmann::json& payload = record.payload;
+    const std::string gate = payload.at("gate");
+    auto found = std::ranges::find(approvals_, gate, &ApprovalProgress::gate);
+    ends_in_vain_ = 0;
+    if (record.kind == RecordKind::approval_answered) {
+        answers_taken_ = payload.at("number");
+    }
+    if (found == approvals_.end() && record.kind != RecordKind::approval_asked) {
+        return;  // an answer to what nobody asked
+    }
+    if (found == approvals_.end()) {
+        found = approvals_.insert(found, ApprovalProgress{});
+    }
+    switch (record.kind) {
+        case RecordKind::approval_asked:
+            *found = {.gate = gate,
+                      .message = payload.at("message"),
+                      .count = payload.at("count"),
+                      .from = payload.at("from"),
+                      .not_self = payload.at("not_self"),
+                      .by_hand = payload.at("by_hand"),
+                      .asked_at = record.at,
+                      .expires_at = text_of(payload, "expires_at")};
+            return;
+        case RecordKind::approval_answered:
+            found->answers.push_back({payload.at("yes"),
+                                      payload.at("by"),
+                                      payload.at("given_at"),
+                                      text_of(payload, "comment"),
+                                      text_of(payload, "why_not")});
+            return;
+        default:
+            for (const auto& [state, word] : k_approvals.rows) {
+                if (payload.at("state") == word) {
+                    found->state = state;
+                }
+            }
+            return;
+    }
+}
+
+const ApprovalProgress* RunState::approval(std::string_view gate) const {
+    const auto found = std::ranges::find(approvals_, gate, &ApprovalProgress::gate);
+    return found == approvals_.end() ? nullptr : &*found;
+}
+
+void RunState::apply_intent(StepProgress& step, const JournalRecord& record) {
+    const nlohmann::json& payload = record.payload;
+    step.state = StepState::running;
+    step.attempts = payload.at("attempt");
+    step.key = text_of(payload, "key");
+    step.with = payload.value("with", nlohmann::json::object());
+    step.accepted = false;
+    step.intent_seq = record.seq;
+    step.no_way_back = text_of(payload, "no_way_back");
+    step.point_of_no_return = text_of(payload, "point_of_no_return");
+    step.covered = payload.value("covered", std::vector<std::string>());
+    if (step.started_at.empty()) {
+        step.started_at = record.at;
+    }
+    // A second attempt finds what the first one has left half done: how it was before that is the
+    // way back.
+    if (step.undo.empty()) {
+        for (const nlohmann::json& undo : payload.value("undo", nlohmann::json::array())) {
+            step.undo.push_back({.undo = Undo::from_json(undo)});
+        }
+    }
+    begin_temporary(record);
+}
+
+void RunState::apply_result(StepProgress& step, const JournalRecord& record) {
+    const nlohmann::json& payload = record.payload;
+    const std::string outcome = payload.at("outcome");
+    step.state = payload.at("retry").get<bool>() ? StepState::pending : state_after(outcome);
+    step.unreachable = outcome == to_text(StepOutcome::unreachable);
+    step.ended_at = record.at;
+    step.message = payload.at("message");
+    step.hint = payload.at("hint");
+    step.last_lines = payload.at("last_lines").get<std::vector<std::string>>();
+    step.output = payload.at("output");
+    step.unproven = payload.value("unproven", std::vector<std::string>());
+    const bool good = step.state == StepState::succeeded || step.state == StepState::already_done;
+    const bool found_done = step.state == StepState::already_done && step.attempts <= 1;
+    if (found_done) {
+        step.intent_seq = 0;  // it looked, and there was nothing to do: so is there to take back
+    }
+    const bool never_began = found_done || step.unreachable ||
+                             outcome == to_text(StepOutcome::cancelled) ||
+                             outcome == to_text(StepOutcome::absent);
+    if (good) {
+        end_temporary(record, text_of(payload, "ends"), true);
+    }
+    if (never_began) {
+        end_temporary(record, text_of(payload, "temporary"), false);
+    }
+    ends_in_vain_ = 0;
+}
+
+void RunState::apply_verified(StepProgress& step, const JournalRecord& record) {
+    const std::string verdict = text_of(record.payload, "verdict");
+    step.message = text_of(record.payload, "message");
+    if (verdict == "done") {
+        step.state = StepState::succeeded;
+        step.ended_at = record.at;
+        end_temporary(record, text_of(record.payload, "ends"), true);
+    } else if (verdict == "not_done") {
+        step.state = StepState::pending;
+        end_temporary(record, text_of(record.payload, "temporary"), false);
+    } else {
+        step.state = StepState::in_doubt;
+        step.ended_at = record.at;
+    }
+    ends_in_vain_ = 0;
+}
+
+/// `n` says which undo of the step; without it a temporary change is made or ended for a rollback.
+void RunState::apply_undo(StepProgress& step, const JournalRecord& record) {
+    const nlohmann::json& payload = record.payload;
+    const bool intent = record.kind == RecordKind::undo_intent;
+    const std::string outcome = text_of(payload, "outcome");
+    const bool good =
+        outcome == to_text(StepOutcome::succeeded) || outcome == to_text(StepOutcome::already_done);
+    if (intent) {
+        begin_temporary(record);
+    } else {
+        end_temporary(record, text_of(payload, good ? "ends" : ""), good);
+        ends_in_vain_ = 0;
+    }
+    if (!payload.contains("n")) {
+        temporary_in_hand_ = intent;
+        return;
+    }
+    UndoProgress& undo = step.undo.at(payload.at("n").get<std::size_t>());
+    if (intent) {
+        undo.state = UndoProgress::State::running;
+        undo.attempts = payload.at("attempt");
+        undo.key = text_of(payload, "key");
+        return;
+    }
+    undo.state = good ? UndoProgress::State::done : UndoProgress::State::failed;
+    undo.message = text_of(payload, "message");
+    undo.hint = text_of(payload, "hint");
+    undo.last_lines = payload.value("last_lines", std::vector<std::string>());
+    if (std::ranges::all_of(step.undo, [](const UndoProgress& each) {
+            return each.state == UndoProgress::State::done;
+        })) {
+        step.state = StepState::undone;
+        step.message = undo.message;
+        step.ended_at = record.at;
+    }
+}
+
+void RunState::begin_temporary(const JournalRecord& record) {
+    const std::string action = text_of(record.payload, "temporary");
+    const bool open = std::ranges::any_of(temporaries_, [&](const OpenTemporary& other) {
+        return other.action == action && other.member == record.member;
+    });
+    if (!action.empty() && !open) {
+        temporaries_.push_back({action,
+                                record.step,
+                                record.member,
+                                record.at,
+                                text_of(record.payload, "measured_as")});
+    }
+}
+
+void RunState::end_temporary(const JournalRecord& record,
+                             const std::string& action,
+                             bool by_its_end) {
+    const auto found = std::ranges::find_if(temporaries_, [&](const OpenTemporary& other) {
+        return other.action == action && other.member == record.member;
+    });
+    if (action.empty() || found == temporaries_.end()) {
+        return;
+    }
+    if (by_its_end) {
+        lasted_[found->measured_as] += std::chrono::duration_cast<std::chrono::milliseconds>(
+            from_iso8601(record.at) - from_iso8601(found->since));
+    }
+    temporaries_.erase(found);
+}
+
+void RunState::reopen(const nlohmann::json& steps) {
+    for (const nlohmann::json& name : steps) {
+        const auto found = index_.find({name.at(0).get<std::string>(), name.at(1)});
+        if (found == index_.end()) {
+            continue;
+        }
+        StepProgress& step = steps_[found->second];
+        step.state = StepState::pending;
+        step.attempts_before = step.attempts;
+        step.ended_at.clear();
+    }
+}
+
+bool RunState::changed_anything() const {
+    return std::ranges::any_of(steps_, [](const StepProgress& step) {
+        return !step.always && (step.may_have_acted() || step.state == StepState::undone);
+    });
+}
+
+std::string RunState::beyond_return() const {
+    for (const StepProgress& step : steps_) {
+        if (!step.point_of_no_return.empty() && step.may_have_acted()) {
+            return step.where() + " was started: " + step.point_of_no_return;
+        }
+    }
+    return {};
+}
+
+const StepProgress* RunState::find(std::string_view step, std::string_view member) const {
+    const auto found = index_.find({std::string(step), std::string(member)});
+    return found == index_.end() ? nullptr : &steps_[found->second];
+}
+
+}  // namespace lockstep

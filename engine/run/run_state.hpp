@@ -1,0 +1,249 @@
+#pragma once
+
+#include "engine/journal/journal.hpp"
+#include "engine/plan/plan.hpp"
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lockstep {
+
+enum class StepState {
+    pending,
+    running,
+    succeeded,
+    already_done,
+    skipped,
+    failed,
+    in_doubt,
+    cancelled,
+    undone,
+};
+
+[[nodiscard]] std::string_view to_text(StepState state);
+
+enum class RunPhase {
+    running,
+    succeeded,
+    failed,
+    in_doubt,
+    interrupted,
+    waiting,       ///< for an approval or a window: it goes on by `resume`
+    rolling_back,  ///< shown as `running`
+    rolled_back,
+    rollback_failed,
+};
+
+[[nodiscard]] std::string_view to_text(RunPhase phase);
+
+/// One undo of a step, as frozen in its intent, and how far it got.
+struct UndoProgress {
+    enum class State { pending, running, done, failed };
+
+    Undo undo;
+    State state = State::pending;
+    int attempts = 0;
+    std::string key;  ///< of the newest attempt
+    std::string message;
+    std::string hint;
+    std::vector<std::string> last_lines;
+};
+
+/// One step as it stands.
+struct StepProgress {
+    std::string id;
+    std::string member;
+    std::string uses;
+    StepState state = StepState::pending;
+    int attempts = 0;
+    int attempts_before = 0;   ///< those before it was opened again
+    std::string key;           ///< of the newest attempt
+    bool changes = false;      ///< of the action
+    bool always = false;       ///< done at the end whatever came of the rest: no part of going back
+    bool accepted = false;     ///< the member has said that it has the command
+    bool unreachable = false;  ///< failed because the member could not be reached
+    std::string started_at;
+    std::string ended_at;
+    std::string message;
+    std::string hint;
+    std::vector<std::string> last_lines;
+    nlohmann::json output;
+    nlohmann::json with;                ///< its arguments, of the newest attempt
+    std::vector<std::string> unproven;  ///< what it left open although it succeeded
+    std::int64_t intent_seq = 0;        ///< of its newest intent: rollback goes by it; 0: none
+    std::vector<UndoProgress> undo;
+    std::string no_way_back;           ///< why there is no undo
+    std::string point_of_no_return;    ///< why nothing is taken back once this was started
+    std::vector<std::string> covered;  ///< temporary changes in force when it was started
+
+    [[nodiscard]] bool over() const {
+        return state != StepState::pending && state != StepState::running;
+    }
+
+    /// Something may have been changed that a rollback has to take back.
+    [[nodiscard]] bool may_have_acted() const;
+
+    [[nodiscard]] std::string where() const { return member.empty() ? id : id + " on " + member; }
+};
+
+/// What somebody said to a step that asks, as it was taken up.
+struct GivenAnswer {
+    bool yes = false;
+    std::string by;
+    std::string at;
+    std::string comment;
+    std::string why_not;  ///< why it does not count; empty: it does
+};
+
+/// An approval as it was asked for last, and how it stands.
+struct ApprovalProgress {
+    enum class State { open, granted, rejected, expired };
+
+    std::string gate;  ///< `id` of the step or block, or `id@member`
+    State state = State::open;
+    std::string message;
+    int count = 1;
+    std::vector<std::string> from;
+    bool not_self = true;
+    bool by_hand = false;    ///< of `manual`: an answer says that it was done
+    std::string asked_at;    ///< ISO 8601
+    std::string expires_at;  ///< empty: never
+    std::vector<GivenAnswer> answers;
+};
+
+[[nodiscard]] std::string_view to_text(ApprovalProgress::State state);
+
+/// A temporary change that is in force: in doubt counts.
+struct OpenTemporary {
+    std::string action;  ///< `patroni.pause`
+    std::string step;    ///< that made it
+    std::string member;
+    std::string since;        ///< ISO 8601
+    std::string measured_as;  ///< the field of `measured` for how long it lasted
+
+    [[nodiscard]] std::string text() const {
+        return member.empty() ? action : action + " on " + member;
+    }
+};
+
+/// Where a run stands. Changes in one way only: a record that is already durable is applied. So
+/// reading the journal again gives the same state, and what tests exercise is the recovery code.
+class RunState {
+  public:
+    /// The steps of a new run, all pending, from the plan that its header pins.
+    explicit RunState(const nlohmann::json& plan);
+
+    void apply(const JournalRecord& record);
+
+    [[nodiscard]] const std::vector<StepProgress>& steps() const { return steps_; }
+
+    [[nodiscard]] RunPhase phase() const { return phase_; }
+
+    [[nodiscard]] std::optional<int> exit_code() const { return exit_code_; }
+
+    [[nodiscard]] const std::string& ended_at() const { return ended_at_; }
+
+    [[nodiscard]] const nlohmann::json& measured() const { return measured_; }
+
+    [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
+
+    /// Ids of findings that were still there at the end.
+    [[nodiscard]] const std::vector<std::string>& open_findings() const { return open_findings_; }
+
+    [[nodiscard]] const std::string& failure() const { return failure_; }
+
+    [[nodiscard]] const std::string& failure_hint() const { return failure_hint_; }
+
+    /// Oldest first.
+    [[nodiscard]] const std::vector<OpenTemporary>& temporaries() const { return temporaries_; }
+
+    /// One is being made or ended on the way back or out, and what came of it is not on record.
+    [[nodiscard]] bool temporary_in_hand() const { return temporary_in_hand_; }
+
+    /// How long the temporary changes that ended have lasted, by `measured_as`.
+    [[nodiscard]] const std::map<std::string, std::chrono::milliseconds>& lasted() const {
+        return lasted_;
+    }
+
+    /// What was so on the cluster when it was last looked at around a change; null: never.
+    [[nodiscard]] const nlohmann::json& last_seen() const { return last_seen_; }
+
+    /// A rollback was begun: from then on nothing goes forward.
+    [[nodiscard]] bool rolling_back() const { return rolling_back_; }
+
+    /// Why it was begun.
+    [[nodiscard]] const std::string& rollback_because() const { return rollback_because_; }
+
+    /// How often in a row an engine has ended without getting any further.
+    [[nodiscard]] int ends_in_vain() const { return ends_in_vain_; }
+
+    [[nodiscard]] std::int64_t last_seq() const { return last_seq_; }
+
+    /// In the order in which they were first asked for.
+    [[nodiscard]] const std::vector<ApprovalProgress>& approvals() const { return approvals_; }
+
+    [[nodiscard]] const ApprovalProgress* approval(std::string_view gate) const;
+
+    /// Answers up to this number are on record.
+    [[nodiscard]] std::int64_t answers_taken() const { return answers_taken_; }
+
+    /// Of a run that waits: what for, and until when it has nothing to do (ISO 8601; empty: not
+    /// known).
+    [[nodiscard]] const std::vector<std::string>& waiting_for() const { return waiting_for_; }
+
+    [[nodiscard]] const std::string& not_before() const { return not_before_; }
+
+    /// Since it was taken up last it came to where it could only wait.
+    [[nodiscard]] bool has_waited() const { return has_waited_; }
+
+    /// A changing step was started, whatever came of it; not one of what is always done.
+    [[nodiscard]] bool changed_anything() const;
+    /// Why nothing is taken back any more; empty: it may be.
+    [[nodiscard]] std::string beyond_return() const;
+    [[nodiscard]] const StepProgress* find(std::string_view step, std::string_view member) const;
+
+  private:
+    StepProgress& at(const JournalRecord& record);
+    void apply_to_run(const JournalRecord& record);
+    void apply_approval(const JournalRecord& record);
+    void apply_end(const JournalRecord& record);
+    void apply_intent(StepProgress& step, const JournalRecord& record);
+    void apply_result(StepProgress& step, const JournalRecord& record);
+    void apply_verified(StepProgress& step, const JournalRecord& record);
+    void apply_undo(StepProgress& step, const JournalRecord& record);
+    void begin_temporary(const JournalRecord& record);
+    void end_temporary(const JournalRecord& record, const std::string& action, bool by_its_end);
+    void reopen(const nlohmann::json& steps);
+
+    std::vector<StepProgress> steps_;
+    std::map<std::pair<std::string, std::string>, std::size_t> index_;
+    RunPhase phase_ = RunPhase::running;
+    std::optional<int> exit_code_;
+    std::string ended_at_;
+    nlohmann::json measured_;
+    std::vector<std::string> notes_;
+    std::vector<std::string> open_findings_;
+    std::string failure_;
+    std::string failure_hint_;
+    std::vector<OpenTemporary> temporaries_;
+    bool temporary_in_hand_ = false;
+    std::map<std::string, std::chrono::milliseconds> lasted_;
+    nlohmann::json last_seen_;
+    std::vector<ApprovalProgress> approvals_;
+    std::int64_t answers_taken_ = 0;
+    std::vector<std::string> waiting_for_;
+    std::string not_before_;
+    bool has_waited_ = false;
+    bool rolling_back_ = false;
+    std::string rollback_because_ = "a rollback was asked for";
+    int ends_in_vain_ = 0;
+    std::int64_t last_seq_ = 0;
+};
+
+/// The document of `show --output json`.
+[[nodiscard]] nlohmann::json to_json(const RunHeader& header, const RunState& state);
+
+}  // namespace lockstep

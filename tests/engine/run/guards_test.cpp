@@ -1,0 +1,121 @@
+#include "engine/run/guards.hpp"
+
+#include <gtest/gtest.h>
+
+namespace lockstep {
+namespace {
+
+class Guards : public testing::Test {
+  protected:
+    Guards() {
+        start.leader = "n1";
+        for (const char* name : {"n1", "n2"}) {
+            MemberFacts member;
+            member.name = name;
+            member.postgres.started_at = "then";
+            member.disk = DiskFacts{.mount = "/pg", .free_bytes = 50, .total_bytes = 100};
+            member.wal = WalFacts{.bytes = 1000};
+            start.members.push_back(member);
+        }
+        now = start;
+    }
+
+    static GuardSpec guard(const std::string& text) {
+        const Runbook runbook =
+            parse_runbook("runbook: x\nguards: [" + text + "]\nsteps: [{id: a, uses: look}]\n",
+                          "x.yaml",
+                          {{{.name = "look", .summary = "", .params = {}}}, guard_catalog(), {}});
+        return runbook.guards.front();
+    }
+
+    /// "" holds, "?" not known, else the reason.
+    std::string check(const std::string& text) {
+        const auto verdict = check_guard(guard(text), start, now);
+        if (!verdict) {
+            return "";
+        }
+        return verdict->unknown ? "?" : verdict->why;
+    }
+
+    ClusterFacts start;
+    ClusterFacts now;
+};
+
+TEST_F(Guards, HoldWhileNothingHasChanged) {
+    for (const char* text : {"leader_unchanged",
+                             "postgres_not_restarted",
+                             "disk_above: {free: 10%}",
+                             "pg_wal_below: {size: 1kB}"}) {
+        const std::string name = text;
+        const bool has_arguments = name.find(':') != std::string::npos;
+        EXPECT_EQ(check(has_arguments ? "{" + name + "}" : name), "") << text;
+    }
+}
+
+TEST_F(Guards, NoticeALeaderThatMovedOrIsGone) {
+    now.leader = "n2";
+    EXPECT_NE(check("leader_unchanged").find("from n1 to n2"), std::string::npos);
+    now.leader = "";
+    EXPECT_NE(check("leader_unchanged").find("nobody"), std::string::npos);
+}
+
+TEST_F(Guards, NoticeARestartedPostmaster) {
+    now.members[1].postgres.started_at = "now";
+    EXPECT_NE(check("postgres_not_restarted").find("n2"), std::string::npos);
+}
+
+TEST_F(Guards, CallAPostmasterUnknownThatNobodyTellsOf) {
+    now.members[1].postgres.started_at = "";
+    EXPECT_EQ(check("postgres_not_restarted"), "?");
+    now.members.pop_back();
+    EXPECT_EQ(check("postgres_not_restarted"), "?");
+}
+
+TEST_F(Guards, DoNotWatchAPostmasterThatDidNotRunAtTheStart) {
+    start.members[1].postgres.started_at = "";
+    EXPECT_EQ(check("postgres_not_restarted"), "");
+}
+
+TEST_F(Guards, MeasureFreeSpaceInPercentOrBytes) {
+    now.members[0].disk->free_bytes = 9;
+    EXPECT_NE(check("{disk_above: {free: 10%}}").find("n1"), std::string::npos);
+    EXPECT_EQ(check("{disk_above: {free: 9B}}"), "");
+    EXPECT_NE(check("{disk_above: {free: 10B}}"), "");
+    now.members[0].disk.reset();
+    EXPECT_EQ(check("{disk_above: {free: 10%}}"), "?");
+}
+
+TEST_F(Guards, TakeAFreeSpaceThatMakesNoSenseForNotEnough) {
+    EXPECT_NE(check("{disk_above: {free: plenty}}"), "");
+    EXPECT_NE(check("{disk_above: {free: '%'}}"), "");
+}
+
+TEST_F(Guards, NoticeAGrowingPgWal) {
+    now.members[1].wal->bytes = 2000;
+    EXPECT_NE(check("{pg_wal_below: {size: 1kB}}").find("n2"), std::string::npos);
+    now.members[1].wal.reset();
+    EXPECT_EQ(check("{pg_wal_below: {size: 1kB}}"), "?");
+}
+
+TEST(WriteProbeGuard, FailsARunOnlyByTheLimitsThatAreGiven) {
+    const auto with = [](const std::string& arguments) {
+        return parse_runbook(
+            "runbook: x\nguards: [{write_probe: " + arguments +
+                "}]\nsteps: [{id: a, uses: look}]\n",
+            "x.yaml",
+            {{{.name = "look", .summary = "", .params = {}}}, guard_catalog(), {}});
+    };
+    const ProbeReport slow{.writes = 5, .errors = 1, .longest_gap = std::chrono::seconds{2}};
+    EXPECT_FALSE(check_write_probe(with("{every: 50ms}"), slow));
+    EXPECT_TRUE(check_write_probe(with("{max_gap: 1s}"), slow));
+    EXPECT_FALSE(check_write_probe(with("{max_gap: 3s}"), slow));
+    EXPECT_TRUE(check_write_probe(with("{max_errors: 0}"), slow));
+    EXPECT_TRUE(check_write_probe(with("{max_gap: 3s}"), ProbeReport{}));
+    EXPECT_FALSE(check_write_probe(with("{every: 50ms}"), ProbeReport{}));
+    EXPECT_EQ(write_probe_settings(with("{every: 50ms, from: here}"))->every,
+              std::chrono::milliseconds{50});
+    EXPECT_FALSE(write_probe_settings(with("{from: here}"))->over_ssh);
+}
+
+}  // namespace
+}  // namespace lockstep
