@@ -101,7 +101,7 @@ ClusterChecks::ClusterChecks(std::vector<const Cluster*> clusters,
                              const Settings& settings)
     : history_(history), clock_(clock) {
     for (const Cluster* cluster : clusters) {
-        auto runner = std::make_unique<LiveRunner>(*cluster, settings.links, clock);
+        auto runner = std::make_unique<LiveRunner>(*cluster, settings.connections, clock);
         LiveRunner::Looking how;
         how.timeout = settings.member_timeout;
         how.second_timeout = settings.member_timeout;

@@ -53,7 +53,7 @@ class ClusterChecks {
         /// Wait three loops for a second sample where a slot is suspicious and the history does not
         /// know it. Off for one that looks again soon anyway.
         bool second_sample = true;
-        LinkFactory links;
+        ConnectionFactory connections;
     };
 
     /// The clusters must outlive this.

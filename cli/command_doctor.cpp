@@ -76,7 +76,7 @@ void print(const std::vector<Way>& ways, const Terminal& terminal) {
 
 int command_doctor(const Options& options, Interrupts& interrupts) {
     Workplace place(options);
-    const std::vector<Way> ways = place.runner.ways(interrupts.token());
+    const std::vector<Way> ways = place.runner.reachability(interrupts.token());
     if (options.output == Output::text) {
         print(ways, Terminal::on(STDOUT_FILENO));
     } else {

@@ -17,7 +17,7 @@ namespace lockstep {
 Workplace::Workplace(const Options& options)
     : inventory(load_inventory(std::filesystem::absolute(inventory_path(options)).string())),
       cluster(inventory.cluster(options.cluster)),
-      runner(cluster, LinkFactory{}, clock, inventory.notify) {}
+      runner(cluster, ConnectionFactory{}, clock, inventory.notify) {}
 
 /// A plan changes nothing, not even here: where there is no journal yet, none is made.
 Durations earlier_durations(const Options& options, const std::string& cluster) {

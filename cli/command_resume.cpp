@@ -69,7 +69,7 @@ struct Restored {
               run.header.plan.value("runbook_path", "the runbook on record"),
               run.header.plan.value("runbook_parts", std::map<std::string, std::string>()))),
           plan(restore_plan({run.header.plan, runbook, inventory, cluster, run.header.given})),
-          runner(cluster, LinkFactory{}, clock, inventory.notify) {}
+          runner(cluster, ConnectionFactory{}, clock, inventory.notify) {}
 
     Inventory inventory;
     const Cluster& cluster;

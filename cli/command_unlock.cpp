@@ -113,14 +113,14 @@ std::vector<FoundLock> unlock_on_record(const Unlock& unlock,
                     "Patroni's REST API says it: see that it answers on some member.");
     }
     static_cast<void>(
-        find_lock(unlock.links, unlock.facts, scope, unlock.lock_id, std::move(stop)));
+        find_lock(unlock.connections, unlock.facts, scope, unlock.lock_id, std::move(stop)));
     unlock.journal.create(header);
     Record record(unlock, header.id);
     record.add(RecordKind::run_started, {{"plan_hash", header.plan_hash}});
     try {
         // Not to be stopped half way: it is short.
         std::vector<FoundLock> locks =
-            break_lock(unlock.links, unlock.facts, scope, unlock.lock_id, {});
+            break_lock(unlock.connections, unlock.facts, scope, unlock.lock_id, {});
         for (const FoundLock& lock : locks) {
             record.add(RecordKind::note, {{"message", lock.member + ": " + result_text(lock)}});
         }
@@ -139,12 +139,13 @@ int command_unlock(const Options& options, Interrupts& interrupts) {
     const Cluster& cluster = inventory.cluster(options.cluster);
     const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
     SystemClock clock;
-    Links links(cluster, LinkFactory{});
+    Connections connections(cluster, ConnectionFactory{});
     const ClusterFacts facts =
-        Observer(links, clock).observe(Depth::quick, std::chrono::seconds{15}, interrupts.token());
+        Observer(connections, clock)
+            .observe(Depth::quick, std::chrono::seconds{15}, interrupts.token());
     const RunHeader header = header_for(options, inventory, cluster);
     const std::vector<FoundLock> locks = unlock_on_record(
-        {links, clock, *journal, facts, options.lock_id}, header, interrupts.token());
+        {connections, clock, *journal, facts, options.lock_id}, header, interrupts.token());
     print(options, header, locks, Terminal::on(STDOUT_FILENO));
     if (std::ranges::any_of(locks, [](const FoundLock& lock) { return !lock.error.empty(); })) {
         std::cerr << "where nobody could be asked, the lock may still be there: it expires by "

@@ -12,56 +12,51 @@
 #include <malloc.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <iostream>
+#include <stdexcept>
+#include <string_view>
 
 namespace {
 
 using namespace lockstep;
 
+struct Command {
+    std::string_view name;
+    int (*run)(const Options& options, Interrupts& interrupts);
+};
+
+/// For those that end by themselves so soon that nobody needs to interrupt them.
+template <int (*Run)(const Options&)>
+int at_once(const Options& options, Interrupts&) {
+    return Run(options);
+}
+
+constexpr std::array k_commands{
+    Command{"approve", at_once<command_approve>},
+    Command{"check", command_check},
+    Command{"doctor", command_doctor},
+    Command{"explain", at_once<command_explain>},
+    Command{"knowledge", at_once<command_knowledge>},
+    Command{"plan", command_plan},
+    Command{"resume", command_resume},
+    Command{"rollback", command_rollback},
+    Command{"run", command_run},
+    Command{"runs", at_once<command_runs>},
+    Command{"schema", at_once<command_schema>},
+    Command{"show", at_once<command_show>},
+    Command{"unlock", command_unlock},
+    Command{"validate", at_once<command_validate>},
+    Command{"windows", at_once<command_windows>},
+};
+
 int dispatch(const Options& options, Interrupts& interrupts) {
-    if (options.command == "check") {
-        return command_check(options, interrupts);
+    const auto* const command = std::ranges::find(k_commands, options.command, &Command::name);
+    if (command == k_commands.end()) {
+        throw std::logic_error("the command " + options.command + " is parsed and not known");
     }
-    if (options.command == "plan") {
-        return command_plan(options, interrupts);
-    }
-    if (options.command == "run") {
-        return command_run(options, interrupts);
-    }
-    if (options.command == "resume") {
-        return command_resume(options, interrupts);
-    }
-    if (options.command == "rollback") {
-        return command_rollback(options, interrupts);
-    }
-    if (options.command == "runs") {
-        return command_runs(options);
-    }
-    if (options.command == "show") {
-        return command_show(options);
-    }
-    if (options.command == "approve") {
-        return command_approve(options);
-    }
-    if (options.command == "windows") {
-        return command_windows(options);
-    }
-    if (options.command == "knowledge") {
-        return command_knowledge(options);
-    }
-    if (options.command == "validate") {
-        return command_validate(options);
-    }
-    if (options.command == "explain") {
-        return command_explain(options);
-    }
-    if (options.command == "schema") {
-        return command_schema(options);
-    }
-    if (options.command == "unlock") {
-        return command_unlock(options, interrupts);
-    }
-    return command_doctor(options, interrupts);
+    return command->run(options, interrupts);
 }
 
 int complain(const std::string& message, const std::string& hint, int exit_code) {

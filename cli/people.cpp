@@ -12,7 +12,7 @@ People people_of(const Inventory& inventory) {
         if (found == inventory.approvers.end()) {
             return std::nullopt;
         }
-        return resolve_secret(found->second.secret, *LinkFactory{}.process()).reveal();
+        return resolve_secret(found->second.secret, *ConnectionFactory{}.process()).reveal();
     };
     return people;
 }

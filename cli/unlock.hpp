@@ -12,7 +12,7 @@ namespace lockstep {
 
 /// Breaking the lock of a cluster, on the record.
 struct Unlock {
-    Links& links;
+    Connections& connections;
     Clock& clock;
     JournalStore& journal;
     const ClusterFacts& facts;

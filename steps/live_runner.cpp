@@ -50,7 +50,7 @@ bool is_good(StepOutcome outcome) {
 }
 
 /// What an exception that left an action means for its step.
-StepResult judge(const TransportError& error, bool changes) {
+StepResult result_of(const TransportError& error, bool changes) {
     StepResult result;
     result.message = error.what();
     result.hint = error.hint();
@@ -96,15 +96,15 @@ void verify(const StepCall& look, ActionContext& context, StepResult& result) {
 }  // namespace
 
 LiveRunner::LiveRunner(const Cluster& cluster,
-                       LinkFactory factory,
+                       ConnectionFactory factory,
                        Clock& clock,
                        NotifyTargets targets)
     : cluster_(cluster),
       clock_(clock),
-      links_(cluster, factory),
-      observer_(links_, clock),
+      connections_(cluster, factory),
+      observer_(connections_, clock),
       notifier_(std::move(targets), std::move(factory), clock),
-      ahead_(allowed_time) {}
+      read_ahead_(allowed_time) {}
 
 LiveRunner::~LiveRunner() {
     cancel_all();
@@ -124,7 +124,7 @@ ClusterFacts LiveRunner::observe(bool full, std::stop_token stop) {
     return facts;
 }
 
-std::vector<Way> LiveRunner::ways(std::stop_token stop) {
+std::vector<Way> LiveRunner::reachability(std::stop_token stop) {
     ClusterFacts facts;
     try {
         facts = observe(true, stop);
@@ -140,7 +140,7 @@ std::vector<Way> LiveRunner::ways(std::stop_token stop) {
             member.api = {.asked = true, .error = error.what(), .hint = error.hint()};
         }
     }
-    return find_ways(links_, facts, std::move(stop));
+    return find_reachability(connections_, facts, std::move(stop));
 }
 
 std::vector<Finding> LiveRunner::diagnose(ClusterFacts& facts, std::stop_token stop) {
@@ -160,7 +160,7 @@ std::vector<Finding> LiveRunner::diagnose(ClusterFacts& facts, std::stop_token s
 nlohmann::json LiveRunner::probe(const StepCall& call,
                                  const ClusterFacts& facts,
                                  std::stop_token stop) {
-    ActionContext context{links_,
+    ActionContext context{connections_,
                           observer_,
                           clock_,
                           cluster_,
@@ -196,7 +196,7 @@ LockGrant LiveRunner::take_lock(const LockRequest& request,
     }
     scope_ = facts.scope;
     run_ = request.run;
-    lock_ = std::make_unique<ClusterLock>(links_, clock_, facts, scope_, lock_timing());
+    lock_ = std::make_unique<ClusterLock>(connections_, clock_, facts, scope_, lock_timing());
     try {
         return lock_->take({make_lock_id(), request.run, request.owner}, std::move(stop));
     } catch (...) {
@@ -223,7 +223,7 @@ void LiveRunner::clean_up(const std::string& run, const ClusterFacts& facts) {
     for (const MemberFacts& member : facts.members) {
         threads.emplace_back([this, &run, &member] {
             try {
-                MemberLink& link = links_.of(member);
+                MemberConnections& link = connections_.of(member);
                 const std::lock_guard lock(link.ssh_use);
                 (void)link.root().run(
                     {.script = spool_clean_script(run)}, Deadline::after(k_clean_up_timeout), {});
@@ -239,7 +239,7 @@ void LiveRunner::start(std::size_t index,
                        std::shared_ptr<const ClusterFacts> facts) {
     const std::lock_guard lock(mutex_);
     std::optional<StepEvent> event;
-    if (auto task = ahead_.take({index, std::move(call), std::move(facts)}, event)) {
+    if (auto task = read_ahead_.take({index, std::move(call), std::move(facts)}, event)) {
         tasks_.push_back(std::move(*task));
         if (idle_workers_ < tasks_.size() && workers_.size() < k_most_workers) {
             workers_.emplace_back([this](std::stop_token until) { work(std::move(until)); });
@@ -252,7 +252,7 @@ void LiveRunner::start(std::size_t index,
 
 std::optional<StepEvent> LiveRunner::wait(std::chrono::milliseconds at_most) {
     std::unique_lock lock(mutex_);
-    ahead_.stop_late_ones();
+    read_ahead_.stop_late_ones();
     wake_.wait_for(lock, at_most, [this] { return !events_.empty(); });
     if (events_.empty()) {
         return std::nullopt;
@@ -262,9 +262,9 @@ std::optional<StepEvent> LiveRunner::wait(std::chrono::milliseconds at_most) {
     return event;
 }
 
-void LiveRunner::drop_ahead() {
+void LiveRunner::drop_read_ahead() {
     const std::lock_guard lock(mutex_);
-    ahead_.drop();
+    read_ahead_.drop();
 }
 
 void LiveRunner::cancel_all() {
@@ -284,7 +284,7 @@ void LiveRunner::work(std::stop_token stop) {
         }
         StepTask task = std::move(tasks_.front());
         tasks_.pop_front();
-        const std::shared_ptr<AheadBatch> batch = ahead_.open(task);
+        const std::shared_ptr<ReadAheadBatch> batch = read_ahead_.open(task);
         lock.unlock();
         StepResult result = perform(task, batch.get());
         lock.lock();
@@ -296,13 +296,13 @@ void LiveRunner::work(std::stop_token stop) {
 /// mutex_ is held. What fails once the task's own step is over is of the one that runs by then; one
 /// that did not begin is begun by itself.
 void LiveRunner::finish(const StepTask& task,
-                        const std::shared_ptr<AheadBatch>& batch,
+                        const std::shared_ptr<ReadAheadBatch>& batch,
                         StepResult result) {
     const bool own = batch == nullptr || !batch->own_is_over();
     if (own) {
         events_.push_back({task.index, nullptr, std::move(result)});
     }
-    std::optional<StepTask> open = batch ? ahead_.close(batch) : std::nullopt;
+    std::optional<StepTask> open = batch ? read_ahead_.close(batch) : std::nullopt;
     if (open && !own && !is_good(result.outcome)) {
         events_.push_back({open->index, nullptr, std::move(result)});
     } else if (open) {
@@ -319,7 +319,7 @@ ClusterFacts LiveRunner::facts_for(const StepTask& task) {
 }
 
 /// The body of a worker: here, and nowhere deeper, exceptions become results.
-StepResult LiveRunner::perform(StepTask& task, AheadBatch* batch) {
+StepResult LiveRunner::perform(StepTask& task, ReadAheadBatch* batch) {
     const bool changes = find_action(action_catalog(), task.call.uses)->changes;
     try {
         ActionContext context = context_for(task, batch);
@@ -338,12 +338,13 @@ StepResult LiveRunner::perform(StepTask& task, AheadBatch* batch) {
     } catch (const TransportError& error) {
         const std::unique_lock lock(mutex_);
         if (batch != nullptr && batch->out_of_time) {
-            return judge(TransportError(TransportError::Kind::timeout,
-                                        task.call.member + ": out of time while the command ran",
-                                        "It may still be running there."),
-                         changes);
+            return result_of(
+                TransportError(TransportError::Kind::timeout,
+                               task.call.member + ": out of time while the command ran",
+                               "It may still be running there."),
+                changes);
         }
-        return judge(error, changes);
+        return result_of(error, changes);
     } catch (const SqlError& error) {
         return {.outcome = StepOutcome::failed,
                 .message = std::string("PostgreSQL says: ") + error.what()};
@@ -361,12 +362,12 @@ std::stop_token LiveRunner::stop_of_now() {
     return cancel_.get_token();
 }
 
-ActionContext LiveRunner::context_for(const StepTask& task, AheadBatch* batch) {
+ActionContext LiveRunner::context_for(const StepTask& task, ReadAheadBatch* batch) {
     auto timeout = allowed_time(task.call);
-    for (const auto& next : task.call.ahead) {
-        timeout += allowed_time(*next);  // of each alone: Ahead::stop_late_ones()
+    for (const auto& next : task.call.read_ahead) {
+        timeout += allowed_time(*next);  // of each alone: ReadAhead::stop_late_ones()
     }
-    ActionContext context{links_,
+    ActionContext context{connections_,
                           observer_,
                           clock_,
                           cluster_,
@@ -389,7 +390,7 @@ ActionContext LiveRunner::context_for(const StepTask& task, AheadBatch* batch) {
     if (batch != nullptr) {
         context.early = [this, batch](std::size_t number, StepResult result) {
             const std::lock_guard lock(mutex_);
-            if (auto event = ahead_.early(*batch, number, std::move(result))) {
+            if (auto event = read_ahead_.early(*batch, number, std::move(result))) {
                 events_.push_back(std::move(*event));
                 wake_.notify_all();
             }
@@ -403,7 +404,7 @@ void LiveRunner::start_write_probe(const ProbeSettings& settings, const ClusterF
     if (leader == nullptr || leader->in_recovery) {
         return;  // a standby cluster takes no writes: there is nothing to measure
     }
-    write_probe_ = std::make_unique<WriteProbe>(settings, *leader, links_);
+    write_probe_ = std::make_unique<WriteProbe>(settings, *leader, connections_);
 }
 
 std::optional<ProbeReport> LiveRunner::write_probe() {

@@ -27,7 +27,7 @@ class LiveRunner final : public StepRunner {
   public:
     /// `targets`: who can be notified, `Inventory::notify`.
     LiveRunner(const Cluster& cluster,
-               LinkFactory factory,
+               ConnectionFactory factory,
                Clock& clock,
                NotifyTargets targets = {});
     LiveRunner(const LiveRunner&) = delete;
@@ -51,7 +51,7 @@ class LiveRunner final : public StepRunner {
     void look(Looking how) { looking_ = std::move(how); }
 
     /// Whether each member can be worked on, by every way there is; observes first.
-    [[nodiscard]] std::vector<Way> ways(std::stop_token stop);
+    [[nodiscard]] std::vector<Way> reachability(std::stop_token stop);
 
     [[nodiscard]] nlohmann::json probe(const StepCall& call,
                                        const ClusterFacts& facts,
@@ -70,7 +70,7 @@ class LiveRunner final : public StepRunner {
                StepCall call,
                std::shared_ptr<const ClusterFacts> facts) override;
     [[nodiscard]] std::optional<StepEvent> wait(std::chrono::milliseconds at_most) override;
-    void drop_ahead() override;
+    void drop_read_ahead() override;
     /// Safe to call from another thread.
     void cancel_all() override;
 
@@ -87,14 +87,16 @@ class LiveRunner final : public StepRunner {
     /// once that would be much, so that one that needs no other member gets only its own.
     [[nodiscard]] static ClusterFacts facts_for(const StepTask& task);
     void work(std::stop_token stop);
-    [[nodiscard]] StepResult perform(StepTask& task, AheadBatch* batch);
+    [[nodiscard]] StepResult perform(StepTask& task, ReadAheadBatch* batch);
     [[nodiscard]] std::stop_token stop_of_now();
-    [[nodiscard]] ActionContext context_for(const StepTask& task, AheadBatch* batch);
-    void finish(const StepTask& task, const std::shared_ptr<AheadBatch>& batch, StepResult result);
+    [[nodiscard]] ActionContext context_for(const StepTask& task, ReadAheadBatch* batch);
+    void finish(const StepTask& task,
+                const std::shared_ptr<ReadAheadBatch>& batch,
+                StepResult result);
 
     const Cluster& cluster_;
     Clock& clock_;
-    Links links_;
+    Connections connections_;
     Observer observer_;
     Notifier notifier_;
     Looking looking_;
@@ -109,7 +111,7 @@ class LiveRunner final : public StepRunner {
     std::condition_variable_any wake_;
     std::deque<StepTask> tasks_;
     std::deque<StepEvent> events_;
-    Ahead ahead_;
+    ReadAhead read_ahead_;
     std::size_t idle_workers_ = 0;
     std::stop_source cancel_;
 

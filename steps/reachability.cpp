@@ -74,7 +74,7 @@ Seen read_seen(const std::string& text) {
 /// The ways to one member.
 class MemberWays {
   public:
-    MemberWays(const Cluster& cluster, MemberLink& link, const MemberFacts& facts)
+    MemberWays(const Cluster& cluster, MemberConnections& link, const MemberFacts& facts)
         : cluster_(cluster), link_(link), facts_(facts) {}
 
     std::vector<Way> find(const std::stop_token& stop) {
@@ -107,7 +107,7 @@ class MemberWays {
     void sql();
 
     const Cluster& cluster_;
-    MemberLink& link_;
+    MemberConnections& link_;
     const MemberFacts& facts_;
     std::optional<Seen> seen_;
     std::vector<Way> ways_;
@@ -241,17 +241,19 @@ void MemberWays::sql() {
 
 }  // namespace
 
-std::vector<Way> find_ways(Links& links, const ClusterFacts& facts, std::stop_token stop) {
+std::vector<Way> find_reachability(Connections& connections,
+                                   const ClusterFacts& facts,
+                                   std::stop_token stop) {
     std::vector<std::vector<Way>> found(facts.members.size());
-    std::vector<MemberLink*> at;
+    std::vector<MemberConnections*> at;
     for (const MemberFacts& member : facts.members) {
-        at.push_back(&links.of(member));
+        at.push_back(&connections.of(member));
     }
     {
         std::vector<std::jthread> threads;
         for (std::size_t n = 0; n < found.size(); ++n) {
             threads.emplace_back([&, n] {
-                found[n] = MemberWays(links.cluster(), *at[n], facts.members[n]).find(stop);
+                found[n] = MemberWays(connections.cluster(), *at[n], facts.members[n]).find(stop);
             });
         }
     }

@@ -28,8 +28,8 @@ struct Way {
 
 /// The ways to all members, by member, after an observation with probe_write_access(). Visits each
 /// member once more, all at the same time, as who logs in; changes nothing.
-[[nodiscard]] std::vector<Way> find_ways(Links& links,
-                                         const ClusterFacts& facts,
-                                         std::stop_token stop);
+[[nodiscard]] std::vector<Way> find_reachability(Connections& connections,
+                                                 const ClusterFacts& facts,
+                                                 std::stop_token stop);
 
 }  // namespace lockstep

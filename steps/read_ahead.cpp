@@ -13,14 +13,15 @@ bool is_same(const StepCall& left, const StepCall& right) {
 
 }  // namespace
 
-std::shared_ptr<AheadBatch> Ahead::open(const StepTask& task) {
-    if (task.call.ahead.empty()) {
+std::shared_ptr<ReadAheadBatch> ReadAhead::open(const StepTask& task) {
+    if (task.call.read_ahead.empty()) {
         return nullptr;
     }
-    auto batch = std::make_shared<AheadBatch>();
+    auto batch = std::make_shared<ReadAheadBatch>();
     batch->own = task.index;
     batch->calls.push_back(std::make_shared<const StepCall>(task.call));
-    batch->calls.insert(batch->calls.end(), task.call.ahead.begin(), task.call.ahead.end());
+    batch->calls.insert(
+        batch->calls.end(), task.call.read_ahead.begin(), task.call.read_ahead.end());
     batch->deadline = Deadline::after(length_(task.call));
     for (std::size_t number = 1; number < batch->calls.size(); ++number) {
         const StepCall& call = *batch->calls[number];
@@ -30,7 +31,7 @@ std::shared_ptr<AheadBatch> Ahead::open(const StepTask& task) {
     return batch;
 }
 
-std::optional<StepTask> Ahead::take(StepTask task, std::optional<StepEvent>& event) {
+std::optional<StepTask> ReadAhead::take(StepTask task, std::optional<StepEvent>& event) {
     const auto found = entries_.find(Name(task.call.id, task.call.member));
     if (found == entries_.end()) {
         return task;
@@ -52,7 +53,9 @@ std::optional<StepTask> Ahead::take(StepTask task, std::optional<StepEvent>& eve
     return std::nullopt;
 }
 
-std::optional<StepEvent> Ahead::early(AheadBatch& batch, std::size_t number, StepResult result) {
+std::optional<StepEvent> ReadAhead::early(ReadAheadBatch& batch,
+                                          std::size_t number,
+                                          StepResult result) {
     batch.current = number + 1;
     if (batch.current < batch.calls.size()) {
         batch.deadline = Deadline::after(length_(*batch.calls[batch.current]));
@@ -69,7 +72,7 @@ std::optional<StepEvent> Ahead::early(AheadBatch& batch, std::size_t number, Ste
     return std::nullopt;
 }
 
-std::optional<StepTask> Ahead::close(const std::shared_ptr<AheadBatch>& batch) {
+std::optional<StepTask> ReadAhead::close(const std::shared_ptr<ReadAheadBatch>& batch) {
     std::erase(running_, batch);
     std::erase_if(entries_, [&](const auto& entry) {
         return entry.second.batch == batch && !batch->results.contains(entry.second.number);
@@ -82,7 +85,7 @@ std::optional<StepTask> Ahead::close(const std::shared_ptr<AheadBatch>& batch) {
     return task;
 }
 
-void Ahead::stop_late_ones() {
+void ReadAhead::stop_late_ones() {
     for (const auto& batch : running_) {
         if (batch->deadline.expired() && batch->current < batch->calls.size()) {
             batch->out_of_time = true;
@@ -91,7 +94,7 @@ void Ahead::stop_late_ones() {
     }
 }
 
-void Ahead::drop() {
+void ReadAhead::drop() {
     entries_.clear();
     for (const auto& batch : running_) {
         if (batch->own_is_over() && !batch->wanted) {

@@ -20,8 +20,8 @@ struct StepTask {
     std::shared_ptr<const ClusterFacts> facts;
 };
 
-/// One action at work on its call and on those ahead of it.
-struct AheadBatch {
+/// One action that works on its own call and reads ahead for the steps that follow it.
+struct ReadAheadBatch {
     std::vector<std::shared_ptr<const StepCall>> calls;           ///< its own first
     std::size_t own = 0;                                          ///< the index of its own
     std::size_t current = 0;                                      ///< which of them runs
@@ -34,32 +34,32 @@ struct AheadBatch {
     [[nodiscard]] bool own_is_over() const { return current > 0; }
 };
 
-/// What is done ahead of being started. A result counts for a step only once that is started with
-/// the very call that was announced. Whoever uses it keeps others out meanwhile.
-class Ahead {
+/// Results fetched before their step starts. A result counts for a step only once that is started
+/// with the very call that was announced. Whoever uses it keeps others out meanwhile.
+class ReadAhead {
   public:
     using Length = std::chrono::milliseconds (*)(const StepCall&);
 
     /// `length`: how long a call may take.
-    explicit Ahead(Length length) : length_(length) {}
+    explicit ReadAhead(Length length) : length_(length) {}
 
-    /// For a task whose call has some ahead; else null.
-    [[nodiscard]] std::shared_ptr<AheadBatch> open(const StepTask& task);
+    /// For a task whose call names more to read; else null.
+    [[nodiscard]] std::shared_ptr<ReadAheadBatch> open(const StepTask& task);
     /// Takes a task that is being done: its event, or nothing yet. Gives it back where it is not.
     [[nodiscard]] std::optional<StepTask> take(StepTask task, std::optional<StepEvent>& event);
     /// A result of a batch; the event that it is for somebody who waits.
-    [[nodiscard]] std::optional<StepEvent> early(AheadBatch& batch,
+    [[nodiscard]] std::optional<StepEvent> early(ReadAheadBatch& batch,
                                                  std::size_t number,
                                                  StepResult result);
     /// The batch is over. What was started of it and has no result has to be done by itself.
-    [[nodiscard]] std::optional<StepTask> close(const std::shared_ptr<AheadBatch>& batch);
+    [[nodiscard]] std::optional<StepTask> close(const std::shared_ptr<ReadAheadBatch>& batch);
     /// The call that runs in each has its time; one that is over it is stopped.
     void stop_late_ones();
     void drop();
 
   private:
     struct Entry {
-        std::shared_ptr<AheadBatch> batch;
+        std::shared_ptr<ReadAheadBatch> batch;
         std::size_t number;
     };
 
@@ -67,7 +67,7 @@ class Ahead {
 
     Length length_;
     std::map<Name, Entry> entries_;
-    std::vector<std::shared_ptr<AheadBatch>> running_;
+    std::vector<std::shared_ptr<ReadAheadBatch>> running_;
 };
 
 }  // namespace lockstep

@@ -23,8 +23,10 @@ constexpr auto k_longest = 12h;
 
 }  // namespace
 
-WriteProbe::WriteProbe(const ProbeSettings& settings, const MemberFacts& leader, Links& links)
-    : settings_(settings), leader_(leader), links_(links) {
+WriteProbe::WriteProbe(const ProbeSettings& settings,
+                       const MemberFacts& leader,
+                       Connections& connections)
+    : settings_(settings), leader_(leader), connections_(connections) {
     thread_ = std::jthread([this](std::stop_token stop) {
         try {
             settings_.over_ssh ? run_over_ssh(std::move(stop)) : run_from_here(std::move(stop));
@@ -61,9 +63,9 @@ ProbeReport WriteProbe::report() const {
 }
 
 void WriteProbe::run_over_ssh(std::stop_token stop) {
-    const std::unique_ptr<SshSession> session = links_.extra_session(leader_);
+    const std::unique_ptr<SshSession> session = connections_.extra_session(leader_);
     const double pause = static_cast<double>(settings_.every.count()) / 1000.0;
-    const PsqlSettings psql = links_.psql_settings(leader_);
+    const PsqlSettings psql = connections_.psql_settings(leader_);
     // One psql for as long as it lives; a new one when the server ended the connection. When our
     // side goes away, the pipe breaks and the loops end with it.
     const std::string script =
@@ -87,7 +89,7 @@ void WriteProbe::run_over_ssh(std::stop_token stop) {
 
 void WriteProbe::run_from_here(std::stop_token stop) {
     SystemClock clock;
-    const std::unique_ptr<SqlClient> client = links_.extra_sql(leader_);
+    const std::unique_ptr<SqlClient> client = connections_.extra_sql(leader_);
     const SqlStatement write{.text = k_write, .params = {}, .read_only = false};
     while (clock.sleep_for(settings_.every, stop)) {
         try {

@@ -16,7 +16,7 @@ namespace lockstep {
 class WriteProbe {
   public:
     /// Starts at once.
-    WriteProbe(const ProbeSettings& settings, const MemberFacts& leader, Links& links);
+    WriteProbe(const ProbeSettings& settings, const MemberFacts& leader, Connections& connections);
     WriteProbe(const WriteProbe&) = delete;
     WriteProbe& operator=(const WriteProbe&) = delete;
     ~WriteProbe();
@@ -33,7 +33,7 @@ class WriteProbe {
 
     ProbeSettings settings_;
     MemberFacts leader_;
-    Links& links_;
+    Connections& connections_;
     mutable std::mutex mutex_;  // guards what follows
     ProbeReport report_;
     double last_write_ = 0;  ///< seconds since the epoch, the server's clock

@@ -70,7 +70,7 @@ class Delivery {
         if (end.kind == curl::End::Kind::expired) {
             fail(is_connected() ? Kind::timeout : Kind::connect, "no answer in time");
         }
-        return end.code == CURLE_OK ? MailResult{} : judge(end.code);
+        return end.code == CURLE_OK ? MailResult{} : result_of(end.code);
     }
 
   private:
@@ -120,7 +120,7 @@ class Delivery {
     }
 
     /// A reply that says no is a result; all else is an exception.
-    [[nodiscard]] MailResult judge(CURLcode code) const {
+    [[nodiscard]] MailResult result_of(CURLcode code) const {
         const std::string reason =
             error_.front() == '\0' ? ::curl_easy_strerror(code) : error_.data();
         if (code == CURLE_USE_SSL_FAILED) {

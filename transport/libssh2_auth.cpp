@@ -130,17 +130,17 @@ class Login {
         Signer signer{&agent, &key, &terms_};
         void* abstract = &signer;
         const auto* blob = reinterpret_cast<const unsigned char*>(key.blob.data());
-        return judge(name,
-                     link_.repeat(
-                         [&] {
-                             return ::libssh2_userauth_publickey(link_.session(),
-                                                                 endpoint_.user.c_str(),
-                                                                 blob,
-                                                                 key.blob.size(),
-                                                                 sign_by_agent,
-                                                                 &abstract);
-                         },
-                         terms_));
+        return accepted(name,
+                        link_.repeat(
+                            [&] {
+                                return ::libssh2_userauth_publickey(link_.session(),
+                                                                    endpoint_.user.c_str(),
+                                                                    blob,
+                                                                    key.blob.size(),
+                                                                    sign_by_agent,
+                                                                    &abstract);
+                            },
+                            terms_));
     }
 
     bool try_files() {
@@ -175,20 +175,21 @@ class Login {
         // Never null: libssh2 1.10 takes the length of it (src/openssl.c, passphrase_cb).
         const char* passphrase = endpoint_.passphrase ? endpoint_.passphrase->reveal().c_str() : "";
         const auto length = static_cast<unsigned int>(endpoint_.user.size());
-        return judge(name,
-                     link_.repeat(
-                         [&] {
-                             return ::libssh2_userauth_publickey_fromfile_ex(link_.session(),
-                                                                             endpoint_.user.c_str(),
-                                                                             length,
-                                                                             nullptr,
-                                                                             path.c_str(),
-                                                                             passphrase);
-                         },
-                         terms_));
+        return accepted(name,
+                        link_.repeat(
+                            [&] {
+                                return ::libssh2_userauth_publickey_fromfile_ex(
+                                    link_.session(),
+                                    endpoint_.user.c_str(),
+                                    length,
+                                    nullptr,
+                                    path.c_str(),
+                                    passphrase);
+                            },
+                            terms_));
     }
 
-    bool judge(const std::string& name, int rc) {
+    bool accepted(const std::string& name, int rc) {
         if (rc == 0) {
             return true;
         }

@@ -1,7 +1,8 @@
+#include "base/canonical_json.hpp"
+#include "base/digest.hpp"
 #include "base/error.hpp"
 #include "base/sqlite.hpp"
 #include "engine/journal/journal.hpp"
-#include "engine/plan/plan.hpp"
 
 namespace lockstep {
 

@@ -81,7 +81,9 @@ std::string common_target(const ClusterFacts& end) {
 
 }  // namespace
 
-Outlook::Outlook(const Knowledge& knowledge, const ClusterFacts& start, ClusterFacts from)
+PathJudgement::PathJudgement(const Knowledge& knowledge,
+                             const ClusterFacts& start,
+                             ClusterFacts from)
     : knowledge_(knowledge),
       start_(start),
       last_(std::move(from)),
@@ -91,8 +93,8 @@ Outlook::Outlook(const Knowledge& knowledge, const ClusterFacts& start, ClusterF
     before_.erase(open, before_.end());
 }
 
-Outlook Outlook::another(ClusterFacts from) const {
-    Outlook other = *this;
+PathJudgement PathJudgement::another(ClusterFacts from) const {
+    PathJudgement other = *this;
     other.last_ = std::move(from);
     other.at_last_.reset();
     other.passed_.clear();
@@ -103,11 +105,11 @@ Outlook Outlook::another(ClusterFacts from) const {
     return other;
 }
 
-bool Outlook::is_new(const KnownIssue& issue) const {
+bool PathJudgement::is_new(const KnownIssue& issue) const {
     return std::ranges::find(before_, issue) == before_.end();
 }
 
-void Outlook::after(const std::string& step, const ClusterFacts& facts) {
+void PathJudgement::after(const std::string& step, const ClusterFacts& facts) {
     was_paused_ = was_paused_ || facts.paused;
     if (essence(facts) == essence(last_)) {
         return;
@@ -138,7 +140,7 @@ void Outlook::after(const std::string& step, const ClusterFacts& facts) {
     }
 }
 
-void Outlook::judge_states(const std::vector<KnownIssue>& at_end, Verdict& verdict) const {
+void PathJudgement::judge_states(const std::vector<KnownIssue>& at_end, Verdict& verdict) const {
     for (const Seen& seen : passed_) {
         const bool stays = std::ranges::find(at_end, seen.issue) != at_end.end();
         Finding finding = seen.issue.to_finding();
@@ -163,7 +165,7 @@ void Outlook::judge_states(const std::vector<KnownIssue>& at_end, Verdict& verdi
 }
 
 /// With the configuration as it is when the version changes: a step before it may have made it fit.
-void Outlook::note_changes(const ClusterFacts& facts) {
+void PathJudgement::note_changes(const ClusterFacts& facts) {
     const std::vector<VersionChange> changes = changes_between(last_, facts);
     if (!changes.empty() && !first_change_) {
         first_change_ = changes.front();
@@ -179,7 +181,7 @@ void Outlook::note_changes(const ClusterFacts& facts) {
     }
 }
 
-void Outlook::judge_changes(Verdict& verdict) const {
+void PathJudgement::judge_changes(Verdict& verdict) const {
     std::vector<KnownIssue> open = first_change_ ? open_ : std::vector<KnownIssue>{};
     for (const KnownIssue& issue : changes_) {
         const bool asks = !issue.row->ask.empty();
@@ -204,7 +206,7 @@ void Outlook::judge_changes(Verdict& verdict) const {
     }
 }
 
-Outlook::Verdict Outlook::conclude(const ClusterFacts& end) {
+PathJudgement::Verdict PathJudgement::conclude(const ClusterFacts& end) {
     Verdict verdict;
     after("the last step", end);
     judge_states(at_last_ ? *at_last_ : known_of_state(knowledge_, end), verdict);

@@ -10,11 +10,11 @@
 namespace lockstep {
 
 /// Follows a plan from state to state. What was so before the plan is not held against it.
-class Outlook {
+class PathJudgement {
   public:
     /// States are held against `start`, which must outlive this. The way begins at `from`: of a
     /// plan that is the start, of its way back where the plan ends.
-    Outlook(const Knowledge& knowledge, const ClusterFacts& start, ClusterFacts from);
+    PathJudgement(const Knowledge& knowledge, const ClusterFacts& start, ClusterFacts from);
 
     /// `facts` as they will be once `step` is done.
     void after(const std::string& step, const ClusterFacts& facts);
@@ -29,7 +29,7 @@ class Outlook {
     [[nodiscard]] Verdict conclude(const ClusterFacts& end);
 
     /// Another way from the same start, on which nothing was judged yet.
-    [[nodiscard]] Outlook another(ClusterFacts from) const;
+    [[nodiscard]] PathJudgement another(ClusterFacts from) const;
 
     /// Whether the cluster was paused in any of the states.
     [[nodiscard]] bool was_paused() const { return was_paused_; }

@@ -10,35 +10,35 @@ namespace lockstep {
 namespace {
 
 /// An argument, or why there is none.
-using Rendered = std::variant<Value, Value::Unknown, EvaluationError>;
+using Bound = std::variant<Value, Value::Unknown, EvaluationError>;
 
-Rendered render(const Argument& argument, const Scope& scope, Quoting quoting);
+Bound bind(const Argument& argument, const Scope& scope, Quoting quoting);
 
-Rendered render_list(const Argument::List& arguments, const Scope& scope, Quoting quoting) {
+Bound bind_list(const Argument::List& arguments, const Scope& scope, Quoting quoting) {
     Value::List list;
     for (const Argument& element : arguments) {
-        Rendered rendered = render(element, scope, quoting);
-        if (!std::holds_alternative<Value>(rendered)) {
-            return rendered;
+        Bound bound = bind(element, scope, quoting);
+        if (!std::holds_alternative<Value>(bound)) {
+            return bound;
         }
-        list.push_back(std::get<Value>(std::move(rendered)));
+        list.push_back(std::get<Value>(std::move(bound)));
     }
     return Value(std::move(list));
 }
 
-Rendered render_map(const Argument::Map& arguments, const Scope& scope, Quoting quoting) {
+Bound bind_map(const Argument::Map& arguments, const Scope& scope, Quoting quoting) {
     Value::Map map;
     for (const auto& [key, element] : arguments) {
-        Rendered rendered = render(element, scope, quoting);
-        if (!std::holds_alternative<Value>(rendered)) {
-            return rendered;
+        Bound bound = bind(element, scope, quoting);
+        if (!std::holds_alternative<Value>(bound)) {
+            return bound;
         }
-        map.emplace(key, std::get<Value>(std::move(rendered)));
+        map.emplace(key, std::get<Value>(std::move(bound)));
     }
     return Value(std::move(map));
 }
 
-Rendered render(const Argument& argument, const Scope& scope, Quoting quoting) {
+Bound bind(const Argument& argument, const Scope& scope, Quoting quoting) {
     if (const auto* value = std::get_if<Value>(&argument.content)) {
         return *value;
     }
@@ -49,9 +49,9 @@ Rendered render(const Argument& argument, const Scope& scope, Quoting quoting) {
         return expression->evaluate(scope);
     }
     if (const auto* list = std::get_if<Argument::List>(&argument.content)) {
-        return render_list(*list, scope, quoting);
+        return bind_list(*list, scope, quoting);
     }
-    return render_map(std::get<Argument::Map>(argument.content), scope, quoting);
+    return bind_map(std::get<Argument::Map>(argument.content), scope, quoting);
 }
 
 }  // namespace
@@ -170,10 +170,10 @@ Scope scope_at(const PlannedStep& step, std::size_t depth, ScopeSource source) {
 }
 
 /// Whether every `when` around the step lets it run.
-RenderedStep answer_conditions(const PlannedStep& step,
-                               const Scope& scope,
-                               const ScopeSource& source) {
-    RenderedStep answer;
+BoundStep answer_conditions(const PlannedStep& step,
+                            const Scope& scope,
+                            const ScopeSource& source) {
+    BoundStep answer;
     std::vector<const StepSpec*> specs = step.within;
     specs.push_back(step.spec);
     for (std::size_t depth = 0; depth < specs.size(); ++depth) {
@@ -185,26 +185,26 @@ RenderedStep answer_conditions(const PlannedStep& step,
         const Evaluation evaluated =
             spec->when->evaluate(outside ? scope_at(step, depth, source) : scope);
         if (const auto* error = std::get_if<EvaluationError>(&evaluated)) {
-            return {RenderedStep::Kind::error,
+            return {BoundStep::Kind::error,
                     spec->when->where().text() + ": " + error->message,
                     error->hint,
                     {}};
         }
         if (const auto* unknown = std::get_if<Value::Unknown>(&evaluated)) {
-            answer.kind = RenderedStep::Kind::unknown;
+            answer.kind = BoundStep::Kind::unknown;
             answer.because = "depends on `" + spec->when->text() + "`: " + unknown->because;
             continue;
         }
         const Value& value = std::get<Value>(evaluated);
         if (value.kind() != Value::Kind::boolean) {
-            return {RenderedStep::Kind::error,
+            return {BoundStep::Kind::error,
                     spec->when->where().text() + ": `when` is " + std::string(value.kind_name()) +
                         ", not true or false",
                     {},
                     {}};
         }
         if (!value.as_bool()) {
-            return {RenderedStep::Kind::skip, "`" + spec->when->text() + "` is false", {}, {}};
+            return {BoundStep::Kind::skip, "`" + spec->when->text() + "` is false", {}, {}};
         }
     }
     return answer;
@@ -215,10 +215,10 @@ RenderedStep answer_conditions(const PlannedStep& step,
 namespace {
 
 /// `with:` into the call; what keeps it from being complete is left in `result`.
-void render_arguments(const Arguments& arguments,
-                      const ActionSchema& schema,
-                      const Scope& scope,
-                      RenderedStep& result) {
+void bind_arguments(const Arguments& arguments,
+                    const ActionSchema& schema,
+                    const Scope& scope,
+                    BoundStep& result) {
     for (const auto& [name, argument] : arguments) {
         if (const auto* expression = std::get_if<Expression>(&argument.content)) {
             result.call.expressions.emplace(name, *expression);
@@ -226,54 +226,51 @@ void render_arguments(const Arguments& arguments,
         }
         const ParamSchema* param = schema.param(name);
         const bool shell = param != nullptr && param->kind == ParamKind::shell;
-        Rendered rendered = render(argument, scope, shell ? Quoting::shell : Quoting::none);
-        if (const auto* error = std::get_if<EvaluationError>(&rendered)) {
-            result = {RenderedStep::Kind::error,
+        Bound bound = bind(argument, scope, shell ? Quoting::shell : Quoting::none);
+        if (const auto* error = std::get_if<EvaluationError>(&bound)) {
+            result = {BoundStep::Kind::error,
                       argument.where.text() + ": " + name + ": " + error->message,
                       error->hint,
                       {}};
             return;
         }
-        if (const auto* unknown = std::get_if<Value::Unknown>(&rendered)) {
-            result = {RenderedStep::Kind::unknown,
+        if (const auto* unknown = std::get_if<Value::Unknown>(&bound)) {
+            result = {BoundStep::Kind::unknown,
                       name + " is not known until the run: " + unknown->because,
                       {},
                       {}};
             return;
         }
-        result.call.with.emplace(name, std::get<Value>(std::move(rendered)));
+        result.call.with.emplace(name, std::get<Value>(std::move(bound)));
     }
 }
 
 }  // namespace
 
-RenderedStep render_call(const PlannedStep& step,
-                         const CallSpec& spec,
-                         const ActionSchema& schema,
-                         const Scope& scope) {
-    RenderedStep result;
+BoundStep bind_call(const PlannedStep& step,
+                    const CallSpec& spec,
+                    const ActionSchema& schema,
+                    const Scope& scope) {
+    BoundStep result;
     result.call.id = step.id;
     result.call.uses = spec.uses;
     result.call.member = step.member;
     result.call.scope = scope;
     result.call.timeout = step.spec->timeout.value_or(std::chrono::milliseconds{0});
-    render_arguments(spec.with, schema, scope, result);
+    bind_arguments(spec.with, schema, scope, result);
     return result;
 }
 
-RenderedUndo render_undo(const PlannedStep& step,
-                         const ActionCatalog& actions,
-                         const Scope& scope) {
-    RenderedUndo result;
+BoundUndo bind_undo(const PlannedStep& step, const ActionCatalog& actions, const Scope& scope) {
+    BoundUndo result;
     for (const CallSpec& spec : step.spec->undo) {
-        const RenderedStep rendered =
-            render_call(step, spec, *find_action(actions, spec.uses), scope);
-        if (rendered.kind != RenderedStep::Kind::ready) {
-            result.error = "undo: " + rendered.because;
-            result.hint = rendered.hint;
+        const BoundStep bound = bind_call(step, spec, *find_action(actions, spec.uses), scope);
+        if (bound.kind != BoundStep::Kind::ready) {
+            result.error = "undo: " + bound.because;
+            result.hint = bound.hint;
             return result;
         }
-        const nlohmann::json with = Value(rendered.call.with).to_json();
+        const nlohmann::json with = Value(bound.call.with).to_json();
         result.undo.push_back(
             {{Operation::Kind::ssh, spec.uses + " " + with.dump()}, spec.uses, step.member, with});
     }
@@ -291,29 +288,29 @@ StepCall call_of(const Undo& undo, const std::string& step) {
     return call;
 }
 
-RenderedStep render_step(const PlannedStep& step,
-                         const ActionSchema& schema,
-                         const Scope& scope,
-                         const ScopeSource& source) {
-    const RenderedStep whether = answer_conditions(step, scope, source);
-    if (whether.kind == RenderedStep::Kind::error || whether.kind == RenderedStep::Kind::skip) {
+BoundStep bind_step(const PlannedStep& step,
+                    const ActionSchema& schema,
+                    const Scope& scope,
+                    const ScopeSource& source) {
+    const BoundStep whether = answer_conditions(step, scope, source);
+    if (whether.kind == BoundStep::Kind::error || whether.kind == BoundStep::Kind::skip) {
         return whether;
     }
-    RenderedStep result;
+    BoundStep result;
     result.call.id = step.id;
     result.call.uses = step.uses;
     result.call.member = step.member;
     result.call.scope = scope;
     result.call.probed = step.probed;
     result.call.timeout = step.spec->timeout.value_or(std::chrono::milliseconds{0});
-    render_arguments(step.spec->with, schema, scope, result);
-    if (whether.kind != RenderedStep::Kind::unknown) {
+    bind_arguments(step.spec->with, schema, scope, result);
+    if (whether.kind != BoundStep::Kind::unknown) {
         return result;
     }
-    if (result.kind != RenderedStep::Kind::ready) {
+    if (result.kind != BoundStep::Kind::ready) {
         return whether;  // also where it is an error: what `when` guards against may be just that
     }
-    result.kind = RenderedStep::Kind::unknown;
+    result.kind = BoundStep::Kind::unknown;
     result.because = whether.because;
     return result;
 }
@@ -323,17 +320,17 @@ namespace {
 /// Each may use those before it: `into` is where `source` looks for them.
 void work_out_vars(const Runbook& runbook, const ScopeSource& source, Value::Map& into) {
     for (const auto& [name, argument] : runbook.vars) {
-        Rendered rendered = render(argument, make_scope(source), Quoting::none);
-        if (const auto* error = std::get_if<EvaluationError>(&rendered)) {
+        Bound bound = bind(argument, make_scope(source), Quoting::none);
+        if (const auto* error = std::get_if<EvaluationError>(&bound)) {
             throw InputError(argument.where,
                              "vars." + name + ": " + error->message,
                              error->hint,
                              "runbook.expression");
         }
-        if (auto* unknown = std::get_if<Value::Unknown>(&rendered)) {
+        if (auto* unknown = std::get_if<Value::Unknown>(&bound)) {
             into.insert_or_assign(name, Value::unknown(std::move(unknown->because)));
         } else {
-            into.insert_or_assign(name, std::get<Value>(std::move(rendered)));
+            into.insert_or_assign(name, std::get<Value>(std::move(bound)));
         }
     }
 }
@@ -358,17 +355,17 @@ std::shared_ptr<const CallFrame> call_frame(const StepSpec& spec,
     if (inputs != spec.with.end()) {
         const Scope scope = make_scope(source);
         for (const auto& [name, argument] : std::get<Argument::Map>(inputs->second.content)) {
-            Rendered rendered = render(argument, scope, Quoting::none);
-            if (const auto* error = std::get_if<EvaluationError>(&rendered)) {
+            Bound bound = bind(argument, scope, Quoting::none);
+            if (const auto* error = std::get_if<EvaluationError>(&bound)) {
                 throw InputError(
                     argument.where, "inputs." + name + ": " + error->message, error->hint);
             }
-            if (const auto* unknown = std::get_if<Value::Unknown>(&rendered)) {
+            if (const auto* unknown = std::get_if<Value::Unknown>(&bound)) {
                 throw InputError(argument.where,
                                  "inputs." + name + " is not known: " + unknown->because,
                                  "What a runbook is called with is decided when the plan is made.");
             }
-            given.emplace(name, std::get<Value>(std::move(rendered)));
+            given.emplace(name, std::get<Value>(std::move(bound)));
         }
     }
     frame->inputs = called_inputs(*spec.called, given, spec.where);

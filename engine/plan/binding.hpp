@@ -53,8 +53,8 @@ struct ReadOutput {
 /// The names that expressions see. A fact that is not known is unknown there, too.
 [[nodiscard]] Scope make_scope(const ScopeSource& source);
 
-/// A step ready to be previewed or run: `when` answered, arguments rendered.
-struct RenderedStep {
+/// A step ready to be previewed or run: `when` answered, arguments bound.
+struct BoundStep {
     enum class Kind {
         ready,    ///< call is complete
         skip,     ///< `when` is false
@@ -70,27 +70,27 @@ struct RenderedStep {
 };
 
 /// `scope` is make_scope(source): callers have it at hand.
-[[nodiscard]] RenderedStep render_step(const PlannedStep& step,
-                                       const ActionSchema& schema,
-                                       const Scope& scope,
-                                       const ScopeSource& source);
+[[nodiscard]] BoundStep bind_step(const PlannedStep& step,
+                                  const ActionSchema& schema,
+                                  const Scope& scope,
+                                  const ScopeSource& source);
 
 /// `verify` of a step.
-[[nodiscard]] RenderedStep render_call(const PlannedStep& step,
-                                       const CallSpec& spec,
-                                       const ActionSchema& schema,
-                                       const Scope& scope);
+[[nodiscard]] BoundStep bind_call(const PlannedStep& step,
+                                  const CallSpec& spec,
+                                  const ActionSchema& schema,
+                                  const Scope& scope);
 
 /// `undo` of a step, with its arguments as they are now; or why there is none.
-struct RenderedUndo {
+struct BoundUndo {
     std::vector<Undo> undo;
     std::string error;
     std::string hint;
 };
 
-[[nodiscard]] RenderedUndo render_undo(const PlannedStep& step,
-                                       const ActionCatalog& actions,
-                                       const Scope& scope);
+[[nodiscard]] BoundUndo bind_undo(const PlannedStep& step,
+                                  const ActionCatalog& actions,
+                                  const Scope& scope);
 
 /// The call that an undo is.
 [[nodiscard]] StepCall call_of(const Undo& undo, const std::string& step);

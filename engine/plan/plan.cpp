@@ -1,25 +1,12 @@
 #include "engine/plan/plan.hpp"
 
+#include "base/canonical_json.hpp"
 #include "base/clock.hpp"
 
 #include <algorithm>
 #include <array>
 
 namespace lockstep {
-
-std::string_view to_text(Operation::Kind kind) {
-    switch (kind) {
-        case Operation::Kind::ssh:
-            return "ssh";
-        case Operation::Kind::http:
-            return "http";
-        case Operation::Kind::sql:
-            return "sql";
-        case Operation::Kind::local:
-            return "local";
-    }
-    return "?";
-}
 
 std::string_view to_text(Verdict verdict) {
     switch (verdict) {
@@ -53,37 +40,6 @@ std::string_view to_text(StepOutcome outcome) {
     return "?";
 }
 
-nlohmann::json Undo::to_json() const {
-    return {{"kind", to_text(operation.kind)},
-            {"text", operation.text},
-            {"uses", uses},
-            {"member", member.empty() ? nlohmann::json(nullptr) : nlohmann::json(member)},
-            {"with", with}};
-}
-
-Operation operation_from(const nlohmann::json& json) {
-    Operation operation;
-    operation.text = json.at("text");
-    for (const Operation::Kind kind : {Operation::Kind::ssh,
-                                       Operation::Kind::http,
-                                       Operation::Kind::sql,
-                                       Operation::Kind::local}) {
-        if (json.at("kind") == to_text(kind)) {
-            operation.kind = kind;
-        }
-    }
-    return operation;
-}
-
-Undo Undo::from_json(const nlohmann::json& json) {
-    Undo undo;
-    undo.operation = operation_from(json);
-    undo.uses = json.at("uses");
-    undo.member = json.at("member").is_null() ? "" : json.at("member");
-    undo.with = json.at("with");
-    return undo;
-}
-
 std::vector<Undo> PlannedStep::whole_undo() const {
     std::vector<Undo> whole = undo;
     whole.insert(whole.end(), undo_besides.begin(), undo_besides.end());
@@ -102,22 +58,6 @@ int Plan::refusal_code() const {
     return unreachable ? 16 : 4;
 }
 
-nlohmann::json to_json(const std::vector<Operation>& operations) {
-    nlohmann::json list = nlohmann::json::array();
-    for (const Operation& operation : operations) {
-        list.push_back({{"kind", to_text(operation.kind)}, {"text", operation.text}});
-    }
-    return list;
-}
-
-nlohmann::json to_json(const std::vector<Undo>& undo) {
-    nlohmann::json list = nlohmann::json::array();
-    for (const Undo& each : undo) {
-        list.push_back(each.to_json());
-    }
-    return list;
-}
-
 nlohmann::json to_json(const std::vector<Finding>& findings) {
     nlohmann::json list = nlohmann::json::array();
     for (const Finding& finding : findings) {
@@ -134,10 +74,6 @@ nlohmann::json to_json(const WindowView& view) {
             {"until", time(view.until)},
             {"next", time(view.next)},
             {"because", view.because}};
-}
-
-std::string canonical(const nlohmann::json& document) {
-    return document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 std::string runbook_hash(const Runbook& runbook) {

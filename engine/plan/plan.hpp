@@ -102,16 +102,9 @@ struct Plan {
     [[nodiscard]] nlohmann::json outline() const;
 };
 
-[[nodiscard]] nlohmann::json to_json(const std::vector<Operation>& operations);
-/// One of them, or of what has its `kind` and `text` among others.
-[[nodiscard]] Operation operation_from(const nlohmann::json& json);
-[[nodiscard]] nlohmann::json to_json(const std::vector<Undo>& undo);
 [[nodiscard]] nlohmann::json to_json(const std::vector<Finding>& findings);
 
 [[nodiscard]] nlohmann::json to_json(const WindowView& view);
-
-/// JSON as it is hashed: keys in order, nothing between them, what is no UTF-8 replaced.
-[[nodiscard]] std::string canonical(const nlohmann::json& document);
 
 /// Of its text, and of those that it calls.
 [[nodiscard]] std::string runbook_hash(const Runbook& runbook);

@@ -1,5 +1,6 @@
 #include "engine/plan/planner.hpp"
 
+#include "base/canonical_json.hpp"
 #include "base/utf8.hpp"
 #include "engine/knowledge/path_judgement.hpp"
 #include "engine/plan/binding.hpp"
@@ -13,13 +14,13 @@ namespace lockstep {
 
 namespace {
 
-Finding expression_finding(const PlannedStep& step, const RenderedStep& rendered) {
+Finding expression_finding(const PlannedStep& step, const BoundStep& bound) {
     return {.id = "runbook.expression",
             .severity = Severity::critical,
             .member = step.member,
             .subject = step.id,
-            .message = rendered.because,
-            .remedy = rendered.hint,
+            .message = bound.because,
+            .remedy = bound.hint,
             .source = {}};
 }
 
@@ -32,11 +33,11 @@ class Forecast {
           runner_(runner),
           stop_(std::move(stop)),
           projected_(plan.facts),
-          outlook_(shipped_knowledge(), plan.facts, plan.facts) {}
+          path_(shipped_knowledge(), plan.facts, plan.facts) {}
 
     void run() {
         for (PlannedStep& step : plan_.steps) {
-            judge(step);
+            forecast(step);
         }
         apply_knowledge();
         drop_idle_temporaries();
@@ -46,7 +47,7 @@ class Forecast {
     }
 
   private:
-    void judge(PlannedStep& step) {
+    void forecast(PlannedStep& step) {
         const ActionSchema& schema = *find_action(*request_.actions, step.uses);
         step.changes = schema.changes;
         if (!observed_) {
@@ -64,23 +65,23 @@ class Forecast {
         if (!step.spec->register_as.empty()) {
             keep_registered(step, Value::unknown("step " + step.id + " has not run"), registered_);
         }
-        const RenderedStep rendered = render_step(step, schema, scope, source);
-        switch (rendered.kind) {
-            case RenderedStep::Kind::skip:
+        const BoundStep bound = bind_step(step, schema, scope, source);
+        switch (bound.kind) {
+            case BoundStep::Kind::skip:
                 step.verdict = Verdict::wont;
-                step.because = rendered.because;
+                step.because = bound.because;
                 return;
-            case RenderedStep::Kind::unknown:
+            case BoundStep::Kind::unknown:
                 step.verdict = Verdict::may;
-                step.because = rendered.because;
-                outline(step, schema, rendered.call);
+                step.because = bound.because;
+                outline(step, schema, bound.call);
                 return;
-            case RenderedStep::Kind::error:
-                step.because = rendered.because;
-                plan_.blocked_by.push_back(expression_finding(step, rendered));
+            case BoundStep::Kind::error:
+                step.because = bound.because;
+                plan_.blocked_by.push_back(expression_finding(step, bound));
                 return;
-            case RenderedStep::Kind::ready:
-                preview(step, schema, scope, rendered.call);
+            case BoundStep::Kind::ready:
+                preview(step, schema, scope, bound.call);
                 return;
         }
     }
@@ -124,8 +125,7 @@ class Forecast {
         if (preview.effect) {
             preview.effect(projected_);
             observed_.reset();
-            outlook_.after(step.member.empty() ? step.id : step.id + " on " + step.member,
-                           projected_);
+            path_.after(step.member.empty() ? step.id : step.id + " on " + step.member, projected_);
         }
         if (schema.temporary) {
             open_.push_back(schema.name);
@@ -155,13 +155,13 @@ class Forecast {
                      const ActionSchema& schema,
                      const Scope& scope,
                      bool needs_none) {
-        const RenderedUndo rendered = render_undo(step, *request_.actions, scope);
-        if (!rendered.error.empty()) {
-            plan_.blocked_by.push_back(expression_finding(
-                step, {RenderedStep::Kind::error, rendered.error, rendered.hint, {}}));
+        const BoundUndo bound = bind_undo(step, *request_.actions, scope);
+        if (!bound.error.empty()) {
+            plan_.blocked_by.push_back(
+                expression_finding(step, {BoundStep::Kind::error, bound.error, bound.hint, {}}));
         }
         if (!step.spec->undo.empty()) {
-            step.undo = rendered.undo;
+            step.undo = bound.undo;
             step.no_way_back.clear();
         }
         if (step.spec->no_undo) {
@@ -176,7 +176,7 @@ class Forecast {
     }
 
     void apply_knowledge() {
-        Outlook::Verdict verdict = outlook_.conclude(projected_);
+        PathJudgement::Verdict verdict = path_.conclude(projected_);
         plan_.advice = std::move(verdict.advice);
         for (Finding& finding : verdict.refusals) {
             add_refusal(std::move(finding));
@@ -185,7 +185,7 @@ class Forecast {
 
     /// The same for the way back. Pairs that it would end in were mended or refused already; while
     /// a run that has paused goes back, it is paused.
-    void apply_knowledge_to_way_back(Outlook& back, const ClusterFacts& end) {
+    void apply_knowledge_to_way_back(PathJudgement& back, const ClusterFacts& end) {
         for (Finding& finding : back.conclude(end).refusals) {
             const auto is_mended = [&](const Finding& other) {
                 return other.id == "rollback.bad_pair" && other.member == finding.member;
@@ -206,7 +206,7 @@ class Forecast {
     /// not stand side by side are mended there, or there is no such way.
     void look_back() {
         ClusterFacts end = projected_;
-        Outlook back = outlook_.another(projected_);
+        PathJudgement back = path_.another(projected_);
         PlannedStep* oldest = nullptr;
         for (std::size_t i = plan_.steps.size(); i-- > 0;) {
             PlannedStep& step = plan_.steps[i];
@@ -218,7 +218,7 @@ class Forecast {
                 if (preview.effect && !find_action(*request_.actions, undo.uses)->temporary) {
                     preview.effect(end);
                     ClusterFacts meanwhile = end;
-                    meanwhile.paused = meanwhile.paused || outlook_.was_paused();
+                    meanwhile.paused = meanwhile.paused || path_.was_paused();
                     back.after("the undo of " + step.id, meanwhile);
                 }
             }
@@ -304,7 +304,7 @@ class Forecast {
         projected_ = plan_.facts;
         observed_.reset();
         const std::size_t refusals = plan_.blocked_by.size();
-        judge(step);
+        forecast(step);
         if (plan_.blocked_by.size() > refusals && is_accepted(plan_.blocked_by.back())) {
             of.no_way_back = plan_.blocked_by.back().message;  // and nobody minds
             of.undo.clear();
@@ -406,7 +406,7 @@ class Forecast {
     std::stop_token stop_;
     ClusterFacts projected_;
     std::optional<Value> observed_;  ///< of projected_, made when it is needed
-    Outlook outlook_;
+    PathJudgement path_;
     Value::Map registered_;
     std::vector<std::string> open_;
 };

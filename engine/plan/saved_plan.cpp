@@ -1,5 +1,6 @@
 #include "engine/plan/saved_plan.hpp"
 
+#include "base/canonical_json.hpp"
 #include "base/error.hpp"
 #include "engine/runbook/language.hpp"
 

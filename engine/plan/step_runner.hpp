@@ -4,6 +4,7 @@
 #include "cluster/finding.hpp"
 #include "engine/expression/expression.hpp"
 #include "engine/plan/notification.hpp"
+#include "engine/plan/undo.hpp"
 #include "engine/runbook/action_schema.hpp"
 
 #include <nlohmann/json.hpp>
@@ -19,32 +20,6 @@
 
 /// The engine's only door to the world: it knows that steps can be previewed and run, not how.
 namespace lockstep {
-
-/// One exact command or request, as text for people. What `plan` prints is what a run sends.
-struct Operation {
-    enum class Kind { ssh, http, sql, local };
-
-    Kind kind = Kind::ssh;
-    std::string text;
-
-    friend bool operator==(const Operation&, const Operation&) = default;
-};
-
-[[nodiscard]] std::string_view to_text(Operation::Kind kind);
-
-/// One call that takes a change back: an action like any other, with its arguments frozen before
-/// the change is made. Running it is safe although the change never happened: its preview sees
-/// that there is nothing to do.
-struct Undo {
-    Operation operation;  ///< the same for people
-    std::string uses;
-    std::string member;   ///< empty: the cluster
-    nlohmann::json with;  ///< plain values
-
-    [[nodiscard]] nlohmann::json to_json() const;
-    [[nodiscard]] static Undo from_json(const nlohmann::json& json);
-    friend bool operator==(const Undo&, const Undo&) = default;
-};
 
 /// A change that a run has made before, or may have: what its step was asked to do.
 struct EarlierCall {
@@ -64,7 +39,7 @@ struct StepCall {
     bool attach_only = false;
     std::string uses;
     std::string member;  ///< empty: the cluster
-    Value::Map with;     ///< rendered; defaults of the schema are the action's business
+    Value::Map with;     ///< bound; defaults of the schema are the action's business
     std::map<std::string, Expression, std::less<>> expressions;  ///< params of kind expression
     Scope scope;  ///< `inputs`, `vars`, `steps`, `item`; the action adds `cluster` and `member`
     nlohmann::json probed;                      ///< what probe() found when the plan was made
@@ -79,8 +54,8 @@ struct StepCall {
     /// Calls on the same member that only look, do not depend on what this one gives, and are
     /// started next, one after the other, unless one before fails. A runner may do them with this
     /// one and have their results at hand: each is started all the same before it counts.
-    std::vector<std::shared_ptr<const StepCall>> ahead;
-    bool goes_on = false;  ///< the next one of `ahead` is started although this one fails
+    std::vector<std::shared_ptr<const StepCall>> read_ahead;
+    bool goes_on = false;  ///< the next one of `read_ahead` is started although this one fails
     /// Looks afterwards whether the effect is in place; when it is not, the step has failed.
     std::shared_ptr<const StepCall> verify;
 };
@@ -210,8 +185,8 @@ class StepRunner {
                        std::shared_ptr<const ClusterFacts> facts) = 0;
     /// The next event; blocks while steps run. nullopt when `wake_at` passes first.
     [[nodiscard]] virtual std::optional<StepEvent> wait(std::chrono::milliseconds at_most) = 0;
-    /// Nothing of what was given as `ahead` will be started any more.
-    virtual void drop_ahead() = 0;
+    /// Nothing of what was given as `read_ahead` will be started any more.
+    virtual void drop_read_ahead() = 0;
     /// Asks what runs to stop waiting; its events still come.
     virtual void cancel_all() = 0;
 

@@ -1,5 +1,6 @@
 #include "engine/run/approval.hpp"
 
+#include "base/canonical_json.hpp"
 #include "base/error.hpp"
 #include "engine/plan/plan.hpp"
 

@@ -73,7 +73,7 @@ std::optional<Failure> Executor::run(std::stop_token stop) {
         say_what_is_slow();
         session_.note_notification_troubles();
     }
-    session_.runner().drop_ahead();
+    session_.runner().drop_read_ahead();
     if (stop.stop_requested() && !failure_) {
         fail({130, RunPhase::interrupted, "stopped on request", {}});
     }
@@ -203,18 +203,17 @@ void Executor::begin(std::size_t index, std::stop_token stop) {
             return;
         }
     }
-    RenderedStep rendered = session_.render(step);
-    if (rendered.kind == RenderedStep::Kind::skip) {
-        skip(step, StepState::skipped, rendered.because);
+    BoundStep bound = session_.bind(step);
+    if (bound.kind == BoundStep::Kind::skip) {
+        skip(step, StepState::skipped, bound.because);
         return;
     }
-    if (rendered.kind != RenderedStep::Kind::ready) {
-        refuse(
-            index,
-            {.outcome = StepOutcome::failed, .message = rendered.because, .hint = rendered.hint});
+    if (bound.kind != BoundStep::Kind::ready) {
+        refuse(index,
+               {.outcome = StepOutcome::failed, .message = bound.because, .hint = bound.hint});
         return;
     }
-    const Preview preview = session_.preview(rendered.call, stop);
+    const Preview preview = session_.preview(bound.call, stop);
     if (!preview.blocked_by.empty()) {
         refuse(index,
                {.outcome = preview.blocked_by.front().id == "member.unreachable"
@@ -229,11 +228,11 @@ void Executor::begin(std::size_t index, std::stop_token stop) {
         skip(step, StepState::already_done, preview.because);
         return;
     }
-    if (!is_allowed(index, rendered.call)) {
+    if (!is_allowed(index, bound.call)) {
         return;
     }
     if (!step.changes || may_change(step, stop)) {
-        launch(index, std::move(rendered.call), preview);
+        launch(index, std::move(bound.call), preview);
     }
 }
 
@@ -311,8 +310,8 @@ void Executor::launch(std::size_t index, StepCall call, const Preview& preview) 
     call.attempt = session_.progress(index).attempts + 1;
     call.key = session_.key_of(step, "", call.attempt);
     if (step.spec->verify) {
-        const RenderedStep look = session_.render_verify(step, call);
-        if (look.kind != RenderedStep::Kind::ready) {
+        const BoundStep look = session_.bind_verify(step, call);
+        if (look.kind != BoundStep::Kind::ready) {
             refuse(index,
                    {.outcome = StepOutcome::failed,
                     .message = "its verify: " + look.because,
@@ -325,7 +324,7 @@ void Executor::launch(std::size_t index, StepCall call, const Preview& preview) 
     if (preview.read_only && schema.alone && schema.scope == ActionScope::member) {
         call.goes_on = goes_on_after(*step.spec);
         if (!announced_.erase(index)) {
-            call.ahead = ahead_of(index);
+            call.read_ahead = read_ahead_of(index);
         }
     }
     session_.record_intent(step, call, preview, false);
@@ -339,7 +338,7 @@ void Executor::launch(std::size_t index, StepCall call, const Preview& preview) 
 }
 
 /// Whether nothing but a failure of `of` can keep a step from being started once that is over.
-bool Executor::may_be_ahead(std::size_t index, std::size_t of) const {
+bool Executor::may_be_read_ahead(std::size_t index, std::size_t of) const {
     const PlannedStep& step = session_.plan().steps[index];
     const PlannedStep& before = session_.plan().steps[of];
     // What it gives may turn out to be a failure only here.
@@ -354,15 +353,15 @@ bool Executor::may_be_ahead(std::size_t index, std::size_t of) const {
            session_.progress(index).state == StepState::pending && !held_.contains(index);
 }
 
-std::vector<std::shared_ptr<const StepCall>> Executor::ahead_of(std::size_t index) {
+std::vector<std::shared_ptr<const StepCall>> Executor::read_ahead_of(std::size_t index) {
     constexpr std::size_t k_most = 64;
     std::vector<std::shared_ptr<const StepCall>> calls;
     const auto& steps = session_.plan().steps;
     for (std::size_t next = index + 1; next < steps.size() && calls.size() < k_most; ++next) {
-        if (!may_be_ahead(next, next - 1)) {
+        if (!may_be_read_ahead(next, next - 1)) {
             break;
         }
-        std::optional<StepCall> call = session_.render_ahead(index, next);
+        std::optional<StepCall> call = session_.bind_for_read_ahead(index, next);
         if (!call) {
             break;
         }

@@ -38,8 +38,8 @@ class Executor {
     void say_what_is_slow();
     [[nodiscard]] bool may_change(const PlannedStep& step, std::stop_token stop);
     void launch(std::size_t index, StepCall call, const Preview& preview);
-    [[nodiscard]] bool may_be_ahead(std::size_t index, std::size_t of) const;
-    [[nodiscard]] std::vector<std::shared_ptr<const StepCall>> ahead_of(std::size_t index);
+    [[nodiscard]] bool may_be_read_ahead(std::size_t index, std::size_t of) const;
+    [[nodiscard]] std::vector<std::shared_ptr<const StepCall>> read_ahead_of(std::size_t index);
     void skip(const PlannedStep& step, StepState state, const std::string& because);
     void refuse(std::size_t index, const StepResult& result);
     void finish(const StepEvent& event);
@@ -55,7 +55,7 @@ class Executor {
     std::map<std::size_t, Clock::Steady> retry_at_;
     std::vector<std::string> waits_said_;
     std::set<std::size_t> slow_said_;
-    std::set<std::size_t> announced_;             ///< as ahead of one that was started
+    std::set<std::size_t> announced_;             ///< given to a runner to read ahead
     std::set<std::size_t> held_;                  ///< steps that wait for a person or a window
     std::map<std::size_t, Clock::Steady> since_;  ///< of those that run
     std::size_t running_ = 0;

@@ -202,19 +202,19 @@ std::optional<Failure> Settlement::settle(std::size_t index, std::stop_token sto
         session_.record_verified(step, "not_done", "it only looks", "it is asked again");
         return std::nullopt;
     }
-    RenderedStep rendered = session_.render(step);
-    if (schema.spooled && rendered.kind == RenderedStep::Kind::ready) {
-        rendered.call.attempt = session_.progress(index).attempts;
-        rendered.call.key = session_.progress(index).key;
-        rendered.call.attach_only = true;
+    BoundStep bound = session_.bind(step);
+    if (schema.spooled && bound.kind == BoundStep::Kind::ready) {
+        bound.call.attempt = session_.progress(index).attempts;
+        bound.call.key = session_.progress(index).key;
+        bound.call.attach_only = true;
         if (step.spec->verify) {
-            const RenderedStep look = session_.render_verify(step, rendered.call);
-            if (look.kind == RenderedStep::Kind::ready) {
-                rendered.call.verify = std::make_shared<const StepCall>(look.call);
+            const BoundStep look = session_.bind_verify(step, bound.call);
+            if (look.kind == BoundStep::Kind::ready) {
+                bound.call.verify = std::make_shared<const StepCall>(look.call);
             }
         }
         const StepResult result =
-            session_.perform(step, std::move(rendered.call), RecordKind::step_accepted);
+            session_.perform(step, std::move(bound.call), RecordKind::step_accepted);
         bool settled = false;
         if (auto failure = adopt(index, result, settled)) {
             return failure;
@@ -285,11 +285,10 @@ std::optional<Failure> Settlement::look_closer(std::size_t index, std::stop_toke
     std::string seen = "nothing tells whether it was done";
     if (step.spec->in_doubt != InDoubt::ask && step.spec->verify) {
         const CallSpec& spec = *step.spec->verify;
-        const RenderedStep rendered = render_call(
+        const BoundStep bound = bind_call(
             step, spec, *find_action(session_.setup().actions, spec.uses), session_.scope_of(step));
-        if (rendered.kind == RenderedStep::Kind::ready) {
-            const StepResult result =
-                session_.perform(step, rendered.call, RecordKind::step_accepted);
+        if (bound.kind == BoundStep::Kind::ready) {
+            const StepResult result = session_.perform(step, bound.call, RecordKind::step_accepted);
             if (is_good(result.outcome) || result.outcome == StepOutcome::failed) {
                 session_.record_verified(step,
                                          is_good(result.outcome) ? "done" : "not_done",
@@ -299,13 +298,13 @@ std::optional<Failure> Settlement::look_closer(std::size_t index, std::stop_toke
             }
             seen = "its verify came to nothing: " + result.message;
         } else {
-            seen = "its verify came to nothing: " + rendered.because;
+            seen = "its verify came to nothing: " + bound.because;
         }
     } else if (step.spec->in_doubt != InDoubt::ask) {
         session_.refresh(true, stop);
-        const RenderedStep rendered = session_.render(step);
-        if (rendered.kind == RenderedStep::Kind::ready) {
-            const Preview preview = session_.runner().preview(rendered.call, session_.facts());
+        const BoundStep bound = session_.bind(step);
+        if (bound.kind == BoundStep::Kind::ready) {
+            const Preview preview = session_.runner().preview(bound.call, session_.facts());
             if (preview.verdict == Verdict::wont) {
                 session_.record_verified(step, "done", "the cluster", preview.because);
                 return std::nullopt;

@@ -169,11 +169,12 @@ Scope RunSession::scope_of(const PlannedStep& step) const {
     return make_scope(source_of(step));
 }
 
-RenderedStep RunSession::render(const PlannedStep& step) const {
-    return render(step, source_of(step));
+BoundStep RunSession::bind(const PlannedStep& step) const {
+    return bind(step, source_of(step));
 }
 
-std::optional<StepCall> RunSession::render_ahead(std::size_t first, std::size_t index) const {
+std::optional<StepCall> RunSession::bind_for_read_ahead(std::size_t first,
+                                                        std::size_t index) const {
     Value::Map registered = registered_;
     for (std::size_t i = first; i < index; ++i) {
         const PlannedStep& before = setup_.plan.steps[i];
@@ -183,20 +184,20 @@ std::optional<StepCall> RunSession::render_ahead(std::size_t first, std::size_t 
     }
     ScopeSource source = source_of(setup_.plan.steps[index]);
     source.registered = &registered;
-    RenderedStep rendered = render(setup_.plan.steps[index], source);
-    return rendered.kind == RenderedStep::Kind::ready ? std::optional(std::move(rendered.call))
-                                                      : std::nullopt;
+    BoundStep bound = bind(setup_.plan.steps[index], source);
+    return bound.kind == BoundStep::Kind::ready ? std::optional(std::move(bound.call))
+                                                : std::nullopt;
 }
 
-RenderedStep RunSession::render(const PlannedStep& step, const ScopeSource& source) const {
-    RenderedStep rendered = render_step(step, schema_of(step), make_scope(source), source);
-    rendered.call.heals = setup_.plan.runbook->heals;
+BoundStep RunSession::bind(const PlannedStep& step, const ScopeSource& source) const {
+    BoundStep bound = bind_step(step, schema_of(step), make_scope(source), source);
+    bound.call.heals = setup_.plan.runbook->heals;
     for (const OpenTemporary& temporary : state_.temporaries()) {
-        rendered.call.open_temporaries.push_back(temporary.action);
+        bound.call.open_temporaries.push_back(temporary.action);
     }
-    rendered.call.at_start = at_start_;
-    rendered.call.earlier = earlier_calls(schema_of(step));
-    return rendered;
+    bound.call.at_start = at_start_;
+    bound.call.earlier = earlier_calls(schema_of(step));
+    return bound;
 }
 
 std::vector<EarlierCall> RunSession::earlier_calls(const ActionSchema& schema) const {
@@ -209,10 +210,10 @@ std::vector<EarlierCall> RunSession::earlier_calls(const ActionSchema& schema) c
     return calls;
 }
 
-RenderedStep RunSession::render_verify(const PlannedStep& step, const StepCall& call) const {
+BoundStep RunSession::bind_verify(const PlannedStep& step, const StepCall& call) const {
     const CallSpec& spec = *step.spec->verify;
     const ActionSchema& schema = *find_action(setup_.actions, spec.uses);
-    RenderedStep look = render_call(step, spec, schema, scope_of(step));
+    BoundStep look = bind_call(step, spec, schema, scope_of(step));
     look.call.at_start = call.at_start;
     look.call.earlier = earlier_calls(schema);
     look.call.earlier.push_back({call.uses, call.member, Value(call.with).to_json()});
@@ -233,7 +234,7 @@ std::vector<Undo> RunSession::freeze_undo(const PlannedStep& step, const Preview
     }
     std::vector<Undo> undo = preview.undo;
     if (!step.spec->undo.empty()) {
-        undo = render_undo(step, setup_.actions, scope_of(step)).undo;
+        undo = bind_undo(step, setup_.actions, scope_of(step)).undo;
     }
     undo.insert(undo.end(), step.undo_besides.begin(), step.undo_besides.end());
     return undo;

@@ -152,12 +152,13 @@ class RunSession {
     /// own. One that is refused because the cluster is another one by now (17) keeps it.
     [[nodiscard]] nlohmann::json left() const;
 
-    [[nodiscard]] RenderedStep render(const PlannedStep& step) const;
+    [[nodiscard]] BoundStep bind(const PlannedStep& step) const;
     /// The call of a step as it will be once those from `first` on are done, where it does not
     /// depend on what they give.
-    [[nodiscard]] std::optional<StepCall> render_ahead(std::size_t first, std::size_t index) const;
+    [[nodiscard]] std::optional<StepCall> bind_for_read_ahead(std::size_t first,
+                                                              std::size_t index) const;
     /// The `verify` of a step that is done by `call`.
-    [[nodiscard]] RenderedStep render_verify(const PlannedStep& step, const StepCall& call) const;
+    [[nodiscard]] BoundStep bind_verify(const PlannedStep& step, const StepCall& call) const;
     /// Where the runbook has one, and it does not run yet.
     void start_write_probe();
     [[nodiscard]] ScopeSource source_of(const PlannedStep& step) const;
@@ -227,7 +228,7 @@ class RunSession {
     /// The cluster as it is known, where the record does not say so already.
     void add_seen(nlohmann::json& payload) const;
     void commit();
-    [[nodiscard]] RenderedStep render(const PlannedStep& step, const ScopeSource& source) const;
+    [[nodiscard]] BoundStep bind(const PlannedStep& step, const ScopeSource& source) const;
     [[nodiscard]] std::vector<EarlierCall> earlier_calls(const ActionSchema& schema) const;
 
     struct Start {

@@ -79,15 +79,15 @@ void RunSession::give_back(const OpenTemporary& temporary) {
     StepResult result;
     if (end && !progress(*end).over() && !state_.rolling_back()) {
         const PlannedStep& step = setup_.plan.steps[*end];
-        RenderedStep rendered = render(step);
-        if (rendered.kind != RenderedStep::Kind::ready) {
-            keep(temporary, rendered.because, rendered.hint);
+        BoundStep bound = bind(step);
+        if (bound.kind != BoundStep::Kind::ready) {
+            keep(temporary, bound.because, bound.hint);
             return;
         }
-        rendered.call.attempt = progress(*end).attempts + 1;
-        rendered.call.key = key_of(step, "", rendered.call.attempt);
-        record_intent(step, rendered.call, setup_.runner.preview(rendered.call, *facts_), true);
-        result = perform(step, rendered.call, RecordKind::step_accepted);
+        bound.call.attempt = progress(*end).attempts + 1;
+        bound.call.key = key_of(step, "", bound.call.attempt);
+        record_intent(step, bound.call, setup_.runner.preview(bound.call, *facts_), true);
+        result = perform(step, bound.call, RecordKind::step_accepted);
         record_result(step, result, false);
     } else {
         const auto ending =
@@ -96,13 +96,13 @@ void RunSession::give_back(const OpenTemporary& temporary) {
             keep(temporary, "nothing is known that ends it", "Lift it by hand.");
             return;
         }
-        RenderedStep rendered = render(*maker);
-        rendered.call.uses = ending->name;
-        rendered.call.id += ".end";
-        rendered.call.key = key_of(*maker, ".end", static_cast<int>(state_.last_seq()));
+        BoundStep bound = bind(*maker);
+        bound.call.uses = ending->name;
+        bound.call.id += ".end";
+        bound.call.key = key_of(*maker, ".end", static_cast<int>(state_.last_seq()));
         record_undo_intent(
-            *maker, rendered.call, setup_.runner.preview(rendered.call, *facts_), std::nullopt);
-        result = perform(*maker, rendered.call, RecordKind::undo_accepted);
+            *maker, bound.call, setup_.runner.preview(bound.call, *facts_), std::nullopt);
+        result = perform(*maker, bound.call, RecordKind::undo_accepted);
         record_undo_result(*maker, ending->name, result, std::nullopt);
     }
     if (is_good(result.outcome)) {
@@ -118,18 +118,18 @@ bool RunSession::take_again(const std::string& temporary, std::stop_token stop) 
     if (maker == steps.end() || look_again(false, stop)) {
         return false;
     }
-    RenderedStep rendered = render(*maker);
-    rendered.call.id += ".again";
-    rendered.call.key = key_of(*maker, ".again", static_cast<int>(state_.last_seq()));
+    BoundStep bound = bind(*maker);
+    bound.call.id += ".again";
+    bound.call.key = key_of(*maker, ".again", static_cast<int>(state_.last_seq()));
     // On record it may be in force and yet not be: an engine died while it made it.
-    const Preview preview = this->preview(rendered.call, stop);
+    const Preview preview = this->preview(bound.call, stop);
     if (preview.blocked_by.empty() && preview.verdict == Verdict::wont) {
         return true;
     }
     StepResult result;
     if (preview.blocked_by.empty()) {
-        record_undo_intent(*maker, rendered.call, preview, std::nullopt);
-        result = perform(*maker, rendered.call, RecordKind::undo_accepted);
+        record_undo_intent(*maker, bound.call, preview, std::nullopt);
+        result = perform(*maker, bound.call, RecordKind::undo_accepted);
     } else {
         result = {.outcome = StepOutcome::failed,
                   .message = preview.blocked_by.front().message,

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "engine/journal/journal.hpp"
-#include "engine/plan/plan.hpp"
+#include "engine/plan/undo.hpp"
 
 #include <chrono>
 #include <map>

@@ -26,7 +26,7 @@ CommandResult ActionContext::ssh(const MemberFacts& member, const std::string& s
 }
 
 CommandResult ActionContext::ssh(const MemberFacts& member, const RemoteCommand& command) {
-    MemberLink& link = links.of(member);
+    MemberConnections& link = connections.of(member);
     const std::lock_guard lock(link.ssh_use);
     spdlog::debug("ssh {}, as root: {}", member.name, command.script);
     return link.root().run(command, deadline, stop);
@@ -39,7 +39,7 @@ CommandResult ActionContext::spooled(const StepCall& call,
     if (call.key.empty()) {  // not of a run: nobody could come back to it
         return as_root ? ssh(member, command) : ssh_as_login(member, command);
     }
-    MemberLink& link = links.of(member);
+    MemberConnections& link = connections.of(member);
     const std::lock_guard lock(link.ssh_use);
     spdlog::debug("spool {}: {}: {}", member.name, call.key, command.script);
     const SpoolJob job{.key = call.key,
@@ -71,14 +71,14 @@ CommandResult ActionContext::spooled(const StepCall& call,
 }
 
 CommandResult ActionContext::ssh_as_login(const MemberFacts& member, const RemoteCommand& command) {
-    MemberLink& link = links.of(member);
+    MemberConnections& link = connections.of(member);
     const std::lock_guard lock(link.ssh_use);
     spdlog::debug("ssh {}: {}", member.name, command.script);
     return link.ssh->run(command, deadline, stop);
 }
 
 HttpResponse ActionContext::rest(const MemberFacts& member, const HttpRequest& request) {
-    MemberLink& link = links.of(member);
+    MemberConnections& link = connections.of(member);
     HttpRequest full = request;
     full.url = member.api_url + request.url;
     if (full.method != "GET" && lock_trouble) {
@@ -93,7 +93,7 @@ HttpResponse ActionContext::rest(const MemberFacts& member, const HttpRequest& r
 }
 
 SqlResult ActionContext::sql(const MemberFacts& member, const SqlStatement& statement) {
-    MemberLink& link = links.of(member);
+    MemberConnections& link = connections.of(member);
     const std::lock_guard lock(link.ssh_use);
     spdlog::debug("sql {}: {}", member.name, statement.text);
     return link.sql->query(statement, deadline, stop);

@@ -21,7 +21,7 @@ namespace lockstep {
 
 /// What an action has at hand while it looks or acts. One per running step.
 struct ActionContext {
-    Links& links;
+    Connections& connections;
     Observer& observer;
     Clock& clock;
     const Cluster& cluster;
@@ -35,7 +35,8 @@ struct ActionContext {
     std::function<std::string()> lock_trouble;
     std::function<void(nlohmann::json)> accepted;  ///< told when a member has the step's command
     /// Told of a result before the action returns: of its own call (0; then what it returns is of
-    /// no interest any more), or of one of the call's `ahead` (from 1). Empty: nobody takes them.
+    /// no interest any more), or of one of the call's `read_ahead` (from 1). Empty: nobody takes
+    /// them.
     std::function<void(std::size_t, StepResult)> early;
     std::string run;  ///< the run's id
     /// Tells a target of the inventory, and waits. Why that failed; empty: it has arrived.

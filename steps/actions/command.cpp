@@ -28,7 +28,7 @@ std::vector<int> ok_exits(const StepCall& call) {
     return codes.empty() ? std::vector<int>{0} : codes;
 }
 
-StepResult judge(const CommandResult& result, const std::vector<int>& good) {
+StepResult result_of(const CommandResult& result, const std::vector<int>& good) {
     StepResult step;
     step.output = {{"stdout", result.out},
                    {"stderr", result.err},
@@ -139,22 +139,22 @@ class SshRun final : public Action {
             }
         }
         if (!bool_arg(call, "read_only", false)) {
-            return judge(context.spooled(call, member, command, as_root), good);
+            return result_of(context.spooled(call, member, command, as_root), good);
         }
-        return judge(as_root ? context.ssh(member, command) : context.ssh_as_login(member, command),
-                     good);
+        return result_of(
+            as_root ? context.ssh(member, command) : context.ssh_as_login(member, command), good);
     }
 
   private:
-    /// The call, and those ahead that fit into one round trip with it.
+    /// The call, and those of `read_ahead` that fit into one round trip with it.
     static std::vector<BatchedCommand> batch_of(const StepCall& call,
                                                 const ActionContext& context) {
         std::vector<BatchedCommand> batch;
-        if (call.ahead.empty() || !context.early || call.verify || !fits(call, call)) {
+        if (call.read_ahead.empty() || !context.early || call.verify || !fits(call, call)) {
             return batch;
         }
         std::size_t length = batched(call, batch);
-        for (const auto& next : call.ahead) {
+        for (const auto& next : call.read_ahead) {
             if (!fits(call, *next) || (length += batched(*next, batch)) > k_longest_batch) {
                 break;
             }
@@ -188,7 +188,7 @@ class SshRun final : public Action {
         bool any = false;
         BatchReader reader(nonce, [&](std::size_t number, const CommandResult& result) {
             any = true;
-            context.early(number, judge(result, batch[number].good));
+            context.early(number, result_of(result, batch[number].good));
         });
         bool streams = false;
         RemoteCommand command{.script = render(batch, nonce),
@@ -237,7 +237,8 @@ class LocalRun final : public Action {
                 command.env.emplace(name, value.to_text());
             }
         }
-        return judge(context.links.process().run(command, context.deadline, context.stop), good);
+        return result_of(context.connections.process().run(command, context.deadline, context.stop),
+                         good);
     }
 };
 

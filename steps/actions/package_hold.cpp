@@ -57,7 +57,7 @@ class PackageMark final : public Action {
             preview.because = "the member could not be asked";
             return preview;
         }
-        judge(call, facts, *member, *tool, preview);
+        compare_hold(call, facts, *member, *tool, preview);
         if (preview.verdict == Verdict::wont) {
             return preview;
         }
@@ -105,11 +105,11 @@ class PackageMark final : public Action {
     [[nodiscard]] std::string wanted() const { return hold_ ? "yes" : "no"; }
 
     /// What it is now: as the steps before will leave it, else as probe() saw it.
-    void judge(const StepCall& call,
-               const ClusterFacts& facts,
-               const MemberFacts& member,
-               const PackageTool& tool,
-               Preview& preview) const {
+    void compare_hold(const StepCall& call,
+                      const ClusterFacts& facts,
+                      const MemberFacts& member,
+                      const PackageTool& tool,
+                      Preview& preview) const {
         const std::string package = package_name(call);
         const nlohmann::json* probed = probed_with(facts, call);
         if (probed != nullptr) {

@@ -56,7 +56,7 @@ class ServiceSwitch final : public Action {
             preview.because = "systemd cannot be asked for it";
             return preview;
         }
-        judge(call, facts, *member, preview);
+        compare_state(call, facts, *member, preview);
         if (preview.verdict == Verdict::wont) {
             return preview;
         }
@@ -134,10 +134,10 @@ class ServiceSwitch final : public Action {
     static std::string key_of(const std::string& unit) { return "unit " + short_unit_name(unit); }
 
     /// What it is now: as the steps before will leave it, else as probe() saw it.
-    void judge(const StepCall& call,
-               const ClusterFacts& facts,
-               const MemberFacts& member,
-               Preview& preview) const {
+    void compare_state(const StepCall& call,
+                       const ClusterFacts& facts,
+                       const MemberFacts& member,
+                       Preview& preview) const {
         const std::string unit = text_arg(call, "service");
         const nlohmann::json* probed = probed_with(facts, call);
         const auto foreseen = member.foreseen.find(key_of(unit));

@@ -50,7 +50,7 @@ class SlotsProof {
         }
         for (const Finding& finding : diagnose(now, cluster)) {
             if (finding.id == "slot.stuck" || finding.id == "slot.lost") {
-                judge(finding);
+                weigh(finding);
             }
         }
         if (call.at_start == nullptr) {
@@ -132,7 +132,7 @@ class SlotsProof {
     }
 
     /// Somebody's slot that waited for its reader before this run waits for a decision, not for us.
-    void judge(const Finding& finding) {
+    void weigh(const Finding& finding) {
         const SlotFacts* before = before_of(finding.member, finding.subject);
         const SlotFacts* slot = find_slot(now_.find(finding.member), finding.subject);
         const std::string where = "slot " + finding.subject + " on " + finding.member;

@@ -26,7 +26,7 @@ struct WalVerdict {
 /// At its floor: nothing older than the last restartpoint is kept but what wal_keep_size and the
 /// slots ask for. Files recycled for the future are no sign of anything; the oldest file is. Two
 /// segments of tolerance: the one in use, and one that is switched while we look.
-WalVerdict judge(const MemberFacts& member) {
+WalVerdict wal_verdict(const MemberFacts& member) {
     WalVerdict verdict;
     verdict.member = member.name;
     const std::optional<std::int64_t> held = member.wal ? member.wal->held_bytes() : std::nullopt;
@@ -60,10 +60,10 @@ WalVerdict judge(const MemberFacts& member) {
     return verdict;
 }
 
-std::vector<WalVerdict> judge_all(const ClusterFacts& facts) {
+std::vector<WalVerdict> wal_verdicts(const ClusterFacts& facts) {
     std::vector<WalVerdict> verdicts;
     for (const MemberFacts& member : facts.members) {
-        verdicts.push_back(judge(member));
+        verdicts.push_back(wal_verdict(member));
     }
     return verdicts;
 }
@@ -147,14 +147,14 @@ class WalVerify final : public Action {
             const ClusterFacts earlier = context.facts;
             context.refresh(Depth::full);
             settle_slots(context.facts, &earlier, context.observer, context.clock, context.stop);
-            verdicts = judge_all(context.facts);
+            verdicts = wal_verdicts(context.facts);
             if (all_released(verdicts) || context.clock.steady_now() - begun >= timeout) {
                 break;
             }
             if (requests(call)) {
                 checkpoint_everywhere(context);
                 context.refresh(Depth::full);
-                verdicts = judge_all(context.facts);
+                verdicts = wal_verdicts(context.facts);
             }
             // Slots are advanced once in a loop: what they release shows at the next round.
             if (all_released(verdicts) ||

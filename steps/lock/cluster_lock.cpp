@@ -35,11 +35,14 @@ void refuse_cancelled(const std::stop_token& stop) {
 
 }  // namespace
 
-ClusterLock::ClusterLock(
-    Links& links, Clock& clock, const ClusterFacts& facts, std::string scope, LockTiming timing)
+ClusterLock::ClusterLock(Connections& connections,
+                         Clock& clock,
+                         const ClusterFacts& facts,
+                         std::string scope,
+                         LockTiming timing)
     : clock_(clock), cluster_(facts.name), scope_(std::move(scope)), timing_(timing) {
     for (const MemberFacts& at : facts.members) {
-        members_.push_back({at, &links.of(at), links.extra_session(at)});
+        members_.push_back({at, &connections.of(at), connections.extra_session(at)});
     }
     std::ranges::sort(members_, {}, [](const Member& member) { return member.at.name; });
 }

@@ -46,7 +46,7 @@ struct LockTiming {
 class ClusterLock {
   public:
     /// Nothing is sent yet. `scope` is Patroni's: it names the lock on the members.
-    ClusterLock(Links& links,
+    ClusterLock(Connections& connections,
                 Clock& clock,
                 const ClusterFacts& facts,
                 std::string scope,
@@ -78,7 +78,7 @@ class ClusterLock {
   private:
     struct Member {
         MemberFacts at;
-        const MemberLink* link = nullptr;
+        const MemberConnections* link = nullptr;
         std::unique_ptr<SshSession> session;
         bool asked = false;              ///< to take or renew: our lock may be there
         std::optional<LockFile> before;  ///< the lock of another that ours has taken the place of
@@ -141,7 +141,7 @@ struct FoundLock {
 
 /// Looks for the lock with this id. Throws UsageError when no member has one, with the ids that
 /// there are, and TransportError when no member answered. Changes nothing.
-[[nodiscard]] std::vector<FoundLock> find_lock(Links& links,
+[[nodiscard]] std::vector<FoundLock> find_lock(Connections& connections,
                                                const ClusterFacts& facts,
                                                const std::string& scope,
                                                const std::string& lock_id,
@@ -149,7 +149,7 @@ struct FoundLock {
 
 /// Removes the lock with this id on every member that has it, and raises the fence there, so that
 /// its engine, should it come back, starts nothing. Throws as find_lock() does.
-[[nodiscard]] std::vector<FoundLock> break_lock(Links& links,
+[[nodiscard]] std::vector<FoundLock> break_lock(Connections& connections,
                                                 const ClusterFacts& facts,
                                                 const std::string& scope,
                                                 const std::string& lock_id,

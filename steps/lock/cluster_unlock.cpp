@@ -17,12 +17,15 @@ struct Visited {
     std::string other_id;  ///< of the lock that is there, if it is not the one
 };
 
-Visited visit(Links& links, const MemberFacts& at, LockScript script, std::stop_token stop) {
+Visited visit(Connections& connections,
+              const MemberFacts& at,
+              LockScript script,
+              std::stop_token stop) {
     Visited visited;
     visited.result.member = at.name;
     script.nonce = make_nonce();
     try {
-        MemberLink& link = links.of(at);
+        MemberConnections& link = connections.of(at);
         if (link.ssh_settings.host.empty()) {
             throw TransportError(TransportError::Kind::connect, "its host is not known");
         }
@@ -75,7 +78,7 @@ Visited visit(Links& links, const MemberFacts& at, LockScript script, std::stop_
     throw UsageError("no member of " + facts.name + " has a lock with the id " + lock_id, hint);
 }
 
-std::vector<FoundLock> visit_all(Links& links,
+std::vector<FoundLock> visit_all(Connections& connections,
                                  const ClusterFacts& facts,
                                  const LockScript& script,
                                  const std::stop_token& stop) {
@@ -84,7 +87,7 @@ std::vector<FoundLock> visit_all(Links& links,
         std::vector<std::jthread> threads;
         for (std::size_t n = 0; n < visits.size(); ++n) {
             threads.emplace_back(
-                [&, n] { visits[n] = visit(links, facts.members[n], script, stop); });
+                [&, n] { visits[n] = visit(connections, facts.members[n], script, stop); });
         }
     }
     if (stop.stop_requested()) {
@@ -111,20 +114,20 @@ LockScript script_for(LockScript::Act act, const std::string& scope, const std::
 
 }  // namespace
 
-std::vector<FoundLock> find_lock(Links& links,
+std::vector<FoundLock> find_lock(Connections& connections,
                                  const ClusterFacts& facts,
                                  const std::string& scope,
                                  const std::string& lock_id,
                                  std::stop_token stop) {
-    return visit_all(links, facts, script_for(LockScript::Act::look, scope, lock_id), stop);
+    return visit_all(connections, facts, script_for(LockScript::Act::look, scope, lock_id), stop);
 }
 
-std::vector<FoundLock> break_lock(Links& links,
+std::vector<FoundLock> break_lock(Connections& connections,
                                   const ClusterFacts& facts,
                                   const std::string& scope,
                                   const std::string& lock_id,
                                   std::stop_token stop) {
-    return visit_all(links, facts, script_for(LockScript::Act::unlock, scope, lock_id), stop);
+    return visit_all(connections, facts, script_for(LockScript::Act::unlock, scope, lock_id), stop);
 }
 
 }  // namespace lockstep

@@ -1,5 +1,6 @@
 #include "steps/notify/delivery.hpp"
 
+#include "base/canonical_json.hpp"
 #include "base/error.hpp"
 #include "engine/plan/plan.hpp"
 #include "steps/notify/format.hpp"
@@ -29,15 +30,15 @@ class Attempt {
   public:
     Attempt(const Notification& notification,
             Clock::Wall at,
-            const LinkFactory& links,
+            const ConnectionFactory& connections,
             Deadline deadline,
             const std::stop_token& stop)
         : notification_(notification),
           at_(at),
-          links_(links),
+          connections_(connections),
           deadline_(deadline),
           stop_(stop),
-          processes_(links.process()) {}
+          processes_(connections.process()) {}
 
     Delivery run(const NotifyTarget& target) {
         try {
@@ -67,7 +68,7 @@ class Attempt {
         HttpSettings settings;
         settings.ca_file = target.ca_file;
         const HttpResponse response =
-            links_.http(std::move(settings))->send(request, deadline_, stop_);
+            connections_.http(std::move(settings))->send(request, deadline_, stop_);
         if (response.ok()) {
             return {};
         }
@@ -88,7 +89,8 @@ class Attempt {
         Mail mail = to_mail(notification_);
         mail.from = target.from;
         mail.to = target.to;
-        const MailResult result = links_.mail(std::move(settings))->send(mail, deadline_, stop_);
+        const MailResult result =
+            connections_.mail(std::move(settings))->send(mail, deadline_, stop_);
         if (result.ok()) {
             return {};
         }
@@ -147,7 +149,7 @@ class Attempt {
 
     const Notification& notification_;
     Clock::Wall at_;
-    const LinkFactory& links_;
+    const ConnectionFactory& connections_;
     Deadline deadline_;
     const std::stop_token& stop_;
     std::unique_ptr<ProcessRunner> processes_;
@@ -159,10 +161,10 @@ class Attempt {
 Delivery deliver_once(const NotifyTarget& target,
                       const Notification& notification,
                       Clock::Wall at,
-                      const LinkFactory& links,
+                      const ConnectionFactory& connections,
                       Deadline deadline,
                       const std::stop_token& stop) {
-    return Attempt(notification, at, links, deadline, stop).run(target);
+    return Attempt(notification, at, connections, deadline, stop).run(target);
 }
 
 }  // namespace lockstep

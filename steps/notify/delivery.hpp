@@ -21,7 +21,7 @@ struct Delivery {
 [[nodiscard]] Delivery deliver_once(const NotifyTarget& target,
                                     const Notification& notification,
                                     Clock::Wall at,
-                                    const LinkFactory& links,
+                                    const ConnectionFactory& connections,
                                     Deadline deadline,
                                     const std::stop_token& stop);
 

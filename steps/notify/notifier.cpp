@@ -18,8 +18,8 @@ constexpr std::size_t k_most_waiting = 100;
 
 }  // namespace
 
-Notifier::Notifier(NotifyTargets targets, LinkFactory links, Clock& clock)
-    : targets_(std::move(targets)), links_(std::move(links)), clock_(clock) {}
+Notifier::Notifier(NotifyTargets targets, ConnectionFactory connections, Clock& clock)
+    : targets_(std::move(targets)), connections_(std::move(connections)), clock_(clock) {}
 
 Notifier::~Notifier() {
     {
@@ -88,7 +88,7 @@ std::string Notifier::attempt(const std::string& target,
         const Delivery delivery = deliver_once(targets_.at(target),
                                                item.notification,
                                                item.at,
-                                               links_,
+                                               connections_,
                                                Deadline::after(k_timeout),
                                                stop);
         if (delivery.trouble.empty() || !delivery.again || number == k_attempts ||

@@ -22,7 +22,7 @@ namespace lockstep {
 /// is told by troubles() and stops nobody. Safe to use from several threads.
 class Notifier {
   public:
-    Notifier(NotifyTargets targets, LinkFactory links, Clock& clock);
+    Notifier(NotifyTargets targets, ConnectionFactory connections, Clock& clock);
     Notifier(const Notifier&) = delete;
     Notifier& operator=(const Notifier&) = delete;
     /// Gives up what has not been delivered: see finish().
@@ -64,7 +64,7 @@ class Notifier {
                                       const std::stop_token& stop);
 
     const NotifyTargets targets_;
-    const LinkFactory links_;
+    const ConnectionFactory connections_;
     Clock& clock_;
     std::mutex mutex_;  // guards what follows
     std::condition_variable_any wake_;

@@ -48,10 +48,10 @@ std::string psql_become(const SshSettings& ssh, const std::string& os_user) {
 
 }  // namespace
 
-Links::Links(const Cluster& cluster, LinkFactory factory)
+Connections::Connections(const Cluster& cluster, ConnectionFactory factory)
     : cluster_(cluster), factory_(std::move(factory)), process_(factory_.process()) {}
 
-Secret Links::secret(const SecretRef& ref) {
+Secret Connections::secret(const SecretRef& ref) {
     const std::string key = describe(ref);
     const auto known = secrets_.find(key);
     if (known != secrets_.end()) {
@@ -60,7 +60,7 @@ Secret Links::secret(const SecretRef& ref) {
     return secrets_.emplace(key, resolve_secret(ref, *process_)).first->second;
 }
 
-SshEndpoint Links::endpoint(const MemberFacts& at) {
+SshEndpoint Connections::endpoint(const MemberFacts& at) {
     const SshSettings settings = cluster_.ssh_of(at.name);
     SshEndpoint endpoint;
     endpoint.host = settings.host.empty() ? at.host : settings.host;
@@ -78,7 +78,8 @@ SshEndpoint Links::endpoint(const MemberFacts& at) {
     return endpoint;
 }
 
-std::optional<SudoSettings> Links::sudo_settings(const SshSettings& ssh, const std::string& user) {
+std::optional<SudoSettings> Connections::sudo_settings(const SshSettings& ssh,
+                                                       const std::string& user) {
     if (ssh.become == Become::none || user == "root") {
         return std::nullopt;
     }
@@ -90,7 +91,7 @@ std::optional<SudoSettings> Links::sudo_settings(const SshSettings& ssh, const s
     return settings;
 }
 
-HttpSettings Links::http_settings() {
+HttpSettings Connections::http_settings() {
     const PatroniSettings& patroni = cluster_.patroni;
     HttpSettings settings;
     settings.username = patroni.username;
@@ -104,9 +105,9 @@ HttpSettings Links::http_settings() {
     return settings;
 }
 
-MemberLink& Links::of(const MemberFacts& at) {
+MemberConnections& Connections::of(const MemberFacts& at) {
     const std::lock_guard lock(mutex_);
-    std::unique_ptr<MemberLink>& link = links_[at.name];
+    std::unique_ptr<MemberConnections>& link = connections_[at.name];
     SshEndpoint ssh = endpoint(at);
     if (link && (ssh.host.empty() || ssh.host == link->ssh_settings.host)) {
         return *link;
@@ -114,7 +115,7 @@ MemberLink& Links::of(const MemberFacts& at) {
     if (link) {
         retired_.push_back(std::move(link));
     }
-    auto made = std::make_unique<MemberLink>();
+    auto made = std::make_unique<MemberConnections>();
     made->member = at.name;
     made->ssh_settings = cluster_.ssh_of(at.name);
     made->ssh_settings.host = ssh.host;
@@ -133,19 +134,19 @@ MemberLink& Links::of(const MemberFacts& at) {
     return *link;
 }
 
-std::unique_ptr<HttpClient> Links::http(const MemberFacts& at) {
+std::unique_ptr<HttpClient> Connections::http(const MemberFacts& at) {
     if (cluster_.patroni.via == PatroniSettings::Via::direct) {
         return factory_.http(http_settings());
     }
     return make_ssh_http_client(factory_.ssh(endpoint(at)), http_settings());
 }
 
-void Links::give_back(const std::string& url, std::unique_ptr<HttpClient> client) {
+void Connections::give_back(const std::string& url, std::unique_ptr<HttpClient> client) {
     const std::lock_guard lock(mutex_);
     idle_endpoints_.emplace(url, std::move(client));
 }
 
-std::unique_ptr<HttpClient> Links::lend_endpoint(const std::string& url) {
+std::unique_ptr<HttpClient> Connections::lend_endpoint(const std::string& url) {
     const std::lock_guard lock(mutex_);
     if (auto idle = idle_endpoints_.extract(url)) {
         return std::move(idle.mapped());
@@ -160,7 +161,7 @@ std::unique_ptr<HttpClient> Links::lend_endpoint(const std::string& url) {
     return http(at);
 }
 
-std::unique_ptr<SshSession> Links::extra_session(const MemberFacts& at) {
+std::unique_ptr<SshSession> Connections::extra_session(const MemberFacts& at) {
     const std::lock_guard lock(mutex_);
     SshEndpoint ssh = endpoint(at);
     std::optional<SudoSettings> sudo = sudo_settings(cluster_.ssh_of(at.name), ssh.user);
@@ -168,7 +169,7 @@ std::unique_ptr<SshSession> Links::extra_session(const MemberFacts& at) {
     return sudo ? make_sudo_session(std::move(session), std::move(*sudo)) : std::move(session);
 }
 
-std::unique_ptr<SqlClient> Links::extra_sql(const MemberFacts& at) {
+std::unique_ptr<SqlClient> Connections::extra_sql(const MemberFacts& at) {
     PqEndpoint direct;
     direct.conninfo = cluster_.postgres.dsn;
     direct.host = at.pg_host;
@@ -176,7 +177,7 @@ std::unique_ptr<SqlClient> Links::extra_sql(const MemberFacts& at) {
     return factory_.pq(std::move(direct));
 }
 
-PsqlSettings Links::psql_settings(const MemberFacts& at) {
+PsqlSettings Connections::psql_settings(const MemberFacts& at) {
     return {.become = psql_become(cluster_.ssh_of(at.name), cluster_.postgres.os_user),
             .port = at.pg_port};
 }

@@ -22,7 +22,7 @@
 namespace lockstep {
 
 /// Makes connections; the seam under which tests put their fakes.
-struct LinkFactory {
+struct ConnectionFactory {
     std::function<std::unique_ptr<SshSession>(SshEndpoint)> ssh = make_ssh_session;
     std::function<std::unique_ptr<HttpClient>(HttpSettings)> http = make_curl_client;
     std::function<std::unique_ptr<Mailer>(MailSettings)> mail = make_curl_mailer;
@@ -32,7 +32,7 @@ struct LinkFactory {
 
 /// Everything that reaches one member. Whoever uses `ssh`, root() or `sql` holds `ssh_use`
 /// meanwhile, and `http_use` for `http`: a session serves one thread at a time.
-struct MemberLink {
+struct MemberConnections {
     std::string member;
     SshSettings ssh_settings;
     std::unique_ptr<SshSession> ssh;   ///< as who logs in
@@ -46,24 +46,24 @@ struct MemberLink {
     [[nodiscard]] SshSession& root() const { return sudo ? *sudo : *ssh; }
 };
 
-/// Links by member; made when first asked for, and anew when a member has another host than before.
-/// Safe to use from several threads.
-class Links {
+/// Connections by member; made when first asked for, and anew when a member has another host than
+/// before. Safe to use from several threads.
+class Connections {
   public:
-    Links(const Cluster& cluster, LinkFactory factory);
+    Connections(const Cluster& cluster, ConnectionFactory factory);
 
     /// `at` says where the member is: host, api_url, pg_port.
-    MemberLink& of(const MemberFacts& at);
+    MemberConnections& of(const MemberFacts& at);
     /// A client for one of the inventory's endpoints, lent: nobody knows yet whose it is. What is
     /// given back is lent again, since over SSH each new one is a login.
     [[nodiscard]] std::unique_ptr<HttpClient> lend_endpoint(const std::string& url);
     void give_back(const std::string& url, std::unique_ptr<HttpClient> client);
-    /// One more session to a member, as MemberLink::root(), owned by the caller: for work beside
-    /// the run's own.
+    /// One more session to a member, as MemberConnections::root(), owned by the caller: for work
+    /// beside the run's own.
     [[nodiscard]] std::unique_ptr<SshSession> extra_session(const MemberFacts& at);
     /// One more libpq connection to a member, from here, owned by the caller.
     [[nodiscard]] std::unique_ptr<SqlClient> extra_sql(const MemberFacts& at);
-    /// How psql is started on the member, in a session as MemberLink::root().
+    /// How psql is started on the member, in a session as MemberConnections::root().
     [[nodiscard]] PsqlSettings psql_settings(const MemberFacts& at);
 
     [[nodiscard]] ProcessRunner& process() { return *process_; }
@@ -83,12 +83,12 @@ class Links {
     [[nodiscard]] Secret secret(const SecretRef& ref);
 
     const Cluster& cluster_;
-    LinkFactory factory_;
+    ConnectionFactory factory_;
     std::unique_ptr<ProcessRunner> process_;
     std::mutex mutex_;
-    std::map<std::string, std::unique_ptr<MemberLink>> links_;
+    std::map<std::string, std::unique_ptr<MemberConnections>> connections_;
     /// Those of hosts that a member had before: somebody may still be in one.
-    std::vector<std::unique_ptr<MemberLink>> retired_;
+    std::vector<std::unique_ptr<MemberConnections>> retired_;
     std::multimap<std::string, std::unique_ptr<HttpClient>> idle_endpoints_;
     std::map<std::string, Secret> secrets_;  ///< by what the reference says
 };

@@ -68,15 +68,15 @@ Fetched fetch(HttpClient& http, const std::string& url, Deadline deadline, std::
 /// The endpoints' threads, one each, and what they share.
 class Race {
   public:
-    Race(Links& links, Deadline deadline, std::stop_token stop)
-        : links_(links), deadline_(deadline), stop_(std::move(stop)) {}
+    Race(Connections& connections, Deadline deadline, std::stop_token stop)
+        : connections_(connections), deadline_(deadline), stop_(std::move(stop)) {}
 
     /// The index of the endpoint that won; 0 where none did.
     std::size_t run(std::vector<Answer>& answers) {
-        const std::vector<std::string>& endpoints = links_.cluster().patroni.endpoints;
+        const std::vector<std::string>& endpoints = connections_.cluster().patroni.endpoints;
         std::vector<std::unique_ptr<HttpClient>> clients;
         for (std::size_t n = 0; n < endpoints.size(); ++n) {
-            clients.push_back(links_.lend_endpoint(endpoints[n]));
+            clients.push_back(connections_.lend_endpoint(endpoints[n]));
         }
         // The caller's stop request stops the race as well.
         const std::stop_callback stop_all(stop_, [this] { decided_.request_stop(); });
@@ -92,7 +92,7 @@ class Race {
         }
         threads.clear();  // joins them
         for (std::size_t n = 0; n < endpoints.size(); ++n) {
-            links_.give_back(endpoints[n], std::move(clients[n]));
+            connections_.give_back(endpoints[n], std::move(clients[n]));
         }
         const auto winner = std::ranges::find_if(
             answers, [](const Answer& answer) { return answer.cluster.has_value(); });
@@ -136,7 +136,7 @@ class Race {
         changed_.notify_all();
     }
 
-    Links& links_;
+    Connections& connections_;
     Deadline deadline_;
     std::stop_token stop_;
     std::stop_source decided_;
@@ -164,13 +164,13 @@ class Race {
 
 }  // namespace
 
-Discovery discover(Links& links, Deadline deadline, std::stop_token stop) {
-    const std::vector<std::string>& endpoints = links.cluster().patroni.endpoints;
+Discovery discover(Connections& connections, Deadline deadline, std::stop_token stop) {
+    const std::vector<std::string>& endpoints = connections.cluster().patroni.endpoints;
     if (endpoints.empty()) {
-        throw Error("the cluster " + links.cluster().name + " has no patroni.endpoints");
+        throw Error("the cluster " + connections.cluster().name + " has no patroni.endpoints");
     }
     std::vector<Answer> answers(endpoints.size());
-    const std::size_t winner = Race(links, deadline, stop).run(answers);
+    const std::size_t winner = Race(connections, deadline, stop).run(answers);
     if (stop.stop_requested()) {
         throw TransportError(TransportError::Kind::cancelled, "the observation was cancelled");
     }
@@ -200,14 +200,14 @@ Discovery discover(Links& links, Deadline deadline, std::stop_token stop) {
     return found;
 }
 
-std::optional<Json> ask_config(Links& links,
+std::optional<Json> ask_config(Connections& connections,
                                const Discovery& found,
                                Deadline deadline,
                                std::stop_token stop) {
-    std::unique_ptr<HttpClient> client = links.lend_endpoint(found.endpoint);
+    std::unique_ptr<HttpClient> client = connections.lend_endpoint(found.endpoint);
     const std::string url = patroni_api::base_url(found.endpoint) + "/config";
     std::optional<Json> config = fetch(*client, url, deadline, std::move(stop)).body;
-    links.give_back(found.endpoint, std::move(client));
+    connections.give_back(found.endpoint, std::move(client));
     return config;
 }
 

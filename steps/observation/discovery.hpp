@@ -28,12 +28,12 @@ struct Discovery {
 /// Asks the endpoints one after the other, but without waiting for one that is slow: the next one
 /// is asked a moment later, and the first answer wins. Throws TransportError connect that lists
 /// every endpoint with its error when none answers at all.
-[[nodiscard]] Discovery discover(Links& links, Deadline deadline, std::stop_token stop);
+[[nodiscard]] Discovery discover(Connections& connections, Deadline deadline, std::stop_token stop);
 
 /// GET /config of the endpoint that gave `cluster`; nullopt where there is none. After /cluster and
 /// never beside it: Patroni answers it from a cache that /cluster of the same daemon makes new
 /// (patroni/api.py, do_GET_config, 2.1 to 4.1), and that is a loop old otherwise.
-[[nodiscard]] std::optional<nlohmann::json> ask_config(Links& links,
+[[nodiscard]] std::optional<nlohmann::json> ask_config(Connections& connections,
                                                        const Discovery& found,
                                                        Deadline deadline,
                                                        std::stop_token stop);

@@ -104,7 +104,7 @@ class MemberVisit {
   public:
     MemberVisit(const Cluster& cluster,
                 std::string scope,
-                MemberLink& link,
+                MemberConnections& link,
                 MemberFacts& member,
                 std::stop_token stop)
         : cluster_(cluster),
@@ -213,7 +213,7 @@ class MemberVisit {
 
     const Cluster& cluster_;
     std::string scope_;
-    MemberLink& link_;
+    MemberConnections& link_;
     MemberFacts& member_;
     std::stop_token stop_;
 };
@@ -229,19 +229,19 @@ void refuse_cancelled(const std::stop_token& stop) {
 ClusterFacts Observer::observe(Depth depth,
                                std::chrono::milliseconds timeout,
                                std::stop_token stop) {
-    const Cluster& cluster = links_.cluster();
+    const Cluster& cluster = connections_.cluster();
     ClusterFacts facts;
     facts.name = cluster.name;
     const auto patience = std::min<std::chrono::milliseconds>(timeout, 2 * k_api_patience);
     const Deadline soon = Deadline::after(patience);
-    const Discovery found = discover(links_, soon, stop);
+    const Discovery found = discover(connections_, soon, stop);
     collect_members(found, cluster, facts);
 
     // Made here and not in the threads: a secret that cannot be resolved is nobody's network
     // problem.
-    std::vector<MemberLink*> links;
+    std::vector<MemberConnections*> connections;
     for (const MemberFacts& member : facts.members) {
-        links.push_back(&links_.of(member));
+        connections.push_back(&connections_.of(member));
     }
     facts.observed_at = clock_.wall_now();
     facts.sampled_at = clock_.steady_now();
@@ -249,11 +249,11 @@ ClusterFacts Observer::observe(Depth depth,
     std::vector<Json> statuses(facts.members.size());
     in_parallel(1 + facts.members.size(), [&](std::size_t task) {
         if (task == 0) {
-            config = found.cluster ? ask_config(links_, found, soon, stop) : config;
+            config = found.cluster ? ask_config(connections_, found, soon, stop) : config;
             return;
         }
         const std::size_t n = task - 1;
-        MemberVisit visit(cluster, facts.scope, *links[n], facts.members[n], stop);
+        MemberVisit visit(cluster, facts.scope, *connections[n], facts.members[n], stop);
         const Deadline deadline = Deadline::after(timeout);
         statuses[n] = visit.ask_api(deadline);
         if (depth == Depth::full) {
@@ -286,7 +286,7 @@ void Observer::probe_write_access(ClusterFacts& facts, std::stop_token stop) {
         request.headers = {{"Content-Type", "application/json"}};
         request.body = "{}";
         try {
-            MemberLink& link = links_.of(member);
+            MemberConnections& link = connections_.of(member);
             const std::lock_guard lock(link.http_use);
             const HttpResponse response =
                 link.http->send(request, Deadline::after(k_api_patience), stop);

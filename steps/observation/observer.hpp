@@ -17,7 +17,7 @@ enum class Depth {
 
 class Observer {
   public:
-    Observer(Links& links, Clock& clock) : links_(links), clock_(clock) {}
+    Observer(Connections& connections, Clock& clock) : connections_(connections), clock_(clock) {}
 
     /// Every member, in parallel, each bounded by `timeout`. Members are those that Patroni lists
     /// and those that the inventory names. A member that does not answer is in the result with its
@@ -32,7 +32,7 @@ class Observer {
     void probe_write_access(ClusterFacts& facts, std::stop_token stop);
 
   private:
-    Links& links_;
+    Connections& connections_;
     Clock& clock_;
 };
 

@@ -62,7 +62,7 @@ class Follower {
     std::optional<SpoolEnd> attempt(Deadline deadline, const std::stop_token& stop);
     void take_line(const std::string& line);
     void accept(std::istringstream& words);
-    [[nodiscard]] std::optional<SpoolEnd> judge(const CommandResult& result);
+    [[nodiscard]] std::optional<SpoolEnd> end_of(const CommandResult& result);
     [[nodiscard]] std::optional<SpoolEnd> verdict();
     [[noreturn]] void refuse(const std::string& why) const;
     [[noreturn]] void give_up() const;
@@ -160,7 +160,7 @@ std::optional<SpoolEnd> Follower::attempt(Deadline deadline, const std::stop_tok
     if (!fed) {
         answer.feed(result.out);  // a session that does not stream
     }
-    return judge(result);
+    return end_of(result);
 }
 
 void Follower::take_line(const std::string& line) {
@@ -190,7 +190,7 @@ void Follower::accept(std::istringstream& words) {
 }
 
 // The script's status says nothing: its last line is the verdict.
-std::optional<SpoolEnd> Follower::judge(const CommandResult& result) {
+std::optional<SpoolEnd> Follower::end_of(const CommandResult& result) {
     if (!here_) {
         const std::string said = first_line(result.err.empty() ? result.out : result.err);
         refuse(said.empty() ? "the shell ended with status " + std::to_string(result.exit_status)

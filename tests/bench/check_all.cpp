@@ -59,8 +59,8 @@ int main() {
     std::atomic<int> sessions = 0;
     ClusterChecks::Settings settings;
     settings.member_timeout = k_member_timeout;
-    settings.links = world.factory();
-    settings.links.ssh = [&, make = settings.links.ssh](SshEndpoint endpoint) {
+    settings.connections = world.factory();
+    settings.connections.ssh = [&, make = settings.connections.ssh](SshEndpoint endpoint) {
         return std::make_unique<SlowSession>(make(std::move(endpoint)), ++sessions % 10 == 0);
     };
     ClusterChecks checks(wanted, history, clock, settings);

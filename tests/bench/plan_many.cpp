@@ -66,7 +66,7 @@ class Recorded final : public StepRunner {
 
     std::optional<StepEvent> wait(std::chrono::milliseconds) override { refuse(); }
 
-    void drop_ahead() override { refuse(); }
+    void drop_read_ahead() override { refuse(); }
 
     void cancel_all() override { refuse(); }
 

@@ -20,7 +20,7 @@ class ClusterCheckTest : public testing::Test {
     CheckResult look(bool second_sample = true) {
         SampleHistory history(dir.path("state"), world.clock);
         ClusterChecks::Settings settings;
-        settings.links = world.factory();
+        settings.connections = world.factory();
         settings.second_sample = second_sample;
         ClusterChecks checks({&world.cluster}, history, world.clock, settings);
         return checks.look({}).front();
@@ -78,7 +78,7 @@ TEST_F(ClusterCheckTest, SaysWhyAClusterCannotBeObserved) {
 TEST_F(ClusterCheckTest, IsCancelledByAStopRequest) {
     SampleHistory history(dir.path("state"), world.clock);
     ClusterChecks::Settings settings;
-    settings.links = world.factory();
+    settings.connections = world.factory();
     ClusterChecks checks({&world.cluster}, history, world.clock, settings);
     std::stop_source stop;
     stop.request_stop();
@@ -88,7 +88,7 @@ TEST_F(ClusterCheckTest, IsCancelledByAStopRequest) {
 TEST_F(ClusterCheckTest, SeesAMemberThatCameBack) {
     SampleHistory history(dir.path("state"), world.clock);
     ClusterChecks::Settings settings;
-    settings.links = world.factory();
+    settings.connections = world.factory();
     ClusterChecks checks({&world.cluster}, history, world.clock, settings);
     world.is_dead("n3");
     world.members.at("n3").ssh_error =
@@ -115,7 +115,7 @@ TEST(ManyClusters, AreLookedAtEachByItself) {
     // All of them answer alike, but one has lost a member.
     worlds[0]->is_dead("n3");
     ClusterChecks::Settings settings;
-    settings.links = worlds[0]->factory();
+    settings.connections = worlds[0]->factory();
     ClusterChecks checks(clusters, history, clock, settings);
     const std::vector<CheckResult> results = checks.look({});
     ASSERT_EQ(results.size(), k_count);

@@ -1,3 +1,4 @@
+#include "base/canonical_json.hpp"
 #include "base/utf8.hpp"
 #include "cli/texts.hpp"
 #include "engine/plan/plan_document.hpp"

@@ -29,15 +29,15 @@ class UnlockTest : public testing::Test {
             ssh.on(member.host,
                    [host](const RemoteCommand& command) { return host->run(command); });
         }
-        LinkFactory factory;
+        ConnectionFactory factory;
         factory.ssh = ssh.factory();
         factory.http = http.factory();
         factory.process = processes.factory();
-        links.emplace(cluster, std::move(factory));
+        connections.emplace(cluster, std::move(factory));
     }
 
     std::vector<FoundLock> unlock(const std::string& id) {
-        return unlock_on_record({*links, clock, journal, facts, id}, header, {});
+        return unlock_on_record({*connections, clock, journal, facts, id}, header, {});
     }
 
     RunState replay() {
@@ -58,7 +58,7 @@ class UnlockTest : public testing::Test {
     FakeProcesses processes;
     FakeJournal journal;
     FakeClock clock;
-    std::optional<Links> links;
+    std::optional<Connections> connections;
 };
 
 TEST_F(UnlockTest, IsOnRecordAsARunOfItsOwn) {

@@ -91,20 +91,20 @@ class FakeCluster {
         members.at(member).sql["slots"].push_back(slot);
     }
 
-    Links& links() {
-        if (!links_) {
-            LinkFactory factory;
+    Connections& connections() {
+        if (!connections_) {
+            ConnectionFactory factory;
             factory.http = http.factory();
             factory.ssh = ssh.factory();
             factory.pq = sql.factory();
             factory.process = processes.factory();
-            links_.emplace(cluster, std::move(factory));
+            connections_.emplace(cluster, std::move(factory));
         }
-        return *links_;
+        return *connections_;
     }
 
-    LinkFactory factory() {
-        LinkFactory factory;
+    ConnectionFactory factory() {
+        ConnectionFactory factory;
         factory.http = http.factory();
         factory.ssh = ssh.factory();
         factory.pq = sql.factory();
@@ -114,7 +114,7 @@ class FakeCluster {
 
     Observer& observer() {
         if (!observer_) {
-            observer_.emplace(links(), clock);
+            observer_.emplace(connections(), clock);
         }
         return *observer_;
     }
@@ -124,7 +124,7 @@ class FakeCluster {
     }
 
     ActionContext context(ClusterFacts facts, std::stop_token stop = {}) {
-        return {links(),
+        return {connections(),
                 observer(),
                 clock,
                 cluster,
@@ -340,7 +340,7 @@ class FakeCluster {
         return Json::parse(text.substr(begin, text.find('\n', begin) - begin));
     }
 
-    std::optional<Links> links_;
+    std::optional<Connections> connections_;
     std::optional<Observer> observer_;
 };
 

@@ -24,11 +24,11 @@ class FakeRunner final : public StepRunner {
     using Previewer = std::function<Preview(const StepCall&, const ClusterFacts&)>;
     using Worker = std::function<StepResult(const StepCall&, ClusterFacts&)>;
 
-    ClusterFacts facts;              ///< what the next observation sees
-    std::vector<Finding> findings;   ///< what the next diagnosis says
-    std::vector<std::string> asked;  ///< "observe", "preview x on n1", "start x on n1", …
-    std::vector<bool> depths;        ///< of each observation: whether all facts were asked for
-    std::vector<std::string> ahead;  ///< with what is started: "step2 after step1 on n1"
+    ClusterFacts facts;                   ///< what the next observation sees
+    std::vector<Finding> findings;        ///< what the next diagnosis says
+    std::vector<std::string> asked;       ///< "observe", "preview x on n1", "start x on n1", …
+    std::vector<bool> depths;             ///< of each observation: whether all facts were asked for
+    std::vector<std::string> read_ahead;  ///< with what is started: "step2 after step1 on n1"
     std::map<std::string, Previewer> previews;  ///< by action
     std::map<std::string, Worker> workers;      ///< by action
     std::optional<ProbeReport> probe_report;
@@ -95,8 +95,8 @@ class FakeRunner final : public StepRunner {
             return;
         }
         asked.push_back("start " + name(call));
-        for (const auto& next : call.ahead) {
-            ahead.push_back(next->id + " after " + name(call));
+        for (const auto& next : call.read_ahead) {
+            read_ahead.push_back(next->id + " after " + name(call));
         }
         const auto found = workers.find(call.uses);
         if (found == workers.end()) {
@@ -162,7 +162,7 @@ class FakeRunner final : public StepRunner {
         return event;
     }
 
-    void drop_ahead() override {}
+    void drop_read_ahead() override {}
 
     void cancel_all() override { asked.emplace_back("cancel"); }
 

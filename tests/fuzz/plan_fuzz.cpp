@@ -1,3 +1,4 @@
+#include "base/canonical_json.hpp"
 #include "base/error.hpp"
 #include "engine/plan/plan.hpp"
 #include "engine/plan/saved_plan.hpp"

@@ -15,11 +15,11 @@ class Looking : public Story {
     }
 
     /// What was announced of a run with these steps.
-    std::vector<std::string> ahead_of(const std::string& steps) {
-        runner.ahead.clear();
+    std::vector<std::string> read_ahead_of(const std::string& steps) {
+        runner.read_ahead.clear();
         journal = FakeJournal();
         EXPECT_EQ(run(plan(steps)).exit_code, 0);
-        return runner.ahead;
+        return runner.read_ahead;
     }
 };
 
@@ -107,7 +107,7 @@ TEST_F(Looking, EndsWithNothingStartedWhereTheRecordCannotBeWritten) {
 }
 
 TEST_F(Looking, AnnouncesTheStepsThatFollowOnTheSameMember) {
-    EXPECT_EQ(ahead_of(R"(
+    EXPECT_EQ(read_ahead_of(R"(
 - id: all
   on: replicas
   steps: [{id: a, uses: peek}, {id: b, uses: peek, register: b}, {id: c, uses: peek}]
@@ -123,20 +123,23 @@ TEST_F(Looking, AnnouncesNothingThatDependsOnMoreThanASuccess) {
         return "- id: all\n  on: n2\n  steps: [{id: a, uses: peek" + first +
                "}, {id: b, uses: peek" + then + "}]\n";
     };
-    EXPECT_FALSE(ahead_of(second("", "")).empty());
-    EXPECT_FALSE(ahead_of(second(", register: x", "")).empty());
+    EXPECT_FALSE(read_ahead_of(second("", "")).empty());
+    EXPECT_FALSE(read_ahead_of(second(", register: x", "")).empty());
     runner.workers["peek"] = [](const StepCall&, ClusterFacts&) {
         return StepResult{.output = {{"stdout", "{}"}, {"stderr", ""}, {"exit", 0}}};
     };
-    EXPECT_EQ(ahead_of(second(", register: x", ", with: {text: \"${{ steps.x.stdout }}\"}")),
+    EXPECT_EQ(read_ahead_of(second(", register: x", ", with: {text: \"${{ steps.x.stdout }}\"}")),
               Names{});
-    EXPECT_EQ(ahead_of(second(", register: x", ", when: steps.x.exit == 0")), Names{});
-    EXPECT_EQ(ahead_of(second(", register: {name: x, as: json}", "")), Names{});
-    EXPECT_EQ(ahead_of(second(", until: result.exit == 0, retry: {attempts: 2}", "")), Names{});
-    EXPECT_EQ(ahead_of("- {id: a, on: n2, uses: peek}\n- {id: b, on: n3, uses: peek}\n"), Names{});
-    EXPECT_EQ(ahead_of("- {id: a, on: n2, uses: peek}\n- {id: b, on: n2, uses: look}\n"), Names{});
-    EXPECT_EQ(ahead_of("- {id: a, uses: peek, strategy: {batch: all}}\n"
-                       "- {id: b, uses: peek, strategy: {batch: all}}\n"),
+    EXPECT_EQ(read_ahead_of(second(", register: x", ", when: steps.x.exit == 0")), Names{});
+    EXPECT_EQ(read_ahead_of(second(", register: {name: x, as: json}", "")), Names{});
+    EXPECT_EQ(read_ahead_of(second(", until: result.exit == 0, retry: {attempts: 2}", "")),
+              Names{});
+    EXPECT_EQ(read_ahead_of("- {id: a, on: n2, uses: peek}\n- {id: b, on: n3, uses: peek}\n"),
+              Names{});
+    EXPECT_EQ(read_ahead_of("- {id: a, on: n2, uses: peek}\n- {id: b, on: n2, uses: look}\n"),
+              Names{});
+    EXPECT_EQ(read_ahead_of("- {id: a, uses: peek, strategy: {batch: all}}\n"
+                            "- {id: b, uses: peek, strategy: {batch: all}}\n"),
               Names{});
 }
 
@@ -146,7 +149,7 @@ TEST_F(Looking, AnnouncesNothingThatSomebodyHasToApprove) {
 - {id: b, on: n2, uses: peek, approval: {from: [bert]}}
 )");
     EXPECT_EQ(run(planned).exit_code, 14);
-    EXPECT_TRUE(runner.ahead.empty());
+    EXPECT_TRUE(runner.read_ahead.empty());
 }
 
 TEST_F(Looking, GoesThroughASecondDeathAtAnyRecord) {

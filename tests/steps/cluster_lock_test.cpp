@@ -51,11 +51,11 @@ class ClusterLockTest : public testing::Test {
             hosts.emplace_back();
             mend(name);
         }
-        LinkFactory factory;
+        ConnectionFactory factory;
         factory.ssh = ssh.factory();
         factory.http = http.factory();
         factory.process = processes.factory();
-        links.emplace(cluster, std::move(factory));
+        connections.emplace(cluster, std::move(factory));
     }
 
     ShellHost& host(const std::string& name) {
@@ -72,7 +72,7 @@ class ClusterLockTest : public testing::Test {
     }
 
     ClusterLock make_lock(LockTiming timing = {.every = 1h}) {
-        return {*links, clock, facts, "orders", timing};
+        return {*connections, clock, facts, "orders", timing};
     }
 
     static LockOwner ann() { return {"aaaaaaaaaaaaaaaa", "run-a", "ann@ops1"}; }
@@ -130,7 +130,7 @@ class ClusterLockTest : public testing::Test {
     FakeProcesses processes;
     FakeClock clock;
     std::deque<ShellHost> hosts;
-    std::optional<Links> links;
+    std::optional<Connections> connections;
 };
 
 TEST_F(ClusterLockTest, IsTakenOnEveryMemberInOrderWithOneFence) {
@@ -417,7 +417,7 @@ TEST_F(ClusterLockTest, IsLostForGoodWhenAnotherRunHasIt) {
 TEST_F(ClusterLockTest, IsLostForGoodWhenTheFenceWasRaised) {
     ClusterLock lock = make_lock();
     lock.take(ann(), {});
-    (void)break_lock(*links, facts, "orders", ann().id, {});
+    (void)break_lock(*connections, facts, "orders", ann().id, {});
     EXPECT_TRUE(
         holds(trouble_about(lock, {"is lost"}, k_long), {"is lost", "(its fence is 2, ours 1)"}));
     EXPECT_FALSE(host("n1").has("lock.orders"));
@@ -491,11 +491,12 @@ TEST_F(ClusterLockTest, IsUnlockedByIdOnEveryMemberThatHasIt) {
     write_lock("n2", -50);
     host("n2").write("fence.orders", "4\n");
     cut_off("n3");
-    const std::vector<FoundLock> found = find_lock(*links, facts, "orders", "cccccccccccccccc", {});
+    const std::vector<FoundLock> found =
+        find_lock(*connections, facts, "orders", "cccccccccccccccc", {});
     ASSERT_EQ(found.size(), 3U);
     EXPECT_TRUE(has_lock_of("n1", "run-c"));
     const std::vector<FoundLock> broken =
-        break_lock(*links, facts, "orders", "cccccccccccccccc", {});
+        break_lock(*connections, facts, "orders", "cccccccccccccccc", {});
     EXPECT_EQ(broken[0].member, "n3");
     EXPECT_EQ(broken[0].error, "no route to n3");
     EXPECT_FALSE(broken[0].has_it);
@@ -513,7 +514,7 @@ TEST_F(ClusterLockTest, UnlockNamesTheLocksThatThereAre) {
     write_lock("n1", 50);
     cut_off("n3");
     try {
-        (void)break_lock(*links, facts, "orders", "dddddddddddddddd", {});
+        (void)break_lock(*connections, facts, "orders", "dddddddddddddddd", {});
         ADD_FAILURE() << "unlocked";
     } catch (const UsageError& error) {
         EXPECT_TRUE(holds(error.what(), {"no member of orders has a lock with the id dddd"}));
@@ -527,7 +528,7 @@ TEST_F(ClusterLockTest, UnlockIsInTroubleWhenNobodyAnswers) {
     for (const char* name : {"n1", "n2", "n3"}) {
         cut_off(name);
     }
-    EXPECT_THROW((void)find_lock(*links, facts, "orders", ann().id, {}), TransportError);
+    EXPECT_THROW((void)find_lock(*connections, facts, "orders", ann().id, {}), TransportError);
 }
 
 TEST(SystemClock, CountsTheTimeSinceBootWithSuspend) {

@@ -11,7 +11,7 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-/// Links whose factory keeps what it was asked for.
+/// Connections whose factory keeps what it was asked for.
 struct LinksUnderTest {
     Cluster cluster;
     FakeHttp servers;
@@ -20,8 +20,8 @@ struct LinksUnderTest {
     std::vector<SshEndpoint> endpoints;
     std::vector<HttpSettings> https;
 
-    Links make() {
-        LinkFactory factory;
+    Connections make() {
+        ConnectionFactory factory;
         factory.ssh = [this](SshEndpoint endpoint) {
             endpoints.push_back(endpoint);
             return hosts.factory()(std::move(endpoint));
@@ -31,7 +31,7 @@ struct LinksUnderTest {
             return servers.factory()(std::move(settings));
         };
         factory.process = processes.factory();
-        return Links(cluster, std::move(factory));
+        return Connections(cluster, std::move(factory));
     }
 
     static MemberFacts member() {
@@ -42,35 +42,35 @@ struct LinksUnderTest {
     }
 };
 
-TEST(Links, AreMadeOnceAMember) {
+TEST(Connections, AreMadeOnceAMember) {
     LinksUnderTest test;
-    Links links = test.make();
-    MemberLink& first = links.of(LinksUnderTest::member());
-    EXPECT_EQ(&links.of(LinksUnderTest::member()), &first);
+    Connections connections = test.make();
+    MemberConnections& first = connections.of(LinksUnderTest::member());
+    EXPECT_EQ(&connections.of(LinksUnderTest::member()), &first);
     EXPECT_EQ(test.endpoints.size(), 1U);
     EXPECT_EQ(test.endpoints[0].host, "10.0.0.11");
     EXPECT_TRUE(test.endpoints[0].known_hosts.empty());
 }
 
 // A watch outlives what members are; a member that Patroni did not list at first has no host.
-TEST(Links, FollowAMemberToAnotherHost) {
+TEST(Connections, FollowAMemberToAnotherHost) {
     LinksUnderTest test;
-    Links links = test.make();
+    Connections connections = test.make();
     MemberFacts member = LinksUnderTest::member();
     member.host.clear();
-    MemberLink& nowhere = links.of(member);
+    MemberConnections& nowhere = connections.of(member);
     EXPECT_EQ(nowhere.ssh_settings.host, "");
     member.host = "10.0.0.11";
-    EXPECT_EQ(links.of(member).ssh_settings.host, "10.0.0.11");
+    EXPECT_EQ(connections.of(member).ssh_settings.host, "10.0.0.11");
     member.host = "10.0.0.99";
-    MemberLink& moved = links.of(member);
+    MemberConnections& moved = connections.of(member);
     EXPECT_EQ(moved.ssh_settings.host, "10.0.0.99");
     member.host.clear();  // not known for a while
-    EXPECT_EQ(&links.of(member), &moved);
+    EXPECT_EQ(&connections.of(member), &moved);
     EXPECT_EQ(nowhere.member, "n1");  // is still there for whoever is in it
 }
 
-TEST(Links, PreferTheInventorysHostToPatronis) {
+TEST(Connections, PreferTheInventorysHostToPatronis) {
     LinksUnderTest test;
     MemberSettings settings;
     settings.name = "n1";
@@ -78,12 +78,13 @@ TEST(Links, PreferTheInventorysHostToPatronis) {
     settings.ssh.user = "ops";
     settings.ssh.port = 2222;
     test.cluster.members = {settings};
-    Links links = test.make();
-    EXPECT_EQ(links.of(LinksUnderTest::member()).ssh->peer(), "ops@bastion.example:2222");
-    EXPECT_EQ(links.extra_session(LinksUnderTest::member())->peer(), "ops@bastion.example:2222");
+    Connections connections = test.make();
+    EXPECT_EQ(connections.of(LinksUnderTest::member()).ssh->peer(), "ops@bastion.example:2222");
+    EXPECT_EQ(connections.extra_session(LinksUnderTest::member())->peer(),
+              "ops@bastion.example:2222");
 }
 
-TEST(Links, RunScriptsUnderSudoWhereTheInventorySaysSo) {
+TEST(Connections, RunScriptsUnderSudoWhereTheInventorySaysSo) {
     LinksUnderTest test;
     test.cluster.ssh.user = "ops";
     test.hosts.on("10.0.0.11", [](const RemoteCommand&) { return CommandResult{}; });
@@ -97,26 +98,26 @@ TEST(Links, RunScriptsUnderSudoWhereTheInventorySaysSo) {
     };
     const MemberFacts member = LinksUnderTest::member();
     {
-        Links links = test.make();
-        EXPECT_FALSE(runs_under_sudo(links.of(member).root()));
+        Connections connections = test.make();
+        EXPECT_FALSE(runs_under_sudo(connections.of(member).root()));
     }
     test.cluster.ssh.become = Become::sudo;
-    Links links = test.make();
-    EXPECT_TRUE(runs_under_sudo(links.of(member).root()));
-    EXPECT_TRUE(runs_under_sudo(*links.extra_session(member)));
-    EXPECT_FALSE(runs_under_sudo(*links.of(member).ssh));
-    EXPECT_EQ(links.psql_settings(member).become, "runuser -u postgres --");
+    Connections connections = test.make();
+    EXPECT_TRUE(runs_under_sudo(connections.of(member).root()));
+    EXPECT_TRUE(runs_under_sudo(*connections.extra_session(member)));
+    EXPECT_FALSE(runs_under_sudo(*connections.of(member).ssh));
+    EXPECT_EQ(connections.psql_settings(member).become, "runuser -u postgres --");
 }
 
-TEST(Links, NeedNoSudoForRoot) {
+TEST(Connections, NeedNoSudoForRoot) {
     LinksUnderTest test;
     test.cluster.ssh.user = "root";
     test.cluster.ssh.become = Become::sudo;
-    Links links = test.make();
-    EXPECT_EQ(links.of(LinksUnderTest::member()).sudo, nullptr);
+    Connections connections = test.make();
+    EXPECT_EQ(connections.of(LinksUnderTest::member()).sudo, nullptr);
 }
 
-TEST(Links, AskTheRestApiOverSshWhereTheInventorySaysSo) {
+TEST(Connections, AskTheRestApiOverSshWhereTheInventorySaysSo) {
     LinksUnderTest test;
     MemberSettings settings;
     settings.name = "n1";
@@ -125,11 +126,12 @@ TEST(Links, AskTheRestApiOverSshWhereTheInventorySaysSo) {
     test.cluster.members = {settings};
     test.cluster.ssh.user = "root";
     test.cluster.patroni.via = PatroniSettings::Via::ssh;
-    Links links = test.make();
-    links.of(LinksUnderTest::member());
-    (void)links.lend_endpoint("https://10.0.0.11:8008");
-    links.give_back("https://10.0.0.12:8008", links.lend_endpoint("https://10.0.0.12:8008"));
-    (void)links.lend_endpoint("https://10.0.0.12:8008");
+    Connections connections = test.make();
+    connections.of(LinksUnderTest::member());
+    (void)connections.lend_endpoint("https://10.0.0.11:8008");
+    connections.give_back("https://10.0.0.12:8008",
+                          connections.lend_endpoint("https://10.0.0.12:8008"));
+    (void)connections.lend_endpoint("https://10.0.0.12:8008");
     EXPECT_TRUE(test.https.empty());
     Names logins;
     for (const SshEndpoint& endpoint : test.endpoints) {
@@ -139,7 +141,7 @@ TEST(Links, AskTheRestApiOverSshWhereTheInventorySaysSo) {
     EXPECT_EQ(logins, (Names{"ops@10.0.0.11", "ops@10.0.0.11", "ops@10.0.0.11", "root@10.0.0.12"}));
 }
 
-TEST(Links, AskForASecretOnce) {
+TEST(Connections, AskForASecretOnce) {
     LinksUnderTest test;
     test.cluster.patroni.username = "admin";
     test.cluster.patroni.password = SecretRef{SecretRef::Command{{"pass"}}, {}};
@@ -148,27 +150,27 @@ TEST(Links, AskForASecretOnce) {
         result.out = "s3cret\n";
         return result;
     };
-    Links links = test.make();
-    links.of(LinksUnderTest::member());
-    (void)links.lend_endpoint("http://10.0.0.12:8008");
-    (void)links.lend_endpoint("http://10.0.0.13:8008");
+    Connections connections = test.make();
+    connections.of(LinksUnderTest::member());
+    (void)connections.lend_endpoint("http://10.0.0.12:8008");
+    (void)connections.lend_endpoint("http://10.0.0.13:8008");
     EXPECT_EQ(test.processes.seen().size(), 1U);
     ASSERT_EQ(test.https.size(), 3U);
     EXPECT_EQ(test.https[2].password->reveal(), "s3cret");
     EXPECT_EQ(test.https[2].username, "admin");
 }
 
-TEST(Links, KeepTheClientsOfTheEndpoints) {
+TEST(Connections, KeepTheClientsOfTheEndpoints) {
     LinksUnderTest test;
-    Links links = test.make();
+    Connections connections = test.make();
     const std::string url = "http://10.0.0.11:8008";
-    std::unique_ptr<HttpClient> first = links.lend_endpoint(url);
+    std::unique_ptr<HttpClient> first = connections.lend_endpoint(url);
     const HttpClient* kept = first.get();
     const std::unique_ptr<HttpClient> beside =
-        links.lend_endpoint(url);  // another thread looks, too
+        connections.lend_endpoint(url);  // another thread looks, too
     EXPECT_NE(beside.get(), kept);
-    links.give_back(url, std::move(first));
-    EXPECT_EQ(links.lend_endpoint(url).get(), kept);
+    connections.give_back(url, std::move(first));
+    EXPECT_EQ(connections.lend_endpoint(url).get(), kept);
 }
 
 }  // namespace

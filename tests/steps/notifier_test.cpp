@@ -65,11 +65,11 @@ class ANotifier : public testing::Test {
 
     Notifier& notifier() {
         if (!notifier_) {
-            LinkFactory links;
-            links.http = http_.factory();
-            links.mail = mail_.factory();
-            links.process = processes_.factory();
-            notifier_ = std::make_unique<Notifier>(targets_, std::move(links), clock_);
+            ConnectionFactory connections;
+            connections.http = http_.factory();
+            connections.mail = mail_.factory();
+            connections.process = processes_.factory();
+            notifier_ = std::make_unique<Notifier>(targets_, std::move(connections), clock_);
         }
         return *notifier_;
     }
@@ -321,10 +321,12 @@ class AHangingTarget : public ANotifier {
     /// A notification to it is under way.
     void hang() {
         program("pager");
-        LinkFactory links;
-        links.http = http_.factory();
-        links.process = [this] { return std::make_unique<HangingProcesses>(started_, count_); };
-        notifier_ = std::make_unique<Notifier>(targets_, std::move(links), clock_);
+        ConnectionFactory connections;
+        connections.http = http_.factory();
+        connections.process = [this] {
+            return std::make_unique<HangingProcesses>(started_, count_);
+        };
+        notifier_ = std::make_unique<Notifier>(targets_, std::move(connections), clock_);
         notifier_->send("pager", a_notification());
         ASSERT_EQ(started_.get_future().wait_for(60s), std::future_status::ready);
     }

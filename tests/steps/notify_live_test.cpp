@@ -27,7 +27,7 @@ Notification a_notification() {
 
 Lines troubles_of(const NotifyTarget& target) {
     SystemClock clock;
-    Notifier notifier({{"t", target}}, LinkFactory{}, clock);
+    Notifier notifier({{"t", target}}, ConnectionFactory{}, clock);
     notifier.send("t", a_notification());
     notifier.finish(60s);
     return notifier.troubles();

@@ -112,18 +112,18 @@ class ObserverTest : public testing::Test {
         }
     }
 
-    Links& links() {
-        if (!links_) {
-            LinkFactory factory;
+    Connections& connections() {
+        if (!connections_) {
+            ConnectionFactory factory;
             factory.http = servers_.factory();
             factory.ssh = hosts_.factory();
             factory.process = processes_.factory();
-            links_.emplace(cluster_, std::move(factory));
+            connections_.emplace(cluster_, std::move(factory));
         }
-        return *links_;
+        return *connections_;
     }
 
-    Observer observer() { return Observer(links(), clock_); }
+    Observer observer() { return Observer(connections(), clock_); }
 
     ClusterFacts observe(Depth depth = Depth::quick) {
         return observer().observe(depth, k_timeout, {});
@@ -137,7 +137,7 @@ class ObserverTest : public testing::Test {
     Json body_;
     Json config_ = {{"loop_wait", 3}, {"ttl", 20}};
     std::vector<Json> statuses_;
-    std::optional<Links> links_;
+    std::optional<Connections> connections_;
 };
 
 TEST_F(ObserverTest, ReadsAWholeCluster) {

@@ -30,7 +30,7 @@ class Ways : public testing::Test {
     Way way(const std::string& member, const std::string& name) {
         ClusterFacts facts = world.observe();
         world.observer().probe_write_access(facts, {});
-        const std::vector<Way> ways = find_ways(world.links(), facts, {});
+        const std::vector<Way> ways = find_reachability(world.connections(), facts, {});
         const auto found = std::ranges::find_if(
             ways, [&](const Way& each) { return each.member == member && each.name == name; });
         if (found == ways.end()) {

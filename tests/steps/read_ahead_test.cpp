@@ -34,7 +34,7 @@ class AheadOfSteps : public testing::Test {
     static StepCall with_ahead(const std::vector<StepCall>& calls) {
         StepCall first = calls.front();
         for (std::size_t i = 1; i < calls.size(); ++i) {
-            first.ahead.push_back(std::make_shared<const StepCall>(calls[i]));
+            first.read_ahead.push_back(std::make_shared<const StepCall>(calls[i]));
         }
         return first;
     }
@@ -96,7 +96,7 @@ TEST_F(AheadOfSteps, CountOnlyWhereWhatIsStartedIsWhatWasAnnounced) {
 TEST_F(AheadOfSteps, AreForgottenOnceTheyAreDropped) {
     LiveRunner runner(world.cluster, world.factory(), world.clock, {});
     EXPECT_EQ(out(start(runner, with_ahead({call("a", "echo 1"), call("b", "echo 2")}))), "1\n");
-    runner.drop_ahead();
+    runner.drop_read_ahead();
     EXPECT_EQ(out(start(runner, call("b", "echo 2"))), "2\n");
     EXPECT_EQ(scripts.size(), 2U);
 }
@@ -111,7 +111,7 @@ TEST_F(AheadOfSteps, LeaveOutWhatMayChangeSomethingOrReads) {
         scripts.clear();
         EXPECT_EQ(out(start(runner, with_ahead({call("a", "echo 1"), next}))), "1\n");
         EXPECT_EQ(scripts, (std::vector<std::string>{"echo 1"}));
-        runner.drop_ahead();
+        runner.drop_read_ahead();
     }
 }
 

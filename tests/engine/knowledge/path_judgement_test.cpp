@@ -17,23 +17,24 @@ const Finding* find_row(const Findings& findings, const std::string& row) {
 }
 
 /// A cluster of three that a plan takes from one version to another, a member at a time.
-class OutlookTest : public testing::Test {
+class PathJudgementTest : public testing::Test {
   protected:
-    explicit OutlookTest(const std::string& version = "3.2.1") : start(healthy_cluster(version)) {}
+    explicit PathJudgementTest(const std::string& version = "3.2.1")
+        : start(healthy_cluster(version)) {}
 
     void begin() {
         now = start;
-        outlook.emplace(shipped_knowledge(), start, start);
+        path.emplace(shipped_knowledge(), start, start);
     }
 
     void pause(bool paused) {
         now.paused = paused;
-        outlook->after(paused ? "pause" : "resume", now);
+        path->after(paused ? "pause" : "resume", now);
     }
 
     void bring(const std::string& member, const std::string& version) {
         now.find(member)->patroni.running = version;
-        outlook->after("restart on " + member, now);
+        path->after("restart on " + member, now);
     }
 
     void offer(const std::vector<std::string>& versions) {
@@ -42,23 +43,23 @@ class OutlookTest : public testing::Test {
         }
     }
 
-    Outlook::Verdict upgrade(const std::string& version) {
+    PathJudgement::Verdict upgrade(const std::string& version) {
         begin();
         pause(true);
         for (const char* member : {"n2", "n3", "n1"}) {
             bring(member, version);
         }
         pause(false);
-        return outlook->conclude(now);
+        return path->conclude(now);
     }
 
     ClusterFacts start;
     ClusterFacts now;
-    std::optional<Outlook> outlook;
+    std::optional<PathJudgement> path;
 };
 
-TEST_F(OutlookTest, LetsABadPairPassThatNeedsTimeToDoDamage) {
-    const Outlook::Verdict verdict = upgrade("4.0.2");
+TEST_F(PathJudgementTest, LetsABadPairPassThatNeedsTimeToDoDamage) {
+    const PathJudgement::Verdict verdict = upgrade("4.0.2");
     EXPECT_TRUE(verdict.refusals.empty());
     const Finding* pair = find_row(verdict.advice, "member-slots-never-advance");
     ASSERT_NE(pair, nullptr);
@@ -67,12 +68,12 @@ TEST_F(OutlookTest, LetsABadPairPassThatNeedsTimeToDoDamage) {
     EXPECT_NE(pair->message.find("over when the run is"), std::string::npos);
 }
 
-TEST_F(OutlookTest, RefusesABadPairThatWouldStay) {
+TEST_F(PathJudgementTest, RefusesABadPairThatWouldStay) {
     begin();
     pause(true);
     bring("n2", "4.0.2");
     pause(false);
-    const Outlook::Verdict verdict = outlook->conclude(now);
+    const PathJudgement::Verdict verdict = path->conclude(now);
     ASSERT_EQ(verdict.refusals.size(), 1U);
     EXPECT_EQ(verdict.refusals[0].id, "patroni.known_bad_pair");
     EXPECT_EQ(verdict.refusals[0].member, "n2");
@@ -82,16 +83,16 @@ TEST_F(OutlookTest, RefusesABadPairThatWouldStay) {
               std::string::npos);
 }
 
-TEST_F(OutlookTest, HoldsNothingAgainstAPlanThatWasThereBefore) {
+TEST_F(PathJudgementTest, HoldsNothingAgainstAPlanThatWasThereBefore) {
     start.find("n2")->patroni.running = "4.0.2";
     begin();
     pause(true);
     bring("n3", "3.2.1-2");
     pause(false);
-    EXPECT_TRUE(outlook->conclude(now).refusals.empty());
+    EXPECT_TRUE(path->conclude(now).refusals.empty());
 }
 
-TEST_F(OutlookTest, ForgivesWhatIsAboutAFailoverOnlyWhilePaused) {
+TEST_F(PathJudgementTest, ForgivesWhatIsAboutAFailoverOnlyWhilePaused) {
     start = healthy_cluster("2.1.7");
     start.config["failsafe_mode"] = false;
     begin();
@@ -100,23 +101,23 @@ TEST_F(OutlookTest, ForgivesWhatIsAboutAFailoverOnlyWhilePaused) {
     bring("n2", "4.0.7");
     bring("n3", "4.0.7");
     pause(false);
-    EXPECT_EQ(find_row(outlook->conclude(now).refusals, "two-under-four"), nullptr);
+    EXPECT_EQ(find_row(path->conclude(now).refusals, "two-under-four"), nullptr);
     begin();
     bring("n1", "4.0.7");
     bring("n2", "4.0.7");
     bring("n3", "4.0.7");
-    const Outlook::Verdict unpaused = outlook->conclude(now);
+    const PathJudgement::Verdict unpaused = path->conclude(now);
     ASSERT_NE(find_row(unpaused.refusals, "two-under-four"), nullptr);
     EXPECT_TRUE(find_row(unpaused.refusals, "two-under-four")
                     ->message.starts_with("after restart on n1, "));
 }
 
-TEST_F(OutlookTest, RefusesATargetKnownToBeBadAndNamesABetterOne) {
+TEST_F(PathJudgementTest, RefusesATargetKnownToBeBadAndNamesABetterOne) {
     for (MemberFacts& member : start.members) {
         member.postgres.running = "16.4";
     }
     offer({"3.2.1-1", "4.0.3-1", "4.0.4-1", "4.0.7-1"});
-    const Outlook::Verdict verdict = upgrade("4.0.3");
+    const PathJudgement::Verdict verdict = upgrade("4.0.3");
     ASSERT_EQ(verdict.refusals.size(), 1U);
     EXPECT_EQ(verdict.refusals[0].id, "patroni.known_issue");
     EXPECT_EQ(verdict.refusals[0].subject, "sslnegotiation-in-conninfo");
@@ -126,8 +127,8 @@ TEST_F(OutlookTest, RefusesATargetKnownToBeBadAndNamesABetterOne) {
     EXPECT_TRUE(upgrade("4.0.4").refusals.empty());
 }
 
-TEST_F(OutlookTest, TellsWhatChangesWithTheVersion) {
-    const Outlook::Verdict verdict = upgrade("4.0.7");
+TEST_F(PathJudgementTest, TellsWhatChangesWithTheVersion) {
+    const PathJudgement::Verdict verdict = upgrade("4.0.7");
     EXPECT_TRUE(verdict.refusals.empty());
     const Finding* scripts = find_row(verdict.advice, "master-is-primary");
     ASSERT_NE(scripts, nullptr);
@@ -137,8 +138,8 @@ TEST_F(OutlookTest, TellsWhatChangesWithTheVersion) {
     EXPECT_EQ(find_row(verdict.advice, "citus-secondaries"), nullptr) << "info that only asks";
 }
 
-TEST_F(OutlookTest, SaysOnceWhatCouldNotBeJudged) {
-    const Outlook::Verdict verdict =
+TEST_F(PathJudgementTest, SaysOnceWhatCouldNotBeJudged) {
+    const PathJudgement::Verdict verdict =
         upgrade("4.0.7");  // what the members were set up with is not known
     const Finding* open = find_row(verdict.advice, "not-judged");
     ASSERT_NE(open, nullptr);
@@ -148,32 +149,32 @@ TEST_F(OutlookTest, SaysOnceWhatCouldNotBeJudged) {
     EXPECT_EQ(open->remedy, "Read them in `lockstep knowledge --for 3.2.1..4.0.7`.");
 }
 
-TEST_F(OutlookTest, RefusesTheChangeThatWouldTurnSynchronousReplicationOff) {
+TEST_F(PathJudgementTest, RefusesTheChangeThatWouldTurnSynchronousReplicationOff) {
     start = healthy_cluster("4.0.7");
     start.config["synchronous_mode"] = "quorum";
-    const Outlook::Verdict verdict = upgrade("3.3.11");
+    const PathJudgement::Verdict verdict = upgrade("3.3.11");
     EXPECT_NE(find_row(verdict.refusals, "quorum-under-three"), nullptr);
 }
 
-TEST_F(OutlookTest, JudgesAChangeInTheStateThatItIsMadeIn) {
+TEST_F(PathJudgementTest, JudgesAChangeInTheStateThatItIsMadeIn) {
     start = healthy_cluster("3.0.2");
     start.config["synchronous_mode"] = true;
     EXPECT_NE(find_row(upgrade("3.1.0").refusals, "pause-restart-drops-settings"), nullptr);
     begin();
     now.config["synchronous_mode"] = false;
-    outlook->after("config", now);
+    path->after("config", now);
     bring("n2", "3.1.0");
-    EXPECT_EQ(find_row(outlook->conclude(now).refusals, "pause-restart-drops-settings"), nullptr);
+    EXPECT_EQ(find_row(path->conclude(now).refusals, "pause-restart-drops-settings"), nullptr);
 }
 
-TEST_F(OutlookTest, SaysNothingOfAPlanThatChangesNoVersion) {
+TEST_F(PathJudgementTest, SaysNothingOfAPlanThatChangesNoVersion) {
     begin();
     pause(true);
     pause(false);
-    const Outlook::Verdict verdict = outlook->conclude(now);
+    const PathJudgement::Verdict verdict = path->conclude(now);
     EXPECT_TRUE(verdict.refusals.empty());
     EXPECT_TRUE(verdict.advice.empty());
-    EXPECT_TRUE(outlook->was_paused());
+    EXPECT_TRUE(path->was_paused());
 }
 
 /// Rows of their own, so that what is proposed depends on nothing else.

@@ -164,7 +164,7 @@ TEST(Calendar, IgnoresWhatIsCancelled) {
         Texts{});
 }
 
-// As Outlook writes it: the zone's name is its own, and its year is 1601.
+// As PathJudgement writes it: the zone's name is its own, and its year is 1601.
 TEST(Calendar, TakesTheZoneThatTheFileDescribes) {
     const std::string zone =
         "BEGIN:VTIMEZONE\nTZID:W. Europe Standard Time\n"

@@ -1,0 +1,68 @@
+#include "engine/plan/undo.hpp"
+
+#include <array>
+
+namespace lockstep {
+
+std::string_view to_text(Operation::Kind kind) {
+    switch (kind) {
+        case Operation::Kind::ssh:
+            return "ssh";
+        case Operation::Kind::http:
+            return "http";
+        case Operation::Kind::sql:
+            return "sql";
+        case Operation::Kind::local:
+            return "local";
+    }
+    return "?";
+}
+
+nlohmann::json Undo::to_json() const {
+    return {{"kind", to_text(operation.kind)},
+            {"text", operation.text},
+            {"uses", uses},
+            {"member", member.empty() ? nlohmann::json(nullptr) : nlohmann::json(member)},
+            {"with", with}};
+}
+
+Operation operation_from(const nlohmann::json& json) {
+    Operation operation;
+    operation.text = json.at("text");
+    for (const Operation::Kind kind : {Operation::Kind::ssh,
+                                       Operation::Kind::http,
+                                       Operation::Kind::sql,
+                                       Operation::Kind::local}) {
+        if (json.at("kind") == to_text(kind)) {
+            operation.kind = kind;
+        }
+    }
+    return operation;
+}
+
+Undo Undo::from_json(const nlohmann::json& json) {
+    Undo undo;
+    undo.operation = operation_from(json);
+    undo.uses = json.at("uses");
+    undo.member = json.at("member").is_null() ? "" : json.at("member");
+    undo.with = json.at("with");
+    return undo;
+}
+
+nlohmann::json to_json(const std::vector<Operation>& operations) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const Operation& operation : operations) {
+        list.push_back({{"kind", to_text(operation.kind)}, {"text", operation.text}});
+    }
+    return list;
+}
+
+nlohmann::json to_json(const std::vector<Undo>& undo) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const Undo& each : undo) {
+        list.push_back(each.to_json());
+    }
+    return list;
+}
+
+}  // namespace lockstep

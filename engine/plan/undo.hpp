@@ -1,0 +1,43 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// What a plan says that would be sent, and what takes it back.
+namespace lockstep {
+
+/// One exact command or request, as text for people. What `plan` prints is what a run sends.
+struct Operation {
+    enum class Kind { ssh, http, sql, local };
+
+    Kind kind = Kind::ssh;
+    std::string text;
+
+    friend bool operator==(const Operation&, const Operation&) = default;
+};
+
+[[nodiscard]] std::string_view to_text(Operation::Kind kind);
+
+/// One call that takes a change back: an action like any other, with its arguments frozen before
+/// the change is made. Running it is safe although the change never happened: its preview sees
+/// that there is nothing to do.
+struct Undo {
+    Operation operation;  ///< the same for people
+    std::string uses;
+    std::string member;   ///< empty: the cluster
+    nlohmann::json with;  ///< plain values
+
+    [[nodiscard]] nlohmann::json to_json() const;
+    [[nodiscard]] static Undo from_json(const nlohmann::json& json);
+    friend bool operator==(const Undo&, const Undo&) = default;
+};
+
+[[nodiscard]] nlohmann::json to_json(const std::vector<Operation>& operations);
+/// One of them, or of what has its `kind` and `text` among others.
+[[nodiscard]] Operation operation_from(const nlohmann::json& json);
+[[nodiscard]] nlohmann::json to_json(const std::vector<Undo>& undo);
+
+}  // namespace lockstep
