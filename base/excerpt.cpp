@@ -1,5 +1,7 @@
 #include "base/excerpt.hpp"
 
+#include "base/utf8.hpp"
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -15,12 +17,8 @@ struct Glyph {
     std::size_t width = 1;  ///< in columns
 };
 
-unsigned byte_at(std::string_view text, std::size_t at) {
+unsigned bits_at(std::string_view text, std::size_t at) {
     return at < text.size() ? static_cast<unsigned char>(text[at]) : 0U;
-}
-
-bool is_continuation(unsigned byte) {
-    return (byte & 0xC0U) == 0x80U;
 }
 
 /// Columns, after Unicode's East Asian width W and F, and marks that stand on the character before.
@@ -47,10 +45,10 @@ std::size_t width_of(char32_t c) {
 /// no continuation byte, and so does this.
 Glyph next_glyph(std::string_view line, std::size_t& at) {
     const std::size_t begin = at++;
-    while (at < line.size() && is_continuation(byte_at(line, at))) {
+    while (at < line.size() && is_continuation(line[at])) {
         ++at;
     }
-    const unsigned first = byte_at(line, begin);
+    const unsigned first = bits_at(line, begin);
     const std::size_t length = at - begin;
     if (first < 0x80) {
         if (first == '\t') {
@@ -62,7 +60,7 @@ Glyph next_glyph(std::string_view line, std::size_t& at) {
     const std::size_t wanted = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
     char32_t value = first & (0xFFU >> (wanted + 1));
     for (std::size_t i = 1; i < length; ++i) {
-        value = (value << 6U) | (byte_at(line, begin + i) & 0x3FU);
+        value = (value << 6U) | (bits_at(line, begin + i) & 0x3FU);
     }
     // Those that change the order of what follows (CVE-2021-42574) and C1 controls are not shown.
     const bool shown = length == wanted && first >= 0xC2 && first <= 0xF4 && value >= 0xA0 &&

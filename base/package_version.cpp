@@ -1,6 +1,7 @@
 #include "base/package_version.hpp"
 
 #include "base/error.hpp"
+#include "base/text.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -12,10 +13,6 @@ namespace lockstep {
 namespace {
 
 // Not std::isdigit and std::isalpha: those follow the locale.
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
-
 bool is_letter(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }

@@ -17,6 +17,11 @@ namespace lockstep {
     return low;
 }
 
+/// ASCII: what the locale says is nobody's business here.
+[[nodiscard]] inline bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
 /// Whether one of the pieces is in the text.
 [[nodiscard]] inline bool has_any(std::string_view text,
                                   std::initializer_list<std::string_view> pieces) {

@@ -1,5 +1,7 @@
 #include "base/units.hpp"
 
+#include "base/text.hpp"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -35,10 +37,6 @@ constexpr std::array<Unit, 11> k_size_units = {{{"", 1},
                                                 {"GiB", std::int64_t{1} << 30},
                                                 {"TB", std::int64_t{1} << 40},
                                                 {"TiB", std::int64_t{1} << 40}}};
-
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
 
 template <std::size_t n>
 std::optional<std::int64_t> factor_of(const std::array<Unit, n>& units, std::string_view name) {

@@ -10,10 +10,6 @@ unsigned byte_at(std::string_view text, std::size_t offset) {
     return static_cast<unsigned char>(text[offset]);
 }
 
-bool is_continuation(char byte) {
-    return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U;
-}
-
 }  // namespace
 
 CodePoint decode_utf8(std::string_view text, std::size_t offset) {

@@ -15,6 +15,11 @@ struct CodePoint {
 /// nothing above U+10FFFF.
 [[nodiscard]] CodePoint decode_utf8(std::string_view text, std::size_t offset);
 
+/// Of a character of several bytes: not its first.
+[[nodiscard]] inline bool is_continuation(char byte) {
+    return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U;
+}
+
 /// The text with each byte that is not of UTF-8 as a `?`: for names that are compared after they
 /// went through JSON, which can hold nothing else.
 [[nodiscard]] std::string as_utf8(std::string_view text);

@@ -1,4 +1,5 @@
 #include "base/suggest.hpp"
+#include "base/utf8.hpp"
 #include "base/yaml.hpp"
 
 #include <algorithm>
@@ -20,11 +21,6 @@ constexpr std::size_t k_longest_shown = 40;
         std::string(what) + " must be " + std::string(wanted) + ", not " + node.describe(),
         hint,
         "input.type");
-}
-
-/// Of a character of several bytes in UTF-8: not the first.
-bool is_continuation(char byte) {
-    return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U;
 }
 
 bool all_digits(std::string_view text, std::string_view digits) {

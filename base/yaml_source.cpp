@@ -20,10 +20,6 @@ constexpr std::size_t k_max_bytes = std::size_t{4} * 1024 * 1024;
 // for each bracket. A line of 64 KiB bounds that at 15 MB.
 constexpr std::size_t k_max_line = std::size_t{64} * 1024;
 
-bool is_continuation(char byte) {
-    return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U;
-}
-
 std::string hex(char32_t value) {
     constexpr std::string_view k_digits = "0123456789ABCDEF";
     std::string text;

@@ -34,7 +34,7 @@ Tone tone_of(WayVerdict verdict) {
                                             : Tone::bad;
 }
 
-nlohmann::json to_json(const Way& way) {
+nlohmann::json way_json(const Way& way) {
     return {{"member", way.member},
             {"way", way.name},
             {"how", way.how},
@@ -82,7 +82,7 @@ int command_doctor(const Options& options, Interrupts& interrupts) {
     } else {
         nlohmann::json list = nlohmann::json::array();
         for (const Way& way : ways) {
-            list.push_back(to_json(way));
+            list.push_back(way_json(way));
         }
         std::cout << nlohmann::json{{"cluster", place.cluster.name}, {"ways", list}}.dump(2)
                   << "\n";

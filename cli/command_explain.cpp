@@ -12,7 +12,7 @@ namespace lockstep {
 
 namespace {
 
-nlohmann::json to_json(const ReferenceEntry& entry) {
+nlohmann::json entry_json(const ReferenceEntry& entry) {
     return {{"key", entry.key},
             {"kind", entry.kind},
             {"takes", entry.takes},
@@ -79,7 +79,7 @@ int command_explain(const Options& options) {
     } else if (options.output != Output::text) {
         nlohmann::json document = nlohmann::json::array();
         for (const ReferenceEntry& entry : entries) {
-            document.push_back(to_json(entry));
+            document.push_back(entry_json(entry));
         }
         std::cout << json_text(
             options.topic.empty() ? document : to_json(look_up(entries, options.topic)),

@@ -19,13 +19,6 @@ using yaml::Node;
 constexpr std::string_view k_three_ways =
     "Say where it comes from: {env: NAME}, {file: PATH} or {command: [argv…]}.";
 
-[[noreturn]] void fail(const Node& node,
-                       const std::string& message,
-                       const std::string& hint,
-                       const std::string& rule = "inventory.value") {
-    throw InputError(node.where, message, hint, rule);
-}
-
 bool is_space(char c) {
     return std::isspace(static_cast<unsigned char>(c)) != 0;
 }
@@ -165,6 +158,13 @@ bool url_has_password(std::string_view dsn) {
 }
 
 }  // namespace
+
+void fail(const Node& node,
+          const std::string& message,
+          const std::string& hint,
+          const std::string& rule) {
+    throw InputError(node.where, message, hint, rule);
+}
 
 void require_map(const Node& node, std::string_view what) {
     if (!node.is(Node::Kind::map)) {

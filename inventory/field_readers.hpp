@@ -17,6 +17,12 @@ struct PathBase {
     std::string home;    ///< what `~` means: own_account()
 };
 
+/// Throws the InputError for a value.
+[[noreturn]] void fail(const yaml::Node& node,
+                       const std::string& message,
+                       const std::string& hint = {},
+                       const std::string& rule = "inventory.value");
+
 /// Calls `read` with the value of the key, where there is one.
 template <class Reader>
 void when_given(const yaml::Node& map, std::string_view key, Reader read) {

@@ -8,12 +8,6 @@ namespace lockstep::inventory_fields {
 
 namespace {
 
-[[noreturn]] void fail(const yaml::Node& node,
-                       const std::string& message,
-                       const std::string& hint = {}) {
-    throw InputError(node.where, message, hint, "inventory.value");
-}
-
 using yaml::Node;
 
 /// `anna`, or `anna@jump1`: what a run notes of who acts.

@@ -104,10 +104,6 @@ namespace {
 
 using yaml::Node;
 
-[[noreturn]] void fail(const Node& node, const std::string& message, const std::string& hint = {}) {
-    throw InputError(node.where, message, hint, "inventory.value");
-}
-
 /// A header field that is no secret, whoever may read the inventory.
 TextOrSecret read_header(const Node& key,
                          const Node& value,

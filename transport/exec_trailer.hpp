@@ -7,6 +7,9 @@
 
 namespace lockstep {
 
+/// Of a nonce, from random_hex().
+inline constexpr std::size_t k_nonce_bytes = 8;
+
 /// The command line that a login shell gets to run `script` by /bin/sh and to report its status in
 /// band, at the end of stdout and of stderr: `\036lockstep <nonce> <status>\036` and a line end.
 /// libssh2 1.10 cannot tell a status 0 from one that never arrived (libssh2 #2515: OpenSSH's

@@ -1,6 +1,7 @@
 #include "transport/libssh2_exec.hpp"
 
 #include "transport/encoding.hpp"
+#include "transport/exec_trailer.hpp"
 #include "transport/wait_fd.hpp"
 
 #include <poll.h>
@@ -17,7 +18,6 @@ using Kind = TransportError::Kind;
 using std::chrono::milliseconds;
 using namespace std::chrono_literals;
 
-constexpr std::size_t k_nonce_bytes = 8;
 constexpr milliseconds k_keepalive = 15s;
 constexpr std::size_t k_read_size = std::size_t{32}
                                     << 10;  // one packet: LIBSSH2_CHANNEL_PACKET_DEFAULT

@@ -4,6 +4,7 @@
 #include "base/shell_quote.hpp"
 #include "base/text.hpp"
 #include "transport/encoding.hpp"
+#include "transport/exec_trailer.hpp"
 #include "transport/exec_output.hpp"
 #include "transport/login_gate.hpp"
 #include "transport/process_runner.hpp"
@@ -29,9 +30,8 @@ namespace fs = std::filesystem;
 using Kind = TransportError::Kind;
 using std::chrono::milliseconds;
 
-constexpr milliseconds k_login_timeout{40'000};
+constexpr milliseconds k_master_timeout{40'000};
 constexpr milliseconds k_goodbye_timeout{2'000};
-constexpr std::size_t k_nonce_bytes = 8;
 
 // ssh says it before anything of a command is sent, when it does not find the master.
 constexpr std::string_view k_no_master = "lockstep: no master for ";
@@ -262,7 +262,7 @@ std::optional<CommandResult> OpensshSession::attempt(const RemoteCommand& comman
 
 /// Connects and logs in. Refused connections, and those closed at once, are tried again.
 void OpensshSession::log_in(Deadline deadline, const std::stop_token& stop) {
-    const Deadline patience = deadline.within(k_login_timeout);
+    const Deadline patience = deadline.within(k_master_timeout);
     LoginGate& gate = LoginGate::of_process();
     for (int attempt = 1;; ++attempt) {
         {

@@ -4,6 +4,7 @@
 #include "base/text.hpp"
 #include "transport/curl_transfer.hpp"
 #include "transport/encoding.hpp"
+#include "transport/exec_trailer.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -17,8 +18,7 @@ namespace {
 
 using Kind = TransportError::Kind;
 
-constexpr std::size_t k_nonce_bytes = 8;
-constexpr std::size_t k_longest_answer = std::size_t{8} << 20;
+constexpr std::size_t k_longest_body = std::size_t{8} << 20;
 constexpr std::size_t k_room_for_header = std::size_t{64} << 10;
 // Longer than what curl is given: what ends is curl, which says how far it got.
 constexpr std::chrono::milliseconds k_margin{1'000};
@@ -242,7 +242,7 @@ HttpResponse SshHttpClient::send(const HttpRequest& request,
     for (const Handed& file : files) {
         command.stdin_data += file.text;
     }
-    command.output_limit = k_longest_answer + k_room_for_header;
+    command.output_limit = k_longest_body + k_room_for_header;
     try {
         const CommandResult result =
             session_->run(command, Deadline(deadline.at() + k_margin), std::move(stop));
@@ -266,7 +266,7 @@ HttpResponse SshHttpClient::read(const HttpRequest& request,
     if (result.out_truncated) {
         fail(request,
              Kind::protocol,
-             "the answer is longer than " + std::to_string(k_longest_answer) + " bytes");
+             "the answer is longer than " + std::to_string(k_longest_body) + " bytes");
     }
     if (out.find(mark + "no-curl") != std::string_view::npos) {
         fail(request,

@@ -4,6 +4,7 @@
 #include "base/shell_quote.hpp"
 #include "base/text.hpp"
 #include "transport/encoding.hpp"
+#include "transport/exec_trailer.hpp"
 
 #include <array>
 #include <utility>
@@ -11,8 +12,6 @@
 namespace lockstep {
 
 namespace {
-
-constexpr std::size_t k_nonce_bytes = 8;
 
 // sudo reads the password from a pipe that ends with it. Were it in front of the script's own
 // input, then after a wrong one sudo would take the next lines for further attempts, and after

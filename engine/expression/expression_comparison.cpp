@@ -11,8 +11,6 @@ namespace {
 
 using Kind = Value::Kind;
 
-constexpr double k_two_to_63 = 9223372036854775808.0;
-
 std::string_view verb(BinaryOperator op) {
     switch (op) {
         case BinaryOperator::multiply:

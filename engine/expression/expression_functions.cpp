@@ -15,8 +15,6 @@ namespace {
 using Kind = Value::Kind;
 using Arguments = std::span<const Value>;
 
-constexpr double k_two_to_63 = 9223372036854775808.0;
-
 // What a message may say about a value.
 std::string shown(const Value& value) {
     return value.tainted() ? "***" : "\"" + excerpt(value.to_text()) + "\"";

@@ -14,6 +14,9 @@
 
 namespace lockstep {
 
+/// The first real number that no integer is as large as.
+inline constexpr double k_two_to_63 = 9223372036854775808.0;
+
 /// What an expression works on. Strictly typed: nothing is coerced. A value may be *unknown until
 /// the run* (what a step will print, a fact nobody could observe); whatever depends on it is
 /// unknown.

@@ -12,12 +12,12 @@ namespace {
 /// An argument, or why there is none.
 using Bound = std::variant<Value, Value::Unknown, EvaluationError>;
 
-Bound bind(const Argument& argument, const Scope& scope, Quoting quoting);
+Bound bind_argument(const Argument& argument, const Scope& scope, Quoting quoting);
 
 Bound bind_list(const Argument::List& arguments, const Scope& scope, Quoting quoting) {
     Value::List list;
     for (const Argument& element : arguments) {
-        Bound bound = bind(element, scope, quoting);
+        Bound bound = bind_argument(element, scope, quoting);
         if (!std::holds_alternative<Value>(bound)) {
             return bound;
         }
@@ -29,7 +29,7 @@ Bound bind_list(const Argument::List& arguments, const Scope& scope, Quoting quo
 Bound bind_map(const Argument::Map& arguments, const Scope& scope, Quoting quoting) {
     Value::Map map;
     for (const auto& [key, element] : arguments) {
-        Bound bound = bind(element, scope, quoting);
+        Bound bound = bind_argument(element, scope, quoting);
         if (!std::holds_alternative<Value>(bound)) {
             return bound;
         }
@@ -38,7 +38,7 @@ Bound bind_map(const Argument::Map& arguments, const Scope& scope, Quoting quoti
     return Value(std::move(map));
 }
 
-Bound bind(const Argument& argument, const Scope& scope, Quoting quoting) {
+Bound bind_argument(const Argument& argument, const Scope& scope, Quoting quoting) {
     if (const auto* value = std::get_if<Value>(&argument.content)) {
         return *value;
     }
@@ -226,7 +226,7 @@ void bind_arguments(const Arguments& arguments,
         }
         const ParamSchema* param = schema.param(name);
         const bool shell = param != nullptr && param->kind == ParamKind::shell;
-        Bound bound = bind(argument, scope, shell ? Quoting::shell : Quoting::none);
+        Bound bound = bind_argument(argument, scope, shell ? Quoting::shell : Quoting::none);
         if (const auto* error = std::get_if<EvaluationError>(&bound)) {
             result = {BoundStep::Kind::error,
                       argument.where.text() + ": " + name + ": " + error->message,
@@ -320,7 +320,7 @@ namespace {
 /// Each may use those before it: `into` is where `source` looks for them.
 void work_out_vars(const Runbook& runbook, const ScopeSource& source, Value::Map& into) {
     for (const auto& [name, argument] : runbook.vars) {
-        Bound bound = bind(argument, make_scope(source), Quoting::none);
+        Bound bound = bind_argument(argument, make_scope(source), Quoting::none);
         if (const auto* error = std::get_if<EvaluationError>(&bound)) {
             throw InputError(argument.where,
                              "vars." + name + ": " + error->message,
@@ -355,7 +355,7 @@ std::shared_ptr<const CallFrame> call_frame(const StepSpec& spec,
     if (inputs != spec.with.end()) {
         const Scope scope = make_scope(source);
         for (const auto& [name, argument] : std::get<Argument::Map>(inputs->second.content)) {
-            Bound bound = bind(argument, scope, Quoting::none);
+            Bound bound = bind_argument(argument, scope, Quoting::none);
             if (const auto* error = std::get_if<EvaluationError>(&bound)) {
                 throw InputError(
                     argument.where, "inputs." + name + ": " + error->message, error->hint);

@@ -17,7 +17,7 @@ using language::Kind;
 using language::Place;
 using language::Shape;
 
-std::string single(const Key& key, const Shape& shape) {
+std::string words_of(const Key& key, const Shape& shape) {
     switch (shape.kind) {
         case Kind::text:
             return "text";
@@ -66,7 +66,7 @@ std::string takes(const Key& key) {
         text += shape.many == Shape::Many::list  ? "list of "
                 : shape.many == Shape::Many::map ? "map of name to "
                                                  : "";
-        text += single(key, shape);
+        text += words_of(key, shape);
     }
     return text;
 }

@@ -266,7 +266,7 @@ void check_missing(Reading& reading,
     }
 }
 
-std::vector<std::string> names_of(const ActionSchema& schema) {
+std::vector<std::string> parameters_of(const ActionSchema& schema) {
     std::vector<std::string> names;
     for (const ParamSchema& param : schema.params) {
         names.push_back(param.name);
@@ -341,8 +341,9 @@ Arguments read_arguments(Reading& reading,
         if (param == nullptr) {
             reading.problems.add(key.where,
                                  owner.what + ": unknown parameter \"" + key.text + "\"",
-                                 schema.params.empty() ? schema.name + " takes none."
-                                                       : did_you_mean(key.text, names_of(schema)),
+                                 schema.params.empty()
+                                     ? schema.name + " takes none."
+                                     : did_you_mean(key.text, parameters_of(schema)),
                                  "runbook.unknown_parameter");
             continue;
         }

@@ -17,7 +17,7 @@ std::string variables(const PackageTool& tool, const StepCall& call) {
            "\n";
 }
 
-std::string probe_script(const PackageTool& tool, const StepCall& call) {
+std::string sources_script(const PackageTool& tool, const StepCall& call) {
     return variables(tool, call) + R"sh(if [ -e "$folder/complete" ]; then echo kept=1; exit 0; fi
 for each; do
   if from=$(source_of "${each%%=*}" "${each#*=}"); then printf 'from=%s\n' "$from"
@@ -58,7 +58,7 @@ class PackageKeep final : public Action {
         if (tool == nullptr) {
             return nullptr;
         }
-        const ReportLines lines(context.ssh(*member, probe_script(*tool, call)).out);
+        const ReportLines lines(context.ssh(*member, sources_script(*tool, call)).out);
         return {{"kept", lines.last("kept") == "1"},
                 {"from", lines.all("from")},
                 {"missing", lines.all("missing")}};

@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto k_poll = 100ms;
+constexpr auto k_restore_poll = 100ms;
 constexpr auto k_patience = 90s;
 
 std::string install_text(const StepCall& call, const PackageTool& tool, const MemberFacts& member) {
@@ -160,7 +160,7 @@ class PackageRestore final : public Action {
                     };
                 return result;
             }
-            if (!context.clock.sleep_for(k_poll, context.stop)) {
+            if (!context.clock.sleep_for(k_restore_poll, context.stop)) {
                 break;
             }
         }

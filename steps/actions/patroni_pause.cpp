@@ -12,8 +12,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto k_poll = 50ms;
-constexpr auto k_default_wait = 60s;
+constexpr auto k_pause_poll = 50ms;
+constexpr auto k_pause_wait = 60s;
 constexpr auto k_cut_off = 2s;
 
 bool ours(const StepCall& call) {
@@ -66,7 +66,7 @@ std::vector<MemberStatus> statuses(ActionContext& context) {
 }
 
 std::chrono::milliseconds patience(const StepCall& call) {
-    return call.timeout.count() > 0 ? call.timeout : k_default_wait;
+    return call.timeout.count() > 0 ? call.timeout : k_pause_wait;
 }
 
 class PatroniPause final : public Action {
@@ -137,7 +137,7 @@ class PatroniPause final : public Action {
                 result.learned = [](ClusterFacts& facts) { facts.paused = true; };
                 return result;
             }
-            if (!context.clock.sleep_for(k_poll, context.stop)) {
+            if (!context.clock.sleep_for(k_pause_poll, context.stop)) {
                 break;
             }
         }
@@ -183,7 +183,7 @@ class PatroniResume final : public Action {
         while (!unsafe.empty()) {
             unsafe = look(context, unsafe);
             if (!unsafe.empty() && (context.clock.steady_now() - begun >= patience(call) ||
-                                    !context.clock.sleep_for(k_poll, context.stop))) {
+                                    !context.clock.sleep_for(k_pause_poll, context.stop))) {
                 return {.outcome = StepOutcome::failed,
                         .message = "left paused, because resuming is not safe: " + unsafe,
                         .hint =
@@ -237,7 +237,7 @@ class PatroniResume final : public Action {
                 };
                 return result;
             }
-            if (!context.clock.sleep_for(k_poll, context.stop)) {
+            if (!context.clock.sleep_for(k_pause_poll, context.stop)) {
                 break;
             }
         }

@@ -12,8 +12,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto k_default_timeout = 2min;
-constexpr auto k_poll = 100ms;
+constexpr auto k_wal_timeout = 2min;
+constexpr auto k_wal_poll = 100ms;
 
 /// Why a member's pg_wal is not at its floor.
 struct WalVerdict {
@@ -100,7 +100,7 @@ void checkpoint_everywhere(ActionContext& context) {
                                             .params = {format_lsn(target)}};
                 while (context.sql(member, replayed).rows.at(0).at(0) != "t") {
                     if (context.deadline.expired() ||
-                        !context.clock.sleep_for(k_poll, context.stop)) {
+                        !context.clock.sleep_for(k_wal_poll, context.stop)) {
                         return;
                     }
                 }
@@ -141,7 +141,7 @@ class WalVerify final : public Action {
     StepResult run(const StepCall& call, ActionContext& context) const override {
         const std::map<std::string, std::int64_t> before = sizes(context.facts);
         const auto begun = context.clock.steady_now();
-        const auto timeout = duration_arg(call, "timeout", k_default_timeout);
+        const auto timeout = duration_arg(call, "timeout", k_wal_timeout);
         std::vector<WalVerdict> verdicts;
         for (;;) {
             const ClusterFacts earlier = context.facts;
