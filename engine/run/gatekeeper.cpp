@@ -147,6 +147,8 @@ Gatekeeper::Ruling Gatekeeper::rule_on(const PlannedStep& step, const StepCall& 
     return ruling;
 }
 
+/// What an earlier engine was refused, or waited for too long, is asked once more: somebody took
+/// the run up again. What this engine heard is final, unless the runbook says `ask_again`.
 Gatekeeper::Ruling Gatekeeper::rule_on(const Gate& gate) {
     const ApprovalProgress* asked = session_.state().approval(gate.id);
     const bool news = seen_.contains(gate.id);
@@ -202,7 +204,8 @@ std::vector<std::size_t> Gatekeeper::steps_behind(const std::string& gate) const
     return steps;
 }
 
-/// Whose first step was begun needs no second answer: the approval was for the block as a whole.
+/// An approval that has expired meanwhile still holds for what was begun under it: nobody is asked
+/// in the middle of a block.
 bool Gatekeeper::was_begun(const std::string& gate) const {
     const std::vector<std::size_t> steps = steps_behind(gate);
     return std::ranges::any_of(steps, [&](std::size_t i) {
