@@ -272,7 +272,8 @@ Finding KnownIssue::to_finding() const {
             .acceptable = true};
 }
 
-/// Rows that `ask` cannot be seen in any state, so they are advice for a change only.
+/// A row that asks about what nobody can observe is never found in a state: it is advice about a
+/// change.
 std::vector<KnownIssue> known_of_state(const Knowledge& knowledge, const ClusterFacts& facts) {
     State state(facts);
     std::vector<KnownIssue> found;
