@@ -7,7 +7,7 @@
 
 /// Outcomes are values, inability is an exception. Messages are lowercase without a final dot and
 /// name what and where; the hint is a sentence that says what to do about it. Exceptions are
-/// caught in the bodies of the workers (they become a step's result) and in main, nowhere else.
+/// caught where they become a value (a step's result, a finding, the end of a run) and in main.
 namespace lockstep {
 
 /// A place in a file that a person wrote. Lines and columns count from 1; 0 is "the file".
