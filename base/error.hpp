@@ -1,5 +1,9 @@
 #pragma once
 
+/// base/: what two folders or more need and nobody else provides: errors with hints, deadlines,
+/// clocks, secrets, strict YAML, versions, units, quoting. It knows nothing of clusters, runbooks
+/// or runs. Read this file first, then yaml.hpp and clock.hpp; the rest stands by itself.
+
 #include <memory>
 #include <stdexcept>
 #include <string>

@@ -1,5 +1,9 @@
 #pragma once
 
+/// cli/: from a command line to an exit code: options, one file a command, and what results look
+/// like. It decides nothing about a cluster: that is done by the folders below, and printed here.
+/// Read main.cpp first, then command_run.cpp.
+
 #include "cli/options.hpp"
 #include "cli/runbooks.hpp"
 #include "engine/journal/journal.hpp"

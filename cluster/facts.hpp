@@ -1,5 +1,11 @@
 #pragma once
 
+/// cluster/: what is known of a cluster, and what it means: facts, the findings that diagnosis
+/// makes of them, and the samples of earlier looks. It asks no member, which is for
+/// steps/observation/, and judges no versions by what is known of them, which is for
+/// engine/knowledge/. Read this file first, then diagnosis.hpp; sample_history.hpp is the only part
+/// that keeps files.
+
 #include <nlohmann/json.hpp>
 
 #include <chrono>

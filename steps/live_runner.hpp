@@ -1,5 +1,10 @@
 #pragma once
 
+/// steps/: what the engine cannot do itself: actions, looking, the lock, the spool, notifications,
+/// each in a folder of its own. In what order anything is done, and what becomes of a failure, is
+/// for engine/. Read this file first, then catalog.cpp, which has every action in a row, and
+/// actions/action.hpp.
+
 #include "base/clock.hpp"
 #include "engine/plan/step_runner.hpp"
 #include "steps/actions/action.hpp"

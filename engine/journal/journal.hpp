@@ -1,5 +1,9 @@
 #pragma once
 
+/// engine/journal/: the durable record of runs: what was intended, what came of it. Append only,
+/// hash-chained. It keeps records and proves that they are whole; what they mean for a run is in
+/// engine/run/run_state.hpp. Read this file first, then sqlite_journal.cpp.
+
 #include <nlohmann/json.hpp>
 
 #include <chrono>
@@ -10,7 +14,6 @@
 #include <string>
 #include <vector>
 
-/// The durable record of runs: what was intended, what came of it. Append only, hash-chained.
 namespace lockstep {
 
 enum class RecordKind {

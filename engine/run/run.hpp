@@ -1,5 +1,9 @@
 #pragma once
 
+/// engine/run/: carries a plan out, goes on with one that was interrupted, and takes one back. It
+/// knows no action and no connection: steps are done by a StepRunner, and state changes by records
+/// alone (run_state.hpp). Read run.cpp first, then executor.cpp, recovery.cpp and rollback.cpp.
+
 #include "engine/run/recovery.hpp"
 #include "engine/run/run_session.hpp"
 

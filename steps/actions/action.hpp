@@ -1,5 +1,10 @@
 #pragma once
 
+/// steps/actions/: what a step does, one file an action. An action says what it would do, does it
+/// once, and tells what came of it; whether it is tried again, undone or waited for is for
+/// engine/run/. Read this file first, then service_restart.cpp as an example; the row of each is in
+/// steps/catalog.cpp.
+
 #include "base/clock.hpp"
 #include "base/deadline.hpp"
 #include "base/error.hpp"

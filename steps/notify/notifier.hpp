@@ -1,5 +1,9 @@
 #pragma once
 
+/// steps/notify/: sends notifications to the targets of an inventory: webhooks, mail, programs.
+/// What is told, and when, is for engine/run/run_session_record.cpp; here it is written as each
+/// target wants it. Read this file first, then delivery.cpp and format.cpp.
+
 #include "base/clock.hpp"
 #include "engine/plan/notification.hpp"
 #include "inventory/inventory.hpp"
