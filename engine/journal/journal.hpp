@@ -97,7 +97,8 @@ class JournalStore {
     /// Durable when it returns.
     virtual void append(const std::string& run, const JournalRecord& record) = 0;
 
-    /// The same for several, in one go: where it fails, none of them or the first ones are kept.
+    /// Appends several records in one go. If that fails, none of them is kept, or only the first
+    /// ones.
     virtual void append_all(const std::string& run, const std::vector<JournalRecord>& records) {
         for (const JournalRecord& record : records) {
             append(run, record);

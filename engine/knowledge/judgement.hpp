@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-/// The knowledge, applied: to a cluster as it is or will be, and to changes of versions. Pure.
+/// Applies the knowledge to a cluster as it is or will be, and to changes of versions. Pure.
 namespace lockstep {
 
 /// A row that holds.
