@@ -70,12 +70,12 @@ extern const PackageTool k_yum;
 /// The tool of a member; nullptr: it has none that is known.
 [[nodiscard]] const PackageTool* package_tool(const MemberFacts& member);
 
-/// The same, and a finding where there is none.
+/// The tool of a member, with a finding where it has none.
 [[nodiscard]] const PackageTool* package_tool(const MemberFacts& member,
                                               const StepCall& call,
                                               std::vector<Finding>& refused);
 
-/// The same for what has been previewed; throws Error where there is none.
+/// The tool for a call that was previewed; throws Error where the member has none.
 [[nodiscard]] const PackageTool& package_tool(const MemberFacts& member, const StepCall& call);
 
 /// Shell text that sets `tool` to its name, or to nothing. The family of the operating system
