@@ -84,7 +84,7 @@ struct TakenUp {
 /// no plan.
 [[nodiscard]] TakenUp take_up_plan(const std::string& path, const Options& options);
 
-/// Why it must not be run any more, a line each.
+/// The reasons why a saved plan must not be run any more, a line each.
 [[nodiscard]] std::vector<std::string> stale_reasons(const TakenUp& taken, const Plan& now);
 
 }  // namespace lockstep
