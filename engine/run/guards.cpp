@@ -184,6 +184,8 @@ std::optional<GuardVerdict> check_guard(const GuardSpec& guard,
     return judged;
 }
 
+/// Only these two cost an SSH round trip; the others are content with REST, and so are checked with
+/// every look.
 bool needs_full_facts(const GuardSpec& guard) {
     return guard.name == "disk_above" || guard.name == "pg_wal_below";
 }

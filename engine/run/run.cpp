@@ -212,8 +212,8 @@ RunEnd start_run(RunSession::Setup setup, RunHeader header, std::stop_token stop
     return on_record(session, [&] {
         std::optional<LockGrant> lock;
         if (!session.plan().nothing_to_do()) {
-            /// Before the run is on record: a cluster that another run holds leaves no run behind
-            /// that never was.
+            // Before the run is on record: a cluster that another run holds leaves no run behind
+            // that never was.
             lock = session.take_lock(session.header().started_by, stop);
         }
         session.create();
