@@ -1,5 +1,9 @@
 #pragma once
 
+/// base/: what two folders or more need and nobody else provides: errors with hints, deadlines,
+/// clocks, secrets, strict YAML, versions, units, quoting. It knows nothing of clusters, runbooks
+/// or runs. Read this file first, then yaml.hpp and clock.hpp; the rest stands by itself.
+
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -7,7 +11,7 @@
 
 /// Outcomes are values, inability is an exception. Messages are lowercase without a final dot and
 /// name what and where; the hint is a sentence that says what to do about it. Exceptions are
-/// caught in the bodies of the workers (they become a step's result) and in main, nowhere else.
+/// caught where they become a value (a step's result, a finding, the end of a run) and in main.
 namespace lockstep {
 
 /// A place in a file that a person wrote. Lines and columns count from 1; 0 is "the file".

@@ -50,8 +50,8 @@ class Database {
     std::unique_ptr<sqlite3, Close> db_;
 };
 
-/// What is written between its making and commit() is kept together, or not at all: without a
-/// commit nothing is. Others cannot write meanwhile.
+/// All that is written between its construction and commit() is kept together, or nothing of it:
+/// without a commit nothing is kept. Others cannot write meanwhile.
 class Transaction {
   public:
     explicit Transaction(Database& db) : db_(db) { db_.execute("BEGIN IMMEDIATE"); }

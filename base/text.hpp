@@ -22,7 +22,7 @@ namespace lockstep {
     return c >= '0' && c <= '9';
 }
 
-/// Whether one of the pieces is in the text.
+/// Whether the text contains one of the pieces.
 [[nodiscard]] inline bool has_any(std::string_view text,
                                   std::initializer_list<std::string_view> pieces) {
     return std::any_of(pieces.begin(), pieces.end(), [text](std::string_view piece) {

@@ -10,7 +10,8 @@ namespace lockstep {
 
 struct Interrupts;
 
-/// A run with somebody looking on: progress or events as it goes, signals, a summary at the end.
+/// Runs something while a person or a program looks on: prints progress or events, takes signals,
+/// prints a summary at the end.
 class Attended {
   public:
     Attended(const Options& options, Interrupts& interrupts, LiveRunner& runner)

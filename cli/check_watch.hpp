@@ -36,8 +36,8 @@ struct WatchEvent {
                                      bool latest,
                                      const Terminal& terminal);
 
-/// Compares looks. A cluster that could not be observed keeps the findings it had: that nobody sees
-/// them does not mean that they are gone.
+/// Compares one look with the one before. A cluster that could not be observed keeps its findings:
+/// that nobody sees them does not mean that they are gone.
 class WatchLog {
   public:
     /// What is new since the look before; at the first one every finding is.

@@ -35,8 +35,8 @@ struct CheckResult {
     [[nodiscard]] CheckStatus status() const;
 };
 
-/// What counts for all of them: critical before unknown, so that a cluster that cannot be seen
-/// hides no trouble of another one.
+/// The status for several clusters: critical outweighs unknown, so that a cluster that cannot be
+/// observed hides no trouble of another one.
 [[nodiscard]] CheckStatus worst(const std::vector<CheckResult>& results);
 
 /// `check --output json` of one cluster, and of several.

@@ -1,5 +1,9 @@
 #pragma once
 
+/// cli/: from a command line to an exit code: options, one file a command, and what results look
+/// like. It decides nothing about a cluster: that is done by the folders below, and printed here.
+/// Read main.cpp first, then command_run.cpp.
+
 #include "cli/options.hpp"
 #include "cli/runbooks.hpp"
 #include "engine/journal/journal.hpp"
@@ -80,7 +84,7 @@ struct TakenUp {
 /// no plan.
 [[nodiscard]] TakenUp take_up_plan(const std::string& path, const Options& options);
 
-/// Why it must not be run any more, a line each.
+/// The reasons why a saved plan must not be run any more, a line each.
 [[nodiscard]] std::vector<std::string> stale_reasons(const TakenUp& taken, const Plan& now);
 
 }  // namespace lockstep

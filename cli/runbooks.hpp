@@ -13,8 +13,8 @@ namespace lockstep {
 /// are, InputErrors for what is not valid.
 [[nodiscard]] std::shared_ptr<const Runbook> find_runbook(const std::string& wanted);
 
-/// The same name for whoever works in another folder: paths are absolute. Plans and runs go by it,
-/// since what a runbook refers to is found from its folder.
+/// The name of a runbook as it is found from any folder: a path is made absolute. Plans and runs
+/// keep this name, because files that a runbook refers to are found from its folder.
 [[nodiscard]] std::string from_anywhere(const std::string& wanted);
 
 /// One that a plan or run has pinned, as it was then. `path` is where it came from: what it calls,

@@ -19,7 +19,7 @@ struct Interrupts {
 
     [[nodiscard]] std::stop_token token() const { return stop_.get_token(); }
 
-    /// What a second signal does; may be empty.
+    /// Sets what a second signal does; may be empty.
     void on_second(std::function<void()> action);
 
   private:

@@ -106,6 +106,7 @@ void two_primaries(const ClusterFacts& facts, Findings& found) {
          ""});
 }
 
+/// Both are looked at, for two primaries are there with and without a holder of the lock.
 void leadership(const ClusterFacts& facts, Findings& found) {
     if (facts.leader.empty()) {
         no_leader(facts, found);
@@ -114,6 +115,7 @@ void leadership(const ClusterFacts& facts, Findings& found) {
 }
 
 /// The lock of a run that ended without lifting its pause.
+/// The lock stays on the members as the sign of a pause that a run could not lift.
 const LockFacts* lock_that_left_the_pause(const ClusterFacts& facts) {
     for (const MemberFacts& member : facts.members) {
         if (member.leftover && member.leftover->lock &&
@@ -124,10 +126,13 @@ const LockFacts* lock_that_left_the_pause(const ClusterFacts& facts) {
     return nullptr;
 }
 
+/// From the history alone: Patroni does not say since when it is paused.
 std::string since_text(const ClusterFacts& facts) {
     return facts.paused_since ? " (at least since " + to_iso8601(*facts.paused_since) + ")" : "";
 }
 
+/// Who paused it decides what to do: a run at work is waited for, one that ended is resumed or
+/// taken back, anybody else has to be asked.
 void paused(const ClusterFacts& facts, Findings& found) {
     std::vector<std::string> unaware;
     for (const MemberFacts& member : facts.members) {
@@ -169,6 +174,7 @@ std::string scheduled_switchover_text(const ClusterFacts& facts) {
            (facts.paused ? "; it does not happen in a pause, but may right after it" : "");
 }
 
+/// What somebody has scheduled may happen in the middle of a run.
 void maintenance(const ClusterFacts& facts, Findings& found) {
     if (facts.paused) {
         paused(facts, found);
@@ -214,6 +220,7 @@ bool is_replica(const MemberFacts& member) {
     return !member.is_leader() && member.role != "primary";
 }
 
+/// Archive recovery is a way to follow as well, so it is no finding.
 void streaming(const MemberFacts& member, Findings& found) {
     // Of a member that does not answer nothing is known, and that is a finding of its own.
     if (!member.api.ok() || member.state == "streaming" || member.state == "in archive recovery") {
@@ -266,6 +273,8 @@ void replication(const ClusterFacts& facts, Findings& found) {
 
 }  // namespace
 
+/// The rules do not depend on each other; their order only decides where severity and member are
+/// alike.
 std::vector<Finding> diagnose(const ClusterFacts& facts, const Cluster& expected) {
     Findings found;
     leadership(facts, found);

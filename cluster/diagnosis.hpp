@@ -30,9 +30,9 @@ void classify_slots(ClusterFacts& facts);
 /// nothing is decided.
 bool mark_stuck_slots(ClusterFacts& later, const ClusterFacts& earlier);
 
-/// The same with a sample that somebody took at any time before: sets `stuck` where it is sure, and
-/// says whether it is for every suspicious slot. Samples of another system, or of before a start of
-/// PostgreSQL, decide nothing.
+/// The same with an older sample, taken at any time: sets `stuck` where the sample decides, and
+/// returns whether it decides for every suspicious slot. Samples of another system, or of before a
+/// start of PostgreSQL, decide nothing.
 bool settle_by_earlier(ClusterFacts& now, const ClusterFacts& earlier);
 
 /// Every finding but what is known of versions (engine/knowledge), worst first, then by member.

@@ -16,6 +16,7 @@ struct Remains {
     bool runs = false;                  ///< one of them
 };
 
+/// By run, not by member: a person deals with a run, on all its members at once.
 std::map<std::string, Remains> collect(const ClusterFacts& facts) {
     std::map<std::string, Remains> by_run;
     for (const MemberFacts& member : facts.members) {
@@ -65,6 +66,7 @@ std::string message_of(const std::string& run, const Remains& remains, bool paus
     return text + (paused_by_it ? ". The cluster is paused: nothing fails over" : "");
 }
 
+/// What still runs is waited for first; a lock is broken only after all else, and by its id.
 std::string remedy_of(const ClusterFacts& facts, const std::string& run, const Remains& remains) {
     std::string text;
     if (remains.runs) {

@@ -27,6 +27,8 @@ bool is_silent(const MemberFacts& member, const Cluster& expected) {
            !member.ssh.refused && sql_says_nothing;
 }
 
+/// Systemd's and PostgreSQL's word is added, because the remedy differs: a stopped daemon is
+/// started, one that runs is looked at from the network's side.
 void api(const MemberFacts& member, const Cluster& expected, Findings& found) {
     std::string message =
         "Patroni's REST API on " + member.name + " cannot be used: " + member.api.error;
@@ -81,6 +83,8 @@ void unknown_facts(const MemberFacts& member, Findings& found) {
     }
 }
 
+/// A host that is down is one finding and not three; that SQL fails where it goes over a broken SSH
+/// is no news either.
 void ways_to(const MemberFacts& member,
              const ClusterFacts& facts,
              const Cluster& expected,

@@ -96,6 +96,8 @@ std::string order_of(const Json& reasons) {
                     "the leader has it.";
 }
 
+/// In which order members may be restarted depends on the direction of the change; only Patroni
+/// 3.3.0 and later tell it.
 void pending_restart(const ClusterFacts& facts, const MemberFacts& member, Findings& found) {
     if (!member.pending_restart) {
         return;
@@ -129,6 +131,7 @@ void drift(const MemberFacts& member,
     found.push_back({"config.drift", severity, member.name, name, message, remedy, source});
 }
 
+/// Only a replica that has less than the leader is a warning, because only that stops its replay.
 void compare_with_leader(const ClusterFacts& facts,
                          const MemberFacts& leader,
                          const MemberFacts& member,
@@ -186,11 +189,14 @@ void compare_with_leader(const ClusterFacts& facts,
     }
 }
 
+/// Such a difference is found by itself, with its remedy: told once is enough.
 bool waits_for_restart(const MemberFacts& member, const std::string& name) {
     return member.pending_restart && (!member.pending_restart_reason.is_object() ||
                                       member.pending_restart_reason.contains(name));
 }
 
+/// What cannot be compared counts as equal: units and spellings that we do not know would cry for
+/// nothing.
 void compare_with_file(const ClusterFacts& facts, const MemberFacts& member, Findings& found) {
     if (!member.setup || !member.setup->parameters.is_object()) {
         return;

@@ -10,11 +10,13 @@ namespace {
 
 constexpr std::int64_t k_default_segment = std::int64_t{16} << 20;
 
+/// Where PostgreSQL was not asked: 16 MB, the size that initdb gives.
 std::int64_t segment_of(const MemberFacts& member) {
     return member.wal && member.wal->segment_bytes > 0 ? member.wal->segment_bytes
                                                        : k_default_segment;
 }
 
+/// Less than a segment keeps no file back, whatever it is.
 bool is_suspicious(const MemberFacts& member, const SlotFacts& slot) {
     return !slot.active && slot.restart_lsn && slot.retained_bytes &&
            *slot.retained_bytes >= segment_of(member);
@@ -58,6 +60,8 @@ bool is_members_slot(const ClusterFacts& facts, std::string_view slot) {
     });
 }
 
+/// An active slot has a consumer, and a logical one is of no use without: only an inactive physical
+/// one that nobody names is nobody's.
 SlotServes whom_it_serves(const ClusterFacts& facts, const SlotFacts& slot) {
     if (slot.type == "physical" && is_members_slot(facts, slot.name)) {
         return SlotServes::member;
@@ -113,6 +117,7 @@ void classify_slots(ClusterFacts& facts) {
     }
 }
 
+/// `type` may be left out of the configuration; it is physical then.
 bool has_permanent_physical_slots(const ClusterFacts& facts) {
     for (const auto& [name, settings] : configured_slots(facts).items()) {
         const bool logical =
@@ -137,6 +142,8 @@ bool member_slots_ttl_is_zero(const ClusterFacts& facts) {
     return text.starts_with('0') && text.find_first_of("123456789.") == std::string::npos;
 }
 
+/// True unless it is switched off: that is Patroni's default, and what is not known must not hide a
+/// slot.
 bool uses_slots(const ClusterFacts& facts) {
     if (!facts.config.is_object()) {
         return true;

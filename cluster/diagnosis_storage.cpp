@@ -11,6 +11,7 @@ double free_part(const DiskFacts& disk) {
     return static_cast<double>(disk.free_bytes) / static_cast<double>(disk.total_bytes);
 }
 
+/// The same limit makes failing archiving critical: then it is a matter of time.
 bool is_low(const MemberFacts& member) {
     constexpr double k_warning = 0.20;
     return member.disk && member.disk->total_bytes > 0 && free_part(*member.disk) < k_warning;
@@ -115,6 +116,7 @@ void invalidated_slot(const MemberFacts& member, const SlotFacts& slot, Findings
                      "patroni#3641"});
 }
 
+/// Lost before stuck: a slot that holds nothing any more cannot hold WAL back.
 void slots(const ClusterFacts& facts, const MemberFacts& member, Findings& found) {
     if (!member.slots) {
         return;
@@ -218,6 +220,7 @@ void not_archived(const MemberFacts& member, Findings& found) {
                      "PostgreSQL: Continuous Archiving"});
 }
 
+/// The file system of pg_wal, for that is the one whose end stops PostgreSQL.
 void disk(const MemberFacts& member, Findings& found) {
     constexpr double k_critical = 0.10;
     if (!is_low(member)) {
@@ -257,6 +260,7 @@ std::string slot_service(const ClusterFacts& facts, const SlotFacts& slot) {
     return "serves nobody that is known";
 }
 
+/// By whom it serves: what is right for a member's slot throws somebody's consumer away.
 std::string slot_remedy(const ClusterFacts& facts,
                         const MemberFacts& member,
                         const SlotFacts& slot) {

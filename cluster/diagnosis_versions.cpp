@@ -22,6 +22,8 @@ std::string describe(const Spread& spread) {
     return join_names(parts);
 }
 
+/// A warning only: every upgrade goes through such a state. That a pair is really bad is known by
+/// engine/knowledge/.
 void mixed_versions(const ClusterFacts& facts, Findings& found) {
     Spread patroni;
     Spread postgres;
@@ -115,6 +117,8 @@ void not_restarted(const ClusterFacts& facts, const MemberFacts& member, Finding
 
 }  // namespace
 
+/// The daemon tells its version without what packagers add (`+ds`, `~deb13u1`), so both are cut to
+/// numbers and dots before they are compared.
 std::string plain_upstream(std::string_view version) {
     try {
         const PackageVersion parsed(version);
@@ -134,6 +138,8 @@ std::string join_names(const std::vector<std::string>& names) {
     return text;
 }
 
+/// Of the cluster first, then of each member: a daemon that was not restarted is found although
+/// every daemon tells the same version.
 void versions(const ClusterFacts& facts, Findings& found) {
     mixed_versions(facts, found);
     member_slots_given_up(facts, found);

@@ -1,5 +1,11 @@
 #pragma once
 
+/// cluster/: what is known of a cluster, and what it means: facts, the findings that diagnosis
+/// makes of them, and the samples of earlier looks. It asks no member, which is for
+/// steps/observation/, and judges no versions by what is known of them, which is for
+/// engine/knowledge/. Read this file first, then diagnosis.hpp; sample_history.hpp is the only part
+/// that keeps files.
+
 #include <nlohmann/json.hpp>
 
 #include <chrono>
@@ -227,8 +233,8 @@ struct MemberFacts {  // NOLINT(bugprone-exception-escape)
     /// What was asked on the member and could not be found out, with the reason: `disk`, `unit`,
     /// `patroni_package`, `postgres_package`, `setup`.
     std::map<std::string, std::string> unknown;
-    /// In a plan: what its steps up to here will have made of things that no observation looks at:
-    /// `unit pgbouncer` -> `inactive`. Not observed, and so in no JSON.
+    /// In a plan: the state in which its steps will have left things that no observation looks at:
+    /// `unit pgbouncer` -> `inactive`. Not observed, and so not in any JSON.
     std::map<std::string, std::string> foreseen;
 
     [[nodiscard]] bool is_leader() const { return role == "leader" || role == "standby_leader"; }
@@ -255,7 +261,8 @@ struct ClusterFacts {
     std::string cluster_error;  ///< why /cluster gave no list of members; empty: it did
     std::optional<int> timeline;
     bool paused = false;  ///< by the dynamic configuration
-    /// Since when at least, by samples of before; absent: not paused, or nobody looked before.
+    /// Since when at least, by earlier samples; absent: not paused, or there are no earlier
+    /// samples.
     std::optional<std::chrono::system_clock::time_point> paused_since;
     nlohmann::json config;  ///< dynamic configuration as served by /config
     bool scheduled_switchover = false;
@@ -279,7 +286,7 @@ struct ClusterFacts {
     [[nodiscard]] std::chrono::seconds loop_wait() const;
     [[nodiscard]] std::chrono::seconds ttl() const;
 
-    /// The same with one member alone, and of the cluster what is short.
+    /// The same facts with one member only, and without the long parts of the cluster.
     [[nodiscard]] ClusterFacts only(std::string_view member) const;
 
     /// Takes over what a quick observation says; packages, disks, WAL and slots stay as known.

@@ -16,6 +16,8 @@ double seconds_of(milliseconds length) {
     return std::chrono::duration<double>(length).count();
 }
 
+/// Without all three figures a point says nothing: size alone grows with files recycled for the
+/// future.
 std::optional<WalPoint> point_of(const MemberFacts& member, milliseconds ago) {
     if (!member.wal || !member.wal->oldest || !member.position) {
         return std::nullopt;
@@ -28,6 +30,7 @@ std::optional<WalPoint> point_of(const MemberFacts& member, milliseconds ago) {
 }
 
 /// The points from the last one back to where less was held before: the stretch that only grows.
+/// A segment of slack: held WAL moves in whole files, so it may seem to shrink by one and grow on.
 std::vector<WalPoint> growing_stretch(const std::vector<WalPoint>& points, std::int64_t slack) {
     std::size_t first = points.size() - 1;
     while (first > 0 && points[first - 1].held <= points[first].held + slack) {
@@ -36,7 +39,8 @@ std::vector<WalPoint> growing_stretch(const std::vector<WalPoint>& points, std::
     return {points.begin() + static_cast<std::ptrdiff_t>(first), points.end()};
 }
 
-/// The fastest that WAL was written between two of the points.
+/// The fastest that WAL was written between two of the points. The fastest and not the average:
+/// after a burst readers that trail by some loops hold that much.
 double fastest_writing(const std::vector<WalPoint>& points) {
     double fastest = 0;
     for (std::size_t n = 1; n < points.size(); ++n) {
@@ -50,6 +54,7 @@ double fastest_writing(const std::vector<WalPoint>& points) {
 }
 
 /// How fast WAL piled up over the last three loops, or since the newest point before them.
+/// Growth that has stopped is no alarm, though the average over the stretch still grows.
 double rate_at_the_end(const std::vector<WalPoint>& points, milliseconds three_loops) {
     const auto before = std::find_if(points.rbegin(), points.rend(), [&](const WalPoint& point) {
         return point.ago - points.back().ago >= three_loops;
@@ -61,6 +66,7 @@ double rate_at_the_end(const std::vector<WalPoint>& points, milliseconds three_l
            seconds_of(before->ago - points.back().ago);
 }
 
+/// The oldest position decides what has to stay; the others hold nothing beyond it.
 const SlotFacts* oldest_slot(const MemberFacts& member) {
     if (!member.slots) {
         return nullptr;
@@ -75,6 +81,8 @@ const SlotFacts* oldest_slot(const MemberFacts& member) {
 }
 
 /// What holds the oldest WAL, and what to do about it.
+/// A slot within the oldest segment holds that file. Archiving is named only where it fails or
+/// lags, because every segment waits for it for a moment.
 std::pair<std::string, std::string> holder_of(const MemberFacts& member) {
     const WalFacts& wal = *member.wal;
     const SlotFacts* slot = oldest_slot(member);
@@ -129,6 +137,8 @@ Finding finding_of(const MemberFacts& member, const EndlessGrowth& growth) {
 
 }  // namespace
 
+/// Samples from before the cluster or its history became another one (system identifier, a position
+/// that goes back) are no points of the same line.
 std::vector<WalPoint> wal_points(const std::vector<Sample>& samples, const MemberFacts& member) {
     std::vector<WalPoint> points;
     const auto last = point_of(member, 0ms);
@@ -155,6 +165,8 @@ std::vector<WalPoint> wal_points(const std::vector<Sample>& samples, const Membe
     return points;
 }
 
+/// Over an hour, or what there is of it: between two points that lie close together a single file
+/// decides the figure.
 std::optional<double> growth_rate(const std::vector<WalPoint>& points) {
     if (points.size() < 2) {
         return std::nullopt;
@@ -172,6 +184,8 @@ std::optional<double> growth_rate(const std::vector<WalPoint>& points) {
     return static_cast<double>(points.back().bytes - from->bytes) / length;
 }
 
+/// Several signs together, because each alone is normal: held over three loops, more than what the
+/// readers trail by, beyond what max_wal_size allows, and still growing.
 std::optional<EndlessGrowth> endless_growth(const std::vector<WalPoint>& points,
                                             const WalFacts& wal,
                                             milliseconds three_loops) {

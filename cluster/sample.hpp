@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-/// Observations of before, as far as later ones need them. Pure: no I/O, no clock.
+/// Earlier observations, as far as later ones need them. Pure: no I/O, no clock.
 namespace lockstep {
 
 /// A moment by the clocks of the machine that lockstep runs on.

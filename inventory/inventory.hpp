@@ -1,5 +1,10 @@
 #pragma once
 
+/// inventory/: clusters and how to reach them, who may approve and who is told, as a person wrote
+/// them down. It reads that file and connects to nothing: what is really there is in
+/// cluster/facts.hpp. Read this file first, then inventory_language.cpp, which has every key, and
+/// inventory_loader.cpp.
+
 #include "base/error.hpp"
 
 #include <cstdint>
@@ -10,8 +15,6 @@
 #include <variant>
 #include <vector>
 
-/// Clusters and how to reach them, as a person wrote them down. What is really there is in
-/// facts.hpp.
 namespace lockstep {
 
 /// Where a secret comes from. Resolved at the moment of use, never kept in a plan or journal.

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-/// Those keys of an inventory that are about people: who approves, and who is told. Each reader
+/// Reads the keys of an inventory that are about people: who approves, and who is told. Each reader
 /// throws InputError at the place of what is wrong, and never shows a URL or a header's value.
 namespace lockstep::inventory_fields {
 

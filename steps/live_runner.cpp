@@ -106,6 +106,7 @@ LiveRunner::LiveRunner(const Cluster& cluster,
       notifier_(std::move(targets), std::move(factory), clock),
       read_ahead_(allowed_time) {}
 
+/// Steps are asked to stop, and waited for: they use the connections, which go next.
 LiveRunner::~LiveRunner() {
     cancel_all();
     for (std::jthread& worker : workers_) {
@@ -115,6 +116,8 @@ LiveRunner::~LiveRunner() {
     workers_.clear();
 }
 
+/// Whether Patroni takes changes from us is asked with the full facts only: a quick look happens
+/// often, and nobody decides a write by it.
 ClusterFacts LiveRunner::observe(bool full, std::stop_token stop) {
     ClusterFacts facts =
         observer_.observe(full ? Depth::full : Depth::quick, looking_.timeout, stop);
@@ -143,6 +146,8 @@ std::vector<Way> LiveRunner::reachability(std::stop_token stop) {
     return find_reachability(connections_, facts, std::move(stop));
 }
 
+/// Patience is spent only where nothing else settles it: an older sample of `check`, or the look
+/// that this runner has made before.
 std::vector<Finding> LiveRunner::diagnose(ClusterFacts& facts, std::stop_token stop) {
     const bool settled = looking_.settle && looking_.settle(facts);
     if (!settled && looking_.second_sample) {
@@ -157,6 +162,8 @@ std::vector<Finding> LiveRunner::diagnose(ClusterFacts& facts, std::stop_token s
     return examine(facts, cluster_);
 }
 
+/// With a deadline of its own: a plan is not kept waiting by one member for as long as a step may
+/// take.
 nlohmann::json LiveRunner::probe(const StepCall& call,
                                  const ClusterFacts& facts,
                                  std::stop_token stop) {
@@ -205,11 +212,14 @@ LockGrant LiveRunner::take_lock(const LockRequest& request,
     }
 }
 
+/// Waits for a renewal that is late: a slow network is no reason to stop a run.
 std::string LiveRunner::lock_trouble(std::stop_token stop) {
     const std::lock_guard one_asks(lock_use_);  // the executor, and workers before a request
     return lock_ ? lock_->trouble(k_lock_patience, std::move(stop)) : std::string();
 }
 
+/// With what is left in force the lock stays on the members as its sign, until somebody deals with
+/// it.
 void LiveRunner::release_lock(const std::string& left_behind) {
     if (lock_) {
         lock_->release(left_behind);
@@ -234,6 +244,8 @@ void LiveRunner::clean_up(const std::string& run, const ClusterFacts& facts) {
     }
 }
 
+/// A result that was read ahead is at hand already; else a worker is added, but only where none is
+/// free.
 void LiveRunner::start(std::size_t index,
                        StepCall call,
                        std::shared_ptr<const ClusterFacts> facts) {
@@ -250,6 +262,8 @@ void LiveRunner::start(std::size_t index,
     wake_.notify_all();
 }
 
+/// The executor's thread comes by here often, so the limits of steps that share a round trip are
+/// watched here.
 std::optional<StepEvent> LiveRunner::wait(std::chrono::milliseconds at_most) {
     std::unique_lock lock(mutex_);
     read_ahead_.stop_late_ones();
@@ -273,6 +287,7 @@ void LiveRunner::cancel_all() {
     cancel_ = std::stop_source();  // what is started later (giving back a pause) runs
 }
 
+/// The lock is let go while a step runs, and only then: everything else is shared.
 void LiveRunner::work(std::stop_token stop) {
     std::unique_lock lock(mutex_);
     for (;;) {
@@ -310,6 +325,8 @@ void LiveRunner::finish(const StepTask& task,
     }
 }
 
+/// A step that needs its own member only gets no more: a copy of a large cluster for each of many
+/// steps is what memory would go to.
 ClusterFacts LiveRunner::facts_for(const StepTask& task) {
     const auto is_alone = [](const StepCall& call) {
         return find_action(action_catalog(), call.uses)->alone;
@@ -357,6 +374,8 @@ StepResult LiveRunner::perform(StepTask& task, ReadAheadBatch* batch) {
     }
 }
 
+/// Taken when the step starts: a stop that was asked for earlier is not meant for what gives a
+/// pause back.
 std::stop_token LiveRunner::stop_of_now() {
     const std::lock_guard lock(mutex_);
     return cancel_.get_token();

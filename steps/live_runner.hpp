@@ -1,5 +1,10 @@
 #pragma once
 
+/// steps/: what the engine cannot do itself: actions, looking, the lock, the spool, notifications,
+/// each in a folder of its own. In what order anything is done, and what becomes of a failure, is
+/// for engine/. Read this file first, then catalog.cpp, which has every action in a row, and
+/// actions/action.hpp.
+
 #include "base/clock.hpp"
 #include "engine/plan/step_runner.hpp"
 #include "steps/actions/action.hpp"
@@ -38,7 +43,7 @@ class LiveRunner final : public StepRunner {
     [[nodiscard]] ClusterFacts observe(bool full, std::stop_token stop) override;
     [[nodiscard]] std::vector<Finding> diagnose(ClusterFacts& facts, std::stop_token stop) override;
 
-    /// How a caller that only looks wants it done. Not while something runs.
+    /// How a caller that only looks wants it done. Not to be changed while a step runs.
     struct Looking {
         std::chrono::milliseconds timeout{15000};         ///< of one member
         std::chrono::milliseconds second_timeout{60000};  ///< the same, in a second sample
@@ -83,8 +88,8 @@ class LiveRunner final : public StepRunner {
     void finish_notifications(std::chrono::milliseconds at_most) override;
 
   private:
-    /// What its action gets of the facts: a copy, because it may look again. Of many members at
-    /// once that would be much, so that one that needs no other member gets only its own.
+    /// The facts that an action gets: a copy, because it may look again. Copies of many members at
+    /// once would be large, so an action that needs no other member gets only its own.
     [[nodiscard]] static ClusterFacts facts_for(const StepTask& task);
     void work(std::stop_token stop);
     [[nodiscard]] StepResult perform(StepTask& task, ReadAheadBatch* batch);

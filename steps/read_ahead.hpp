@@ -34,8 +34,8 @@ struct ReadAheadBatch {
     [[nodiscard]] bool own_is_over() const { return current > 0; }
 };
 
-/// Results fetched before their step starts. A result counts for a step only once that is started
-/// with the very call that was announced. Whoever uses it keeps others out meanwhile.
+/// Results fetched before their step starts. A result counts for a step only once the step is
+/// started with the very call that was announced. Not thread-safe: the caller holds a lock.
 class ReadAhead {
   public:
     using Length = std::chrono::milliseconds (*)(const StepCall&);
@@ -43,17 +43,19 @@ class ReadAhead {
     /// `length`: how long a call may take.
     explicit ReadAhead(Length length) : length_(length) {}
 
-    /// For a task whose call names more to read; else null.
+    /// Opens a batch for a task whose call names more calls to read ahead; else null.
     [[nodiscard]] std::shared_ptr<ReadAheadBatch> open(const StepTask& task);
-    /// Takes a task that is being done: its event, or nothing yet. Gives it back where it is not.
+    /// Takes over a task whose call was announced to a batch: sets `event` where the result is at
+    /// hand already. Returns the task where no batch works on it.
     [[nodiscard]] std::optional<StepTask> take(StepTask task, std::optional<StepEvent>& event);
-    /// A result of a batch; the event that it is for somebody who waits.
+    /// Takes a result of a batch; returns an event where a step waits for it.
     [[nodiscard]] std::optional<StepEvent> early(ReadAheadBatch& batch,
                                                  std::size_t number,
                                                  StepResult result);
-    /// The batch is over. What was started of it and has no result has to be done by itself.
+    /// Ends a batch. Returns the task that was started from it and has no result: it has to be done
+    /// by itself.
     [[nodiscard]] std::optional<StepTask> close(const std::shared_ptr<ReadAheadBatch>& batch);
-    /// The call that runs in each has its time; one that is over it is stopped.
+    /// Stops every batch whose running call has used up its time.
     void stop_late_ones();
     void drop();
 

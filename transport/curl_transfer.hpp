@@ -10,7 +10,7 @@
 #include <string>
 
 /// What the clients on libcurl share: handles that free themselves, and one transfer that a
-/// deadline or a stop ends. For the sources of this folder alone.
+/// deadline or a stop ends. Only for the sources of this folder.
 namespace lockstep::curl {
 
 struct FreeEasy {

@@ -9,8 +9,8 @@
 
 namespace lockstep {
 
-/// What one wrapped script says, stdout and stderr, until both have their trailer: whichever client
-/// carries it.
+/// Collects stdout and stderr of one wrapped script until both have their trailer, whichever client
+/// carries them.
 class ExecOutput {
   public:
     /// The command outlives it.
@@ -43,7 +43,7 @@ class ExecOutput {
     CappedText err_text_;
 };
 
-/// How a connection that broke in the middle of a command is told, by every client.
+/// Throws what every client says when the connection broke in the middle of a command.
 [[noreturn]] void throw_lost(const std::string& peer, const std::string& reason);
 
 }  // namespace lockstep

@@ -38,6 +38,7 @@ std::string quote_for_login_shell(std::string_view text) {
 }
 
 /// How much of the end of `text` may be the beginning of `wanted`.
+/// What may be the beginning of the trailer is held back, because a piece may end anywhere.
 std::size_t partial_match(std::string_view text, std::string_view wanted) {
     for (std::size_t length = std::min(text.size(), wanted.size() - 1); length > 0; --length) {
         if (text.ends_with(wanted.substr(0, length))) {
@@ -76,6 +77,7 @@ Trailer read_status(std::string_view text) {
 
 }  // namespace
 
+/// The status travels on both streams, so that each of them is known to be complete.
 std::string wrap_script(std::string_view script, std::string_view nonce) {
     std::string command = "/bin/sh -c " + quote_for_login_shell(k_wrapper) + " sh " +
                           quote_for_login_shell(script) + " " + std::string(nonce);
@@ -90,6 +92,8 @@ std::string wrap_script(std::string_view script, std::string_view nonce) {
 TrailerScanner::TrailerScanner(std::string_view nonce)
     : prefix_("\036lockstep " + std::string(nonce) + " ") {}
 
+/// What only looks like a trailer is output and passes; what comes after the real one is none of
+/// ours.
 std::string TrailerScanner::feed(std::string_view piece) {
     if (status_) {
         return {};
@@ -115,10 +119,12 @@ std::string TrailerScanner::feed(std::string_view piece) {
     return text;
 }
 
+/// Without a trailer what was held back was output after all.
 std::string TrailerScanner::take_rest() {
     return std::exchange(held_, {});
 }
 
+/// Reading goes on past the limit: a command whose output nobody takes would hang.
 void CappedText::append(std::string_view piece) {
     const std::size_t room = limit_ - text_.size();
     text_ += piece.substr(0, room);

@@ -24,6 +24,7 @@ constexpr std::size_t k_read_size = std::size_t{32}
 
 }  // namespace
 
+/// The nonce makes the trailer this command's own: no output can imitate it.
 Libssh2Exec::Libssh2Exec(const Libssh2Link& link, const RemoteCommand& command)
     : link_(link),
       command_(command),
@@ -33,6 +34,8 @@ Libssh2Exec::Libssh2Exec(const Libssh2Link& link, const RemoteCommand& command)
     line_ = wrap_script(command.script, nonce_);
 }
 
+/// False where the connection is no good any more: nothing was sent, so the caller may connect
+/// anew. A server that refuses the session is another matter, and is told.
 bool Libssh2Exec::open(const WaitTerms& terms) {
     constexpr std::string_view k_session = "session";
     while (true) {
@@ -62,6 +65,8 @@ bool Libssh2Exec::open(const WaitTerms& terms) {
     return false;
 }
 
+/// A request that is denied has started nothing. After any other error the command may run, so that
+/// one is of the lost kind: in doubt.
 CommandResult Libssh2Exec::run(const WaitTerms& terms) {
     constexpr std::string_view k_exec = "exec";
     const auto begin = Deadline::SteadyClock::now();
@@ -92,6 +97,8 @@ CommandResult Libssh2Exec::run(const WaitTerms& terms) {
         std::chrono::duration_cast<milliseconds>(Deadline::SteadyClock::now() - begin));
 }
 
+/// Until the trailer, not until the end of file: a background process may hold the channel open.
+/// Both streams are read in turn, since one that fills its window blocks the other side.
 void Libssh2Exec::pump(const WaitTerms& terms) {
     while (!output_.complete()) {
         link_.check(terms);
@@ -109,6 +116,8 @@ void Libssh2Exec::pump(const WaitTerms& terms) {
     }
 }
 
+/// In pieces of the keepalive's length, so that a silent command keeps its connection and a stop is
+/// heard.
 void Libssh2Exec::await(const WaitTerms& terms) const {
     const bool has_limit = command_.quiet_limit.count() > 0;
     const Deadline quiet(last_byte_ + command_.quiet_limit);
@@ -199,6 +208,7 @@ bool Libssh2Exec::read(int stream, const WaitTerms& terms) {
     return true;
 }
 
+/// What is not closed counts against MaxSessions of the server.
 bool Libssh2Exec::close(Deadline deadline) {
     if (channel_ == nullptr) {
         return true;

@@ -43,7 +43,7 @@ class Libssh2Link {
     /// The library's last words, copied: the next call overwrites them.
     [[nodiscard]] std::string last_error() const;
 
-    /// Whether the last EAGAIN was about sending, so that nothing but the same call may follow.
+    /// Whether the last EAGAIN was about sending: then only the same call may follow.
     [[nodiscard]] bool half_sent() const;
 
     /// Throws TransportError when the time is over or a stop is requested.

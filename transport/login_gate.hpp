@@ -38,7 +38,8 @@ class LoginGate {
                              Deadline deadline,
                              const std::stop_token& stop);
 
-    /// The host has dropped a connection unasked: half as many at once from now on.
+    /// To be called when the host has dropped a connection by itself: from now on half as many
+    /// logins go on at once.
     void slow_down(const std::string& where);
 
     /// The one of this process: hosts count the logins of all its sessions.
@@ -51,8 +52,9 @@ class LoginGate {
     std::map<std::string, int> limits_;  // where it is less than k_most_at_once
 };
 
-/// Waits before another try to connect: longer each time, and never as long as the others that were
-/// dropped at the same moment. Throws TransportError cancelled; `peer` is for the message.
+/// Waits before another try to connect: longer each time, and for a random length, so that those
+/// that were dropped at the same moment do not come back together. Throws TransportError cancelled;
+/// `peer` is for the message.
 void back_off(int attempt, const std::string& peer, Deadline deadline, const std::stop_token& stop);
 
 /// How often a login is tried when the server closes the connection before it says anything.

@@ -27,7 +27,8 @@ struct LocalCommand {
     std::function<bool(OutputStream stream, std::string_view piece)> on_output;
     /// It counts as lost, and is ended, when it said nothing for so long; 0 waits for the deadline.
     std::chrono::milliseconds quiet_limit{0};
-    /// What it leaves in the background when it ends by itself lives on; else that is killed.
+    /// Whether processes that it leaves in the background live on when it ends by itself; otherwise
+    /// they are killed.
     bool leaves_daemon = false;
 };
 

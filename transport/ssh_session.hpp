@@ -1,5 +1,11 @@
 #pragma once
 
+/// transport/: how things are reached: SSH, sudo, HTTP, SQL, mail and local processes, each behind
+/// an interface of its own, with its real client beside it. It says what is known of a request
+/// (answered, nothing sent, outcome unknown) and not what that means for a step. Read this file
+/// first, then libssh2_session.cpp and exec_trailer.hpp; http_client.hpp, sql_client.hpp and
+/// process_runner.hpp are the other interfaces.
+
 #include "base/deadline.hpp"
 #include "base/secret.hpp"
 #include "transport/command.hpp"

@@ -1,5 +1,10 @@
 #pragma once
 
+/// engine/expression/: the expressions of runbooks and of the knowledge, and texts with expressions
+/// in them: lexer, parser, evaluator, values. It knows no facts and no runbook: the names that an
+/// expression sees come with a Scope (engine/plan/binding.hpp makes it). Read this file first, then
+/// value.hpp, expression_tree.hpp and expression_evaluator.cpp.
+
 #include "base/error.hpp"
 #include "engine/expression/value.hpp"
 
@@ -15,7 +20,7 @@
 /// until the run, or an error. Of `&&`, `||`, all() and any(), an operand that decides outweighs
 /// unknown ones, and those outweigh errors; elsewhere errors outweigh unknown operands. Stricter
 /// than CEL: `==` across kinds is an error, except against null and among numbers.
-/// tests/engine/cel_conformance_test.cpp says the rest.
+/// tests/engine/expression/cel_conformance_test.cpp says the rest.
 namespace lockstep {
 
 /// The names that an expression can see: `cluster`, `member`, `members`, `inputs`, `vars`, `item`,

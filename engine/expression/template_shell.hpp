@@ -5,9 +5,9 @@
 
 namespace lockstep {
 
-/// Follows a shell text from left to right, to know whether a quoted word may be put in at its end.
-/// Inside of quotes it may not: there our own quotes would be text or, worse, end the others, and
-/// `"${{ x }}"` would run what x says.
+/// Follows a shell text from left to right, to tell whether a quoted word may be put in at its end.
+/// Inside quotes it may not: our own quotes would be plain text there or, worse, end the others,
+/// and `"${{ x }}"` would run what x says.
 class ShellContext {
   public:
     /// Goes on over a piece of the text.

@@ -1,5 +1,9 @@
 #pragma once
 
+/// engine/journal/: the durable record of runs: what was intended, what came of it. Append only,
+/// hash-chained. It keeps records and proves that they are whole; what they mean for a run is in
+/// engine/run/run_state.hpp. Read this file first, then sqlite_journal.cpp.
+
 #include <nlohmann/json.hpp>
 
 #include <chrono>
@@ -10,7 +14,6 @@
 #include <string>
 #include <vector>
 
-/// The durable record of runs: what was intended, what came of it. Append only, hash-chained.
 namespace lockstep {
 
 enum class RecordKind {
@@ -94,7 +97,8 @@ class JournalStore {
     /// Durable when it returns.
     virtual void append(const std::string& run, const JournalRecord& record) = 0;
 
-    /// The same for several, in one go: where it fails, none of them or the first ones are kept.
+    /// Appends several records in one go. If that fails, none of them is kept, or only the first
+    /// ones.
     virtual void append_all(const std::string& run, const std::vector<JournalRecord>& records) {
         for (const JournalRecord& record : records) {
             append(run, record);

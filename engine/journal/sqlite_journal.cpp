@@ -61,6 +61,8 @@ auto on_journal(const Work& work) {
     }
 }
 
+/// A record that is no JSON was not written by us; to guess at it would be to guess at what was
+/// done.
 nlohmann::json parse(const std::string& text) {
     nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
     if (json.is_discarded()) {
@@ -113,6 +115,7 @@ class SqliteJournal final : public JournalStore {
         });
     }
 
+    /// One statement, and so a transaction by itself: a run is there in full, or not at all.
     void create(const RunHeader& run) override {
         on_journal([&] {
             sqlite::Statement insert(*db_, "INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)");
@@ -169,6 +172,7 @@ class SqliteJournal final : public JournalStore {
         });
     }
 
+    /// By number and not by time: the clocks of two machines may differ.
     std::vector<Answer> answers(const std::string& run) override {
         return on_journal([&]() -> std::vector<Answer> {
             std::vector<Answer> found;
@@ -201,6 +205,7 @@ class SqliteJournal final : public JournalStore {
         });
     }
 
+    /// Steps that were tried again or failed say little about how long one takes, and are left out.
     std::vector<StepLength> step_lengths(const std::string& cluster, std::size_t runs) override {
         return on_journal([&]() -> std::vector<StepLength> {
             std::vector<StepLength> found;
@@ -230,6 +235,7 @@ class SqliteJournal final : public JournalStore {
         });
     }
 
+    /// Two rows are enough to see that a prefix is not unique.
     std::optional<RunHeader> find(const std::string& run) override {
         return on_journal([&]() -> std::optional<RunHeader> {
             sqlite::Statement select(
@@ -247,6 +253,7 @@ class SqliteJournal final : public JournalStore {
         });
     }
 
+    /// The chain is checked whenever records are read, since a resume acts by them.
     std::vector<JournalRecord> records(const std::string& run) override {
         return on_journal([&]() -> std::vector<JournalRecord> {
             const std::optional<RunHeader> about = find(run);
@@ -290,6 +297,8 @@ class SqliteJournal final : public JournalStore {
     }
 
   private:
+    /// SQLite's WAL needs shared memory, which a network file system does not have
+    /// (sqlite.org/wal.html).
     static void make_folder(const std::string& folder) {
         try {
             sqlite::make_folder(folder);
@@ -304,6 +313,8 @@ class SqliteJournal final : public JournalStore {
         }
     }
 
+    /// Another process may open the same new folder at this moment: what is there is looked at
+    /// again once the write lock is ours.
     void prepare(const std::string& path) {
         db_->execute("PRAGMA foreign_keys = ON");
         db_->execute("PRAGMA cache_size = -512");  // KiB: a journal is read and written in order
@@ -359,6 +370,7 @@ class SqliteJournal final : public JournalStore {
 
     [[nodiscard]] bool is_empty() { return db_->number("SELECT count(*) FROM sqlite_master") == 0; }
 
+    /// Read from the table each time: on a record that is not there nothing can be built.
     [[nodiscard]] std::string last_hash(const std::string& run, std::int64_t seq) {
         if (seq == 1) {
             return chain_root(find(run).value());

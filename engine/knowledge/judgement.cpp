@@ -65,6 +65,7 @@ Value config_value(const ClusterFacts& facts) {
     });
 }
 
+/// Unknown and not false where nobody could look: a row must not be ruled out by blindness.
 template <class Slots, class Test>
 Value any_slot(const Slots& slots, const Test& test) {
     return slots ? Value(std::ranges::any_of(*slots, test))
@@ -81,10 +82,12 @@ bool is_nofailover(const MemberFacts& member) {
            priority->second.get<double>() <= 0;
 }
 
+/// Slots that Patroni makes and moves by itself; rows about its slot management are about these.
 bool is_patronis(const SlotFacts& slot) {
     return slot.serves == SlotServes::member || slot.serves == SlotServes::permanent;
 }
 
+/// What rows ask of slots is worked out here, so that a `when` stays one short expression.
 Value member_value(const MemberFacts& member) {
     Value::Map map = facts_value(member.to_json(), member.name).as_map();
     map.insert_or_assign("nofailover", Value(is_nofailover(member)));
@@ -140,6 +143,7 @@ class State {
 enum class Answer { no, yes, unknown };
 
 /// Whether the rest of a row holds, once the versions of Patroni fit.
+/// Unknown is an answer of its own: such a row is told and blocks nothing.
 Answer holds(const KnowledgeRow& row,
              const MemberFacts& about,
              State& state,
@@ -182,6 +186,8 @@ KnownIssue about(const KnowledgeRow& row, const MemberFacts& member) {
     return issue;
 }
 
+/// A row with `leader` alone is about whoever leads; with `replica` one issue for each replica that
+/// fits, because each is mended by itself.
 void of_leader_and_replicas(const KnowledgeRow& row, State& state, std::vector<KnownIssue>& found) {
     const MemberFacts* leader = state.facts().leader_member();
     if (leader == nullptr || !runs(*leader, *row.leader)) {
@@ -224,6 +230,7 @@ void of_members(const KnowledgeRow& row, State& state, std::vector<KnownIssue>& 
                     issue.other_version = other.patroni.running;
                 }
             }
+            // `beside` is about versions side by side: alone there is no such issue.
             if (others.empty()) {
                 continue;
             }
@@ -265,6 +272,8 @@ Finding KnownIssue::to_finding() const {
             .acceptable = true};
 }
 
+/// A row that asks about what nobody can observe is never found in a state: it is advice about a
+/// change.
 std::vector<KnownIssue> known_of_state(const Knowledge& knowledge, const ClusterFacts& facts) {
     State state(facts);
     std::vector<KnownIssue> found;
@@ -281,6 +290,7 @@ std::vector<KnownIssue> known_of_state(const Knowledge& knowledge, const Cluster
     return found;
 }
 
+/// Once for each row, since the plan makes the same change on every member: one telling is enough.
 std::vector<KnownIssue> known_of_changes(const Knowledge& knowledge,
                                          const ClusterFacts& before,
                                          const std::vector<VersionChange>& changes) {
@@ -315,6 +325,8 @@ std::vector<KnownIssue> known_of_changes(const Knowledge& knowledge,
     return found;
 }
 
+/// Of rows that cannot be decided only critical ones are told here: a check that cries about maybes
+/// is not read.
 std::vector<Finding> examine(const ClusterFacts& facts, const Cluster& expected) {
     std::vector<Finding> findings = diagnose(facts, expected);
     for (const KnownIssue& issue : known_of_state(shipped_knowledge(), facts)) {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-/// The knowledge, applied: to a cluster as it is or will be, and to changes of versions. Pure.
+/// Applies the knowledge to a cluster as it is or will be, and to changes of versions. Pure.
 namespace lockstep {
 
 /// A row that holds.
@@ -40,8 +40,7 @@ struct VersionChange {
 [[nodiscard]] std::vector<KnownIssue> known_of_state(const Knowledge& knowledge,
                                                      const ClusterFacts& facts);
 
-/// Rows of changes that hold, with those that `ask`; one of each, about the first such member. And,
-/// as advice, the rows of states that `ask` and fit what the members will run.
+/// Rows of changes that hold, with those that `ask`; one of each, about the first such member.
 [[nodiscard]] std::vector<KnownIssue> known_of_changes(const Knowledge& knowledge,
                                                        const ClusterFacts& before,
                                                        const std::vector<VersionChange>& changes);

@@ -15,6 +15,7 @@ namespace {
 
 using yaml::Node;
 
+/// One table for reading, printing and comparing: a range that is added here is known everywhere.
 constexpr std::array<std::pair<std::string_view, std::optional<VersionRange> KnowledgeRow::*>, 7>
     k_ranges{{{"leader", &KnowledgeRow::leader},
               {"replica", &KnowledgeRow::replica},
@@ -24,6 +25,7 @@ constexpr std::array<std::pair<std::string_view, std::optional<VersionRange> Kno
               {"to", &KnowledgeRow::to},
               {"postgres", &KnowledgeRow::postgres}}};
 
+/// Symptom, remedy and source are required as well: a row that says "bad" alone helps nobody.
 const Node& required(const Node& row, std::string_view key) {
     const Node* node = row.find(key);
     if (node == nullptr) {
@@ -37,6 +39,7 @@ std::string text_of(const Node& row, std::string_view key) {
     return node == nullptr ? std::string() : yaml::as_string(*node, key);
 }
 
+/// A row of no shape would match nothing, and nobody would miss it.
 void check_shape(const KnowledgeRow& row, const SourceLocation& where) {
     const bool state = row.leader || row.replica || row.member || row.beside;
     if (state == row.of_a_change()) {
@@ -51,6 +54,7 @@ void check_shape(const KnowledgeRow& row, const SourceLocation& where) {
     }
 }
 
+/// Unknown keys are refused: a misspelt `when` would make a row hold everywhere.
 KnowledgeRow read_row(const Node& node) {
     if (!node.is(Node::Kind::map)) {
         throw InputError(node.where, "a row must be a map, not " + node.describe());
@@ -134,6 +138,7 @@ std::string KnowledgeRow::versions_text() const {
     return text;
 }
 
+/// Of a pair either version may stand on either side on the way, so both orders are tried.
 bool KnowledgeRow::matters(std::string_view from_version, std::string_view to_version) const {
     const auto fits = [](const std::optional<VersionRange>& range, std::string_view version) {
         return !range || range->contains(version);
@@ -171,6 +176,7 @@ nlohmann::json KnowledgeRow::to_json() const {
     };
 }
 
+/// Ids are names for `--accept`, so they may not be there twice.
 Knowledge parse_knowledge(std::string_view text, const std::string& file_name) {
     const Node root = yaml::parse(text, file_name);
     if (!root.is(Node::Kind::list)) {
@@ -187,6 +193,7 @@ Knowledge parse_knowledge(std::string_view text, const std::string& file_name) {
     return rows;
 }
 
+/// Parsed at the first use: a command that judges no versions does not wait for it.
 const Knowledge& shipped_knowledge() {
     static const Knowledge k_rows = parse_knowledge(k_knowledge_text, "knowledge.yaml");
     return k_rows;

@@ -1,5 +1,11 @@
 #pragma once
 
+/// engine/knowledge/: what is known of versions, from release notes, issues, the source and trials.
+/// It is data, in knowledge.yaml, whose head says how a row is written. judgement.hpp applies it to
+/// a cluster and to a change, path_judgement.hpp to every state of a plan. What is wrong whatever
+/// the versions are is found by cluster/diagnosis.hpp. Read knowledge.yaml first, then
+/// judgement.cpp.
+
 #include "base/error.hpp"
 #include "cluster/finding.hpp"
 #include "engine/expression/expression.hpp"
@@ -10,8 +16,6 @@
 #include <string_view>
 #include <vector>
 
-/// What is known of versions, from release notes, issues, the source and trials: data, in
-/// knowledge.yaml, whose head says how a row is written.
 namespace lockstep {
 
 /// What makes a state that is only passed through on the way harmless.

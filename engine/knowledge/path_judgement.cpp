@@ -10,6 +10,7 @@ namespace lockstep {
 namespace {
 
 /// Everything of a state that can change on the way and that rows depend on.
+/// Most steps change nothing that any row asks about; comparing this is cheaper than judging again.
 std::string essence(const ClusterFacts& facts) {
     std::string text = facts.config.dump() + (facts.paused ? "paused" : "") + facts.leader;
     for (const MemberFacts& member : facts.members) {
@@ -21,10 +22,13 @@ std::string essence(const ClusterFacts& facts) {
     return text;
 }
 
+/// Under a pause nothing fails over, so a row that is about a failover can do no damage meanwhile.
 bool is_harmless(const KnowledgeRow& row, bool paused) {
     return row.passing == Passing::harmless || (row.passing == Passing::paused && paused);
 }
 
+/// By what runs, not by what is installed: a package without a restart has changed no behaviour
+/// yet.
 std::vector<VersionChange> changes_between(const ClusterFacts& start, const ClusterFacts& end) {
     std::vector<VersionChange> changes;
     for (const MemberFacts& member : start.members) {
@@ -68,6 +72,7 @@ Finding not_judged(const std::vector<KnownIssue>& open, const VersionChange& cha
 }
 
 /// The version that the plan brings all members to; empty: they stay apart.
+/// Only with one target a way can be proposed.
 std::string common_target(const ClusterFacts& end) {
     std::string target;
     for (const MemberFacts& member : end.members) {
@@ -81,6 +86,8 @@ std::string common_target(const ClusterFacts& end) {
 
 }  // namespace
 
+/// What is known of the start is split at once: sure issues excuse the same later, open ones only
+/// keep the same doubt from being told as new.
 PathJudgement::PathJudgement(const Knowledge& knowledge,
                              const ClusterFacts& start,
                              ClusterFacts from)
@@ -109,6 +116,8 @@ bool PathJudgement::is_new(const KnownIssue& issue) const {
     return std::ranges::find(before_, issue) == before_.end();
 }
 
+/// A state is passed even where the next step mends it: refused or harmless is decided here, by how
+/// it was at that moment, and the worst sight of it counts.
 void PathJudgement::after(const std::string& step, const ClusterFacts& facts) {
     was_paused_ = was_paused_ || facts.paused;
     if (essence(facts) == essence(last_)) {
@@ -140,6 +149,8 @@ void PathJudgement::after(const std::string& step, const ClusterFacts& facts) {
     }
 }
 
+/// Critical and staying is refused; critical and passing only where it is not harmless meanwhile.
+/// What passes harmlessly is told, without a remedy, since there is nothing to do.
 void PathJudgement::judge_states(const std::vector<KnownIssue>& at_end, Verdict& verdict) const {
     for (const Seen& seen : passed_) {
         const bool stays = std::ranges::find(at_end, seen.issue) != at_end.end();
@@ -181,6 +192,7 @@ void PathJudgement::note_changes(const ClusterFacts& facts) {
     }
 }
 
+/// Undecided rows are told together, and only for a plan that changes a version.
 void PathJudgement::judge_changes(Verdict& verdict) const {
     std::vector<KnownIssue> open = first_change_ ? open_ : std::vector<KnownIssue>{};
     for (const KnownIssue& issue : changes_) {
@@ -206,6 +218,8 @@ void PathJudgement::judge_changes(Verdict& verdict) const {
     }
 }
 
+/// A way around is looked for only after a refusal, since that judges many states that no plan
+/// leads to.
 PathJudgement::Verdict PathJudgement::conclude(const ClusterFacts& end) {
     Verdict verdict;
     after("the last step", end);
@@ -287,6 +301,8 @@ std::vector<PackageVersion> candidates(const ClusterFacts& facts) {
 
 }  // namespace
 
+/// In the order of what costs least: the same target in another order, a hop that the members can
+/// install, then another target.
 std::string propose_way(const Knowledge& knowledge,
                         const ClusterFacts& start,
                         const std::string& target) {

@@ -12,8 +12,8 @@ namespace lockstep {
 /// Follows a plan from state to state. What was so before the plan is not held against it.
 class PathJudgement {
   public:
-    /// States are held against `start`, which must outlive this. The way begins at `from`: of a
-    /// plan that is the start, of its way back where the plan ends.
+    /// States are compared with `start`, which must outlive this object. The path begins at `from`:
+    /// for a plan that is the start, for its way back the state in which the plan ends.
     PathJudgement(const Knowledge& knowledge, const ClusterFacts& start, ClusterFacts from);
 
     /// `facts` as they will be once `step` is done.
@@ -24,11 +24,11 @@ class PathJudgement {
         std::vector<Finding> advice;    ///< what a person should know first
     };
 
-    /// With the state that the plan ends in: what it passes through, what it stays in, and what is
-    /// known of the changes of versions it makes.
+    /// Judges the whole path, with `end` as its last state: what it passes through, what it stays
+    /// in, and the changes of versions that it makes.
     [[nodiscard]] Verdict conclude(const ClusterFacts& end);
 
-    /// Another way from the same start, on which nothing was judged yet.
+    /// A second path that is compared with the same start, and on which nothing was judged yet.
     [[nodiscard]] PathJudgement another(ClusterFacts from) const;
 
     /// Whether the cluster was paused in any of the states.

@@ -43,6 +43,7 @@ std::string next_series(std::string_view series, const SourceLocation& where) {
 
 }  // namespace
 
+/// `<=` before `<`: the longer sign begins with the shorter one.
 VersionRange::Span VersionRange::parse_span(std::string_view text, const SourceLocation& where) {
     text = trimmed(text);
     Span span;
@@ -89,6 +90,7 @@ VersionRange VersionRange::parse(std::string_view text, const SourceLocation& wh
     return range;
 }
 
+/// A list without a version would never hold, and nobody would miss it.
 VersionRange VersionRange::read(const yaml::Node& node, std::string_view what) {
     if (!node.is(yaml::Node::Kind::list)) {
         return parse(yaml::as_string(node, what), node.where);
@@ -105,6 +107,8 @@ VersionRange VersionRange::read(const yaml::Node& node, std::string_view what) {
     return range;
 }
 
+/// Upstream versions are compared: of the packaging rows know nothing. What is no version is in no
+/// range, so a row about it stays silent.
 bool VersionRange::contains(std::string_view version) const {
     std::optional<PackageVersion> upstream;
     try {

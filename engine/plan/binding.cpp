@@ -14,6 +14,7 @@ using Bound = std::variant<Value, Value::Unknown, EvaluationError>;
 
 Bound bind_argument(const Argument& argument, const Scope& scope, Quoting quoting);
 
+/// One part that is not known makes the whole unknown: half an argument is none.
 Bound bind_list(const Argument::List& arguments, const Scope& scope, Quoting quoting) {
     Value::List list;
     for (const Argument& element : arguments) {
@@ -110,10 +111,12 @@ std::string registered_name(const PlannedStep& step) {
 
 }  // namespace
 
+/// The innermost call counts: a runbook sees its own names and not those of its caller.
 const CallFrame* frame_of(const PlannedStep& step) {
     return step.frames.empty() ? nullptr : step.frames.back().get();
 }
 
+/// Twice: for steps of the same member, and under the plain name, as the newest, for those of none.
 void keep_registered(const PlannedStep& step, const Value& output, Value::Map& registered) {
     const std::string name = registered_name(step);
     if (!step.member.empty()) {
@@ -122,6 +125,7 @@ void keep_registered(const PlannedStep& step, const Value& output, Value::Map& r
     registered.insert_or_assign(name, output);
 }
 
+/// An empty leader is a text here, so that `cluster.leader == ""` is true rather than unknown.
 Value observed_value(const ClusterFacts& facts, const Cluster& cluster) {
     nlohmann::json seen = facts.to_json();
     seen["patroni_package"] = cluster.patroni_package;
@@ -132,6 +136,7 @@ Value observed_value(const ClusterFacts& facts, const Cluster& cluster) {
     return facts_value(seen, "cluster");
 }
 
+/// One scope for plan and run: what an expression sees must not depend on who evaluates it.
 Scope make_scope(const ScopeSource& source) {
     Value observed = source.observed != nullptr ? *source.observed
                                                 : observed_value(source.facts, source.cluster);
@@ -170,6 +175,7 @@ Scope scope_at(const PlannedStep& step, std::size_t depth, ScopeSource source) {
 }
 
 /// Whether every `when` around the step lets it run.
+/// A `false` decides at once, an unknown only where no other one is false.
 BoundStep answer_conditions(const PlannedStep& step,
                             const Scope& scope,
                             const ScopeSource& source) {
@@ -181,6 +187,7 @@ BoundStep answer_conditions(const PlannedStep& step,
         if (!spec->when) {
             continue;
         }
+        // A `when` around a call is the caller's: it must not see the names of the runbook inside.
         const bool outside = !step.frames.empty() && depth <= step.frames.back()->depth;
         const Evaluation evaluated =
             spec->when->evaluate(outside ? scope_at(step, depth, source) : scope);
@@ -215,6 +222,8 @@ BoundStep answer_conditions(const PlannedStep& step,
 namespace {
 
 /// `with:` into the call; what keeps it from being complete is left in `result`.
+/// Expressions are handed on unevaluated: actions such as `check` evaluate them against facts of
+/// their own. A shell parameter is quoted value by value, so that no value can become a command.
 void bind_arguments(const Arguments& arguments,
                     const ActionSchema& schema,
                     const Scope& scope,
@@ -261,6 +270,8 @@ BoundStep bind_call(const PlannedStep& step,
     return result;
 }
 
+/// An undo has to be known in full beforehand: when it is needed, what its arguments read may be
+/// gone.
 BoundUndo bind_undo(const PlannedStep& step, const ActionCatalog& actions, const Scope& scope) {
     BoundUndo result;
     for (const CallSpec& spec : step.spec->undo) {
@@ -277,6 +288,7 @@ BoundUndo bind_undo(const PlannedStep& step, const ActionCatalog& actions, const
     return result;
 }
 
+/// No scope and no expressions: a frozen undo is values alone.
 StepCall call_of(const Undo& undo, const std::string& step) {
     StepCall call;
     call.id = step;
@@ -288,6 +300,7 @@ StepCall call_of(const Undo& undo, const std::string& step) {
     return call;
 }
 
+/// `when` goes first, because arguments may only make sense where it is true.
 BoundStep bind_step(const PlannedStep& step,
                     const ActionSchema& schema,
                     const Scope& scope,
@@ -337,11 +350,14 @@ void work_out_vars(const Runbook& runbook, const ScopeSource& source, Value::Map
 
 }  // namespace
 
+/// Once, from the facts of the plan, so that a var means the same in the first step and in the
+/// last.
 void evaluate_vars(const Cluster& cluster, Plan& plan) {
     work_out_vars(
         *plan.runbook, {.plan = plan, .facts = plan.facts, .cluster = cluster}, plan.vars);
 }
 
+/// Inputs of a call must be known when the plan is made: which steps there are depends on them.
 std::shared_ptr<const CallFrame> call_frame(const StepSpec& spec,
                                             const ScopeSource& source,
                                             std::string id,

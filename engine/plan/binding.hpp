@@ -7,12 +7,13 @@
 /// put in. Used by the planner with facts as they will be, and by a run with facts as they are.
 namespace lockstep {
 
-/// `vars` of the plan's runbook into the plan. Throws InputError.
+/// Evaluates `vars` of the plan's runbook and puts the values into the plan. Throws InputError.
 void evaluate_vars(const Cluster& cluster, Plan& plan);
 
 struct ScopeSource;
 
-/// What a runbook is called with by `spec`, worked out where it is called. Throws InputError.
+/// The inputs and vars that `spec` calls a runbook with, evaluated in the scope of the caller.
+/// Throws InputError.
 [[nodiscard]] std::shared_ptr<const CallFrame> call_frame(const StepSpec& spec,
                                                           const ScopeSource& source,
                                                           std::string id,
@@ -36,11 +37,12 @@ struct ScopeSource {
 /// The innermost runbook that a step is called in; null: the run's own.
 [[nodiscard]] const CallFrame* frame_of(const PlannedStep& step);
 
-/// Registers what a step gave. A step sees what was given on its own member, where that is on
-/// record, else what came last: members that are worked on side by side do not get each other's.
+/// Registers the output of a step. A later step sees the output of its own member where there is
+/// one, else the newest: members that are worked on side by side do not see each other's.
 void keep_registered(const PlannedStep& step, const Value& output, Value::Map& registered);
 
-/// What is registered of an action's output, or why it cannot be read as the step says.
+/// The part of an action's output that its step registers, or why the output cannot be read as the
+/// step says.
 struct ReadOutput {
     nlohmann::json output;
     std::string why_not;
@@ -50,7 +52,7 @@ struct ReadOutput {
                                    const nlohmann::json& output,
                                    Scope scope);
 
-/// The names that expressions see. A fact that is not known is unknown there, too.
+/// Makes the names that expressions see. A fact that is not known is an unknown value there.
 [[nodiscard]] Scope make_scope(const ScopeSource& source);
 
 /// A step ready to be previewed or run: `when` answered, arguments bound.
@@ -69,7 +71,7 @@ struct BoundStep {
     StepCall call;
 };
 
-/// `scope` is make_scope(source): callers have it at hand.
+/// Answers `when`, then binds `with`. `scope` is make_scope(source), which callers have at hand.
 [[nodiscard]] BoundStep bind_step(const PlannedStep& step,
                                   const ActionSchema& schema,
                                   const Scope& scope,

@@ -11,12 +11,12 @@
 
 namespace lockstep {
 
-/// How long steps took in earlier runs on a cluster. A step is known again by its runbook and id,
-/// whatever the member, and a change also by its action alone.
+/// How long steps took in earlier runs on a cluster. A step is recognised by its runbook and id,
+/// whatever the member; a change is recognised by its action alone as well.
 class Durations {
   public:
-    /// Of the newest runs on a cluster; nothing where they cannot be read: an estimate is never
-    /// worth a refusal.
+    /// Reads the newest runs on a cluster. Gives nothing where they cannot be read: an estimate is
+    /// never worth a refusal.
     [[nodiscard]] static Durations of(JournalStore& journal, const std::string& cluster);
 
     void add(const std::string& runbook,
@@ -24,7 +24,7 @@ class Durations {
              const std::string& uses,
              std::chrono::milliseconds length);
 
-    /// The median of what is known; nullopt: nothing is.
+    /// The median of the known lengths; nullopt: none is known.
     [[nodiscard]] std::optional<Expected> of(const std::string& runbook,
                                              const std::string& step,
                                              const std::string& uses,
@@ -34,7 +34,7 @@ class Durations {
     std::map<std::string, std::vector<std::chrono::milliseconds>> lengths_;
 };
 
-/// How long the steps of a plan take that it will or may do, those side by side counted once.
+/// How long a plan takes: the steps that it will or may do, with steps side by side counted once.
 struct PlannedTime {
     std::chrono::milliseconds length{0};
     int guessed = 0;  ///< steps that no earlier run tells about
@@ -43,8 +43,9 @@ struct PlannedTime {
 
 [[nodiscard]] PlannedTime planned_time(const Plan& plan);
 
-/// What a step has to have before it may start in a window: the time to do it and, where it can be
-/// taken back, the time for that. Of a temporary change all that it covers, and its end.
+/// How much of a window must be left before a step may start: the time to do it and, where it can
+/// be taken back, the time for that. For a temporary change this includes all steps that it covers,
+/// and its end.
 [[nodiscard]] std::chrono::milliseconds time_needed(const Plan& plan,
                                                     std::size_t step,
                                                     const ActionCatalog& actions);

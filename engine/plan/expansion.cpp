@@ -71,6 +71,8 @@ class Expansion {
         return open;
     }
 
+    /// Items become ids, in records and answers, so they have to differ and to be known when the
+    /// plan is made.
     Frontier expand(const StepSpec& spec, const Surroundings& around, Frontier frontier) {
         if (!spec.for_each) {
             return spread(spec, around, spec.id, std::move(frontier));
@@ -130,6 +132,8 @@ class Expansion {
         return frontier;
     }
 
+    /// A block leaves no step of its own: it lives on in the ids, conditions and gates of those
+    /// inside it.
     Frontier body(const StepSpec& spec,
                   const Surroundings& around,
                   const std::string& id,
@@ -167,6 +171,8 @@ class Expansion {
         return sequence(spec.steps, inside, frontier);
     }
 
+    /// No leader, or a name that no member has, is an error; that no replica is there is a cluster
+    /// of one.
     std::vector<std::string> select(const StepSpec& spec, const Surroundings& around) {
         std::vector<std::string> chosen;
         const bool by_name = spec.on && *spec.on != "leader" && *spec.on != "replicas" &&
@@ -202,6 +208,8 @@ class Expansion {
         return member.name == on;
     }
 
+    /// What is not known does not pass for "not this one": a member would be left out without a
+    /// word.
     bool matches(const StepSpec& spec, const MemberFacts& member, const Surroundings& around) {
         Surroundings inside = around;
         inside.member = member.name;
@@ -216,6 +224,7 @@ class Expansion {
         return false;
     }
 
+    /// Stable, over members by name, so that the same facts give the same order.
     void order(std::vector<std::string>& members,
                const StepSpec& spec,
                const Surroundings& around) {
@@ -304,6 +313,7 @@ class Expansion {
         return error != nullptr ? error->message : otherwise;
     }
 
+    /// Evaluated once for the whole fan-out, not batch by batch: the plan shows the batches.
     std::vector<Strategy::Batch> batches_of(const StepSpec& spec, const Surroundings& around) {
         if (!spec.strategy.batch_by) {
             return spec.strategy.batch;
@@ -323,6 +333,8 @@ class Expansion {
         return Strategy{}.batch;
     }
 
+    /// The last size goes on to the end: `[1, 50%]` is one member first, then halves. A part is
+    /// rounded up, or nothing would ever be done.
     [[nodiscard]] static std::size_t batch_size(const std::vector<Strategy::Batch>& batches,
                                                 std::size_t batch,
                                                 std::size_t members) {
@@ -347,6 +359,7 @@ class Expansion {
         return make_scope(source_of(around));
     }
 
+    /// A plan that is refused is still made to its end: a person sees every reason at once.
     void refuse(const StepSpec& spec,
                 std::string why,
                 std::string remedy = "Run `lockstep check` to see the members.") {

@@ -4,10 +4,10 @@
 
 namespace lockstep {
 
-/// Whether a runbook has to know more of the cluster than who its members are, where they are and
-/// what their Patroni says over REST. It does not where each of its steps only looks at its own
-/// member, and nothing else of it speaks of the cluster: then there is nothing that a full
-/// observation could keep from harm. What is not known to be like that needs all facts.
+/// Whether a runbook needs a full observation. It needs no more than who the members are, where
+/// they are and what their Patroni says over REST, if each of its steps only looks at its own
+/// member and nothing else in it reads the cluster: then no full observation could prevent any
+/// harm. In every other case it needs all facts.
 [[nodiscard]] bool needs_all_facts(const Runbook& runbook, const ActionCatalog& actions);
 
 }  // namespace lockstep

@@ -14,6 +14,7 @@ namespace lockstep {
 
 namespace {
 
+/// An expression that cannot be evaluated blocks the plan: at run time it would stop in the middle.
 Finding expression_finding(const PlannedStep& step, const BoundStep& bound) {
     return {.id = "runbook.expression",
             .severity = Severity::critical,
@@ -35,6 +36,8 @@ class Forecast {
           projected_(plan.facts),
           path_(shipped_knowledge(), plan.facts, plan.facts) {}
 
+    /// In this order: idle pauses are dropped once every verdict is known, the way back is walked
+    /// only for what is left, and what it needs is prepared last, by the whole of it.
     void run() {
         for (PlannedStep& step : plan_.steps) {
             forecast(step);
@@ -47,6 +50,8 @@ class Forecast {
     }
 
   private:
+    /// A step that nothing is known of stays in the plan as `may`: leaving it out would promise
+    /// that it will not happen.
     void forecast(PlannedStep& step) {
         const ActionSchema& schema = *find_action(*request_.actions, step.uses);
         step.changes = schema.changes;
@@ -62,6 +67,8 @@ class Forecast {
                                  .item = &step.item,
                                  .observed = &*observed_};
         const Scope scope = make_scope(source);
+        // Before the step is bound: an expression that reads its own output must find it unknown,
+        // not missing.
         if (!step.spec->register_as.empty()) {
             keep_registered(step, Value::unknown("step " + step.id + " has not run"), registered_);
         }
@@ -100,6 +107,8 @@ class Forecast {
         step.felt = step.changes ? preview.felt.value_or(schema.felt) : "";
     }
 
+    /// The probe goes by the cluster as it is, because it asks it; the preview by the facts as they
+    /// will be.
     void preview(PlannedStep& step, const ActionSchema& schema, const Scope& scope, StepCall call) {
         call.heals = plan_.runbook->heals;
         call.open_temporaries = open_;
@@ -121,6 +130,7 @@ class Forecast {
         if (step.verdict == Verdict::wont) {
             return;
         }
+        // An undo of what will not be done would be prepared, and would weigh on the way back.
         choose_undo(step, schema, scope, preview.needs_no_undo);
         if (preview.effect) {
             preview.effect(projected_);
@@ -175,6 +185,8 @@ class Forecast {
         }
     }
 
+    /// The whole path, not only its end: a bad pair that lasts for one step does its damage in that
+    /// step.
     void apply_knowledge() {
         PathJudgement::Verdict verdict = path_.conclude(projected_);
         plan_.advice = std::move(verdict.advice);
@@ -262,6 +274,8 @@ class Forecast {
         }
     }
 
+    /// Before it nothing has happened yet, so a preparation that fails leaves a cluster that nobody
+    /// touched.
     [[nodiscard]] std::size_t first_change() const {
         const auto found = std::ranges::find_if(plan_.steps, [](const PlannedStep& step) {
             return step.changes && step.verdict != Verdict::wont && !step.always;
@@ -269,6 +283,8 @@ class Forecast {
         return static_cast<std::size_t>(found - plan_.steps.begin());
     }
 
+    /// Where it cannot be had the plan is blocked, unless somebody accepted by name to go without
+    /// this way back.
     void add_preparation(const Undo& undo, PlannedStep& of, std::vector<PlannedStep>& made) {
         const std::string& action = find_action(*request_.actions, undo.uses)->prepared_by;
         if (action.empty() || of.verdict == Verdict::wont) {
@@ -301,6 +317,7 @@ class Forecast {
         step.member = undo.member;
         step.spec = plan_.made.back().get();
         step.made = true;
+        // It runs before the first change, so it is judged by the cluster as it is.
         projected_ = plan_.facts;
         observed_.reset();
         const std::size_t refusals = plan_.blocked_by.size();
@@ -320,6 +337,7 @@ class Forecast {
                                    [&](const std::string& name) { return finding.is_named(name); });
     }
 
+    /// `after` holds indices, so all of them move; and every later step waits for the preparations.
     void insert_before(std::size_t first, std::vector<PlannedStep> made) {
         const std::size_t count = made.size();
         for (PlannedStep& step : plan_.steps) {
@@ -340,6 +358,7 @@ class Forecast {
                            std::make_move_iterator(made.end()));
     }
 
+    /// A misspelt target would be noticed only when somebody should have been told.
     void look_for_targets() {
         for (const NotifySpec& spec : request_.runbook->notify) {
             for (const std::string& target : spec.to) {
@@ -389,6 +408,7 @@ class Forecast {
         return find_action(*request_.actions, plan_.steps[index].uses)->ends == temporary;
     }
 
+    /// It stays in the plan, so that a reader sees that a pause was thought of and is not needed.
     void make_idle(std::size_t index) {
         PlannedStep& step = plan_.steps[index];
         step.idle = true;
@@ -416,6 +436,7 @@ class Forecast {
 namespace {
 
 /// A finding that somebody accepted by name does not block.
+/// A name that fits nothing is refused: it is a typing error, or about another plan than this one.
 void apply_acceptance(const PlanRequest& request, Plan& plan) {
     const std::vector<std::string>& names = request.accepted;
     for (const std::string& name : names) {
@@ -435,12 +456,14 @@ void apply_acceptance(const PlanRequest& request, Plan& plan) {
     plan.blocked_by = std::move(blocking);
 }
 
+/// Over the part that a person approves; what moves by itself must not make an approval void.
 std::string hash_of(const Plan& plan) {
     return sha256_hex(canonical(bound_part(plan.to_json())));
 }
 
 }  // namespace
 
+/// Facts first, then everything from the same facts: two looks could show two clusters.
 Plan make_plan(const PlanRequest& request, StepRunner& runner, std::stop_token stop) {
     Plan plan;
     plan.runbook = request.runbook;

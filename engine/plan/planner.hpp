@@ -1,5 +1,10 @@
 #pragma once
 
+/// engine/plan/: from a runbook and facts to a plan: the steps are spread over members, names and
+/// arguments are bound, and each step is previewed by the facts as those before it will leave them.
+/// It changes nothing, and what it looks up goes through step_runner.hpp. Read make_plan() at the
+/// end of planner.cpp first, then the class Forecast there, expansion.cpp and binding.hpp.
+
 #include "base/clock.hpp"
 #include "engine/plan/durations.hpp"
 #include "engine/plan/plan.hpp"

@@ -13,9 +13,10 @@
 /// A plan in a file: to be reviewed, approved, and run later, as what was seen and nothing else.
 namespace lockstep {
 
-/// What a plan was made of, and what it came to. Of inputs that are secrets it has the reference
-/// that was given. Its undos may hold values of the configuration: the file is for its owner alone.
-/// The hash tells an accident from what was made; it keeps nobody from making another plan.
+/// What a plan was made from, and the plan itself. For an input that is a secret it holds the
+/// reference that was given. Its undos may hold values of the configuration: the file is for its
+/// owner alone. The hash tells an accident from what was made; it keeps nobody from making another
+/// plan.
 struct SavedPlan {
     std::string made_at;
     std::string made_by;
@@ -38,17 +39,17 @@ struct SavedPlan {
     [[nodiscard]] static SavedPlan parse(std::string_view text, const std::string& file_name);
 };
 
-/// The part of Plan::to_json() that a plan stands for: what it will do, where, with which way back,
-/// and what it is made of. Lag, positions and sizes move all the time and are left out, with the
-/// words that mention them.
+/// The part of Plan::to_json() that a person approves: what the plan will do, where, with which way
+/// back, and what it is made from. Lag, positions and sizes move all the time and are left out,
+/// with the words that mention them.
 [[nodiscard]] nlohmann::json bound_part(nlohmann::json plan);
 
 /// The facts that a plan can allow to move: `lag` (which always may), `leader`, `roles`, …
 [[nodiscard]] const std::vector<std::string>& facts_that_drift();
 
-/// What is different between a plan and the same made anew, a line each; empty: the newer one does
-/// just what the older one says, but for the facts that may move. A step that becomes another one
-/// by that is a difference all the same.
+/// Compares a plan with the same plan made anew and gives the differences, a line each. Empty: the
+/// newer one does exactly what the older one says. Facts that may move are not compared, but a step
+/// that changes because of them is a difference.
 [[nodiscard]] std::vector<std::string> differences(const nlohmann::json& saved,
                                                    const nlohmann::json& now,
                                                    const std::vector<std::string>& allowed = {});

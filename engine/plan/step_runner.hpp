@@ -34,8 +34,8 @@ struct StepCall {
     /// Names this attempt, on the member too: a command that changes something is started there at
     /// most once under it. Letters, digits, `.`, `_` and `-`. Empty in a preview.
     std::string key;
-    /// Nothing is started: what an earlier attempt under the same key left running is followed, and
-    /// what it left is adopted.
+    /// Starts nothing: follows what an earlier attempt under the same key left running, and adopts
+    /// its result.
     bool attach_only = false;
     std::string uses;
     std::string member;  ///< empty: the cluster
@@ -47,15 +47,17 @@ struct StepCall {
     std::vector<std::string> open_temporaries;  ///< `patroni.pause` while this run has paused
     /// The cluster as it was when the run was planned; null in a plan and on the way back.
     std::shared_ptr<const ClusterFacts> at_start;
-    /// By this run, in the order of its plan; of an action that always stands on a member: none.
+    /// What this run has changed before or may have, in the order of its plan. Empty for an action
+    /// that always stands on a member.
     std::vector<EarlierCall> earlier;
     std::chrono::milliseconds timeout{0};
     int attempt = 1;
-    /// Calls on the same member that only look, do not depend on what this one gives, and are
-    /// started next, one after the other, unless one before fails. A runner may do them with this
-    /// one and have their results at hand: each is started all the same before it counts.
+    /// The calls that will be started next on the same member, one after the other, unless one
+    /// fails. They only look and do not depend on the output of this call. A runner may do them
+    /// together with this one and keep their results; a result counts only once its call is
+    /// started.
     std::vector<std::shared_ptr<const StepCall>> read_ahead;
-    bool goes_on = false;  ///< the next one of `read_ahead` is started although this one fails
+    bool goes_on = false;  ///< a failure of this call does not keep the next one from being started
     /// Looks afterwards whether the effect is in place; when it is not, the step has failed.
     std::shared_ptr<const StepCall> verify;
 };
@@ -82,8 +84,8 @@ struct Preview {
     std::function<void(ClusterFacts&)> effect;
 };
 
-/// What has to be done so that no two members are left with versions that must not stand side by
-/// side, or why it cannot be.
+/// The calls that keep members from being left with versions that must not stand side by side, or
+/// why there are none.
 struct Reconciliation {
     std::vector<Undo> calls;
     std::vector<Finding> refusals;
@@ -163,7 +165,7 @@ class StepRunner {
                                                std::stop_token stop) = 0;
     [[nodiscard]] virtual Preview preview(const StepCall& call, const ClusterFacts& facts) = 0;
 
-    /// For a cluster that a rollback would leave like `end`.
+    /// Mends the versions of a cluster that a rollback would leave like `end`.
     [[nodiscard]] virtual Reconciliation reconcile(const ClusterFacts& end) = 0;
 
     /// Takes the cluster for one run. Throws LockHeldError when another run has it.
@@ -185,7 +187,7 @@ class StepRunner {
                        std::shared_ptr<const ClusterFacts> facts) = 0;
     /// The next event; blocks while steps run. nullopt when `wake_at` passes first.
     [[nodiscard]] virtual std::optional<StepEvent> wait(std::chrono::milliseconds at_most) = 0;
-    /// Nothing of what was given as `read_ahead` will be started any more.
+    /// Forgets all results of `read_ahead`: none of those calls will be started any more.
     virtual void drop_read_ahead() = 0;
     /// Asks what runs to stop waiting; its events still come.
     virtual void cancel_all() = 0;
@@ -195,7 +197,7 @@ class StepRunner {
     [[nodiscard]] virtual std::optional<ProbeReport> write_probe() = 0;
     virtual void stop_write_probe() = 0;
 
-    /// Has a target of the inventory told. Returns at once; that it fails stops nobody.
+    /// Notifies a target of the inventory. Returns at once; a failure stops nothing.
     virtual void notify(const std::string& target, Notification notification) = 0;
     /// What could not be delivered since the last call, a line each: `ops: HTTP 500`, without
     /// secrets.

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-/// What a plan says that would be sent, and what takes it back.
+/// What a plan says it would send, and what takes that back.
 namespace lockstep {
 
 /// One exact command or request, as text for people. What `plan` prints is what a run sends.
@@ -36,7 +36,7 @@ struct Undo {
 };
 
 [[nodiscard]] nlohmann::json to_json(const std::vector<Operation>& operations);
-/// One of them, or of what has its `kind` and `text` among others.
+/// Reads one operation from JSON with `kind` and `text`; other keys are ignored.
 [[nodiscard]] Operation operation_from(const nlohmann::json& json);
 [[nodiscard]] nlohmann::json to_json(const std::vector<Undo>& undo);
 

@@ -31,6 +31,8 @@ std::string joined(const std::vector<std::string>& names) {
     return text;
 }
 
+/// A key that cannot be had refuses the answer: else taking the key file away would turn the proof
+/// off.
 std::string doubt_of(const RunHeader& run, const Answer& answer, const People& people) {
     const std::string name(user_of(answer.by));
     try {
@@ -52,12 +54,15 @@ std::string doubt_of(const RunHeader& run, const Answer& answer, const People& p
 
 }  // namespace
 
+/// Everything that the answer says is signed, with run and plan: a yes cannot be copied to another
+/// one.
 std::string proof_of(const std::string& run, const Answer& answer, std::string_view key) {
     const std::string text = canonical(nlohmann::json{
         run, answer.gate, answer.yes, answer.by, answer.at, answer.comment, answer.plan_hash});
     return to_hex(hmac_sha256(key, text));
 }
 
+/// Plan and time come first: the person is looked at only for an answer to what was really asked.
 std::string why_not_counted(const RunHeader& run,
                             const ApprovalProgress& asked,
                             const Answer& answer,
@@ -79,6 +84,8 @@ std::string why_not_counted(const RunHeader& run,
     if (!may) {
         return answer.by + " is not among those who are asked: " + joined(asked.from);
     }
+    // A no counts from anybody who is asked, also from who started the run: stopping needs no
+    // second person.
     if (answer.yes && asked.not_self && name == user_of(run.started_by)) {
         return name + " started this run, and somebody else has to approve it";
     }
@@ -88,6 +95,7 @@ std::string why_not_counted(const RunHeader& run,
     return answer.yes && again ? name + " has approved it already" : "";
 }
 
+/// One no outweighs every yes that came before it.
 std::optional<ApprovalProgress::State> decided_by_answers(const ApprovalProgress& asked) {
     const bool refused = std::ranges::any_of(asked.answers, [](const GivenAnswer& answer) {
         return !answer.yes && answer.why_not.empty();

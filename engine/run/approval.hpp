@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-/// Whose word counts.
+/// Whose answer to an approval counts, and why another does not.
 namespace lockstep {
 
 /// Who there is, by the inventory that the run pins.
@@ -21,8 +21,8 @@ struct People {
     std::function<std::optional<std::string>(const std::string& name)> key_of;
 };
 
-/// HMAC-SHA256, in hex, over everything that an answer says: by somebody who has the key, about
-/// this run's plan and no other.
+/// HMAC-SHA256, in hex, over everything that an answer says. It proves that the answer was given by
+/// somebody who has the key, about this run's plan and no other.
 [[nodiscard]] std::string proof_of(const std::string& run,
                                    const Answer& answer,
                                    std::string_view key);

@@ -134,6 +134,8 @@ void Executor::say_what_is_slow() {
     }
 }
 
+/// Two executors walk the same plan: the one of `steps`, and after it, whatever came of that, the
+/// one of `always`.
 bool Executor::is_mine(std::size_t index) const {
     return session_.plan().steps[index].always == (part_ == Part::always);
 }
@@ -155,6 +157,8 @@ void Executor::start_ready(std::stop_token stop) {
     }
 }
 
+/// What came before only has to be over, not good: whether the run goes on after a failure is
+/// judge()'s question alone.
 bool Executor::may_start(std::size_t index) const {
     if (!is_mine(index) || held_.contains(index) ||
         session_.progress(index).state != StepState::pending) {
@@ -181,6 +185,8 @@ bool Executor::chain_broken(const PlannedStep& step) const {
     });
 }
 
+/// From free to fail to expensive: what the plan left out and a broken chain need no look at the
+/// cluster, a preview needs fresh facts, and people are asked only for what may really start.
 void Executor::begin(std::size_t index, std::stop_token stop) {
     const PlannedStep& step = session_.plan().steps[index];
     if (step.idle) {
@@ -296,6 +302,8 @@ bool Executor::may_change(const PlannedStep& step, std::stop_token stop) {
     return true;
 }
 
+/// A guard or a lock stops everything; of what is always done only this one step, because the next
+/// may be the one that matters.
 void Executor::stop_at(const PlannedStep& step, Failure failure) {
     if (part_ == Part::always) {  // the next one may still be done
         refuse(session_.index_of(step),
@@ -305,6 +313,8 @@ void Executor::stop_at(const PlannedStep& step, Failure failure) {
     }
 }
 
+/// The verify is bound before the intent is written: an expression in it that fails must not leave
+/// a change behind that nobody can check.
 void Executor::launch(std::size_t index, StepCall call, const Preview& preview) {
     const PlannedStep& step = session_.plan().steps[index];
     call.attempt = session_.progress(index).attempts + 1;
@@ -353,6 +363,8 @@ bool Executor::may_be_read_ahead(std::size_t index, std::size_t of) const {
            session_.progress(index).state == StepState::pending && !held_.contains(index);
 }
 
+/// Stops at the first step that cannot be foreseen; what is behind it would run in an order that
+/// nobody wrote.
 std::vector<std::shared_ptr<const StepCall>> Executor::read_ahead_of(std::size_t index) {
     constexpr std::size_t k_most = 64;
     std::vector<std::shared_ptr<const StepCall>> calls;
@@ -381,6 +393,8 @@ std::vector<std::shared_ptr<const StepCall>> Executor::read_ahead_of(std::size_t
     return calls;
 }
 
+/// A skip is a record like any other, so that a replay comes to the same state without judging
+/// anew.
 void Executor::skip(const PlannedStep& step, StepState state, const std::string& because) {
     session_.record(
         RecordKind::step_skipped, &step, {{"state", to_text(state)}, {"because", because}});
@@ -392,6 +406,8 @@ void Executor::refuse(std::size_t index, const StepResult& result) {
     judge(index, result);
 }
 
+/// Facts and output are taken in before the step is judged, because a retry and the steps behind it
+/// go by them.
 void Executor::finish(const StepEvent& event) {
     const PlannedStep& step = session_.plan().steps[event.index];
     if (!event.accepted.is_null()) {
@@ -407,6 +423,8 @@ void Executor::finish(const StepEvent& event) {
     }
     const StepProgress& progress = session_.progress(event.index);
     const int attempts = progress.attempts - progress.attempts_before;
+    // Again only where nothing was sent, where the action may be repeated, or where `until` says
+    // "not yet".
     const bool safe_again =
         result.outcome == StepOutcome::unreachable || not_yet ||
         (result.outcome == StepOutcome::failed && session_.schema_of(step).repeatable);
@@ -424,6 +442,8 @@ void Executor::finish(const StepEvent& event) {
     judge(event.index, result);
 }
 
+/// In doubt stops the run whatever `on_failure` says: what nobody knows cannot be tolerated by a
+/// number.
 void Executor::judge(std::size_t index, const StepResult& result) {
     const PlannedStep& step = session_.plan().steps[index];
     if (is_good(result.outcome)) {
@@ -462,6 +482,9 @@ bool Executor::within_limits(const PlannedStep& step) const {
            unreachable <= step.fan_out->strategy.max_unreachable;
 }
 
+/// With fresh facts of the whole cluster, because the facts of the steps are what they themselves
+/// reported. Only what was wrong before, and is in `heals`, fails the run: anything else that is
+/// open is told.
 std::optional<Failure> Executor::prove_end(std::stop_token stop) {
     if (!session_.state().changed_anything()) {
         return std::nullopt;

@@ -10,11 +10,12 @@
 
 namespace lockstep {
 
-/// The way forward: { ready steps -> record(intent) -> start -> wait -> record(result) }. Goes on
-/// from whatever state the session has: a new run's, or a replayed one's.
+/// The way forward: { ready steps -> record(intent) -> start -> wait -> record(result) }. Starts
+/// from the state of the session, whether that is a new run or a replayed one.
 class Executor {
   public:
-    /// The runbook's `steps`, or what it does `always`, once nothing goes forward or back any more.
+    /// Which steps this executor works: the runbook's `steps`, or those of `always`, which come
+    /// when nothing goes forward or back any more.
     enum class Part { steps, always };
 
     explicit Executor(RunSession& session, Part part = Part::steps)
@@ -45,7 +46,8 @@ class Executor {
     void finish(const StepEvent& event);
     void judge(std::size_t index, const StepResult& result);
     [[nodiscard]] bool within_limits(const PlannedStep& step) const;
-    /// A step that must not be started: the run stops there, or of what is always done this step.
+    /// Stops the run at a step that must not be started; among the steps of `always` only that step
+    /// fails.
     void stop_at(const PlannedStep& step, Failure failure);
     void fail(Failure failure);
 
@@ -60,7 +62,7 @@ class Executor {
     std::map<std::size_t, Clock::Steady> since_;  ///< of those that run
     std::size_t running_ = 0;
     std::optional<Failure> failure_;
-    std::optional<Failure> failed_always_;  ///< of what is always done
+    std::optional<Failure> failed_always_;  ///< the first one among the steps of `always`
 };
 
 }  // namespace lockstep

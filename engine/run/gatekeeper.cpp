@@ -13,6 +13,8 @@ namespace {
 using State = ApprovalProgress::State;
 using Kind = Gatekeeper::Ruling::Kind;
 
+/// What people are asked. A secret in it would go into the record and to whoever is told, so such a
+/// text is left out.
 std::string text_of(const StepCall& call) {
     for (const char* name : {"message", "instructions"}) {
         const auto found = call.with.find(name);
@@ -67,6 +69,7 @@ std::vector<Gatekeeper::Gate> Gatekeeper::gates_of(const PlannedStep& step,
     return gates;
 }
 
+/// Every window around a step counts: the narrowest one decides.
 std::optional<Gatekeeper::Closed> Gatekeeper::closed_for(const PlannedStep& step) const {
     // What ends a temporary change is never kept waiting, nor what is always done.
     const bool ends = !session_.schema_of(step).ends.empty();
@@ -103,6 +106,8 @@ std::optional<Gatekeeper::Closed> Gatekeeper::closed_for(const PlannedStep& step
     if (!view.open) {
         return Closed{"the window is closed: " + view.because, view.next};
     }
+    // Not only whether it is open now: a change that does not fit with its way back would leave the
+    // window half done.
     const auto left = time_left(window, view, now);
     if (!left || !step.changes) {
         return std::nullopt;
@@ -123,6 +128,8 @@ std::optional<Gatekeeper::Closed> Gatekeeper::closed_for(const PlannedStep& step
                   next};
 }
 
+/// The window first: nobody is asked for what could not be started anyway, and an answer may expire
+/// until then.
 Gatekeeper::Ruling Gatekeeper::rule_on(const PlannedStep& step, const StepCall& call) {
     Ruling ruling;
     if (auto closed = closed_for(judged_for(step))) {
@@ -140,6 +147,8 @@ Gatekeeper::Ruling Gatekeeper::rule_on(const PlannedStep& step, const StepCall& 
     return ruling;
 }
 
+/// What an earlier engine was refused, or waited for too long, is asked once more: somebody took
+/// the run up again. What this engine heard is final, unless the runbook says `ask_again`.
 Gatekeeper::Ruling Gatekeeper::rule_on(const Gate& gate) {
     const ApprovalProgress* asked = session_.state().approval(gate.id);
     const bool news = seen_.contains(gate.id);
@@ -182,6 +191,7 @@ Gatekeeper::Ruling Gatekeeper::rule_on(const Gate& gate) {
     return {};
 }
 
+/// A gate is known by name only, in records and answers: `id`, `id@member`, or a block.
 std::vector<std::size_t> Gatekeeper::steps_behind(const std::string& gate) const {
     std::vector<std::size_t> steps;
     for (std::size_t i = 0; i < session_.plan().steps.size(); ++i) {
@@ -194,6 +204,8 @@ std::vector<std::size_t> Gatekeeper::steps_behind(const std::string& gate) const
     return steps;
 }
 
+/// An approval that has expired meanwhile still holds for what was begun under it: nobody is asked
+/// in the middle of a block.
 bool Gatekeeper::was_begun(const std::string& gate) const {
     const std::vector<std::size_t> steps = steps_behind(gate);
     return std::ranges::any_of(steps, [&](std::size_t i) {
@@ -212,6 +224,7 @@ const PlannedStep& Gatekeeper::judged_for(const PlannedStep& step) const {
     return step;
 }
 
+/// With the hash of the plan, so that an answer given to another plan does not count here.
 void Gatekeeper::ask(const Gate& gate) {
     std::string expires_at;
     if (gate.spec.expires) {
@@ -274,6 +287,8 @@ std::optional<ApprovalProgress::State> Gatekeeper::decided_as(const ApprovalProg
     return is_past(asked.expires_at) ? std::optional(State::expired) : std::nullopt;
 }
 
+/// Recorded even where it does not count, with the reason: whoever gave it must be able to see why
+/// nothing happened.
 void Gatekeeper::take_up(const Answer& answer) {
     const ApprovalProgress* asked = session_.state().approval(answer.gate);
     std::string why_not = "it is not asked for";
@@ -317,6 +332,7 @@ std::vector<std::string> Gatekeeper::waits() const {
     return texts;
 }
 
+/// The earliest of them: with it a timer knows when `resume` is worth a try.
 std::optional<Clock::Wall> Gatekeeper::opens_at() const {
     std::optional<Clock::Wall> first;
     for (const auto& [step, closed] : closed_) {

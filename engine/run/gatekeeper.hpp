@@ -10,8 +10,8 @@
 
 namespace lockstep {
 
-/// What a step waits for besides its turn: a window, and a person's word. It asks, takes up what
-/// was said, and says whether a step may start. Owned by the executor.
+/// Decides whether a step whose turn has come may start, or has to wait for a window or for a
+/// person. Asks for approvals and takes up the answers. Owned by the executor.
 class Gatekeeper {
   public:
     explicit Gatekeeper(RunSession& session) : session_(session) {}
@@ -28,14 +28,13 @@ class Gatekeeper {
     /// Whether a step may start now. Asks for what was not asked for yet.
     [[nodiscard]] Ruling rule_on(const PlannedStep& step, const StepCall& call);
 
-    /// Takes up what was said meanwhile, and what has expired: true where a step that waits may
-    /// have an answer by now.
+    /// Takes up new answers and expired approvals. True: a step that waits may be able to go on.
     bool collect();
 
     /// What the run waits for, for people.
     [[nodiscard]] std::vector<std::string> waits() const;
-    /// When a window that something waits for opens; nullopt: none is waited for, or it is not
-    /// known.
+    /// When the next window opens that a step waits for; nullopt: no step waits for one, or the
+    /// time is not known.
     [[nodiscard]] std::optional<Clock::Wall> opens_at() const;
 
   private:
@@ -62,7 +61,7 @@ class Gatekeeper {
     [[nodiscard]] bool was_begun(const std::string& gate) const;
     [[nodiscard]] const PlannedStep& judged_for(const PlannedStep& step) const;
     void take_up(const Answer& answer);
-    /// What its answers, or the time, make of one that is open; nullopt: it stays so.
+    /// The state that answers or time give to an open approval; nullopt: it stays open.
     [[nodiscard]] std::optional<ApprovalProgress::State> decided_as(
         const ApprovalProgress& asked) const;
     void end(const std::string& gate, ApprovalProgress::State state);

@@ -36,6 +36,7 @@ std::chrono::milliseconds duration_of(const GuardSpec& guard,
 
 using Judged = std::optional<GuardVerdict>;
 
+/// A lock that nobody holds trips it as well: the next holder may be another member.
 Judged check_leader(const ClusterFacts& start, const ClusterFacts& now) {
     if (now.leader == start.leader) {
         return std::nullopt;
@@ -46,6 +47,7 @@ Judged check_leader(const ClusterFacts& start, const ClusterFacts& now) {
     return GuardVerdict{"the leader changed from " + start.leader + " to " + now.leader};
 }
 
+/// By the postmaster's start time, which only a restart changes; a pid could be used again.
 Judged check_postmasters(const ClusterFacts& start, const ClusterFacts& now) {
     for (const MemberFacts& before : start.members) {
         const MemberFacts* after = now.find(before.name);
@@ -81,6 +83,7 @@ std::optional<std::int64_t> free_wanted(const Value& free, const DiskFacts& disk
     return static_cast<std::int64_t>(static_cast<double>(disk.total_bytes) * percent / 100.0);
 }
 
+/// A disk that nobody could look at is unknown, not fine: the run waits for the fact, then stops.
 Judged check_disk(const GuardSpec& guard, const ClusterFacts& now) {
     const Value free = constant(guard, "free").value_or(Value("10%"));
     for (const MemberFacts& member : now.members) {
@@ -97,6 +100,7 @@ Judged check_disk(const GuardSpec& guard, const ClusterFacts& now) {
     return std::nullopt;
 }
 
+/// A limit on the size alone; what holds the WAL is the diagnosis' business.
 Judged check_pg_wal(const GuardSpec& guard, const ClusterFacts& now) {
     const std::optional<std::int64_t> limit =
         parse_bytes(constant(guard, "size").value_or(Value("")).to_text());
@@ -180,6 +184,8 @@ std::optional<GuardVerdict> check_guard(const GuardSpec& guard,
     return judged;
 }
 
+/// Only these two cost an SSH round trip; the others are content with REST, and so are checked with
+/// every look.
 bool needs_full_facts(const GuardSpec& guard) {
     return guard.name == "disk_above" || guard.name == "pg_wal_below";
 }
@@ -195,6 +201,7 @@ std::optional<ProbeSettings> write_probe_settings(const Runbook& runbook) {
     return settings;
 }
 
+/// A probe that never wrote has measured no gap: limits that nobody could look at count as broken.
 std::optional<std::string> check_write_probe(const Runbook& runbook, const ProbeReport& report) {
     const GuardSpec* guard = find_guard(runbook, "write_probe");
     if (guard == nullptr) {

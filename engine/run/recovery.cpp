@@ -9,6 +9,8 @@ namespace lockstep {
 
 namespace {
 
+/// Begun, and its end not on record. Both are looked at in the same way: a dead engine left one, a
+/// lost answer the other.
 bool is_open(const StepProgress& step) {
     return step.state == StepState::running || step.state == StepState::in_doubt;
 }
@@ -52,6 +54,8 @@ bool temporary_unsettled(const RunSession& session) {
 
 }  // namespace
 
+/// Only what decisions were made by: leader, timeline, pause, members and what is installed.
+/// Positions and lag always move.
 std::vector<std::string> differences(RunSession& session) {
     const nlohmann::json now = digest(session.facts());
     const nlohmann::json then = session.left();
@@ -99,6 +103,7 @@ nlohmann::json named(const RunSession& session, const std::set<std::size_t>& ste
     return names;
 }
 
+/// What is always done belongs to the end of each attempt, so a resume does it once more.
 std::set<std::size_t> done_always(const RunSession& session) {
     std::set<std::size_t> done;
     for (std::size_t i = 0; i < session.plan().steps.size(); ++i) {
@@ -148,6 +153,8 @@ nlohmann::json steps_to_reopen(const RunSession& session) {
             open.insert(i);
         }
     }
+    // A pause that was given back has to be in force again for what is still to come, and has to be
+    // ended again after that. Where nothing is to come it stays done.
     const auto still_to_do = [&](std::size_t i) {
         return steps[i].changes && steps[i].verdict != Verdict::wont &&
                (open.contains(i) || session.progress(i).state == StepState::pending);
@@ -174,6 +181,8 @@ nlohmann::json steps_to_reopen(const RunSession& session) {
     return named(session, open);
 }
 
+/// In the order of the plan, and before anything new is started: a command that still runs on a
+/// member would meet what comes after it.
 std::optional<Failure> Settlement::run(std::stop_token stop) {
     for (std::size_t i = 0; i < session_.plan().steps.size(); ++i) {
         if (stop.stop_requested()) {
@@ -195,6 +204,8 @@ std::optional<Failure> Settlement::run(std::stop_token stop) {
     return std::nullopt;
 }
 
+/// The member is asked first, since it has run the command and its word is better than any look at
+/// what came of it.
 std::optional<Failure> Settlement::settle(std::size_t index, std::stop_token stop) {
     const PlannedStep& step = session_.plan().steps[index];
     const ActionSchema& schema = session_.schema_of(step);
@@ -226,6 +237,8 @@ std::optional<Failure> Settlement::settle(std::size_t index, std::stop_token sto
     return look_closer(index, stop);
 }
 
+/// What the member tells counts as if the engine had been there: the same retries, the same
+/// judgement. What it leaves open is for look_closer().
 std::optional<Failure> Settlement::adopt(std::size_t index,
                                          const StepResult& result,
                                          bool& settled) {
@@ -271,6 +284,9 @@ bool Settlement::may_retry(std::size_t index) const {
     return step.attempts - step.attempts_before < session_.plan().steps[index].spec->retry.attempts;
 }
 
+/// From what is most certain to what is least: a person's word, the runbook's own rule, its verify,
+/// then what the action sees in fresh facts. Only an action that may be repeated is taken for "not
+/// done" by the last one.
 std::optional<Failure> Settlement::look_closer(std::size_t index, std::stop_token stop) {
     const PlannedStep& step = session_.plan().steps[index];
     const ActionSchema& schema = session_.schema_of(step);

@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
-/// What comes between reading a record and going on from it.
+/// What an engine does between reading a record and going on from it.
 namespace lockstep {
 
-/// How the cluster is not the one that the run left; empty: it is. Steps whose outcome is not known
-/// yet explain what differs on their members.
+/// How the cluster differs from the one that the run left; empty: it does not. A difference on a
+/// member whose step has no known outcome yet is explained by that step and left out.
 [[nodiscard]] std::vector<std::string> differences(RunSession& session);
 
 /// The steps that have to be done again when the run goes on, as [id, member]: those that failed or
@@ -42,7 +42,8 @@ class Settlement {
   private:
     std::optional<Failure> settle(std::size_t index, std::stop_token stop);
     std::optional<Failure> settle_undo(std::size_t index, std::size_t n);
-    /// The answer of what the member ran: nullopt when that told nothing.
+    /// Takes over what the member says of the attempt that it ran; `settled` is false when that
+    /// says nothing.
     std::optional<Failure> adopt(std::size_t index, const StepResult& result, bool& settled);
     std::optional<Failure> look_closer(std::size_t index, std::stop_token stop);
     [[nodiscard]] bool may_retry(std::size_t index) const;

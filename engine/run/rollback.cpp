@@ -6,6 +6,8 @@
 
 namespace lockstep {
 
+/// By intent and not by place in the plan: side by side steps began in an order of their own, and a
+/// failed attempt may have acted as well.
 std::vector<std::size_t> Rollback::steps() const {
     std::vector<std::size_t> acted;
     for (std::size_t i = 0; i < session_.plan().steps.size(); ++i) {
@@ -21,6 +23,8 @@ std::vector<std::size_t> Rollback::steps() const {
     return acted;
 }
 
+/// The lock is asked about before each undo, as before each change: an engine that lost it has no
+/// business on the members, even to mend.
 std::optional<Failure> Rollback::run(const std::string& because, std::stop_token stop) {
     session_.record(RecordKind::rollback_started, nullptr, {{"because", because}});
     for (const std::size_t index : steps()) {
@@ -51,12 +55,16 @@ std::optional<Failure> Rollback::run(const std::string& because, std::stop_token
 bool Rollback::undo_step(std::size_t index, std::stop_token stop) {
     const PlannedStep& step = session_.plan().steps[index];
     const StepProgress& acted = session_.progress(index);
+    // Something that cannot be taken back is told, and the others are still tried: each one less is
+    // nearer to what was there.
     if (acted.undo.empty()) {
         if (!acted.no_way_back.empty()) {
             fail(acted.where(), {.message = "what it did stays: " + acted.no_way_back});
         }
         return true;
     }
+    // A restart that was made under a pause must be taken back under one: without it Patroni would
+    // act on its own.
     for (const std::string& temporary : acted.covered) {
         if (!session_.take_again(temporary, stop)) {
             fail(acted.where(),
@@ -79,6 +87,8 @@ bool Rollback::undo_step(std::size_t index, std::stop_token stop) {
     return true;
 }
 
+/// Judged like any step, by fresh facts. That is what makes a frozen undo safe: a change that never
+/// happened shows as "nothing to do".
 StepResult Rollback::undo_one(const PlannedStep& step, std::size_t n, std::stop_token stop) {
     const StepProgress& acted = *session_.state().find(step.id, step.member);
     const Undo undo = acted.undo[n].undo;
@@ -141,6 +151,7 @@ std::optional<Failure> Rollback::prove_end(std::stop_token stop) {
     return std::nullopt;
 }
 
+/// The first failure is the run's; each is on record, because a person has to mend them all.
 void Rollback::fail(const std::string& what, const StepResult& result) {
     session_.note("not taken back: " + what + ": " + result.message, {{"hint", result.hint}});
     if (!failure_) {

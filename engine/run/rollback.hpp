@@ -9,8 +9,9 @@
 namespace lockstep {
 
 /// The way back: the undo of every step that may have acted, as it was frozen before the step did,
-/// newest first. One that never happened has nothing to take back, and its action sees that. What
-/// a step was covered by (a pause) is in force again meanwhile.
+/// newest first. A step that never happened has nothing to take back, and the action of its undo
+/// sees that. A temporary change that covered the step (a pause) is put in force again for the
+/// undo.
 class Rollback {
   public:
     explicit Rollback(RunSession& session) : session_(session) {}

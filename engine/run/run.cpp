@@ -43,6 +43,9 @@ RunEnd stop_on_record(RunSession& session, const Error& error) {
                         error.hint()});
 }
 
+/// Where an exception of a run ends. A journal that cannot be written stops everything at once; any
+/// other error becomes the run's end, unless nothing of this engine is on record yet: then nothing
+/// was begun, and the caller's message says all there is.
 template <typename Work>
 RunEnd on_record(RunSession& session, const Work& work) {
     const std::int64_t before = session.state().last_seq();
@@ -96,6 +99,8 @@ RunEnd finish(RunSession& session, RunEnd how, std::stop_token stop) {
     return session.end(how);
 }
 
+/// The probe stops before its report is judged: a gap that is still open would be measured too
+/// short.
 std::optional<Failure> stop_probe(RunSession& session) {
     session.runner().stop_write_probe();
     const std::optional<ProbeReport> probe = session.runner().write_probe();
@@ -106,11 +111,15 @@ std::optional<Failure> stop_probe(RunSession& session) {
     return why ? std::optional(Failure{10, RunPhase::failed, *why, {}}) : std::nullopt;
 }
 
+/// Only a failure takes a run back. What is in doubt or interrupted first has to be settled, and a
+/// run that changed nothing has no way to go.
 bool wants_rollback(const RunSession& session, const Failure& failure) {
     return failure.phase == RunPhase::failed && session.state().changed_anything() &&
            failure.on_failure.value_or(session.plan().on_failure) == OnFailure::rollback;
 }
 
+/// Beyond the point of no return the failure stands as it is: the runbook says that there is no way
+/// back from there.
 RunEnd take_back(RunSession& session, const Failure& failure, std::stop_token stop) {
     if (const std::string why = session.state().beyond_return(); !why.empty()) {
         session.note("not rolled back: beyond the point of no return: " + why);
@@ -136,6 +145,8 @@ RunEnd go_on(RunSession& session, std::stop_token stop) {
     if (!failure) {
         failure = probe;
     }
+    // The probe is judged even where nothing else failed: its limits are what the runbook promised
+    // to the clients.
     if (failure && wants_rollback(session, *failure)) {
         return take_back(session, *failure, stop);
     }
@@ -148,6 +159,7 @@ RunEnd go_on(RunSession& session, std::stop_token stop) {
         stop);
 }
 
+/// The fence goes on record so that a later reader can tell which of two engines came second.
 void record_lock(RunSession& session, const LockGrant& lock) {
     session.record(RecordKind::lock_taken, nullptr, {{"id", lock.id}, {"fence", lock.fence}});
     for (const std::string& text : lock.notes) {
@@ -200,6 +212,8 @@ RunEnd start_run(RunSession::Setup setup, RunHeader header, std::stop_token stop
     return on_record(session, [&] {
         std::optional<LockGrant> lock;
         if (!session.plan().nothing_to_do()) {
+            // Before the run is on record: a cluster that another run holds leaves no run behind
+            // that never was.
             lock = session.take_lock(session.header().started_by, stop);
         }
         session.create();
@@ -225,6 +239,7 @@ RunEnd resume_run(RunSession::Setup setup,
                   std::stop_token stop) {
     RunSession session(std::move(setup), std::move(header));
     session.replay(records);
+    // An engine that dies at the same place each time would be restarted by a timer for ever.
     if (session.state().ends_in_vain() >= k_most_ends_in_vain && !by.once_more) {
         return {13,
                 RunPhase::in_doubt,
@@ -235,6 +250,7 @@ RunEnd resume_run(RunSession::Setup setup,
     }
     return on_record(session, [&] {
         const LockGrant lock = take_up(session, by, stop);
+        // A run that had turned back does not go forward again: part of its undos are done.
         if (session.state().rolling_back()) {
             record_resumed(session, by, lock, true, steps_done_always(session));
             if (const auto failure = Settlement(session, by.answers, true).run(stop)) {
@@ -243,6 +259,8 @@ RunEnd resume_run(RunSession::Setup setup,
             }
             return take_back(session, {.message = session.state().rollback_because()}, stop);
         }
+        // Compared before anything is settled: in another cluster the steps in doubt mean something
+        // else.
         const std::vector<std::string> moved = differences(session);
         record_resumed(session,
                        by,
@@ -287,6 +305,8 @@ RunEnd roll_back_run(RunSession::Setup setup,
     });
 }
 
+/// Lets a timer call `resume` often: without news it ends here, before a lock is taken and a
+/// cluster asked.
 std::string still_waits_for(const RunState& state,
                             const std::vector<Answer>& answers,
                             Clock::Wall now) {
@@ -321,6 +341,8 @@ std::string nothing_to_resume(const RunState& state) {
     }
 }
 
+/// Asked before an engine is set up, so that a person hears why at once; the lock is not taken for
+/// it.
 std::string no_rollback(const RunState& state) {
     if (state.phase() == RunPhase::rolled_back) {
         return "it is rolled back already";

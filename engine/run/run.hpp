@@ -1,5 +1,9 @@
 #pragma once
 
+/// engine/run/: carries a plan out, goes on with one that was interrupted, and takes one back. It
+/// knows no action and no connection: steps are done by a StepRunner, and state changes by records
+/// alone (run_state.hpp). Read run.cpp first, then executor.cpp, recovery.cpp and rollback.cpp.
+
 #include "engine/run/recovery.hpp"
 #include "engine/run/run_session.hpp"
 
@@ -38,8 +42,8 @@ struct TakeUp {
                                    const TakeUp& by,
                                    std::stop_token stop);
 
-/// What a run that waits still waits for: without an answer that it has not seen, before anything
-/// expires and before its window opens there is nothing to go on with. Empty: there is.
+/// What a waiting run still waits for. Empty: it can go on, because there is a new answer, an
+/// approval has expired or its window has opened.
 [[nodiscard]] std::string still_waits_for(const RunState& state,
                                           const std::vector<Answer>& answers,
                                           Clock::Wall now);

@@ -21,6 +21,7 @@ constexpr auto k_guard_patience = 30s;
 
 }  // namespace
 
+/// What a later engine compares the cluster with. Small, because it is written with every change.
 nlohmann::json digest(const ClusterFacts& facts) {
     nlohmann::json members = nlohmann::json::object();
     for (const MemberFacts& member : facts.members) {
@@ -43,11 +44,15 @@ RunSession::RunSession(Setup setup, RunHeader header)
       at_start_(facts_),
       full_at_(setup_.clock.steady_now()) {}
 
+/// After this the plan as a document is only in the journal: of many members it is large, and who
+/// follows the run needs no more than its outline.
 void RunSession::create() {
     setup_.journal.create(header_);
     header_.plan = setup_.plan.outline();
 }
 
+/// Outputs are taken from the record as well, so that steps to come see what they would have seen
+/// without the interruption.
 void RunSession::replay(const std::vector<JournalRecord>& records) {
     for (const JournalRecord& record : records) {
         state_.apply(record);
@@ -62,6 +67,7 @@ void RunSession::replay(const std::vector<JournalRecord>& records) {
     }
 }
 
+/// Before the first change the cluster is the one of the plan.
 nlohmann::json RunSession::left() const {
     return state_.last_seen().is_null() ? digest(setup_.plan.facts) : state_.last_seen();
 }
@@ -91,6 +97,8 @@ void RunSession::record(RecordKind kind, const PlannedStep* step, nlohmann::json
     }
 }
 
+/// Listeners hear of a record only once it is durable: what a person has read must still be there
+/// after a crash.
 void RunSession::commit() {
     if (pending_.empty()) {
         return;
@@ -103,6 +111,7 @@ void RunSession::commit() {
     }
 }
 
+/// In this order: nothing is started whose intent could still be lost.
 void RunSession::flush() {
     commit();
     for (Start& start : std::exchange(starts_, {})) {
@@ -110,6 +119,7 @@ void RunSession::flush() {
     }
 }
 
+/// With nothing pending the intent is durable already, and waiting would only cost time.
 void RunSession::start(std::size_t index, StepCall call) {
     starts_.push_back({index, std::move(call)});
     if (pending_.empty()) {
@@ -122,6 +132,7 @@ void RunSession::note(const std::string& message, nlohmann::json more) {
     record(RecordKind::note, nullptr, std::move(more));
 }
 
+/// One step alone, waited for: for settling and going back, where nothing may run beside it.
 StepResult RunSession::perform(const PlannedStep& step, StepCall call, RecordKind accepted) {
     setup_.runner.start(0, std::move(call), facts_);
     for (;;) {
@@ -173,6 +184,8 @@ BoundStep RunSession::bind(const PlannedStep& step) const {
     return bind(step, source_of(step));
 }
 
+/// Outputs of the steps before it count as unknown here: a call that needs one of them cannot be
+/// sent together with them.
 std::optional<StepCall> RunSession::bind_for_read_ahead(std::size_t first,
                                                         std::size_t index) const {
     Value::Map registered = registered_;
@@ -200,6 +213,7 @@ BoundStep RunSession::bind(const PlannedStep& step, const ScopeSource& source) c
     return bound;
 }
 
+/// So that a check of the whole cluster can tell what this run did on purpose from what was lost.
 std::vector<EarlierCall> RunSession::earlier_calls(const ActionSchema& schema) const {
     std::vector<EarlierCall> calls;
     for (const StepProgress& other : state_.steps()) {
@@ -220,6 +234,7 @@ BoundStep RunSession::bind_verify(const PlannedStep& step, const StepCall& call)
     return look;
 }
 
+/// Once a run: a second one would forget the gaps that the first has seen.
 void RunSession::start_write_probe() {
     const std::optional<ProbeSettings> probe = write_probe_settings(*setup_.plan.runbook);
     if (probe && !probing_) {
@@ -228,6 +243,8 @@ void RunSession::start_write_probe() {
     }
 }
 
+/// Made before the step acts, because afterwards nobody could tell what was there. The runbook's
+/// own undo replaces the action's; what the planner added for the versions' sake stays.
 std::vector<Undo> RunSession::freeze_undo(const PlannedStep& step, const Preview& preview) const {
     if (step.spec->no_undo || !step.no_way_back.empty()) {
         return {};
@@ -240,6 +257,8 @@ std::vector<Undo> RunSession::freeze_undo(const PlannedStep& step, const Preview
     return undo;
 }
 
+/// Becomes a folder's name on the member, hence the characters. With run and attempt it is used
+/// once only, so that a start that comes late cannot be taken for another.
 std::string RunSession::key_of(const PlannedStep& step,
                                const std::string& what,
                                int attempt) const {
@@ -253,6 +272,8 @@ std::string RunSession::key_of(const PlannedStep& step,
     return header_.id + "." + name + "." + std::to_string(attempt);
 }
 
+/// True: it worked, but `until` is not met, and trying again is right. An `until` that cannot be
+/// evaluated is a failure, since another attempt would fail in the same way.
 bool RunSession::read_output(const PlannedStep& step, StepResult& result) const {
     if (!is_good(result.outcome)) {
         return false;
@@ -296,6 +317,8 @@ void RunSession::keep_output(const PlannedStep& step, const StepResult& result) 
     }
 }
 
+/// The slow facts only where a guard needs them and they are old: before a change of a paused
+/// cluster every second counts.
 std::optional<Failure> RunSession::look_again(bool may_take_long,
                                               std::stop_token stop,
                                               std::chrono::milliseconds age) {
@@ -348,6 +371,7 @@ void RunSession::set_facts(ClusterFacts facts) {
     seen_ = nullptr;
 }
 
+/// A copy, because workers still read the facts that they were started with.
 void RunSession::learn(const std::function<void(ClusterFacts&)>& what) {
     ClusterFacts facts = *facts_;
     what(facts);
@@ -368,6 +392,8 @@ const nlohmann::json& RunSession::seen() const {
     return seen_;
 }
 
+/// What passes by itself (a daemon that is just starting) is waited for, for a while, instead of
+/// failing the run.
 Preview RunSession::preview(const StepCall& call, std::stop_token stop) {
     const auto begun = setup_.clock.steady_now();
     for (;;) {
@@ -381,6 +407,8 @@ Preview RunSession::preview(const StepCall& call, std::stop_token stop) {
     }
 }
 
+/// A broken guard is told at once. One that lacks a fact gets time, because a restarted Patroni is
+/// silent for seconds.
 std::optional<std::string> RunSession::tripped_guard(std::stop_token stop) {
     const auto begun = setup_.clock.steady_now();
     for (;;) {
@@ -408,6 +436,8 @@ LockGrant RunSession::take_lock(const std::string& owner, std::stop_token stop) 
     return setup_.runner.take_lock({header_.id, owner}, *facts_, std::move(stop));
 }
 
+/// Restarts are counted against the plan's facts, by the postmasters' start times, and not by what
+/// the steps say of themselves.
 nlohmann::json RunSession::measure() {
     nlohmann::json measured = {
         {"paused_ms", 0}, {"write_gap_ms", nullptr}, {"client_errors", nullptr}};
@@ -434,6 +464,9 @@ nlohmann::json RunSession::measure() {
     return measured;
 }
 
+/// People are told first, since the delivery's troubles belong on record, and the lock is released
+/// last: who waits for it finds a run that has ended. The spool stays where a step is still open:
+/// the resume reads it.
 RunEnd RunSession::end(RunEnd how, bool gave_up) {
     const bool open = std::ranges::any_of(state_.steps(), [](const StepProgress& step) {
         return step.changes &&

@@ -43,7 +43,7 @@ struct RunEnd {
     std::string not_before = {};
 };
 
-/// The step has its effect, by us or from before.
+/// The effect of the step is in place, made by us or found there.
 [[nodiscard]] inline bool is_good(StepOutcome outcome) {
     return outcome == StepOutcome::succeeded || outcome == StepOutcome::already_done;
 }
@@ -73,12 +73,12 @@ class RunSession {
     /// Puts the run on record. Its plan is large, and not needed as a document after that.
     void create();
 
-    /// On record when it returns, but for what is grouped: see Grouping.
+    /// The record is durable when this returns, unless it is grouped: see Grouping.
     void record(RecordKind kind, const PlannedStep* step, nlohmann::json payload);
 
-    /// While there is one, what is recorded of steps that only look is made durable together at the
-    /// next flush(), with one wait for the disk, and what is started waits for that. A record of
-    /// anything else is durable at once, and with it what was recorded before it.
+    /// While one exists, the records of steps that only look are made durable together at the next
+    /// flush(), with one wait for the disk, and steps that are started wait for that. Any other
+    /// record is durable at once, together with the records before it.
     class Grouping {
       public:
         explicit Grouping(RunSession& session) : session_(session) { session_.grouping_ = true; }
@@ -95,7 +95,7 @@ class RunSession {
         RunSession& session_;
     };
 
-    /// Makes durable what is not yet, then starts what waits for it.
+    /// Makes the pending records durable, then starts the steps that wait for them.
     void flush();
     /// Starts a step whose intent is recorded.
     void start(std::size_t index, StepCall call);
@@ -109,14 +109,15 @@ class RunSession {
               const std::vector<std::string>& details = {});
     void note_notification_troubles();
 
-    /// A step's action is about to be run: what is durable before it is.
+    /// Records that a step is about to act, with its operations and its frozen undo.
     void record_intent(const PlannedStep& step,
                        const StepCall& call,
                        const Preview& preview,
                        bool gives_back);
     void record_result(const PlannedStep& step, const StepResult& result, bool retry);
 
-    /// A step was looked at: `verdict` is done, not_done or unknown, by `how`.
+    /// Records what a look at a step in doubt came to: `verdict` is done, not_done or unknown, and
+    /// `how` says who or what told so.
     void record_verified(const PlannedStep& step,
                          const char* verdict,
                          const std::string& how,
@@ -136,14 +137,14 @@ class RunSession {
     /// Runs a call to its end, recording that the member took it. For times when nothing else runs.
     StepResult perform(const PlannedStep& step, StepCall call, RecordKind accepted);
 
-    /// Fresh facts before a change, or those of a look that is no older than `age`; a failure, when
-    /// the cluster cannot be seen.
+    /// Gets fresh facts before a change, unless the last look is no older than `age`. A failure
+    /// when the cluster cannot be observed.
     [[nodiscard]] std::optional<Failure> look_again(bool may_take_long,
                                                     std::stop_token stop,
                                                     std::chrono::milliseconds age = {});
     void refresh(bool full, std::stop_token stop);
-    /// What a call would do now. A refusal that is of a moment, because a daemon that was just
-    /// started does not answer yet, is waited for a while.
+    /// What a call would do now. A refusal that passes by itself, because a daemon that was just
+    /// started does not answer yet, is waited out for a while.
     [[nodiscard]] Preview preview(const StepCall& call, std::stop_token stop);
     /// Why the run must stop. A guard that lacks a fact waits for it a while.
     [[nodiscard]] std::optional<std::string> tripped_guard(std::stop_token stop);
@@ -159,7 +160,7 @@ class RunSession {
                                                               std::size_t index) const;
     /// The `verify` of a step that is done by `call`.
     [[nodiscard]] BoundStep bind_verify(const PlannedStep& step, const StepCall& call) const;
-    /// Where the runbook has one, and it does not run yet.
+    /// Starts the write probe where the runbook has one and it does not run yet.
     void start_write_probe();
     [[nodiscard]] ScopeSource source_of(const PlannedStep& step) const;
     [[nodiscard]] Scope scope_of(const PlannedStep& step) const;
@@ -170,8 +171,9 @@ class RunSession {
     [[nodiscard]] std::string key_of(const PlannedStep& step,
                                      const std::string& what,
                                      int attempt) const;
-    /// What a step gave, as it registers it; and whether it is what the step waits for (`until`).
-    /// A result that is not fit becomes a failure. True where it is only not what it waits for yet.
+    /// Reads the output of a step as it registers it, and checks `until`. A result that cannot be
+    /// read, or that `until` does not accept, becomes a failure. True: only `until` is not true
+    /// yet.
     bool read_output(const PlannedStep& step, StepResult& result) const;
     void keep_output(const PlannedStep& step, const StepResult& result);
 
@@ -179,8 +181,7 @@ class RunSession {
     [[nodiscard]] std::string what_is_open() const;
     /// Ends each temporary change of the run where that is safe; says loudly what stays.
     void give_back_temporaries();
-    /// A temporary change that a rollback needs and that is not in force any more. False: it could
-    /// not be had.
+    /// Puts a temporary change that a rollback needs in force again. False: that was not possible.
     bool take_again(const std::string& temporary, std::stop_token stop);
 
     /// The last record of this engine: lock released, spools cleaned where nothing is open.
@@ -200,7 +201,7 @@ class RunSession {
 
     [[nodiscard]] const ClusterFacts& facts() const { return *facts_; }
 
-    /// What a step learned of the cluster, for those after it.
+    /// Takes over what a step learned of the cluster, for the steps after it.
     void learn(const std::function<void(ClusterFacts&)>& what);
     [[nodiscard]] std::vector<Finding> diagnose(std::stop_token stop);
 
@@ -225,7 +226,7 @@ class RunSession {
     [[nodiscard]] nlohmann::json measure();
     void set_facts(ClusterFacts facts);
     [[nodiscard]] const nlohmann::json& seen() const;
-    /// The cluster as it is known, where the record does not say so already.
+    /// Adds the cluster as it is known now, unless the last record says the same.
     void add_seen(nlohmann::json& payload) const;
     void commit();
     [[nodiscard]] BoundStep bind(const PlannedStep& step, const ScopeSource& source) const;

@@ -20,6 +20,7 @@ nlohmann::json result_payload(const StepResult& result) {
             {"output", result.output}};
 }
 
+/// On record with the intent, so that a rollback can say what it leaves, even after a crash.
 std::string why_no_undo(const PlannedStep& step, const Preview& preview) {
     if (step.spec->no_undo || preview.needs_no_undo) {
         return {};
@@ -30,6 +31,8 @@ std::string why_no_undo(const PlannedStep& step, const Preview& preview) {
 
 }  // namespace
 
+/// Everything that a resume or a rollback needs, frozen: neither may depend on what the step does
+/// to the cluster.
 void RunSession::record_intent(const PlannedStep& step,
                                const StepCall& call,
                                const Preview& preview,
@@ -82,6 +85,8 @@ void RunSession::record_result(const PlannedStep& step, const StepResult& result
     record(RecordKind::step_result, &step, std::move(payload));
 }
 
+/// A verdict about a step in doubt also tells how the cluster looks now, because the comparison of
+/// the next resume starts from here.
 void RunSession::record_verified(const PlannedStep& step,
                                  const char* verdict,
                                  const std::string& how,
@@ -97,6 +102,8 @@ void RunSession::record_verified(const PlannedStep& step,
             {"seen", seen()}});
 }
 
+/// Without `n` it is a temporary change that is made or ended for a rollback, and no undo of the
+/// step itself.
 void RunSession::record_undo_intent(const PlannedStep& step,
                                     const StepCall& call,
                                     const Preview& preview,
@@ -132,6 +139,7 @@ void RunSession::record_undo_result(const PlannedStep& step,
     record(RecordKind::undo_result, &step, std::move(payload));
 }
 
+/// Somebody who is named by several rules is told once.
 void RunSession::tell(const std::string& event,
                       const std::string& text,
                       const std::vector<std::string>& details) {
@@ -155,6 +163,7 @@ void RunSession::tell(const std::string& event,
     }
 }
 
+/// That somebody was not told never stops a run, but it must not go unnoticed either.
 void RunSession::note_notification_troubles() {
     for (const std::string& trouble : setup_.runner.notification_troubles()) {
         note("not notified: " + trouble);

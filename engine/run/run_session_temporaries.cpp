@@ -65,6 +65,8 @@ void RunSession::give_back_temporaries() {
     }
 }
 
+/// On record under `kept`, so that the summary and the next engine know that it was left on
+/// purpose.
 void RunSession::keep(const OpenTemporary& temporary,
                       const std::string& why,
                       const std::string& hint) {
@@ -77,6 +79,8 @@ void RunSession::give_back(const OpenTemporary& temporary) {
     const PlannedStep* maker = find(temporary.step, temporary.member);
     const std::optional<std::size_t> end = find_end(setup_.plan, setup_.actions, temporary);
     StepResult result;
+    // By the runbook's own step where that is still to come: then the record says that it is done,
+    // and a resume does not end the pause twice.
     if (end && !progress(*end).over() && !state_.rolling_back()) {
         const PlannedStep& step = setup_.plan.steps[*end];
         BoundStep bound = bind(step);
@@ -112,6 +116,8 @@ void RunSession::give_back(const OpenTemporary& temporary) {
     }
 }
 
+/// A pause that cannot be had again ends the way back there: without it the undo of a restart is
+/// dangerous.
 bool RunSession::take_again(const std::string& temporary, std::stop_token stop) {
     const auto& steps = setup_.plan.steps;
     const auto maker = std::ranges::find(steps, temporary, &PlannedStep::uses);

@@ -26,6 +26,8 @@ constexpr std::array k_outcomes{
     OutcomeRow{StepOutcome::absent, StepState::pending},
 };
 
+/// Words of the record: what is written today is read by later versions, so they are no place for
+/// rewording.
 template <typename Enum, std::size_t Size>
 struct Words {
     std::array<std::pair<Enum, std::string_view>, Size> rows;
@@ -66,6 +68,7 @@ constexpr Words<RunPhase, 9> k_phases{{{{RunPhase::running, "running"},
                                         {RunPhase::rollback_failed, "rollback_failed"},
                                         {RunPhase::rolling_back, "running"}}}};
 
+/// What is not understood is not skipped: a state that leaves records out would be another one.
 [[noreturn]] void throw_unknown(const std::string& what, const std::string& text) {
     throw JournalError("the journal holds an unknown " + what + ": " + text,
                        "It was written by another version of lockstep.");
@@ -109,12 +112,16 @@ std::string_view to_text(RunPhase phase) {
     return k_phases.text(phase);
 }
 
+/// Not "did act": what is in doubt or failed halfway counts, since its undo finds out. Only what
+/// surely never began is left out.
 bool StepProgress::may_have_acted() const {
     const bool never = (state == StepState::failed && unreachable) ||
                        state == StepState::cancelled || state == StepState::undone;
     return changes && intent_seq > 0 && !never;
 }
 
+/// From the plan as recorded, not as it would be made today: a replay depends on nothing but the
+/// journal.
 RunState::RunState(const nlohmann::json& plan) {
     for (const nlohmann::json& planned : plan.at("steps")) {
         StepProgress step;
@@ -128,6 +135,7 @@ RunState::RunState(const nlohmann::json& plan) {
     }
 }
 
+/// A record about a step that the plan lacks is damage, not news.
 StepProgress& RunState::at(const JournalRecord& record) {
     const auto found = index_.find({record.step, record.member});
     if (found == index_.end()) {
@@ -137,6 +145,8 @@ StepProgress& RunState::at(const JournalRecord& record) {
     return steps_[found->second];
 }
 
+/// The one place where state changes, for a live run and a replay alike. What is not listed here
+/// does not change a step.
 void RunState::apply(const JournalRecord& record) {
     last_seq_ = record.seq;
     if (record.payload.contains("seen")) {
@@ -180,6 +190,7 @@ void RunState::apply(const JournalRecord& record) {
     }
 }
 
+/// Somebody goes on: how the run ended before is not its end any more.
 void RunState::apply_to_run(const JournalRecord& record) {
     const nlohmann::json& payload = record.payload;
     switch (record.kind) {
@@ -281,6 +292,8 @@ const ApprovalProgress* RunState::approval(std::string_view gate) const {
     return found == approvals_.end() ? nullptr : &*found;
 }
 
+/// The state is `running` from the intent on, before anything is sent: after a crash here nobody
+/// knows, and that must show.
 void RunState::apply_intent(StepProgress& step, const JournalRecord& record) {
     const nlohmann::json& payload = record.payload;
     step.state = StepState::running;
@@ -305,6 +318,8 @@ void RunState::apply_intent(StepProgress& step, const JournalRecord& record) {
     begin_temporary(record);
 }
 
+/// An outcome with `retry` leaves the step pending. Whether a temporary change is in force is
+/// decided here as well: from its intent until something proves that it never began or has ended.
 void RunState::apply_result(StepProgress& step, const JournalRecord& record) {
     const nlohmann::json& payload = record.payload;
     const std::string outcome = payload.at("outcome");
@@ -333,6 +348,8 @@ void RunState::apply_result(StepProgress& step, const JournalRecord& record) {
     ends_in_vain_ = 0;
 }
 
+/// "Not done" makes it pending again under a new attempt; "unknown" leaves it in doubt, for a
+/// person.
 void RunState::apply_verified(StepProgress& step, const JournalRecord& record) {
     const std::string verdict = text_of(record.payload, "verdict");
     step.message = text_of(record.payload, "message");
@@ -387,6 +404,8 @@ void RunState::apply_undo(StepProgress& step, const JournalRecord& record) {
     }
 }
 
+/// From the intent on, not from the result: of a pause that may be in force somebody has to take
+/// care.
 void RunState::begin_temporary(const JournalRecord& record) {
     const std::string action = text_of(record.payload, "temporary");
     const bool open = std::ranges::any_of(temporaries_, [&](const OpenTemporary& other) {
@@ -401,6 +420,8 @@ void RunState::begin_temporary(const JournalRecord& record) {
     }
 }
 
+/// Only a change that was ended by its own end is measured: one that never began has lasted no
+/// time.
 void RunState::end_temporary(const JournalRecord& record,
                              const std::string& action,
                              bool by_its_end) {
@@ -417,6 +438,7 @@ void RunState::end_temporary(const JournalRecord& record,
     temporaries_.erase(found);
 }
 
+/// `attempts` goes on counting, because keys are made of it; `retry` starts afresh.
 void RunState::reopen(const nlohmann::json& steps) {
     for (const nlohmann::json& name : steps) {
         const auto found = index_.find({name.at(0).get<std::string>(), name.at(1)});
@@ -430,6 +452,7 @@ void RunState::reopen(const nlohmann::json& steps) {
     }
 }
 
+/// What is always done does not count: it is no reason to go back, and stays after going back.
 bool RunState::changed_anything() const {
     return std::ranges::any_of(steps_, [](const StepProgress& step) {
         return !step.always && (step.may_have_acted() || step.state == StepState::undone);

@@ -116,7 +116,7 @@ struct ApprovalProgress {
 
 [[nodiscard]] std::string_view to_text(ApprovalProgress::State state);
 
-/// A temporary change that is in force: in doubt counts.
+/// A temporary change that is in force; one in doubt counts as in force.
 struct OpenTemporary {
     std::string action;  ///< `patroni.pause`
     std::string step;    ///< that made it
@@ -160,7 +160,8 @@ class RunState {
     /// Oldest first.
     [[nodiscard]] const std::vector<OpenTemporary>& temporaries() const { return temporaries_; }
 
-    /// One is being made or ended on the way back or out, and what came of it is not on record.
+    /// Whether a temporary change is being made or ended for a rollback or at the end, with its
+    /// outcome not on record yet.
     [[nodiscard]] bool temporary_in_hand() const { return temporary_in_hand_; }
 
     /// How long the temporary changes that ended have lasted, by `measured_as`.
@@ -168,7 +169,7 @@ class RunState {
         return lasted_;
     }
 
-    /// What was so on the cluster when it was last looked at around a change; null: never.
+    /// The digest of the cluster as it was last seen around a change; null: never.
     [[nodiscard]] const nlohmann::json& last_seen() const { return last_seen_; }
 
     /// A rollback was begun: from then on nothing goes forward.
@@ -190,13 +191,13 @@ class RunState {
     /// Answers up to this number are on record.
     [[nodiscard]] std::int64_t answers_taken() const { return answers_taken_; }
 
-    /// Of a run that waits: what for, and until when it has nothing to do (ISO 8601; empty: not
-    /// known).
+    /// What a waiting run waits for, and before which time it has nothing to do (ISO 8601; empty:
+    /// not known).
     [[nodiscard]] const std::vector<std::string>& waiting_for() const { return waiting_for_; }
 
     [[nodiscard]] const std::string& not_before() const { return not_before_; }
 
-    /// Since it was taken up last it came to where it could only wait.
+    /// Whether the run has come to a point where it could only wait, since it was taken up last.
     [[nodiscard]] bool has_waited() const { return has_waited_; }
 
     /// A changing step was started, whatever came of it; not one of what is always done.

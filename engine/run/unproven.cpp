@@ -13,6 +13,8 @@ bool has_write_probe(const RunHeader& header) {
 
 }  // namespace
 
+/// Only of a success: a run that failed promises nothing. Each text is there once, although several
+/// members may say it.
 std::vector<std::string> unproven(const RunHeader& header, const RunState& state) {
     std::vector<std::string> open;
     if (state.phase() != RunPhase::succeeded) {

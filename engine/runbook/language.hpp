@@ -4,7 +4,7 @@
 
 /// The keys of a runbook, each declared once: the loader takes from here what it knows, and the
 /// JSON Schema, `lockstep explain` and docs/reference.md are made of the same rows. Actions and
-/// guards are not here: their rows are in steps/catalog.cpp.
+/// guards are not here: their rows are in steps/catalog.cpp and engine/run/guards.cpp.
 namespace lockstep::language {
 
 [[nodiscard]] const std::vector<Place>& places();

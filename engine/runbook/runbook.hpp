@@ -1,5 +1,10 @@
 #pragma once
 
+/// engine/runbook/: the language of runbooks: the table of its keys, the loader, the rules, and the
+/// schema and reference that are made of the same rows. It knows no cluster and no action but by
+/// its schema (action_schema.hpp). Read this file first, then language.cpp, runbook_loader.cpp and
+/// runbook_rules.cpp.
+
 #include "base/error.hpp"
 #include "engine/expression/expression.hpp"
 #include "engine/runbook/action_schema.hpp"
@@ -15,7 +20,7 @@
 #include <variant>
 #include <vector>
 
-/// A runbook as it was written: parsed, checked, immutable. It knows no cluster.
+/// A runbook as it was written: parsed, checked, immutable.
 namespace lockstep {
 
 enum class InputType {

@@ -4,8 +4,8 @@
 
 #include <vector>
 
-/// What can be wrong with a runbook whose every key and value is right. rules.hpp says of each rule
-/// whether it is a warning: plan and run refuse for errors alone, validate shows both.
+/// Finds what is wrong with a runbook although each of its keys and values is right. rules.hpp says
+/// of each rule whether it is a warning: plan and run refuse for errors alone, validate shows both.
 namespace lockstep {
 
 /// In the order of the file.

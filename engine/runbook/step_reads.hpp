@@ -8,7 +8,8 @@
 
 namespace lockstep::runbook_reading {
 
-/// A text with expressions in it, or an expression: what it reads, and where to point.
+/// What a text with expressions, or an expression, reads from the scope, and the place to point at
+/// in messages.
 struct Read {
     std::set<std::string> paths;
     const std::string* text = nullptr;
@@ -21,7 +22,7 @@ void for_each_read(const Argument& argument, const TakeRead& take);
 /// What a step evaluates by itself; of a block, without the steps in it.
 void for_each_read(const StepSpec& step, const TakeRead& take);
 
-/// The steps that are begun only after one that fits is over, by the order of the file and by
+/// The steps that can begin only after a step that fits is over, by the order of the file and by
 /// `needs`. A step that fits is not after itself, but the steps inside of it are.
 [[nodiscard]] std::set<const StepSpec*> steps_after(
     const std::vector<StepSpec>& steps, const std::function<bool(const StepSpec&)>& fits);

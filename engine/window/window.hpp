@@ -1,5 +1,11 @@
 #pragma once
 
+/// engine/window/: maintenance windows: when a runbook or a step of it may begin something, by
+/// weekly times, freezes, calendars and time zones. It says whether a window is open and until
+/// when; keeping steps waiting is for engine/run/gatekeeper.hpp. Pure but for the files that are
+/// read with each look: calendars, and the time zones of /usr/share/zoneinfo. Read this file and
+/// window.cpp first, then calendar.hpp and time_zone.hpp.
+
 #include "base/error.hpp"
 #include "engine/window/spans.hpp"
 
@@ -9,8 +15,6 @@
 #include <string>
 #include <vector>
 
-/// Maintenance windows: when a runbook or a step of it may begin something. Pure but for the files
-/// that are read with each look: calendars, and the time zones of /usr/share/zoneinfo.
 namespace lockstep {
 
 /// Every week, by the clocks of the window's time zone. Either `length` or `to` is set.

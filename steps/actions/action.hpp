@@ -1,5 +1,10 @@
 #pragma once
 
+/// steps/actions/: what a step does, one file an action. An action says what it would do, does it
+/// once, and tells what came of it; whether it is tried again, undone or waited for is for
+/// engine/run/. Read this file first, then service_restart.cpp as an example; the row of each is in
+/// steps/catalog.cpp.
+
 #include "base/clock.hpp"
 #include "base/deadline.hpp"
 #include "base/error.hpp"
@@ -30,13 +35,13 @@ struct ActionContext {
     Deadline deadline;
     std::string scope;       ///< names the cluster's lock on the members
     std::int64_t fence = 0;  ///< of the cluster's lock: members refuse a smaller one
-    /// Asked right before something is sent that no member can refuse; empty: nothing is in the
-    /// way.
+    /// To be asked right before sending something that no member can refuse: why it must not be
+    /// sent; empty: it may.
     std::function<std::string()> lock_trouble;
     std::function<void(nlohmann::json)> accepted;  ///< told when a member has the step's command
-    /// Told of a result before the action returns: of its own call (0; then what it returns is of
-    /// no interest any more), or of one of the call's `read_ahead` (from 1). Empty: nobody takes
-    /// them.
+    /// Takes results before the action returns: that of its own call (0; what the action returns
+    /// then does not count any more), or of one of the call's `read_ahead` (from 1). Empty: nobody
+    /// takes them.
     std::function<void(std::size_t, StepResult)> early;
     std::string run;  ///< the run's id
     /// Tells a target of the inventory, and waits. Why that failed; empty: it has arrived.

@@ -45,6 +45,8 @@ fi
 )sh";
 }
 
+/// Reports what is there afterwards in the same script, whatever the status: the member is asked
+/// while it surely knows.
 std::string run_script(const PackageTool& tool,
                        const StepCall& call,
                        const std::string& command,
@@ -59,6 +61,8 @@ std::string run_script(const PackageTool& tool,
 }
 
 /// The versions among `available` that `wanted` names: itself, or those with that upstream part.
+/// The exact version wins over those of the same upstream part: a person who writes a revision
+/// means it.
 std::vector<std::string> matching(const std::vector<std::string>& available,
                                   const std::string& wanted) {
     std::vector<std::string> found;
@@ -94,6 +98,8 @@ std::vector<std::string> side_effects(const std::vector<std::string>& simulation
 }
 
 /// The versions of other packages that would change, as they are now: `Inst name [old] (new …)`.
+/// Kept with the old package: taking that back alone would leave new dependencies under it, or
+/// fail.
 std::vector<std::string> dependencies(const std::vector<std::string>& simulation,
                                       const std::string& package) {
     std::vector<std::string> found;
@@ -130,6 +136,8 @@ std::string version_note(const std::string& from, const std::string& to) {
 
 class PackageInstall final : public Action {
   public:
+    /// A member that cannot be asked gives no probe, and no error: the preview says it in the words
+    /// of the plan.
     nlohmann::json probe(const StepCall& call, ActionContext& context) const override {
         const MemberFacts* member = context.facts.find(call.member);
         if (member == nullptr || member->ssh.failed()) {
@@ -160,6 +168,8 @@ class PackageInstall final : public Action {
                 {"side_effects", side_effects(lines.all("sim"), package, *tool)}};
     }
 
+    /// First whether it can be asked, then whether there is anything to do, and only then what
+    /// stands against it: obstacles to something that need not be done interest nobody.
     Preview preview(const StepCall& call,
                     const ClusterFacts& facts,
                     const Cluster& cluster) const override {
@@ -220,6 +230,8 @@ class PackageInstall final : public Action {
         return preview;
     }
 
+    /// The version is the one that the plan has chosen. Success is the exit status and the version
+    /// found afterwards, because a package manager may end well without having done it.
     StepResult run(const StepCall& call, ActionContext& context) const override {
         const MemberFacts& member = context.member(call);
         const PackageTool& tool = package_tool(member, call);
@@ -293,6 +305,8 @@ class PackageInstall final : public Action {
                     : "; configuration was replaced, what it was is " + join(replaced));
     }
 
+    /// With the versions as they are now, to the revision: the repository may offer another one by
+    /// then.
     static Undo way_back(const StepCall& call,
                          const PackageTool& tool,
                          const std::string& installed) {

@@ -5,7 +5,8 @@
 #include <string>
 #include <vector>
 
-/// What `package.install` is to install, and why it must not: by what its probe has found.
+/// What `package.install` is to install, and why it must not be tried, by the findings of its
+/// probe.
 namespace lockstep {
 
 /// The path of the package on the member, where the call names one; else empty. Throws Error for

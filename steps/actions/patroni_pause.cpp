@@ -16,10 +16,12 @@ constexpr auto k_pause_poll = 50ms;
 constexpr auto k_pause_wait = 60s;
 constexpr auto k_cut_off = 2s;
 
+/// A pause of somebody else is never taken for ours, and never lifted: they have their reasons.
 bool ours(const StepCall& call) {
     return std::ranges::find(call.open_temporaries, "patroni.pause") != call.open_temporaries.end();
 }
 
+/// `null` removes the key, as `patronictl resume` does; `false` would leave it there.
 std::string pause_body(bool paused) {
     return paused ? R"({"pause": true})" : R"({"pause": null})";
 }
@@ -38,6 +40,7 @@ Finding finding(std::string id, std::string message, std::string remedy) {
             .source = {}};
 }
 
+/// Every member has to answer, since each of them has to confirm the pause.
 std::vector<Finding> write_refusals(const ClusterFacts& facts) {
     std::vector<Finding> refused;
     for (const MemberFacts& member : facts.members) {
@@ -216,6 +219,8 @@ class PatroniResume final : public Action {
         return context.facts.paused ? unsafe_to_resume(context.facts) : "";  // else nothing to lift
     }
 
+    /// In doubt and not failed: the pause is lifted by what was written, and a member that is late
+    /// will follow.
     static StepResult confirm(const StepCall& call, ActionContext& context) {
         const auto begun = context.clock.steady_now();
         std::string missing;

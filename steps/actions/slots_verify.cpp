@@ -100,6 +100,8 @@ class SlotsProof {
                              .source = {}});
     }
 
+    /// Slots that cannot be read fail the proof, since nobody has looked. One whose consumer is not
+    /// connected may be all right: that is said, not judged.
     void read(const MemberFacts& member) {
         if (!member.slots) {
             const std::string why = member.sql.failed() ? ": " + member.sql.error : "";
@@ -155,6 +157,7 @@ class SlotsProof {
         unproven_.push_back(where + " was lost before this run, and stays as it is");
     }
 
+    /// A slot that is gone was either Patroni's to drop, or this run's, or it was lost.
     void compare(const MemberFacts& before) {
         const MemberFacts* now = now_.find(before.name);
         if (now == nullptr) {
@@ -203,6 +206,8 @@ class SlotsVerify final : public Action {
         return preview;
     }
 
+    /// The facts that the step came with serve as the first of two samples: where they are old
+    /// enough nobody has to wait.
     StepResult run(const StepCall& call, ActionContext& context) const override {
         const ClusterFacts earlier = context.facts;
         context.refresh(Depth::full);

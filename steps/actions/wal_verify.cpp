@@ -119,6 +119,7 @@ void checkpoint_everywhere(ActionContext& context) {
 
 class WalVerify final : public Action {
   public:
+    /// What a checkpoint costs is said in the plan, since it falls on the users of the cluster.
     Preview preview(const StepCall& call,
                     const ClusterFacts& facts,
                     const Cluster& /*cluster*/) const override {
@@ -138,6 +139,8 @@ class WalVerify final : public Action {
         return preview;
     }
 
+    /// Slots are settled in each round, because what a stuck one holds is explained by nothing.
+    /// Looked at once before a checkpoint is asked for: where all is released none is needed.
     StepResult run(const StepCall& call, ActionContext& context) const override {
         const std::map<std::string, std::int64_t> before = sizes(context.facts);
         const auto begun = context.clock.steady_now();
@@ -180,6 +183,8 @@ class WalVerify final : public Action {
         return bytes;
     }
 
+    /// Each member is told with its figures, the good ones too: that the end is proven must be
+    /// seen.
     static StepResult conclude(const ActionContext& context,
                                const std::vector<WalVerdict>& verdicts,
                                const std::map<std::string, std::int64_t>& before) {

@@ -51,6 +51,7 @@ ClusterLock::~ClusterLock() {
     stop_renewing();
 }
 
+/// A new nonce each time: an answer to an earlier question must not pass for this one's.
 LockScript ClusterLock::script(LockScript::Act act) const {
     LockScript script;
     script.act = act;
@@ -61,6 +62,8 @@ LockScript ClusterLock::script(LockScript::Act act) const {
     return script;
 }
 
+/// All acts are one script on the member, which decides there, under the member's own file lock:
+/// what is looked at and what is written cannot be torn apart.
 LockAnswer ClusterLock::visit(Member& member,
                               const LockScript& script,
                               std::chrono::milliseconds timeout,
@@ -74,6 +77,8 @@ LockAnswer ClusterLock::visit(Member& member,
                        member.session->run(command, Deadline::after(timeout), std::move(stop)));
 }
 
+/// Taken on a majority first, then the fence is raised there: what an earlier holder has sent
+/// meanwhile is refused from then on. What goes wrong in between is put back as it was.
 LockGrant ClusterLock::take(const LockOwner& owner, std::stop_token stop) {
     mine_ = {.id = owner.id,
              .run = owner.run,
@@ -171,6 +176,7 @@ void ClusterLock::take_everywhere(const std::stop_token& stop) {
     require_majority();
 }
 
+/// A lock whose engine ran on this machine and is gone needs nobody's patience.
 LockAnswer ClusterLock::take_or_take_over(Member& member, const std::stop_token& stop) {
     LockScript take = script(LockScript::Act::take);
     LockAnswer answer = visit(member, take, timing_.connect, stop);
@@ -199,6 +205,8 @@ void ClusterLock::raise_fence(const std::stop_token& stop) {
     require_majority();
 }
 
+/// Says who, since when and until when, for a person has to decide whether to wait. The way to
+/// break it names the id, so that it cannot hit another lock.
 void ClusterLock::refuse(const Member& member, const LockAnswer& answer) const {
     if (answer.state == LockAnswer::State::busy) {
         throw LockHeldError(lock_words::command(member.at.name, answer),
@@ -218,6 +226,8 @@ void ClusterLock::refuse(const Member& member, const LockAnswer& answer) const {
                         hint);
 }
 
+/// Of all members and not of those that answer: two halves of a broken network must not each have a
+/// majority.
 void ClusterLock::require_majority() const {
     std::size_t ours = 0;
     std::string problems;
@@ -237,6 +247,8 @@ void ClusterLock::require_majority() const {
                          "`lockstep doctor` shows what works with each member.");
 }
 
+/// Side by side, since one member that hangs must not cost the others their time. A member that
+/// joins late is renewed as well: it then has the fence.
 void ClusterLock::renew_all(bool first, const std::stop_token& stop) {
     // From before anything is sent: the members count from when it arrives, which is later.
     const auto until = clock_.since_boot() + timing_.ttl - timing_.margin;
@@ -288,6 +300,7 @@ bool ClusterLock::note_renewal(Member& member, const LockAnswer& answer) {
     }
 }
 
+/// Ends when the lock is lost: to renew what another run holds would be to take it back.
 void ClusterLock::keep(const std::stop_token& stop) {
     std::unique_lock lock(mutex_);
     while (lost_.empty()) {
@@ -308,11 +321,14 @@ void ClusterLock::keep(const std::stop_token& stop) {
     }
 }
 
+/// By the clock that goes on in suspend: a laptop that slept must not believe in its old minute.
 bool ClusterLock::valid() const {
     return lost_.empty() && std::ranges::all_of(members_, &std::string::empty, &Member::command) &&
            clock_.since_boot() < valid_until_;
 }
 
+/// A renewal that is late is asked for at once and waited for; one that was lost to another run is
+/// told without waiting.
 std::string ClusterLock::trouble(std::chrono::milliseconds patience, std::stop_token stop) {
     if (!keeper_.joinable()) {
         return "the lock of " + cluster_ + " is not held";
@@ -333,6 +349,7 @@ std::string ClusterLock::trouble(std::chrono::milliseconds patience, std::stop_t
     return valid() ? std::string() : why_not_valid();
 }
 
+/// What another run did comes first, then commands that still run, then what could not be reached.
 std::string ClusterLock::why_not_valid() const {
     if (!lost_.empty()) {
         return lost_;
@@ -358,6 +375,7 @@ void ClusterLock::stop_renewing() {
     }
 }
 
+/// The keeper ends first: else it could renew what was just given back.
 void ClusterLock::release(const std::string& left_behind) {
     if (!keeper_.joinable()) {
         return;
@@ -367,6 +385,8 @@ void ClusterLock::release(const std::string& left_behind) {
     valid_until_ = {};
 }
 
+/// Also where an answer was lost: a lock that may be there is in the way of the next run. With
+/// `put_back` the lock that was found is restored, because it may be the sign of a pause.
 void ClusterLock::end_everywhere(const std::string& left_behind, bool put_back) {
     mine_.left = left_behind;
     std::vector<std::jthread> visits;

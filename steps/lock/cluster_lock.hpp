@@ -1,5 +1,9 @@
 #pragma once
 
+/// steps/lock/: one run a cluster: taking, renewing, releasing and breaking the lock. Who has to
+/// stop when it is lost is for engine/run/ (StepRunner::lock_trouble). Read this file first, then
+/// cluster_lock_script.hpp, the member's side.
+
 #include "base/clock.hpp"
 #include "cluster/facts.hpp"
 #include "engine/plan/step_runner.hpp"
@@ -16,12 +20,11 @@
 #include <thread>
 #include <vector>
 
-/// One run a cluster. The lock is kept on the members themselves, so that two machines exclude each
-/// other whatever the DCS is: it is held by who holds it on a majority of all members.
-///
-/// A lease alone excludes nobody: its holder may be frozen between looking at it and acting. So
-/// every holder has a fence, a number greater than that of any before, which the members remember;
-/// a command that comes with a smaller one is not started there.
+/// The lock is kept on the members themselves, so that two machines exclude each other whatever the
+/// DCS is: it is held by who holds it on a majority of all members. A lease alone excludes nobody,
+/// because its holder may be frozen between looking at it and acting. So every holder has a fence,
+/// a number greater than that of any before, which the members remember; a command that comes with
+/// a smaller one is not started there.
 namespace lockstep {
 
 /// Who holds, or wants, the lock of a cluster.

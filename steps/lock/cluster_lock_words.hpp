@@ -22,7 +22,7 @@ inline constexpr const char* k_wait_for_command =
 [[nodiscard]] std::string list(const std::vector<std::string>& names);
 /// That commands of another run still run there.
 [[nodiscard]] std::string command(const std::string& member, const LockAnswer& answer);
-/// Who has the cluster now that was ours.
+/// Who has the cluster now that we have lost it.
 [[nodiscard]] std::string lost(const std::string& cluster,
                                const std::string& member,
                                const LockFile& mine,

@@ -3,8 +3,8 @@
 #include <string>
 #include <string_view>
 
-/// Which process of which machine an engine is, so that nobody takes another for it: what tells a
-/// lock whose engine has crashed from one whose engine is silent.
+/// Identifies the process and the machine of an engine, so that no other process is taken for it:
+/// this tells a lock whose engine has crashed from one whose engine is only silent.
 namespace lockstep {
 
 /// This process, as it is written into a lock: `BOOT-ID PID-NAMESPACE PID START`. The start is in

@@ -1,5 +1,9 @@
 #pragma once
 
+/// steps/notify/: sends notifications to the targets of an inventory: webhooks, mail, programs.
+/// What is told, and when, is for engine/run/run_session_record.cpp; here it is written as each
+/// target wants it. Read this file first, then delivery.cpp and format.cpp.
+
 #include "base/clock.hpp"
 #include "engine/plan/notification.hpp"
 #include "inventory/inventory.hpp"
@@ -33,7 +37,8 @@ class Notifier {
     /// rarely twice: when it took a notification and its answer was lost.
     void send(const std::string& target, Notification notification) noexcept;
 
-    /// The same, by the calling thread and to the end. Why it did not arrive; empty: it did.
+    /// Delivers one notification in the calling thread. Returns why it did not arrive; empty: it
+    /// did.
     [[nodiscard]] std::string deliver(const std::string& target,
                                       const Notification& notification,
                                       const std::stop_token& stop);
@@ -42,7 +47,8 @@ class Notifier {
     /// secrets.
     [[nodiscard]] std::vector<std::string> troubles();
 
-    /// Waits for what is under way. What is not done by then is a trouble, and goes on.
+    /// Waits for the deliveries that are under way. One that is not done by then counts as a
+    /// trouble, and goes on.
     void finish(std::chrono::milliseconds at_most);
 
   private:

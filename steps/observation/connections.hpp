@@ -42,7 +42,8 @@ struct MemberConnections {
     std::mutex ssh_use;
     std::mutex http_use;
 
-    /// What works on the member: root, unless the inventory says that the login stays what it is.
+    /// The session that works on the member: as root, unless the inventory says that the login
+    /// stays as it is.
     [[nodiscard]] SshSession& root() const { return sudo ? *sudo : *ssh; }
 };
 
@@ -54,8 +55,9 @@ class Connections {
 
     /// `at` says where the member is: host, api_url, pg_port.
     MemberConnections& of(const MemberFacts& at);
-    /// A client for one of the inventory's endpoints, lent: nobody knows yet whose it is. What is
-    /// given back is lent again, since over SSH each new one is a login.
+    /// Lends a client for one of the inventory's endpoints, of which nobody knows yet to which
+    /// member it belongs. A client that was given back is lent again, since over SSH each new one
+    /// is a login.
     [[nodiscard]] std::unique_ptr<HttpClient> lend_endpoint(const std::string& url);
     void give_back(const std::string& url, std::unique_ptr<HttpClient> client);
     /// One more session to a member, as MemberConnections::root(), owned by the caller: for work
@@ -73,8 +75,8 @@ class Connections {
   private:
     [[nodiscard]] SshEndpoint endpoint(const MemberFacts& at);
     [[nodiscard]] HttpSettings http_settings();
-    /// From here, or by the member's own curl. That has a session of its own: a command that runs
-    /// for minutes must not keep anybody from asking how the member is.
+    /// An HTTP client from here, or by the member's own curl. The latter has a session of its own,
+    /// because a command that runs for minutes must not keep anybody from asking how the member is.
     [[nodiscard]] std::unique_ptr<HttpClient> http(const MemberFacts& at);
     /// nullopt: no sudo is needed.
     [[nodiscard]] std::optional<SudoSettings> sudo_settings(const SshSettings& ssh,
@@ -87,7 +89,7 @@ class Connections {
     std::unique_ptr<ProcessRunner> process_;
     std::mutex mutex_;
     std::map<std::string, std::unique_ptr<MemberConnections>> connections_;
-    /// Those of hosts that a member had before: somebody may still be in one.
+    /// Connections to hosts that a member had before: another thread may still use one.
     std::vector<std::unique_ptr<MemberConnections>> retired_;
     std::multimap<std::string, std::unique_ptr<HttpClient>> idle_endpoints_;
     std::map<std::string, Secret> secrets_;  ///< by what the reference says

@@ -36,6 +36,8 @@ void in_parallel(std::size_t count, const Work& work) {
     }
 }
 
+/// Whether it refuses or is silent makes two findings with two remedies, so the kind of the error
+/// is kept.
 void note(Access& access, const std::exception& problem) {
     access.asked = true;
     access.error = problem.what();
@@ -49,6 +51,7 @@ void note(Access& access, const std::exception& problem) {
 }
 
 /// Where the REST API of a member is that Patroni does not list: the endpoint on its host.
+/// Patroni lists no member that has lost its DCS for longer than ttl; its REST API still answers.
 std::string guess_api_url(const Cluster& cluster, const std::string& ssh_host) {
     for (const std::string& endpoint : cluster.patroni.endpoints) {
         if (!ssh_host.empty() && patroni_api::host_of(endpoint) == ssh_host) {
@@ -130,6 +133,7 @@ class MemberVisit {
         return nullptr;
     }
 
+    /// One script for everything over SSH, because a round trip is what an observation costs.
     void ask_host(Deadline deadline) {
         const bool direct = cluster_.postgres.via == PostgresSettings::Via::direct;
         const std::lock_guard lock(link_.ssh_use);
@@ -147,6 +151,8 @@ class MemberVisit {
     }
 
   private:
+    /// What answers must be Patroni, and of this member: behind a proxy, or an address that was
+    /// reused, is somebody else.
     Json ask_api_or_throw(Deadline deadline) {
         HttpRequest request;
         request.url = member_.api_url + "/patroni";
@@ -218,6 +224,7 @@ class MemberVisit {
     std::stop_token stop_;
 };
 
+/// Asked after the threads: half an observation would look like members that do not answer.
 void refuse_cancelled(const std::stop_token& stop) {
     if (stop.stop_requested()) {
         throw TransportError(TransportError::Kind::cancelled, "the observation was cancelled");
@@ -226,6 +233,9 @@ void refuse_cancelled(const std::stop_token& stop) {
 
 }  // namespace
 
+/// /cluster comes first, because it says who the members are; then all members and /config are
+/// asked side by side. The dynamic configuration decides about the pause where it is known, else
+/// what the members say.
 ClusterFacts Observer::observe(Depth depth,
                                std::chrono::milliseconds timeout,
                                std::stop_token stop) {
@@ -320,6 +330,8 @@ void Observer::probe_write_access(ClusterFacts& facts, std::stop_token stop) {
     }
 }
 
+/// The second sample replaces the first altogether, so that all facts are of one moment; what only
+/// the first look asked is carried over.
 void settle_slots(ClusterFacts& facts,
                   const ClusterFacts* earlier,
                   Observer& observer,

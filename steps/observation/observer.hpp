@@ -1,12 +1,16 @@
 #pragma once
 
+/// steps/observation/: looks at a cluster without touching it, by REST, one script a member over
+/// SSH, and SQL, and holds the connections for that. What it sees becomes facts; what they mean is
+/// for cluster/. Read observer.cpp first, then connections.hpp, member_script.hpp and
+/// patroni_api.hpp.
+
 #include "base/clock.hpp"
 #include "cluster/facts.hpp"
 #include "steps/observation/connections.hpp"
 
 #include <stop_token>
 
-/// Looking at a cluster without touching it.
 namespace lockstep {
 
 /// How much is asked.

@@ -1,5 +1,10 @@
 #pragma once
 
+/// steps/packages/: what installs packages on a member: apt, dnf or yum, one file a tool. It
+/// renders commands and shell functions and sends nothing: that is for the actions package.* in
+/// steps/actions/, which read the same for all tools because each defines the functions below under
+/// the same names. Read this file first, then apt.cpp.
+
 #include "cluster/facts.hpp"
 #include "steps/actions/action.hpp"
 
@@ -7,9 +12,6 @@
 #include <string_view>
 #include <vector>
 
-/// What installs packages on a member: apt, dnf or yum. An action reads the same for all of them:
-/// it shows and sends the commands that are rendered here, and its scripts call the shell functions
-/// that every tool defines under the same names. One file a tool.
 namespace lockstep {
 
 /// Which of two versions is newer matters to yum alone, which has two verbs.
@@ -68,12 +70,12 @@ extern const PackageTool k_yum;
 /// The tool of a member; nullptr: it has none that is known.
 [[nodiscard]] const PackageTool* package_tool(const MemberFacts& member);
 
-/// The same, and a finding where there is none.
+/// The tool of a member, with a finding where it has none.
 [[nodiscard]] const PackageTool* package_tool(const MemberFacts& member,
                                               const StepCall& call,
                                               std::vector<Finding>& refused);
 
-/// The same for what has been previewed; throws Error where there is none.
+/// The tool for a call that was previewed; throws Error where the member has none.
 [[nodiscard]] const PackageTool& package_tool(const MemberFacts& member, const StepCall& call);
 
 /// Shell text that sets `tool` to its name, or to nothing. The family of the operating system

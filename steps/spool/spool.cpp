@@ -84,6 +84,8 @@ class Follower {
     std::string trouble_;
 };
 
+/// A lost connection is no end: the command goes on there, so it is followed again until it has
+/// ended or our time is up.
 SpoolEnd Follower::run(Clock& clock, Deadline deadline, const std::stop_token& stop) {
     const Clock::Steady begin = clock.steady_now();
     while (true) {
@@ -106,6 +108,8 @@ SpoolEnd Follower::run(Clock& clock, Deadline deadline, const std::stop_token& s
     }
 }
 
+/// Starting and following are one request under the same key: whether the command was begun before
+/// is found out by the member, not here. What was received already is not sent again.
 std::optional<SpoolEnd> Follower::attempt(Deadline deadline, const std::stop_token& stop) {
     const std::string nonce = make_nonce();
     bool fed = false;
@@ -163,6 +167,7 @@ std::optional<SpoolEnd> Follower::attempt(Deadline deadline, const std::stop_tok
     return end_of(result);
 }
 
+/// `here` proves that the script ran; without it what came back is sudo's word, or a shell's.
 void Follower::take_line(const std::string& line) {
     std::istringstream words(line);
     std::string word;
@@ -176,6 +181,7 @@ void Follower::take_line(const std::string& line) {
     }
 }
 
+/// Told once, at the first acceptance: later ones are of the same command.
 void Follower::accept(std::istringstream& words) {
     SpoolAccepted accepted;
     std::string found;
@@ -209,6 +215,8 @@ std::optional<SpoolEnd> Follower::end_of(const CommandResult& result) {
     return std::nullopt;
 }
 
+/// Only a whole last line counts. `fenced` and `absent` are ends: to ask again would come to the
+/// same.
 std::optional<SpoolEnd> Follower::verdict() {
     std::istringstream words(last_line_);
     std::string word;
@@ -265,6 +273,7 @@ void Follower::refuse(const std::string& why) const {
                     "Check sudo, free space and rights on the member.");
 }
 
+/// In doubt unless nothing can have begun: then it is a failure that may be tried again.
 void Follower::give_up() const {
     if (!may_have_it_) {
         refuse(trouble_);

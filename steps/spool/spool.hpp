@@ -1,5 +1,9 @@
 #pragma once
 
+/// steps/spool/: starts commands on members, follows them, and adopts what an earlier engine left.
+/// What a command does, and what its end means for a step, is for the action. Read this file first,
+/// then spool_protocol.hpp, and spool_script.cpp for the member's side.
+
 #include "base/clock.hpp"
 #include "base/deadline.hpp"
 #include "transport/ssh_session.hpp"
