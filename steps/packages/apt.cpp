@@ -27,7 +27,7 @@ std::string mark(bool hold, const std::string& package) {
     return std::string("apt-mark ") + (hold ? "hold " : "unhold ") + shell_quote(package);
 }
 
-bool is_server(std::string_view package) {
+bool names_server_of_apt(std::string_view package) {
     return package.starts_with("postgresql-");
 }
 
@@ -48,7 +48,7 @@ offered() {
 //
 // A file in apt's cache has `:` as %3a. What is installed can be made a package again: dpkg has its
 // control data, its scripts and its list of files (dpkg-repack does the same; it is not needed).
-constexpr std::string_view k_functions = R"sh(
+constexpr std::string_view k_apt_functions = R"sh(
 beside=dpkg-dist replaced=dpkg-old
 installed() {
   dpkg-query -W -f '${db:Status-Status} ${Version}' "$1" 2>/dev/null | sed -n 's/^installed //p'
@@ -132,11 +132,11 @@ const PackageTool k_apt{
     .holder = "apt-mark",
     .suffix = ".deb",
     .offered = k_offered,
-    .functions = k_functions,
+    .functions = k_apt_functions,
     .install = install,
     .install_kept = k_install_kept,
     .mark = mark,
-    .is_server = is_server,
+    .is_server = names_server_of_apt,
     .refresh = "apt-get update",
     .mend = "dpkg --configure -a",
     .holds_by = "apt",

@@ -49,7 +49,7 @@ std::string mark_by_yum(bool hold, const std::string& package) {
 
 // PGDG's postgresql17-server, the distribution's postgresql-server; what is of the server, too, has
 // its version in step: -contrib, -llvmjit, -plperl.
-bool is_server(std::string_view package) {
+bool names_server_of_dnf(std::string_view package) {
     if (!package.starts_with("postgresql")) {
         return false;
     }
@@ -83,7 +83,7 @@ offered() {
 // simulated: --assumeno prints the table of the transaction and gives up. A row begins with one
 // blank; where a name is longer than its column the rest of it is on the next line, further in. A
 // table that is not there is an error, for then nothing is known.
-constexpr std::string_view k_functions = R"sh(
+constexpr std::string_view k_dnf_functions = R"sh(
 beside=rpmnew replaced=rpmsave
 evr='%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}'
 item() { case $1 in /*) printf %s "$1" ;; *) printf '%s-%s' "${1%%=*}" "${1#*=}" ;; esac; }
@@ -180,8 +180,8 @@ fetch() {
 configuration() { rpm -qc -- "$1" 2>/dev/null | grep '^/'; }
 )sh";
 
-const std::string k_functions_of_dnf = "dnf=dnf" + std::string(k_functions);
-const std::string k_functions_of_yum = "dnf=yum" + std::string(k_functions);
+const std::string k_functions_of_dnf = "dnf=dnf" + std::string(k_dnf_functions);
+const std::string k_functions_of_yum = "dnf=yum" + std::string(k_dnf_functions);
 
 }  // namespace
 
@@ -198,7 +198,7 @@ const PackageTool k_dnf{
         "--setopt=clean_requirements_on_remove=False --disablerepo='*' install "
         "\"$folder\"/*.rpm || rpm -U --oldpackage \"$folder\"/*.rpm; }",
     .mark = mark_by_dnf,
-    .is_server = is_server,
+    .is_server = names_server_of_dnf,
     .refresh = "dnf makecache",
     .mend = "dnf remove --duplicates",
     .holds_by = "python3-dnf-plugin-versionlock",
@@ -216,7 +216,7 @@ const PackageTool k_yum{
     .install = install_by_yum,
     .install_kept = "rpm -U --oldpackage \"$folder\"/*.rpm",
     .mark = mark_by_yum,
-    .is_server = is_server,
+    .is_server = names_server_of_dnf,
     .refresh = "yum makecache",
     .mend = "package-cleanup --cleandupes",
     .holds_by = "yum-plugin-versionlock",
