@@ -15,8 +15,11 @@ struct CodePoint {
 /// nothing above U+10FFFF.
 [[nodiscard]] CodePoint decode_utf8(std::string_view text, std::size_t offset);
 
-/// The text with each byte that is not of UTF-8 as a `?`: for names that are compared after they
-/// went through JSON, which can hold nothing else.
-[[nodiscard]] std::string as_utf8(std::string_view text);
+/// The mark of a byte that cannot be read, in what is shown and recorded: U+FFFD.
+inline constexpr std::string_view k_unreadable = "\xEF\xBF\xBD";
+
+/// The text with a mark for each byte that is not of UTF-8, for JSON can hold nothing else. A `?`
+/// in names, which are typed and compared.
+[[nodiscard]] std::string as_utf8(std::string_view text, std::string_view mark = "?");
 
 }  // namespace lockstep
