@@ -36,11 +36,11 @@ CodePoint decode_utf8(std::string_view text, std::size_t offset) {
     return {value, length};
 }
 
-std::string as_utf8(std::string_view text) {
+std::string as_utf8(std::string_view text, std::string_view mark) {
     std::string valid;
     for (std::size_t at = 0; at < text.size();) {
         const std::size_t length = decode_utf8(text, at).length;
-        valid += length == 0 ? "?" : std::string(text.substr(at, length));
+        valid += length == 0 ? mark : text.substr(at, length);
         at += length == 0 ? 1 : length;
     }
     return valid;

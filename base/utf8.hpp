@@ -20,8 +20,11 @@ struct CodePoint {
     return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U;
 }
 
-/// The text with each byte that is not of UTF-8 as a `?`: for names that are compared after they
-/// went through JSON, which can hold nothing else.
-[[nodiscard]] std::string as_utf8(std::string_view text);
+/// The mark of a byte that cannot be read, in what is shown and recorded: U+FFFD.
+inline constexpr std::string_view k_unreadable = "\xEF\xBF\xBD";
+
+/// The text with a mark for each byte that is not of UTF-8, for JSON can hold nothing else. A `?`
+/// in names, which are typed and compared.
+[[nodiscard]] std::string as_utf8(std::string_view text, std::string_view mark = "?");
 
 }  // namespace lockstep

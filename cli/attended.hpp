@@ -1,7 +1,9 @@
 #pragma once
 
 #include "cli/options.hpp"
+#include "cli/people.hpp"
 #include "engine/run/run_session.hpp"
+#include "steps/catalog.hpp"
 #include "steps/live_runner.hpp"
 
 #include <functional>
@@ -9,6 +11,25 @@
 namespace lockstep {
 
 struct Interrupts;
+
+/// What a run of the plan works with. `place` has its inventory, cluster, clock and runner, and
+/// lives as long.
+template <class Place>
+[[nodiscard]] RunSession::Setup session_setup(const Options& options,
+                                              Place& place,
+                                              const Plan& plan,
+                                              JournalStore& journal,
+                                              RecordListener listener) {
+    return {plan,
+            place.cluster,
+            action_catalog(),
+            place.runner,
+            journal,
+            place.clock,
+            std::move(listener),
+            people_of(place.inventory),
+            {options.wait, options.override_window}};
+}
 
 /// Runs something while a person or a program looks on: prints progress or events, takes signals,
 /// prints a summary at the end.

@@ -1,6 +1,7 @@
 #include "cli/cluster_check.hpp"
 
 #include "base/error.hpp"
+#include "base/or_null.hpp"
 #include "cluster/diagnosis.hpp"
 #include "cluster/growth.hpp"
 
@@ -74,7 +75,7 @@ Json to_json(const CheckResult& result) {
                 {"name", result.cluster},
                 {"status", to_text(result.status())},
                 {"error", result.error},
-                {"hint", result.hint.empty() ? Json(nullptr) : Json(result.hint)},
+                {"hint", or_null(result.hint)},
                 {"observed_at", to_iso8601(result.at)},
                 {"findings", Json::array()}};
     }

@@ -2,14 +2,12 @@
 #include "cli/attended.hpp"
 #include "cli/commands.hpp"
 #include "cli/identity.hpp"
-#include "cli/people.hpp"
 #include "cli/signals.hpp"
 #include "cli/terminal.hpp"
 #include "cli/version.hpp"
 #include "engine/plan/plan_document.hpp"
 #include "engine/run/rollback.hpp"
 #include "engine/run/run.hpp"
-#include "steps/catalog.hpp"
 
 #include <unistd.h>
 
@@ -101,19 +99,12 @@ int carry_on(const Options& options,
     Restored restored(run);
     return Attended(options, interrupts, restored.runner)
         .run(run.header, [&](RecordListener listener) {
-            return work({restored.plan,
-                         restored.cluster,
-                         action_catalog(),
-                         restored.runner,
-                         journal,
-                         restored.clock,
-                         std::move(listener),
-                         people_of(restored.inventory),
-                         {options.wait, options.override_window}},
-                        run.header,
-                        run.records,
-                        take_up(options),
-                        interrupts.token());
+            return work(
+                session_setup(options, restored, restored.plan, journal, std::move(listener)),
+                run.header,
+                run.records,
+                take_up(options),
+                interrupts.token());
         });
 }
 

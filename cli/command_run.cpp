@@ -2,12 +2,10 @@
 #include "cli/attended.hpp"
 #include "cli/commands.hpp"
 #include "cli/identity.hpp"
-#include "cli/people.hpp"
 #include "cli/signals.hpp"
 #include "cli/texts.hpp"
 #include "cli/version.hpp"
 #include "engine/run/run.hpp"
-#include "steps/catalog.hpp"
 
 #include <unistd.h>
 
@@ -139,15 +137,7 @@ int run_plan(const Options& options,
         return 130;
     }
     return Attended(options, interrupts, place.runner).run(header, [&](RecordListener listener) {
-        return start_run({plan,
-                          place.cluster,
-                          action_catalog(),
-                          place.runner,
-                          journal,
-                          place.clock,
-                          std::move(listener),
-                          people_of(place.inventory),
-                          {options.wait, options.override_window}},
+        return start_run(session_setup(options, place, plan, journal, std::move(listener)),
                          header,
                          interrupts.token());
     });

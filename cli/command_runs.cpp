@@ -1,4 +1,5 @@
 #include "base/error.hpp"
+#include "base/or_null.hpp"
 #include "cli/commands.hpp"
 #include "cli/texts.hpp"
 
@@ -53,8 +54,7 @@ int command_runs(const Options& options) {
                         {"state", to_text(state.phase())},
                         {"started_at", header.started_at},
                         {"started_by", header.started_by}});
-        list.back()["exit_code"] =
-            state.exit_code() ? nlohmann::json(*state.exit_code()) : nlohmann::json(nullptr);
+        list.back()["exit_code"] = or_null(state.exit_code());
     }
     if (options.output != Output::text) {
         std::cout << json_text(list, Output::json);

@@ -1,4 +1,5 @@
 #include "base/error.hpp"
+#include "base/or_null.hpp"
 #include "cli/commands.hpp"
 #include "cli/identity.hpp"
 #include "cli/signals.hpp"
@@ -91,9 +92,9 @@ void print(const Options& options,
     Json members = Json::array();
     for (const FoundLock& lock : locks) {
         members.push_back({{"member", lock.member},
-                           {"found", lock.found.empty() ? Json(nullptr) : Json(lock.found)},
+                           {"found", or_null(lock.found)},
                            {"removed", lock.removed},
-                           {"error", lock.error.empty() ? Json(nullptr) : Json(lock.error)}});
+                           {"error", or_null(lock.error)}});
     }
     const Json document = {{"run", header.id},
                            {"cluster", header.cluster},

@@ -1,5 +1,6 @@
 #include "cli/progress.hpp"
 
+#include "base/or_null.hpp"
 #include "base/units.hpp"
 
 #include <iostream>
@@ -171,8 +172,7 @@ void print_event(const JournalRecord& record, const RunHeader& header) {
     event["at"] = record.at;
     if (!record.step.empty()) {
         event["step"] = record.step;
-        event["member"] =
-            record.member.empty() ? nlohmann::json(nullptr) : nlohmann::json(record.member);
+        event["member"] = or_null(record.member);
     }
     std::cout << event.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
 }

@@ -116,7 +116,7 @@ Json to_json(const OsFacts& os) {
             {"version", or_null(os.version)},
             {"libc", or_null(os.libc)},
             {"package_tool", or_null(os.package_tool)},
-            {"systemd", os.systemd ? Json(*os.systemd) : Json(nullptr)}};
+            {"systemd", or_null(os.systemd)}};
 }
 
 Json to_json(const SwitchoverFacts& switchover) {
@@ -174,8 +174,7 @@ Json to_json(const std::optional<std::vector<SlotFacts>>& slots) {
     return list;
 }
 
-// Patroni reads booleans of its configuration leniently: `on`, `true`, `yes` and `1` are true
-// (patroni/utils.py, parse_bool, 2.1 to 4.1). Lengths of time it takes as plain seconds.
+// Lengths of time Patroni takes as plain seconds.
 std::chrono::seconds seconds_of(const Json& config, const char* key, int fallback) {
     if (!config.is_object()) {
         return std::chrono::seconds{fallback};

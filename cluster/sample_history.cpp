@@ -49,34 +49,6 @@ std::string usable_folder(const std::string& folder) {
     return folder;
 }
 
-/// A transaction that is taken back unless it is committed.
-class Transaction {
-  public:
-    explicit Transaction(sqlite::Database& db) : db_(db) { db_.execute("BEGIN IMMEDIATE"); }
-
-    Transaction(const Transaction&) = delete;
-    Transaction& operator=(const Transaction&) = delete;
-
-    ~Transaction() {
-        if (!done_) {
-            try {
-                db_.execute("ROLLBACK");
-            } catch (const Error&) {  // SQLite took it back itself
-                done_ = true;
-            }
-        }
-    }
-
-    void commit() {
-        db_.execute("COMMIT");
-        done_ = true;
-    }
-
-  private:
-    sqlite::Database& db_;
-    bool done_ = false;
-};
-
 }  // namespace
 
 SampleHistory::SampleHistory(const std::string& folder, Clock& clock)
@@ -92,7 +64,7 @@ void SampleHistory::open(const std::string& path) {
     db_ = std::make_unique<sqlite::Database>(path, k_patience_ms);
     db_->execute("PRAGMA journal_mode = WAL");
     db_->execute("PRAGMA synchronous = NORMAL");  // a sample that a power loss takes is no loss
-    Transaction begin(*db_);
+    sqlite::Transaction begin(*db_);
     if (db_->number("SELECT count(*) FROM sqlite_master") == 0) {
         db_->execute("PRAGMA application_id = " + std::to_string(k_application_id));
         db_->execute("PRAGMA user_version = " + std::to_string(k_schema_version));
@@ -121,7 +93,7 @@ void SampleHistory::add(const ClusterFacts& facts) {
     const std::lock_guard lock(mutex_);
     const Moment at = moment_of(facts);
     try {
-        Transaction change(*db_);
+        sqlite::Transaction change(*db_);
         // Carried from sample to sample: those in between may be forgotten.
         const std::int64_t paused =
             facts.paused ? paused_ms(facts.name).value_or(to_ms(at.wall)) : 0;

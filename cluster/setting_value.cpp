@@ -92,6 +92,16 @@ bool is_shown_otherwise(const std::string& name) {
 
 }  // namespace
 
+bool is_on(const nlohmann::json& value) {
+    if (value.is_boolean()) {
+        return value.get<bool>();
+    }
+    if (value.is_number()) {
+        return value.get<double>() != 0;
+    }
+    return value.is_string() && truth_of(value.get_ref<const std::string&>()) == true;
+}
+
 std::optional<bool> same_setting(const std::string& name,
                                  const nlohmann::json& configured,
                                  const std::string& running) {

@@ -301,7 +301,7 @@ Json WalExplanation::to_json() const {
         list.push_back({{"kind", holder.kind},
                         {"name", or_null(holder.name)},
                         {"text", holder.text},
-                        {"bytes", holder.bytes ? Json(*holder.bytes) : Json(nullptr)},
+                        {"bytes", or_null(holder.bytes)},
                         {"wrong", holder.wrong},
                         {"decides", holder.decides}});
     }

@@ -45,10 +45,6 @@ std::chrono::milliseconds allowed_time(const StepCall& call) {
     return call.timeout.count() > 0 ? call.timeout : k_default_step_timeout;
 }
 
-bool is_good(StepOutcome outcome) {
-    return outcome == StepOutcome::succeeded || outcome == StepOutcome::already_done;
-}
-
 /// What an exception that left an action means for its step.
 StepResult result_of(const TransportError& error, bool changes) {
     StepResult result;

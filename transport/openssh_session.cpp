@@ -4,8 +4,8 @@
 #include "base/shell_quote.hpp"
 #include "base/text.hpp"
 #include "transport/encoding.hpp"
-#include "transport/exec_trailer.hpp"
 #include "transport/exec_output.hpp"
+#include "transport/exec_trailer.hpp"
 #include "transport/login_gate.hpp"
 #include "transport/process_runner.hpp"
 

@@ -3,6 +3,7 @@
 #include "base/text.hpp"
 #include "cluster/diagnosis.hpp"
 #include "cluster/diagnosis_rules.hpp"
+#include "cluster/setting_value.hpp"
 #include "engine/expression/facts_value.hpp"
 
 #include <algorithm>
@@ -20,15 +21,6 @@ const Json& entry(const Json& map, const char* key) {
     return found == map.end() ? k_none : *found;
 }
 
-// As Patroni reads a boolean (patroni/utils.py, parse_bool, 2.1 to 4.1).
-bool is_on(const Json& value) {
-    if (value.is_boolean()) {
-        return value.get<bool>();
-    }
-    const std::string word = lower(value.is_string() ? value.get<std::string>() : value.dump());
-    return word == "on" || word == "true" || word == "yes" || word == "1";
-}
-
 std::int64_t number(const Json& value, std::int64_t fallback) {
     return value.is_number() ? value.get<std::int64_t>() : fallback;
 }
@@ -40,19 +32,21 @@ bool has_permanent_logical_slots(const Json& config) {
            });
 }
 
+/// `quorum`, in whatever case, is of 4.0.0 and later (patroni/global_config.py, 4.1).
+const char* synchronous_mode(const Json& value) {
+    const bool quorum = value.is_string() && lower(value.get<std::string>()) == "quorum";
+    return quorum ? "quorum" : is_on(value) ? "on" : "off";
+}
+
 /// The dynamic configuration as rows ask about it, with Patroni's defaults (patroni/config.py,
-/// __DEFAULT_CONFIG; `quorum` is of 4.0.0 and later).
+/// __DEFAULT_CONFIG).
 Value config_value(const ClusterFacts& facts) {
     if (!facts.config.is_object()) {
         return Value::unknown("the dynamic configuration is not known");
     }
     const Json& config = facts.config;
-    const Json& sync = entry(config, "synchronous_mode");
     return Value(Value::Map{
-        {"synchronous_mode",
-         Value(sync == "quorum" ? "quorum"
-               : is_on(sync)    ? "on"
-                                : "off")},
+        {"synchronous_mode", Value(synchronous_mode(entry(config, "synchronous_mode")))},
         {"failsafe_mode", Value(is_on(entry(config, "failsafe_mode")))},
         {"standby_cluster", Value(entry(config, "standby_cluster").is_object())},
         {"loop_wait", Value(number(entry(config, "loop_wait"), 10))},

@@ -103,6 +103,11 @@ enum class StepOutcome {
 
 [[nodiscard]] std::string_view to_text(StepOutcome outcome);
 
+/// The step has its effect, by us or from before.
+[[nodiscard]] inline bool is_good(StepOutcome outcome) {
+    return outcome == StepOutcome::succeeded || outcome == StepOutcome::already_done;
+}
+
 struct StepResult {
     StepOutcome outcome = StepOutcome::succeeded;
     std::string message;                  ///< one line: what happened, or why not

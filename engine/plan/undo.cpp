@@ -1,5 +1,7 @@
 #include "engine/plan/undo.hpp"
 
+#include "base/or_null.hpp"
+
 #include <array>
 
 namespace lockstep {
@@ -22,7 +24,7 @@ nlohmann::json Undo::to_json() const {
     return {{"kind", to_text(operation.kind)},
             {"text", operation.text},
             {"uses", uses},
-            {"member", member.empty() ? nlohmann::json(nullptr) : nlohmann::json(member)},
+            {"member", or_null(member)},
             {"with", with}};
 }
 

@@ -204,6 +204,19 @@ void record_resumed(RunSession& session,
                      (rolling_back ? " is taken back by " : " was resumed by ") + by.by);
 }
 
+/// Settles what is in doubt; the end of the run where that fails.
+std::optional<RunEnd> settle(RunSession& session,
+                             const TakeUp& by,
+                             bool rolling_back,
+                             std::stop_token stop) {
+    const auto failure = Settlement(session, by.answers, rolling_back).run(std::move(stop));
+    if (!failure) {
+        return std::nullopt;
+    }
+    session.give_back_temporaries();
+    return session.end(as_end(*failure));
+}
+
 }  // namespace
 
 RunEnd start_run(RunSession::Setup setup, RunHeader header, std::stop_token stop) {
@@ -253,9 +266,8 @@ RunEnd resume_run(RunSession::Setup setup,
         // A run that had turned back does not go forward again: part of its undos are done.
         if (session.state().rolling_back()) {
             record_resumed(session, by, lock, true, steps_done_always(session));
-            if (const auto failure = Settlement(session, by.answers, true).run(stop)) {
-                session.give_back_temporaries();
-                return session.end(as_end(*failure));
+            if (auto end = settle(session, by, true, stop)) {
+                return *std::move(end);
             }
             return take_back(session, {.message = session.state().rollback_because()}, stop);
         }
@@ -277,9 +289,8 @@ RunEnd resume_run(RunSession::Setup setup,
                      "is there now."});
         }
         note_override(session, by.reason);
-        if (const auto failure = Settlement(session, by.answers, false).run(stop)) {
-            session.give_back_temporaries();
-            return session.end(as_end(*failure));
+        if (auto end = settle(session, by, false, stop)) {
+            return *std::move(end);
         }
         return go_on(session, stop);
     });
@@ -294,9 +305,8 @@ RunEnd roll_back_run(RunSession::Setup setup,
     session.replay(records);
     return on_record(session, [&] {
         record_resumed(session, by, take_up(session, by, stop), true, steps_done_always(session));
-        if (const auto failure = Settlement(session, by.answers, true).run(stop)) {
-            session.give_back_temporaries();
-            return session.end(as_end(*failure));
+        if (auto end = settle(session, by, true, stop)) {
+            return *std::move(end);
         }
         const std::optional<Failure> failed = Rollback(session).run("asked for by " + by.by, stop);
         return finish(session,

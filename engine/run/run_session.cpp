@@ -1,6 +1,7 @@
 #include "engine/run/run_session.hpp"
 
 #include "base/error.hpp"
+#include "base/or_null.hpp"
 #include "engine/run/guards.hpp"
 
 #include <algorithm>
@@ -29,11 +30,10 @@ nlohmann::json digest(const ClusterFacts& facts) {
                                 {"running", member.patroni.running},
                                 {"started_at", member.postgres.started_at}};
     }
-    return {
-        {"leader", facts.leader},
-        {"timeline", facts.timeline ? nlohmann::json(*facts.timeline) : nlohmann::json(nullptr)},
-        {"paused", facts.paused},
-        {"members", members}};
+    return {{"leader", facts.leader},
+            {"timeline", or_null(facts.timeline)},
+            {"paused", facts.paused},
+            {"members", members}};
 }
 
 RunSession::RunSession(Setup setup, RunHeader header)

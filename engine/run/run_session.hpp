@@ -43,11 +43,6 @@ struct RunEnd {
     std::string not_before = {};
 };
 
-/// The effect of the step is in place, made by us or found there.
-[[nodiscard]] inline bool is_good(StepOutcome outcome) {
-    return outcome == StepOutcome::succeeded || outcome == StepOutcome::already_done;
-}
-
 /// One engine at work on one run: the record, the state made of it, the cluster as last seen, and
 /// acting under the record. Owned by the thread that runs; every change of state is a record
 /// first.

@@ -145,6 +145,55 @@ std::vector<Finding> refuse_unless_reachable(const MemberFacts* member,
     return findings;
 }
 
+const MemberFacts* member_over_ssh(const StepCall& call,
+                                   const ClusterFacts& facts,
+                                   Preview& preview) {
+    const MemberFacts* member = facts.find(call.member);
+    preview.blocked_by = refuse_unless_reachable(member, call.member, true, false, false);
+    if (preview.blocked_by.empty()) {
+        return member;
+    }
+    call_unasked(preview);
+    return nullptr;
+}
+
+const MemberFacts* member_to_probe(const StepCall& call, const ClusterFacts& facts) {
+    const MemberFacts* member = facts.find(call.member);
+    return member == nullptr || member->ssh.failed() ? nullptr : member;
+}
+
+void call_unasked(Preview& preview) {
+    preview.verdict = Verdict::may;
+    preview.because = "the member could not be asked";
+}
+
+Finding member_refusal(const StepCall& call,
+                       std::string id,
+                       std::string subject,
+                       const std::string& message,
+                       std::string remedy) {
+    return {.id = std::move(id),
+            .severity = Severity::critical,
+            .member = call.member,
+            .subject = std::move(subject),
+            .message = call.member + ": " + message,
+            .remedy = std::move(remedy),
+            .source = {}};
+}
+
+Finding cluster_refusal(std::string id,
+                        std::string subject,
+                        std::string message,
+                        std::string remedy) {
+    return {.id = std::move(id),
+            .severity = Severity::critical,
+            .member = {},
+            .subject = std::move(subject),
+            .message = std::move(message),
+            .remedy = std::move(remedy),
+            .source = {}};
+}
+
 std::vector<std::string> last_lines(const CommandResult& result, std::size_t count) {
     const std::string& text = result.err.empty() ? result.out : result.err;
     std::istringstream stream(text);

@@ -100,6 +100,31 @@ class Action {
                                                            bool needs_api,
                                                            bool needs_sql);
 
+/// The member that a preview is about, where SSH reaches it; nullptr: the preview refuses now, and
+/// says that the member could not be asked.
+[[nodiscard]] const MemberFacts* member_over_ssh(const StepCall& call,
+                                                 const ClusterFacts& facts,
+                                                 Preview& preview);
+
+/// The member that a probe may ask; nullptr: none, and the preview refuses by the facts.
+[[nodiscard]] const MemberFacts* member_to_probe(const StepCall& call, const ClusterFacts& facts);
+
+/// `may`, because the member could not be asked.
+void call_unasked(Preview& preview);
+
+/// A critical finding of the call's member; the message is put behind its name.
+[[nodiscard]] Finding member_refusal(const StepCall& call,
+                                     std::string id,
+                                     std::string subject,
+                                     const std::string& message,
+                                     std::string remedy);
+
+/// A critical finding of the whole cluster.
+[[nodiscard]] Finding cluster_refusal(std::string id,
+                                      std::string subject,
+                                      std::string message,
+                                      std::string remedy);
+
 /// The last lines of a command's output, for the summary: stderr, or stdout when that is empty.
 [[nodiscard]] std::vector<std::string> last_lines(const CommandResult& result,
                                                   std::size_t count = 8);

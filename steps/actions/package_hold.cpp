@@ -24,15 +24,12 @@ class PackageMark final : public Action {
     explicit PackageMark(bool hold) : hold_(hold) {}
 
     nlohmann::json probe(const StepCall& call, ActionContext& context) const override {
-        const MemberFacts* member = context.facts.find(call.member);
-        if (member == nullptr || member->ssh.failed()) {
+        const PackageTool* tool = tool_to_probe(call, context.facts);
+        if (tool == nullptr) {
             return nullptr;  // the preview refuses by the facts
         }
-        const PackageTool* tool = package_tool(*member);
-        if (tool == nullptr) {
-            return nullptr;
-        }
-        const CommandResult result = context.ssh(*member, probe_script(*tool, package_name(call)));
+        const CommandResult result =
+            context.ssh(context.member(call), probe_script(*tool, package_name(call)));
         if (!result.ok()) {
             return nullptr;
         }
@@ -48,16 +45,11 @@ class PackageMark final : public Action {
                     const Cluster& /*cluster*/) const override {
         Preview preview;
         const std::string package = package_name(call);
-        const MemberFacts* member = facts.find(call.member);
-        preview.blocked_by = refuse_unless_reachable(member, call.member, true, false, false);
-        const PackageTool* tool =
-            preview.blocked_by.empty() ? package_tool(*member, call, preview.blocked_by) : nullptr;
+        const PackageTool* tool = tool_for_preview(call, facts, preview);
         if (tool == nullptr) {
-            preview.verdict = Verdict::may;
-            preview.because = "the member could not be asked";
             return preview;
         }
-        compare_hold(call, facts, *member, *tool, preview);
+        compare_hold(call, facts, *facts.find(call.member), *tool, preview);
         if (preview.verdict == Verdict::wont) {
             return preview;
         }
@@ -143,18 +135,15 @@ class PackageMark final : public Action {
         }
         const std::string package = package_name(call);
         const std::string name(tool.name);
-        preview.blocked_by.push_back(
-            {.id = "package.unavailable",
-             .severity = Severity::critical,
-             .member = call.member,
-             .subject = package,
-             .message = call.member + ": " +
-                        (cannot_hold ? "there is no `" + std::string(tool.holder) + "`"
-                                     : name + " knows no package " + package),
-             .remedy = cannot_hold ? "It is in the package " + std::string(tool.holds_by) + "."
-                                   : "Check the package's name and the member's repositories (`" +
-                                         std::string(tool.refresh) + "`).",
-             .source = {}});
+        preview.blocked_by.push_back(member_refusal(
+            call,
+            "package.unavailable",
+            package,
+            cannot_hold ? "there is no `" + std::string(tool.holder) + "`"
+                        : name + " knows no package " + package,
+            cannot_hold ? "It is in the package " + std::string(tool.holds_by) + "."
+                        : "Check the package's name and the member's repositories (`" +
+                              std::string(tool.refresh) + "`)."));
     }
 
     [[nodiscard]] std::string run_script(const PackageTool& tool,

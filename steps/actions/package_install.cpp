@@ -139,16 +139,12 @@ class PackageInstall final : public Action {
     /// A member that cannot be asked gives no probe, and no error: the preview says it in the words
     /// of the plan.
     nlohmann::json probe(const StepCall& call, ActionContext& context) const override {
-        const MemberFacts* member = context.facts.find(call.member);
-        if (member == nullptr || member->ssh.failed()) {
+        const PackageTool* tool = tool_to_probe(call, context.facts);
+        if (tool == nullptr) {
             return nullptr;  // the preview refuses by the facts
         }
-        const PackageTool* tool = package_tool(*member);
-        if (tool == nullptr) {
-            return nullptr;
-        }
         const std::string package = package_name(call);
-        const CommandResult result = context.ssh(*member, probe_script(*tool, call));
+        const CommandResult result = context.ssh(context.member(call), probe_script(*tool, call));
         const ReportLines lines(result.out);
         const std::vector<std::string> available = lines.all("available");
         const std::string described = lines.last("described");
@@ -174,15 +170,12 @@ class PackageInstall final : public Action {
                     const ClusterFacts& facts,
                     const Cluster& cluster) const override {
         Preview preview;
-        const MemberFacts* member = facts.find(call.member);
-        preview.blocked_by = refuse_unless_reachable(member, call.member, true, false, false);
-        const PackageTool* tool =
-            preview.blocked_by.empty() ? package_tool(*member, call, preview.blocked_by) : nullptr;
-        if (!preview.blocked_by.empty() || call.probed.is_null()) {
-            preview.verdict = Verdict::may;
-            preview.because = "the member could not be asked";
+        const PackageTool* tool = tool_for_preview(call, facts, preview);
+        if (tool == nullptr || call.probed.is_null()) {
+            call_unasked(preview);
             return preview;
         }
+        const MemberFacts* member = facts.find(call.member);
         const std::string package = package_name(call);
         const bool is_patroni = package == cluster.patroni_package;
         const std::string installed =

@@ -50,15 +50,11 @@ done
 class PackageKeep final : public Action {
   public:
     nlohmann::json probe(const StepCall& call, ActionContext& context) const override {
-        const MemberFacts* member = context.facts.find(call.member);
-        if (member == nullptr || member->ssh.failed()) {
-            return nullptr;
-        }
-        const PackageTool* tool = package_tool(*member);
+        const PackageTool* tool = tool_to_probe(call, context.facts);
         if (tool == nullptr) {
-            return nullptr;
+            return nullptr;  // the preview refuses by the facts
         }
-        const ReportLines lines(context.ssh(*member, sources_script(*tool, call)).out);
+        const ReportLines lines(context.ssh(context.member(call), sources_script(*tool, call)).out);
         return {{"kept", lines.last("kept") == "1"},
                 {"from", lines.all("from")},
                 {"missing", lines.all("missing")}};
@@ -68,13 +64,9 @@ class PackageKeep final : public Action {
                     const ClusterFacts& facts,
                     const Cluster& /*cluster*/) const override {
         Preview preview;
-        const MemberFacts* member = facts.find(call.member);
-        preview.blocked_by = refuse_unless_reachable(member, call.member, true, false, false);
-        const PackageTool* tool =
-            preview.blocked_by.empty() ? package_tool(*member, call, preview.blocked_by) : nullptr;
-        if (!preview.blocked_by.empty() || call.probed.is_null()) {
-            preview.verdict = Verdict::may;
-            preview.because = "the member could not be asked";
+        const PackageTool* tool = tool_for_preview(call, facts, preview);
+        if (tool == nullptr || call.probed.is_null()) {
+            call_unasked(preview);
             return preview;
         }
         const std::string what = text_arg(call, "package") + " " + text_arg(call, "version");
@@ -120,21 +112,18 @@ class PackageKeep final : public Action {
                                const std::string& item,
                                const PackageTool& tool) {
         const std::string name(tool.name);
-        return {.id = "package.no_way_back",
-                .severity = Severity::critical,
-                .member = call.member,
-                .subject = item,
-                .message = call.member + ": there is no way back: " + item +
-                           " is in no repository" +
-                           (tool.name == k_apt.name ? ", not in apt's cache and not installed"
-                                                    : " and not in " + name + "'s cache"),
-                .remedy = "Put the package where " + name +
-                          " finds it. To go without a way back: --accept "
-                          "package.no_way_back@" +
-                          call.member + " --reason \"…\".",
-                .source = {},
-                .needs_decision = false,
-                .acceptable = true};
+        Finding refused = member_refusal(
+            call,
+            "package.no_way_back",
+            item,
+            "there is no way back: " + item + " is in no repository" +
+                (tool.name == k_apt.name ? ", not in apt's cache and not installed"
+                                         : " and not in " + name + "'s cache"),
+            "Put the package where " + name +
+                " finds it. To go without a way back: --accept package.no_way_back@" + call.member +
+                " --reason \"…\".");
+        refused.acceptable = true;
+        return refused;
     }
 
     static std::string source_of(const std::vector<std::string>& from, const PackageTool& tool) {

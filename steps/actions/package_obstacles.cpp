@@ -15,13 +15,7 @@ Finding refusal(const StepCall& call,
                 const char* id,
                 const std::string& message,
                 std::string remedy) {
-    return {.id = id,
-            .severity = Severity::critical,
-            .member = call.member,
-            .subject = text_arg(call, "package"),
-            .message = call.member + ": " + message,
-            .remedy = std::move(remedy),
-            .source = {}};
+    return member_refusal(call, id, text_arg(call, "package"), message, std::move(remedy));
 }
 
 /// Why there is nothing, or not one thing, to install.

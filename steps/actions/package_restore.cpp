@@ -67,17 +67,14 @@ class PackageRestore final : public Action {
                     const ClusterFacts& facts,
                     const Cluster& cluster) const override {
         Preview preview;
-        const MemberFacts* member = facts.find(call.member);
         const std::string version = text_arg(call, "version");
         const bool is_patroni = package_name(call) == cluster.patroni_package;
+        const PackageTool* tool = tool_for_preview(call, facts, preview);
         preview.because = "back to " + version;
-        preview.blocked_by = refuse_unless_reachable(member, call.member, true, false, false);
-        const PackageTool* tool =
-            preview.blocked_by.empty() ? package_tool(*member, call, preview.blocked_by) : nullptr;
         if (tool == nullptr) {
-            preview.verdict = Verdict::may;
             return preview;
         }
+        const MemberFacts* member = facts.find(call.member);
         preview.operations.push_back({Operation::Kind::ssh, install_text(call, *tool, *member)});
         if (is_patroni) {
             if (member->patroni.installed == version &&

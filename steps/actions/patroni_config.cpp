@@ -12,6 +12,8 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr const char* k_config_subject = "patroni.config";
+
 /// What would not arrive as it was meant: a secret would be "***", something unknown a null, which
 /// deletes.
 void refuse_unsound(const StepCall& call, const Value& value) {
@@ -51,16 +53,6 @@ std::string body_of(const StepCall& call, const Json& patch) {
     }
 }
 
-Finding refusal(std::string id, std::string message, std::string remedy) {
-    return {.id = std::move(id),
-            .severity = Severity::critical,
-            .member = {},
-            .subject = "patroni.config",
-            .message = std::move(message),
-            .remedy = std::move(remedy),
-            .source = {}};
-}
-
 class PatroniConfig final : public Action {
   public:
     Preview preview(const StepCall& call,
@@ -71,16 +63,19 @@ class PatroniConfig final : public Action {
         const std::string body = body_of(call, patch);
         if (patch.contains("pause")) {
             preview.blocked_by.push_back(
-                refusal("config.pause",
-                        "patroni.config does not pause: nobody would wait for the members",
-                        "Use patroni.pause and patroni.resume."));
+                cluster_refusal("config.pause",
+                                k_config_subject,
+                                "patroni.config does not pause: nobody would wait for the members",
+                                "Use patroni.pause and patroni.resume."));
         }
         Json after = facts.config;
         if (!facts.config.is_object()) {
             // There would be no way back.
-            preview.blocked_by.push_back(refusal("config.unknown",
-                                                 "the dynamic configuration could not be read",
-                                                 "Look at it with `patronictl show-config`."));
+            preview.blocked_by.push_back(
+                cluster_refusal("config.unknown",
+                                k_config_subject,
+                                "the dynamic configuration could not be read",
+                                "Look at it with `patronictl show-config`."));
         } else if (!apply_config_patch(after, patch)) {
             preview.verdict = Verdict::wont;
             preview.because = "the configuration says so already";
@@ -130,11 +125,8 @@ class PatroniReload final : public Action {
         Preview preview;
         const MemberFacts* member = facts.find(call.member);
         preview.blocked_by = refuse_unless_reachable(member, call.member, false, true, false);
-        if (facts.patroni_write_refused) {
-            preview.blocked_by.push_back(refusal(
-                "patroni.write_refused",
-                "the REST API does not accept changes from us: " + facts.patroni_write_error,
-                facts.patroni_write_hint));
+        for (Finding& finding : refuse_unless_let_in(facts, k_config_subject)) {
+            preview.blocked_by.push_back(std::move(finding));
         }
         preview.because = "always";
         preview.needs_no_undo = true;

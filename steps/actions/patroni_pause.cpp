@@ -15,6 +15,7 @@ using namespace std::chrono_literals;
 constexpr auto k_pause_poll = 50ms;
 constexpr auto k_pause_wait = 60s;
 constexpr auto k_cut_off = 2s;
+constexpr const char* k_pause_subject = "patroni.pause";
 
 /// A pause of somebody else is never taken for ours, and never lifted: they have their reasons.
 bool ours(const StepCall& call) {
@@ -30,16 +31,6 @@ Operation as_operation(const ClusterFacts& facts, bool paused) {
     return config_operation(facts, pause_body(paused));
 }
 
-Finding finding(std::string id, std::string message, std::string remedy) {
-    return {.id = std::move(id),
-            .severity = Severity::critical,
-            .member = {},
-            .subject = "patroni.pause",
-            .message = std::move(message),
-            .remedy = std::move(remedy),
-            .source = {}};
-}
-
 /// Every member has to answer, since each of them has to confirm the pause.
 std::vector<Finding> write_refusals(const ClusterFacts& facts) {
     std::vector<Finding> refused;
@@ -47,16 +38,11 @@ std::vector<Finding> write_refusals(const ClusterFacts& facts) {
         const auto found = refuse_unless_reachable(&member, member.name, false, true, false);
         refused.insert(refused.end(), found.begin(), found.end());
     }
-    if (facts.patroni_write_refused) {
-        refused.push_back(
-            finding("patroni.write_refused",
-                    "the REST API does not accept changes from us: " + facts.patroni_write_error,
-                    facts.patroni_write_hint));
+    for (Finding& finding : refuse_unless_let_in(facts, k_pause_subject)) {
+        refused.push_back(std::move(finding));
     }
     if (facts.leader.empty()) {
-        refused.push_back(finding("cluster.no_leader",
-                                  "nobody holds the leader lock",
-                                  "Find out why with `lockstep check` first."));
+        refused.push_back(without_leader(k_pause_subject));
     }
     return refused;
 }
@@ -86,10 +72,11 @@ class PatroniPause final : public Action {
         preview.blocked_by = write_refusals(facts);
         if (facts.paused) {
             preview.blocked_by.push_back(
-                finding("cluster.paused",
-                        "the cluster is already paused, by somebody else",
-                        "Find out who paused it and why. If nobody needs it any more: "
-                        "`patronictl resume`."));
+                cluster_refusal("cluster.paused",
+                                k_pause_subject,
+                                "the cluster is already paused, by somebody else",
+                                "Find out who paused it and why. If nobody needs it any more: "
+                                "`patronictl resume`."));
         }
         preview.because = "PostgreSQL must keep running while Patroni is restarted";
         preview.operations.push_back(as_operation(facts, true));
@@ -165,9 +152,10 @@ class PatroniResume final : public Action {
         }
         if (!ours(call)) {
             preview.blocked_by.push_back(
-                finding("cluster.paused",
-                        "the cluster was paused by somebody else: it is not ours to resume",
-                        "Find out who paused it and why, then `patronictl resume`."));
+                cluster_refusal("cluster.paused",
+                                k_pause_subject,
+                                "the cluster was paused by somebody else: it is not ours to resume",
+                                "Find out who paused it and why, then `patronictl resume`."));
         }
         preview.because = "when every daemon is up, the lock is held and there is one primary";
         preview.operations.push_back(as_operation(facts, false));

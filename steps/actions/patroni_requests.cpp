@@ -21,16 +21,6 @@ HttpRequest config_request(const std::string& body) {
             .body = body};
 }
 
-Finding config_finding(std::string id, std::string message, std::string remedy) {
-    return {.id = std::move(id),
-            .severity = Severity::critical,
-            .member = {},
-            .subject = "patroni.config",
-            .message = std::move(message),
-            .remedy = std::move(remedy),
-            .source = {}};
-}
-
 }  // namespace
 
 MemberStatus ask_member(ActionContext& context, const MemberFacts& member) {
@@ -65,21 +55,35 @@ std::vector<MemberStatus> ask_members(ActionContext& context) {
 }
 
 std::vector<Finding> refuse_unless_writable(const ClusterFacts& facts) {
+    constexpr const char* k_subject = "patroni.config";
     std::vector<Finding> refused;
     if (facts.leader_member() == nullptr) {
-        refused.push_back(config_finding("cluster.no_leader",
-                                         "nobody holds the leader lock",
-                                         "Find out why with `lockstep check` first."));
+        refused.push_back(without_leader(k_subject));
     } else {
         refused = refuse_unless_reachable(facts.leader_member(), facts.leader, false, true, false);
     }
-    if (facts.patroni_write_refused) {
-        refused.push_back(config_finding(
-            "patroni.write_refused",
-            "the REST API does not accept changes from us: " + facts.patroni_write_error,
-            facts.patroni_write_hint));
+    for (Finding& finding : refuse_unless_let_in(facts, k_subject)) {
+        refused.push_back(std::move(finding));
     }
     return refused;
+}
+
+std::vector<Finding> refuse_unless_let_in(const ClusterFacts& facts, const char* subject) {
+    if (!facts.patroni_write_refused) {
+        return {};
+    }
+    return {cluster_refusal(
+        "patroni.write_refused",
+        subject,
+        "the REST API does not accept changes from us: " + facts.patroni_write_error,
+        facts.patroni_write_hint)};
+}
+
+Finding without_leader(const char* subject) {
+    return cluster_refusal("cluster.no_leader",
+                           subject,
+                           "nobody holds the leader lock",
+                           "Find out why with `lockstep check` first.");
 }
 
 Operation config_operation(const ClusterFacts& facts, const std::string& body) {

@@ -23,6 +23,14 @@ struct MemberStatus {
 /// it does not accept our credentials.
 [[nodiscard]] std::vector<Finding> refuse_unless_writable(const ClusterFacts& facts);
 
+/// The refusal where the REST API does not accept our credentials, or nothing. `subject` is the
+/// action: `patroni.config`.
+[[nodiscard]] std::vector<Finding> refuse_unless_let_in(const ClusterFacts& facts,
+                                                        const char* subject);
+
+/// The refusal where nobody leads, of the action `subject`.
+[[nodiscard]] Finding without_leader(const char* subject);
+
 /// `PATCH /config` with this body, as it is sent to the leader.
 [[nodiscard]] Operation config_operation(const ClusterFacts& facts, const std::string& body);
 

@@ -26,8 +26,8 @@ class ServiceSwitch final : public Action {
     explicit ServiceSwitch(bool start) : start_(start) {}
 
     nlohmann::json probe(const StepCall& call, ActionContext& context) const override {
-        const MemberFacts* member = context.facts.find(call.member);
-        if (member == nullptr || member->ssh.failed()) {
+        const MemberFacts* member = member_to_probe(call, context.facts);
+        if (member == nullptr) {
             return nullptr;  // the preview refuses by the facts
         }
         const CommandResult result = context.ssh(*member, show_command(text_arg(call, "service")));
@@ -43,19 +43,11 @@ class ServiceSwitch final : public Action {
                     const ClusterFacts& facts,
                     const Cluster& cluster) const override {
         Preview preview;
-        const MemberFacts* member = facts.find(call.member);
-        preview.blocked_by = refuse_unless_reachable(member, call.member, true, false, false);
-        if (!preview.blocked_by.empty()) {
-            preview.verdict = Verdict::may;
-            preview.because = "the member could not be asked";
+        const MemberFacts* member = member_with_unit(call, facts, cluster, preview);
+        if (member == nullptr) {
             return preview;
         }
         const std::string unit = text_arg(call, "service");
-        preview.blocked_by = refuse_without_unit(*member, unit, cluster);
-        if (!preview.blocked_by.empty()) {
-            preview.because = "systemd cannot be asked for it";
-            return preview;
-        }
         compare_state(call, facts, *member, preview);
         if (preview.verdict == Verdict::wont) {
             return preview;
@@ -173,17 +165,14 @@ class ServiceSwitch final : public Action {
         }
         preview.verdict = Verdict::will;
         preview.blocked_by.push_back(
-            {.id = absent ? "service.unknown" : "service.masked",
-             .severity = Severity::critical,
-             .member = call.member,
-             .subject = unit,
-             .message =
-                 call.member + ": " + (absent ? "there is no unit " + unit : unit + " is masked"),
-             .remedy = absent ? "Check its name: `systemctl list-unit-files`."
-                              : "Somebody saw to it that it cannot start. If it may now: "
-                                "`systemctl unmask " +
-                                    unit + "`.",
-             .source = {}});
+            member_refusal(call,
+                           absent ? "service.unknown" : "service.masked",
+                           unit,
+                           absent ? "there is no unit " + unit : unit + " is masked",
+                           absent ? "Check its name: `systemctl list-unit-files`."
+                                  : "Somebody saw to it that it cannot start. If it may now: "
+                                    "`systemctl unmask " +
+                                        unit + "`."));
     }
 
     /// Looks first, in the same round trip: the unit may be there already.

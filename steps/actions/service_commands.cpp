@@ -17,6 +17,9 @@ bool is_patroni_unit(const std::string& unit, const Cluster& cluster) {
     return short_unit_name(unit) == short_unit_name(cluster.patroni_service);
 }
 
+namespace {
+
+/// The refusal where there is no systemd, or Patroni's unit is not known to it; or nothing.
 std::vector<Finding> refuse_without_unit(const MemberFacts& member,
                                          const std::string& unit,
                                          const Cluster& cluster) {
@@ -43,6 +46,24 @@ std::vector<Finding> refuse_without_unit(const MemberFacts& member,
                          "`patroni_service` in the inventory. What runs in a container is left "
                          "alone: it is upgraded by its image.",
          .source = {}}};
+}
+
+}  // namespace
+
+const MemberFacts* member_with_unit(const StepCall& call,
+                                    const ClusterFacts& facts,
+                                    const Cluster& cluster,
+                                    Preview& preview) {
+    const MemberFacts* member = member_over_ssh(call, facts, preview);
+    if (member == nullptr) {
+        return nullptr;
+    }
+    preview.blocked_by = refuse_without_unit(*member, text_arg(call, "service"), cluster);
+    if (preview.blocked_by.empty()) {
+        return member;
+    }
+    preview.because = "systemd cannot be asked for it";
+    return nullptr;
 }
 
 std::string systemctl_command(const std::string& verb, const std::string& unit) {

@@ -13,10 +13,11 @@ namespace lockstep {
 [[nodiscard]] std::string short_unit_name(std::string unit);
 [[nodiscard]] bool is_patroni_unit(const std::string& unit, const Cluster& cluster);
 
-/// The refusal where there is no systemd, or Patroni's unit is not known to it; or nothing.
-[[nodiscard]] std::vector<Finding> refuse_without_unit(const MemberFacts& member,
-                                                       const std::string& unit,
-                                                       const Cluster& cluster);
+/// The member of a preview, where it has the unit; nullptr: the preview refuses now.
+[[nodiscard]] const MemberFacts* member_with_unit(const StepCall& call,
+                                                  const ClusterFacts& facts,
+                                                  const Cluster& cluster,
+                                                  Preview& preview);
 
 /// `systemctl start -- pgbouncer`
 [[nodiscard]] std::string systemctl_command(const std::string& verb, const std::string& unit);

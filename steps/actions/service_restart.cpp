@@ -1,4 +1,3 @@
-#include "base/shell_quote.hpp"
 #include "steps/actions/daemon.hpp"
 #include "steps/actions/patroni_requests.hpp"
 #include "steps/actions/report_lines.hpp"
@@ -10,24 +9,8 @@ namespace lockstep {
 
 namespace {
 
-std::string restart_command(const std::string& service) {
-    return "systemctl restart -- " + shell_quote(service);
-}
-
 bool is_patroni(const StepCall& call, const Cluster& cluster) {
     return is_patroni_unit(text_arg(call, "service"), cluster);
-}
-
-/// Asked once more at the last moment: somebody may have resumed the cluster meanwhile. Only where
-/// nobody listens is there no daemon that could stop PostgreSQL; any other silence is not known.
-StepResult not_paused(const MemberStatus& status) {
-    const std::string what = status.error.empty()
-                                 ? status.member + " is not paused any more"
-                                 : "it is not known whether " + status.member + " is paused";
-    return {.outcome = StepOutcome::failed,
-            .message = what + ": its Patroni was not restarted, for that would stop PostgreSQL" +
-                       (status.error.empty() ? "" : " (" + status.error + ")"),
-            .hint = "Somebody may have resumed the cluster meanwhile: look with `lockstep check`."};
 }
 
 class ServiceRestart final : public Action {
@@ -36,16 +19,8 @@ class ServiceRestart final : public Action {
                     const ClusterFacts& facts,
                     const Cluster& cluster) const override {
         Preview preview;
-        const MemberFacts* member = facts.find(call.member);
-        preview.blocked_by = refuse_unless_reachable(member, call.member, true, false, false);
-        if (!preview.blocked_by.empty()) {
-            preview.verdict = Verdict::may;
-            preview.because = "the member could not be asked";
-            return preview;
-        }
-        preview.blocked_by = refuse_without_unit(*member, text_arg(call, "service"), cluster);
-        if (!preview.blocked_by.empty()) {
-            preview.because = "systemd cannot be asked for it";
+        const MemberFacts* member = member_with_unit(call, facts, cluster, preview);
+        if (member == nullptr) {
             return preview;
         }
         preview.because = "always";
@@ -59,7 +34,7 @@ class ServiceRestart final : public Action {
             preview.blocked_by = refuse_unless_paused(*member);
         }
         preview.operations.push_back(
-            {Operation::Kind::ssh, restart_command(text_arg(call, "service"))});
+            {Operation::Kind::ssh, systemctl_command("restart", text_arg(call, "service"))});
         preview.needs_no_undo = true;
         if (is_patroni(call, cluster)) {
             choose_way_back(*member, cluster, preview);
@@ -77,18 +52,16 @@ class ServiceRestart final : public Action {
         const MemberFacts& member = context.member(call);
         const std::string service = text_arg(call, "service");
         if (is_patroni(call, context.cluster) && !call.attach_only) {
+            // Asked once more at the last moment: somebody may have resumed the cluster meanwhile.
+            // Only where nobody listens is there no daemon that could stop PostgreSQL; any other
+            // silence is not known.
             const MemberStatus status = ask_member(context, member);
             if (!status.paused && !status.nobody_listens) {
-                return not_paused(status);
+                return refused_unpaused(status, "restarted");
             }
         }
-        const CommandResult done = context.spooled(
-            call,
-            member,
-            {.script = restart_command(service) + " </dev/null\nstatus=$?\n" +
-                       unit_report(service) +
-                       "[ \"$status\" -eq 0 ] || journalctl -q --no-pager -n 8 -o cat -u " +
-                       shell_quote(service) + " >&2\nexit \"$status\"\n"});
+        const CommandResult done =
+            context.spooled(call, member, {.script = systemctl_script("restart", service)});
         const ReportLines lines(done.out);
         StepResult result;
         if (is_patroni(call, context.cluster)) {

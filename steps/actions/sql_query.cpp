@@ -1,3 +1,4 @@
+#include "base/or_null.hpp"
 #include "steps/catalog.hpp"
 
 namespace lockstep {
@@ -47,8 +48,7 @@ class SqlQuery final : public Action {
         for (const auto& row : rows.rows) {
             nlohmann::json object = nlohmann::json::object();
             for (std::size_t i = 0; i < rows.columns.size() && i < row.size(); ++i) {
-                object[rows.columns[i]] =
-                    row[i] ? nlohmann::json(*row[i]) : nlohmann::json(nullptr);
+                object[rows.columns[i]] = or_null(row[i]);
             }
             list.push_back(std::move(object));
         }

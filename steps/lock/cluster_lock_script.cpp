@@ -2,11 +2,10 @@
 
 #include "base/error.hpp"
 #include "base/shell_quote.hpp"
+#include "base/utf8.hpp"
 #include "steps/observation/member_script.hpp"
 #include "steps/spool/member_folder.hpp"
 #include "steps/spool/spool.hpp"
-
-#include <nlohmann/json.hpp>
 
 #include <charconv>
 #include <map>
@@ -23,6 +22,8 @@ PATH=$PATH:/usr/sbin:/sbin
 umask 077
 say() { printf '%s %s\n' "$tag" "$1"; }
 fail() { say "why=$1"; exit 1; }
+patience=4
+taken() { fail "somebody else keeps $1${2:+ locked}"; }
 verdict() { say "fence=$greatest"; say "now=$now"; say "state=$1"; exit 0; }
 is_number() { case $1 in ''|*[!0-9]*|????????????????*) return 1 ;; esac; }
 now=$(date +%s)
@@ -38,31 +39,12 @@ write_lock() {
 }
 )sh";
 
-// The guard that is a folder is for hosts without flock(1). One that is older than a minute was
-// left by a process that was killed: nobody works that long under it.
-constexpr const char* k_guard = R"sh(
-guard() {
-  mkdir -p -- "$folder" && chmod 700 -- "$folder" || fail "the folder $folder cannot be made"
-  if command -v flock >/dev/null; then
-    exec 9>>"$folder/guard"
-    flock -w 4 9 || fail "somebody else keeps $folder/guard locked"
-    return
-  fi
-  tries=4
-  until mkdir -- "$folder/guard.d" 2>/dev/null; do
-    tries=$((tries - 1))
-    [ "$tries" -gt 0 ] || fail "somebody else keeps $folder/guard.d"
-    [ -z "$(find "$folder/guard.d" -prune -mmin +1)" ] || rmdir -- "$folder/guard.d"
-    sleep 1
-  done
-  trap 'rmdir -- "$folder/guard.d"' EXIT
-  trap 'exit 1' HUP INT TERM
-}
-)sh";
-
 // Without root the folder looks empty, and nothing is known of the lock.
 constexpr const char* k_files =
     R"sh(
+make_folder() {
+  mkdir -p -- "$folder" && chmod 700 -- "$folder" || fail "the folder $folder cannot be made"
+}
 need_folder() {
   [ ! -e "$folder" ] || { [ -r "$folder" ] && [ -x "$folder" ]; } || fail "$folder cannot be read"
   [ -e "$folder/$lock" ] || verdict nothing
@@ -118,7 +100,7 @@ commands_of_others() {
 )sh";
 
 constexpr const char* k_take = R"sh(
-guard; read_fence
+make_folder; guard; read_fence
 if read_lock && [ "$l_id" != "$id" ] && [ "$l_expires" -gt "$now" ] &&
   { [ -z "$gone" ] || [ "$l_id" != "$gone" ]; }; then
   verdict held
@@ -131,7 +113,7 @@ verdict ours
 )sh";
 
 constexpr const char* k_renew = R"sh(
-guard; read_fence
+make_folder; guard; read_fence
 if [ "$greatest" -gt "$fence" ]; then read_lock; verdict lost; fi
 if read_lock; then
   if [ "$l_id" = "$id" ]; then
@@ -150,7 +132,7 @@ verdict ours
 
 // A lock that stays has expired: its engine is not coming back to it.
 constexpr const char* k_release = R"sh(
-need_folder; guard; read_fence
+need_folder; make_folder; guard; read_fence
 if ! read_lock || [ "$l_id" != "$id" ]; then verdict nothing; fi
 if [ -n "$before" ]; then
   write_file "$lock" "$before"
@@ -165,7 +147,7 @@ verdict released
 
 // The fence first: once the lock is gone, its engine must not come back.
 constexpr const char* k_unlock = R"sh(
-need_folder; guard; read_fence
+need_folder; make_folder; guard; read_fence
 if ! read_lock || [ "$l_id" != "$id" ]; then verdict nothing; fi
 fence=$((greatest + 1))
 write_fence
@@ -201,13 +183,6 @@ std::string on_one_line(std::string text) {
         c = code < 0x20 || code == 0x7F ? '?' : c;
     }
     return text;
-}
-
-// What others wrote may be in any encoding; it ends in records, which are UTF-8.
-std::string as_utf8(const std::string& text) {
-    using Json = nlohmann::json;
-    const std::string json = Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
-    return Json::parse(json).get<std::string>();
 }
 
 std::string file_text(const LockFile& lock) {
@@ -269,7 +244,7 @@ std::optional<LockAnswer::State> read_state(const std::string& text) {
 
 /// The script ended without a verdict: by its own word, else by what the shell or sudo printed.
 Error no_verdict(const std::string& why, const CommandResult& result) {
-    std::string said = as_utf8(result.err.substr(0, result.err.find('\n')));
+    std::string said = as_utf8(result.err.substr(0, result.err.find('\n')), k_unreadable);
     if (!why.empty()) {
         said = said.empty() ? why : why + ": " + said;
     }
@@ -314,7 +289,7 @@ std::string render(const LockScript& script) {
     assign("ttl", std::to_string(script.ttl.count()));
     text += "before=" + shell_quote(script.before ? file_text(*script.before) : "") + "\n";
     text += script.folder.empty() ? k_member_folder : "folder=" + shell_quote(script.folder) + "\n";
-    return text + k_prelude + k_guard + k_job_state + k_files + act_text(script.act);
+    return text + k_prelude + k_guard + k_alive + k_job_state + k_files + act_text(script.act);
 }
 
 LockAnswer read_answer(const LockScript& script, const CommandResult& result) {
@@ -322,7 +297,8 @@ LockAnswer read_answer(const LockScript& script, const CommandResult& result) {
     LockAnswer answer;
     std::optional<LockAnswer::State> state;
     std::string why;
-    std::istringstream stream(as_utf8(result.out));
+    // What others wrote may be in any encoding; it ends in records, which are UTF-8.
+    std::istringstream stream(as_utf8(result.out, k_unreadable));
     for (std::string line; std::getline(stream, line);) {
         const std::size_t equals = line.find('=');
         if (!line.starts_with(tag) || equals == std::string::npos) {

@@ -1,4 +1,5 @@
 #include "base/error.hpp"
+#include "base/utf8.hpp"
 #include "steps/observation/json_fields.hpp"
 #include "steps/observation/member_query.hpp"
 #include "steps/observation/member_script.hpp"
@@ -303,15 +304,8 @@ void read_sql(const Section& section, MemberFacts& member) {
     }
 }
 
-// What others print may be in any encoding; facts end in JSON, which is UTF-8.
-std::string as_utf8(const std::string& text) {
-    using Json = nlohmann::json;
-    const std::string json = Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
-    return Json::parse(json).get<std::string>();
-}
-
 void explain_no_output(const CommandResult& result, MemberFacts& member) {
-    const std::string line = as_utf8(result.err.substr(0, result.err.find('\n')));
+    const std::string line = as_utf8(result.err.substr(0, result.err.find('\n')), k_unreadable);
     member.ssh.error = "the script did not run: " +
                        (line.empty() ? "exit status " + std::to_string(result.exit_status) : line);
 }
@@ -319,7 +313,8 @@ void explain_no_output(const CommandResult& result, MemberFacts& member) {
 }  // namespace
 
 void read_output(const MemberScript& script, const CommandResult& result, MemberFacts& member) {
-    const Sections sections = split(as_utf8(result.out), script.nonce);
+    // What others print may be in any encoding; facts end in JSON.
+    const Sections sections = split(as_utf8(result.out, k_unreadable), script.nonce);
     const auto section = [&](const char* name) -> const Section& {
         static const Section k_missing;
         const auto found = sections.find(name);

@@ -13,10 +13,7 @@ namespace lockstep {
 namespace {
 
 using Json = nlohmann::json;
-using json_fields::at;
-using json_fields::flag;
-using json_fields::integer;
-using json_fields::text;
+using namespace json_fields;
 
 std::optional<Lsn> lsn_at(const Json& object, const char* key) {
     return parse_lsn(text(object, key));

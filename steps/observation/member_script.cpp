@@ -247,7 +247,7 @@ std::string render(const MemberScript& script) {
         assignment("lock", script.scope.empty() ? "" : lock_file_name(script.scope)) + k_prelude +
         assignment("setup_program", setup_program()) + std::string(k_find_package_tool) + k_host +
         k_setup + offered_of_each() + k_available + k_beside + k_postmaster + k_packages +
-        k_member_folder + k_job_state + k_leftover;
+        k_member_folder + k_alive + k_job_state + k_leftover;
     if (!script.os_user.empty()) {
         text += sql_section(script);
     }

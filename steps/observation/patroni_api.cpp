@@ -2,6 +2,7 @@
 
 #include "base/error.hpp"
 #include "base/package_version.hpp"
+#include "cluster/setting_value.hpp"
 #include "steps/observation/json_fields.hpp"
 #include "steps/observation/observed_time.hpp"
 
@@ -12,10 +13,7 @@ namespace lockstep::patroni_api {
 namespace {
 
 using Json = nlohmann::json;
-using json_fields::at;
-using json_fields::flag;
-using json_fields::integer;
-using json_fields::text;
+using namespace json_fields;
 
 // `master` up to Patroni 3.3, `primary` from 4.0 (docs/releases.rst 4.0.0); `promoted` is what a
 // member calls itself between pg_promote() and its next loop.
@@ -135,18 +133,6 @@ MemberFacts listed_member(const Json& entry) {
     return member;
 }
 
-// As Patroni reads it (patroni/utils.py, parse_bool, 2.1 to 4.1).
-bool is_true(const Json& value) {
-    if (value.is_boolean()) {
-        return value.get<bool>();
-    }
-    if (value.is_number()) {
-        return value.get<double>() != 0;
-    }
-    const std::string word = value.is_string() ? value.get<std::string>() : std::string();
-    return word == "on" || word == "true" || word == "yes" || word == "1";
-}
-
 }  // namespace
 
 void read_cluster(const Json& body, ClusterFacts& facts) {
@@ -172,7 +158,7 @@ void read_cluster(const Json& body, ClusterFacts& facts) {
 
 void read_config(const Json& body, ClusterFacts& facts) {
     facts.config = body;
-    facts.paused = is_true(at(body, "pause"));
+    facts.paused = is_on(at(body, "pause"));
 }
 
 void read_status(const Json& body, MemberFacts& member) {

@@ -7,10 +7,7 @@ namespace lockstep {
 namespace {
 
 using Json = nlohmann::json;
-using json_fields::at;
-using json_fields::flag;
-using json_fields::integer;
-using json_fields::text;
+using namespace json_fields;
 
 bool is_scalar(const Json& value) {
     return value.is_string() || value.is_number() || value.is_boolean();

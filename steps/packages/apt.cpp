@@ -13,11 +13,7 @@ constexpr const char* k_install =
     "--no-install-recommends --allow-downgrades -o DPkg::Lock::Timeout=60 "
     "-o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install";
 
-constexpr std::string_view k_install_kept =
-    "DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 apt-get -y -q --no-remove "
-    "--no-install-recommends --allow-downgrades -o DPkg::Lock::Timeout=60 "
-    "-o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install "
-    "\"$folder\"/*.deb";
+const std::string k_install_kept = std::string(k_install) + " \"$folder\"/*.deb";
 
 std::string install(const std::vector<std::string>& wanted, Direction /*direction*/) {
     return std::string(k_install) + " " + shell_join(wanted);
@@ -68,9 +64,7 @@ repair() {
 }
 holders() {
   find /proc/[0-9]*/fd \( -lname /var/lib/dpkg/lock-frontend -o -lname /var/lib/dpkg/lock \) 2>/dev/null |
-    sed 's,^/proc/,,; s,/.*,,' | sort -un | while read -r pid; do
-      read -r comm <"/proc/$pid/comm" && printf '%s (pid %s)\n' "$comm" "$pid"
-    done 2>/dev/null | head -n 3 | paste -sd,
+    sed 's,^/proc/,,; s,/.*,,' | by_name | head -n 3 | paste -sd,
 }
 busy() { false; }
 can_hold() { command -v apt-mark >/dev/null; }
@@ -90,16 +84,11 @@ simulated() {
 }
 described() { dpkg-deb -f "$1" Package Version | awk '{ print $2 }' | paste -sd' '; }
 cached() { ls "/var/cache/apt/archives/$1_$(printf %s "$2" | sed 's/:/%3a/g')"_*.deb 2>/dev/null | head -n 1; }
-source_of() {
-  if offered "$1" | grep -Fxq -e "$2"; then echo repository
-  elif [ -n "$(cached "$1" "$2")" ]; then echo cache
-  elif [ "$(installed "$1")" = "$2" ]; then echo installed
-  else return 1; fi
-}
+can_repack() { [ "$(installed "$1")" = "$2" ]; }
 fetch() {
   { offered "$1" | grep -Fxq -e "$2" && apt-get -q download "$1=$2" >&2 </dev/null; } ||
     { from=$(cached "$1" "$2") && [ -n "$from" ] && cp "$from" .; } ||
-    { [ "$(installed "$1")" = "$2" ] && repack "$1"; }
+    { can_repack "$1" "$2" && repack "$1"; }
 }
 repack() {
   root=$PWD/root

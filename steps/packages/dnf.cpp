@@ -108,10 +108,7 @@ holders() {
       if [ -s "$file" ]; then head -n 1 "$file"; echo; fi
     done
     find /proc/[0-9]*/fd -lname '*/rpm/.rpm.lock' 2>/dev/null | sed 's,^/proc/,,; s,/.*,,'
-  } | sort -un | while read -r pid; do
-    case $pid in '' | *[!0-9]*) continue ;; esac
-    read -r comm <"/proc/$pid/comm" && printf '%s (pid %s)\n' "$comm" "$pid"
-  done 2>/dev/null | paste -sd,
+  } | by_name | paste -sd,
 }
 busy() { [ "$1" = 200 ] || { [ "$1" != 0 ] && [ -n "$(holders)" ]; }; }
 can_hold() { "$dnf" -q -C versionlock list >/dev/null 2>&1; }
@@ -156,11 +153,7 @@ cached() {
     if [ "$(described "$file")" = "$1 $2" ]; then printf '%s\n' "$file"; break; fi
   done
 }
-source_of() {
-  if offered "$1" | grep -Fxq -e "$2"; then echo repository
-  elif [ -n "$(cached "$1" "$2")" ]; then echo cache
-  else return 1; fi
-}
+can_repack() { false; }
 # Three ways to the same file: the command for it is in a package of its own.
 fetch() {
   arch=$(rpm -q --qf '.%{ARCH}' -- "$1" 2>/dev/null) || arch=
@@ -180,6 +173,11 @@ fetch() {
 configuration() { rpm -qc -- "$1" 2>/dev/null | grep '^/'; }
 )sh";
 
+const std::string k_kept_by_rpm = "rpm -U --oldpackage \"$folder\"/*.rpm";
+const std::string k_kept_by_dnf = "{ dnf" + std::string(k_settings) +
+                                  "--disablerepo='*' install \"$folder\"/*.rpm || " +
+                                  k_kept_by_rpm + "; }";
+
 const std::string k_functions_of_dnf = "dnf=dnf" + std::string(k_dnf_functions);
 const std::string k_functions_of_yum = "dnf=yum" + std::string(k_dnf_functions);
 
@@ -193,10 +191,7 @@ const PackageTool k_dnf{
     .offered = k_offered_by_dnf,
     .functions = k_functions_of_dnf,
     .install = install_by_dnf,
-    .install_kept =
-        "{ dnf -y --setopt=exit_on_lock=True "
-        "--setopt=clean_requirements_on_remove=False --disablerepo='*' install "
-        "\"$folder\"/*.rpm || rpm -U --oldpackage \"$folder\"/*.rpm; }",
+    .install_kept = k_kept_by_dnf,
     .mark = mark_by_dnf,
     .is_server = names_server_of_dnf,
     .refresh = "dnf makecache",
@@ -214,7 +209,7 @@ const PackageTool k_yum{
     .offered = k_offered_by_yum,
     .functions = k_functions_of_yum,
     .install = install_by_yum,
-    .install_kept = "rpm -U --oldpackage \"$folder\"/*.rpm",
+    .install_kept = k_kept_by_rpm,
     .mark = mark_by_yum,
     .is_server = names_server_of_dnf,
     .refresh = "yum makecache",

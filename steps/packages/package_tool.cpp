@@ -8,6 +8,35 @@
 
 namespace lockstep {
 
+namespace {
+
+Finding without_tool(const StepCall& call) {
+    return member_refusal(call,
+                          "package.no_tool",
+                          text_arg(call, "package"),
+                          "there is neither apt-get nor dnf nor yum",
+                          "Packages are installed by these; for anything else there is "
+                          "`ssh.run`.");
+}
+
+// `by_name` reads process ids, one a line: those that are there as `apt-get (pid 12)`.
+constexpr const char* k_of_every_tool = R"sh(
+by_name() {
+  sort -un | while read -r pid; do
+    case $pid in '' | *[!0-9]*) continue ;; esac
+    read -r comm <"/proc/$pid/comm" && printf '%s (pid %s)\n' "$comm" "$pid"
+  done 2>/dev/null
+}
+source_of() {
+  if offered "$1" | grep -Fxq -e "$2"; then echo repository
+  elif [ -n "$(cached "$1" "$2")" ]; then echo cache
+  elif can_repack "$1" "$2"; then echo installed
+  else return 1; fi
+}
+)sh";
+
+}  // namespace
+
 const std::string_view k_find_package_tool = R"sh(
 family=
 while IFS== read -r key value; do
@@ -33,34 +62,38 @@ const PackageTool* package_tool(const MemberFacts& member) {
     return nullptr;
 }
 
-const PackageTool* package_tool(const MemberFacts& member,
-                                const StepCall& call,
-                                std::vector<Finding>& refused) {
-    const PackageTool* tool = package_tool(member);
+const PackageTool* tool_to_probe(const StepCall& call, const ClusterFacts& facts) {
+    const MemberFacts* member = member_to_probe(call, facts);
+    return member == nullptr ? nullptr : package_tool(*member);
+}
+
+const PackageTool* tool_for_preview(const StepCall& call,
+                                    const ClusterFacts& facts,
+                                    Preview& preview) {
+    const MemberFacts* member = member_over_ssh(call, facts, preview);
+    if (member == nullptr) {
+        return nullptr;
+    }
+    const PackageTool* tool = package_tool(*member);
     if (tool == nullptr) {
-        refused.push_back({.id = "package.no_tool",
-                           .severity = Severity::critical,
-                           .member = call.member,
-                           .subject = text_arg(call, "package"),
-                           .message = call.member + ": there is neither apt-get nor dnf nor yum",
-                           .remedy = "Packages are installed by these; for anything else there is "
-                                     "`ssh.run`.",
-                           .source = {}});
+        preview.blocked_by.push_back(without_tool(call));
+        call_unasked(preview);
     }
     return tool;
 }
 
 const PackageTool& package_tool(const MemberFacts& member, const StepCall& call) {
-    std::vector<Finding> refused;
-    const PackageTool* tool = package_tool(member, call, refused);
+    const PackageTool* tool = package_tool(member);
     if (tool == nullptr) {
-        throw Error(refused.front().message, refused.front().remedy);
+        const Finding refused = without_tool(call);
+        throw Error(refused.message, refused.remedy);
     }
     return *tool;
 }
 
 std::string package_functions(const PackageTool& tool) {
-    return "export LC_ALL=C\n" + std::string(tool.offered) + std::string(tool.functions);
+    return "export LC_ALL=C\n" + std::string(tool.offered) + std::string(tool.functions) +
+           k_of_every_tool;
 }
 
 std::string patiently(const std::string& command) {

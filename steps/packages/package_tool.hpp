@@ -41,7 +41,8 @@ struct PackageTool {
     ///   preferred NAME        `candidate VERSION`, and `VERSION PRIORITY` of every version (pins)
     ///   simulated ITEM        what installing it would do: `Inst NAME [OLD]`, `Remv NAME`, `E: …`
     ///   described FILE        `NAME VERSION` of a package's file
-    ///   source_of NAME VERSION  where fetch would take it from: repository, cache or installed
+    ///   cached NAME VERSION   the file that an earlier download of it has left; nothing: none
+    ///   can_repack NAME VERSION  true where that is installed and can be made a file again
     ///   fetch NAME VERSION    puts that package as a file into the working directory
     ///   configuration NAME    the paths of its configuration files
     /// and sets `beside` to the endings of what is put beside a configuration file that a person
@@ -70,10 +71,14 @@ extern const PackageTool k_yum;
 /// The tool of a member; nullptr: it has none that is known.
 [[nodiscard]] const PackageTool* package_tool(const MemberFacts& member);
 
-/// The tool of a member, with a finding where it has none.
-[[nodiscard]] const PackageTool* package_tool(const MemberFacts& member,
-                                              const StepCall& call,
-                                              std::vector<Finding>& refused);
+/// The tool that a probe may ask on the call's member; nullptr: there is none, or no way to it.
+[[nodiscard]] const PackageTool* tool_to_probe(const StepCall& call, const ClusterFacts& facts);
+
+/// The tool of the member that a preview is about; nullptr: it has none, or cannot be reached, and
+/// the preview refuses now.
+[[nodiscard]] const PackageTool* tool_for_preview(const StepCall& call,
+                                                  const ClusterFacts& facts,
+                                                  Preview& preview);
 
 /// The tool for a call that was previewed; throws Error where the member has none.
 [[nodiscard]] const PackageTool& package_tool(const MemberFacts& member, const StepCall& call);
@@ -83,7 +88,8 @@ extern const PackageTool k_yum;
 /// apt. Its package database is the one that tells what is installed.
 extern const std::string_view k_find_package_tool;
 
-/// The shell library of a tool, with LC_ALL=C, which all of it relies on.
+/// The shell library of a tool, with LC_ALL=C, which all of it relies on, and made of it `source_of
+/// NAME VERSION`: where fetch would take that from: repository, cache or installed.
 [[nodiscard]] std::string package_functions(const PackageTool& tool);
 
 /// Shell text that runs an install command, waits for the tool's lock up to a deadline of its own,

@@ -13,11 +13,38 @@ else
 fi
 )sh";
 
-/// `job_state FOLDER` sets `state` of a spooled command to running, ended or died; false: it never
-/// began. `started` holds the pid of its wrapper, the start time of that (proc(5), field 22 of
-/// stat) and the boot id, or `-` where it was given up; `command` the command's own pid and start;
-/// `rc` says `ended STATUS`. A pid alone may be another process by now; a zombie has ended.
-inline constexpr const char* k_job_state = R"sh(
+/// `guard` is held from then on, by one script of the folder at a time, the lock's and the spool's:
+/// it waits for up to `patience` seconds, then calls `taken FILE [held]`, which must not return.
+/// flock of busybox has no -w. Without any flock a folder is the guard; what is left of it after a
+/// crash is for a person to remove, since nobody can tell it from one that is held. `unguard` gives
+/// it back, as the end of the script does.
+inline constexpr const char* k_guard = R"sh(
+guard() {
+  if command -v flock >/dev/null 2>&1; then
+    exec 9>>"$folder/guard"
+    flock -w "$patience" 9 2>/dev/null || flock -n 9 || taken "$folder/guard" held
+    return
+  fi
+  give_up=$(($(date +%s) + patience))
+  until mkdir -- "$folder/guard.d" 2>/dev/null; do
+    [ "$(date +%s)" -lt "$give_up" ] || taken "$folder/guard.d"
+    sleep 0.1 2>/dev/null || sleep 1
+  done
+  trap 'rmdir -- "$folder/guard.d"' EXIT
+  trap 'exit 1' HUP INT TERM
+  guarded=folder
+}
+unguard() {
+  if [ "${guarded-}" != folder ]; then exec 9>&-; return; fi
+  rmdir -- "$folder/guard.d"
+  trap - EXIT HUP INT TERM
+}
+)sh";
+
+/// Sets `boot`, and `alive PID START` tells whether that process is still there: START is its start
+/// time (proc(5), field 22 of stat, in ticks since boot). A pid alone may be another process by
+/// now; a zombie has ended.
+inline constexpr const char* k_alive = R"sh(
 read -r boot </proc/sys/kernel/random/boot_id
 alive() {
   [ -r "/proc/$1/stat" ] || return 1
@@ -26,6 +53,12 @@ alive() {
   set -- ${stat##*") "}
   [ "${20}" = "$want" ] && [ "$1" != Z ]
 }
+)sh";
+
+/// Behind k_alive. `job_state FOLDER` sets `state` of a spooled command to running, ended or died;
+/// false: it never began. `started` holds the pid and start of its wrapper and the boot id, or `-`
+/// where it was given up; `command` the command's own pid and start; `rc` says `ended STATUS`.
+inline constexpr const char* k_job_state = R"sh(
 job_state() {
   [ -s "$1/started" ] && read -r pid born its_boot <"$1/started" && [ "$pid" != - ] || return 1
   state=died

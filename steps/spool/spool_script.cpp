@@ -1,35 +1,24 @@
 #include "steps/spool/spool_script.hpp"
 
 #include "base/shell_quote.hpp"
+#include "steps/spool/member_folder.hpp"
 
 namespace lockstep {
 
 namespace {
 
 // Builtins wherever they do: each program is a millisecond during which a cluster may be paused.
-// Only root can write to /var/lib.
-constexpr const char* k_places = R"sh(
+// Behind k_member_folder. `quick` is in memory; only root has it.
+constexpr const char* k_quick = R"sh(
 umask 077
-if [ -w /var/lib ]; then
-  base=/var/lib/lockstep quick=/run/lockstep
-else
-  base=${XDG_STATE_HOME:-$HOME/.local/state}/lockstep quick=
-fi
-read -r boot </proc/sys/kernel/random/boot_id
+quick=
+[ ! -w /var/lib ] || quick=/run/lockstep
 )sh";
 
-// `started` has pid, start time (proc(5): field 22 of stat, in ticks since boot) and boot id, or
-// `-`, who gave it up, in which request, and why. A pid alone may be another process by now; a
-// zombie has ended.
+// Behind k_alive. `started` has pid, start time and boot id, or `-`, who gave it up, in which
+// request, and why.
 constexpr const char* k_records = R"sh(
 look() { [ -s "$job/started" ] && read -r pid since its_boot <"$job/started"; }
-alive() {
-  [ -r "/proc/$1/stat" ] || return 1
-  want=$2
-  read -r stat 2>/dev/null <"/proc/$1/stat" || return 1
-  set -- ${stat##*") "}
-  [ "${20}" = "$want" ] && [ "$1" != Z ]
-}
 has_ended() { [ -s "$job/rc" ] && read -r word status <"$job/rc" && [ "$word" = ended ]; }
 left_alone() { [ -s "$job/command" ] && read -r own born <"$job/command" && alive "$own" "$born"; }
 )sh";
@@ -104,29 +93,11 @@ receive() {
 }
 )sh";
 
-// flock of busybox has no -w. Without any flock a folder is the lock; what is left of it after a
-// crash is for a person to remove.
-constexpr const char* k_guard = R"sh(
-guard() {
-  exec 9>"$base/guard"
-  if command -v flock >/dev/null 2>&1; then
-    flock -w 10 9 2>/dev/null || flock -n 9 || leave busy "$base/guard is held"
-    return
-  fi
-  tries=100
-  until mkdir "$base/guard.d" 2>/dev/null; do
-    tries=$((tries - 1))
-    [ "$tries" -gt 0 ] || leave busy "$base/guard.d is there"
-    nap 0.1
-  done
-  trap 'rmdir "$base/guard.d"' EXIT
-}
-unguard() {
-  exec 9>&-
-  if [ -d "$base/guard.d" ]; then rmdir "$base/guard.d"; trap - EXIT; fi
-}
+constexpr const char* k_fence = R"sh(
+patience=10
+taken() { leave busy "$1 is ${2:-there}"; }
 check_fence() {
-  seen=0 file=$base/fence.$scope
+  seen=0 file=$folder/fence.$scope
   [ ! -e "$file" ] || read -r seen <"$file" || :
   case $seen in ''|*[!0-9]*) leave failed "there is no number in $file" ;; esac
   [ "$seen" -le "$fence" ] || leave fenced "$seen"
@@ -266,11 +237,15 @@ say "$verdict"
 exit 0
 )sh";
 
+std::string places() {
+    return std::string(k_member_folder) + k_quick + k_alive;
+}
+
 // Comments stay here: the text is sent each time.
 std::string script_after(const std::string& request) {
     return request + k_request + "wrapper=" + shell_quote(k_wrapper) + k_answers + "say here" +
-           k_places + "job=$base/spool/$key" + k_records + k_receive + k_guard + k_launch +
-           k_follow + k_main;
+           places() + "job=$folder/spool/$key" + k_records + k_receive + k_guard + k_fence +
+           k_launch + k_follow + k_main;
 }
 
 }  // namespace
@@ -284,16 +259,16 @@ std::string spool_script(const std::string& request) {
 }
 
 std::string spool_clean_script(const std::string& run) {
-    return "(\nrun=" + shell_quote(run) + k_places + k_records + R"sh(
+    return "(\nrun=" + shell_quote(run) + places() + k_records + R"sh(
 forget() {
-  job=$base/spool/$1
+  job=$folder/spool/$1
   if look && [ "$its_boot" = "$boot" ] && ! has_ended && { alive "$pid" "$since" || left_alone; }; then
     return
   fi
   rm -rf -- "$job"
   [ -z "$quick" ] || rm -f -- "$quick/$1@"*
 }
-cd "$base/spool" 2>/dev/null || exit 0
+cd "$folder/spool" 2>/dev/null || exit 0
 for key in "$run".*; do
   [ ! -d "$key" ] || forget "$key"
 done
@@ -305,11 +280,11 @@ done
 }
 
 std::string spool_list_script() {
-    return std::string("(") + k_places + k_records + R"sh(
-cd "$base/spool" 2>/dev/null || exit 0
+    return "(" + places() + k_records + R"sh(
+cd "$folder/spool" 2>/dev/null || exit 0
 now=$(date +%s)
 for key in *; do
-  job=$base/spool/$key
+  job=$folder/spool/$key
   look && [ "$pid" != - ] || continue
   state=died
   if has_ended; then

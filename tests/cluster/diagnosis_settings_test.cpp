@@ -41,6 +41,15 @@ ClusterFacts configured_cluster() {
     return facts;
 }
 
+TEST(Settings, AreOnAsPatroniReadsThem) {
+    for (const Json& on : {Json(true), Json("on"), Json("True"), Json("YES"), Json("1"), Json(2)}) {
+        EXPECT_TRUE(is_on(on)) << on;
+    }
+    for (const Json& off : {Json(false), Json("Off"), Json("quorum"), Json(""), Json(0), Json()}) {
+        EXPECT_FALSE(is_on(off)) << off;
+    }
+}
+
 TEST(Settings, ThatAgreeAreNoFinding) {
     EXPECT_TRUE(findings_of(configured_cluster()).empty());
 }

@@ -362,6 +362,26 @@ TEST(LockScript, IsTakenByOneOfManyAtOnce) {
     }
 }
 
+TEST(LockScript, TakesAGuardFromNobody) {
+    const ShellHost host;
+    on(host, script(Act::take));
+    std::filesystem::create_directory(host.folder() + "/guard.d");
+    std::filesystem::last_write_time(
+        host.folder() + "/guard.d",
+        std::filesystem::file_time_type::clock::now() - std::chrono::hours{1});
+    const LockScript take = script(Act::take);
+    std::string text = replaced(render(take), "command -v flock", "command -v there-is-no-flock");
+    text = replaced(text, "patience=4", "patience=0");
+    try {
+        (void)read_answer(take, host.run({.script = text}));
+        ADD_FAILURE() << "taken";
+    } catch (const Error& error) {
+        EXPECT_NE(std::string(error.what()).find("somebody else keeps"), std::string::npos)
+            << error.what();
+    }
+    EXPECT_TRUE(host.has("guard.d"));
+}
+
 /// The states of one life of the lock in a shell.
 std::vector<State> life_in(const std::vector<std::string>& shell) {
     const ShellHost host;

@@ -6,7 +6,7 @@
 #include "steps/spool/spool.hpp"
 #include "steps/spool/spool_protocol.hpp"
 #include "steps/spool/spool_script.hpp"
-#include "tests/transport/test_sshd.hpp"
+#include "tests/transport/with_sshd.hpp"
 
 #include <gtest/gtest.h>
 
@@ -105,19 +105,12 @@ class Rewriting final : public SshSession {
 
 /// A real sshd and the real script, with the member's folders in a temporary one. A job is never a
 /// unit of this machine's systemd here.
-class SpoolLive : public testing::TestWithParam<Member> {
+class SpoolLive : public WithSshd<testing::TestWithParam<Member>> {
   protected:
-    static void SetUpTestSuite() {
-        if (TestSshd::installed()) {
-            sshd_ = std::make_unique<TestSshd>();
-        }
-    }
-
-    static void TearDownTestSuite() { sshd_.reset(); }
-
     void SetUp() override {
-        if (sshd_ == nullptr) {
-            GTEST_SKIP() << "no /usr/sbin/sshd";
+        WithSshd::SetUp();
+        if (IsSkipped()) {
+            return;
         }
         const bool root = ::geteuid() == 0;
         base_ = root ? dir_.path("lib") : sshd_->dir().path(".local/state/lockstep");
@@ -227,7 +220,6 @@ class SpoolLive : public testing::TestWithParam<Member> {
         return false;
     }
 
-    static inline std::unique_ptr<TestSshd> sshd_;
     TempDir dir_;
     std::string base_;
     std::unique_ptr<SshSession> session_;

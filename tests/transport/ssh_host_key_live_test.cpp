@@ -1,6 +1,6 @@
 #include "base/error.hpp"
-#include "test_sshd.hpp"
 #include "transport/ssh_session.hpp"
+#include "with_sshd.hpp"
 
 #include <gtest/gtest.h>
 
@@ -14,22 +14,8 @@ namespace {
 using namespace std::chrono_literals;
 using Kind = TransportError::Kind;
 
-class SshHostKeyLive : public testing::Test {
+class SshHostKeyLive : public WithSshd<testing::Test> {
   protected:
-    static void SetUpTestSuite() {
-        if (TestSshd::installed()) {
-            sshd_ = std::make_unique<TestSshd>();
-        }
-    }
-
-    static void TearDownTestSuite() { sshd_.reset(); }
-
-    void SetUp() override {
-        if (sshd_ == nullptr) {
-            GTEST_SKIP() << "no /usr/sbin/sshd";
-        }
-    }
-
     /// Logs in with this known_hosts; the error, where there is one.
     static std::optional<TransportError> log_in(const std::string& known_hosts) {
         SshEndpoint endpoint = sshd_->endpoint();
@@ -41,11 +27,7 @@ class SshHostKeyLive : public testing::Test {
         }
         return std::nullopt;
     }
-
-    static std::unique_ptr<TestSshd> sshd_;
 };
-
-std::unique_ptr<TestSshd> SshHostKeyLive::sshd_;
 
 TEST_F(SshHostKeyLive, AcceptsEitherOfTheServersKeys) {
     EXPECT_FALSE(log_in(sshd_->known_name() + " " + sshd_->host_key("ed25519") + "\n"));

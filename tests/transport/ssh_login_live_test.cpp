@@ -1,7 +1,7 @@
 #include "base/error.hpp"
 #include "base/unique_fd.hpp"
-#include "test_sshd.hpp"
 #include "transport/ssh_session.hpp"
+#include "with_sshd.hpp"
 
 #include <gtest/gtest.h>
 
@@ -36,22 +36,8 @@ class ScopedEnv {
     const char* name_;
 };
 
-class SshLoginLive : public testing::Test {
+class SshLoginLive : public WithSshd<testing::Test> {
   protected:
-    static void SetUpTestSuite() {
-        if (TestSshd::installed()) {
-            sshd_ = std::make_unique<TestSshd>();
-        }
-    }
-
-    static void TearDownTestSuite() { sshd_.reset(); }
-
-    void SetUp() override {
-        if (sshd_ == nullptr) {
-            GTEST_SKIP() << "no /usr/sbin/sshd";
-        }
-    }
-
     /// Logs in; the error, where there is one.
     static std::optional<TransportError> log_in(const SshEndpoint& endpoint,
                                                 std::chrono::milliseconds timeout = 10s) {
@@ -62,11 +48,7 @@ class SshLoginLive : public testing::Test {
         }
         return std::nullopt;
     }
-
-    static std::unique_ptr<TestSshd> sshd_;
 };
-
-std::unique_ptr<TestSshd> SshLoginLive::sshd_;
 
 TEST_F(SshLoginLive, TakesTheSecondFileWhenTheFirstIsRefused) {
     SshEndpoint endpoint = sshd_->endpoint();

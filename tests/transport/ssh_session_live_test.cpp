@@ -1,7 +1,7 @@
 #include "base/error.hpp"
-#include "test_sshd.hpp"
 #include "transport/ssh_session.hpp"
 #include "transport/tcp_connect.hpp"
+#include "with_sshd.hpp"
 
 #include <gtest/gtest.h>
 
@@ -22,19 +22,12 @@ std::string name_of(const testing::TestParamInfo<SshClient>& info) {
 }
 
 /// What a session promises, whichever client carries it.
-class SshSessionLive : public testing::TestWithParam<SshClient> {
+class SshSessionLive : public WithSshd<testing::TestWithParam<SshClient>> {
   protected:
-    static void SetUpTestSuite() {
-        if (TestSshd::installed()) {
-            sshd_ = std::make_unique<TestSshd>();
-        }
-    }
-
-    static void TearDownTestSuite() { sshd_.reset(); }
-
     void SetUp() override {
-        if (sshd_ == nullptr) {
-            GTEST_SKIP() << "no /usr/sbin/sshd";
+        WithSshd::SetUp();
+        if (IsSkipped()) {
+            return;
         }
         SshEndpoint endpoint = sshd_->endpoint();
         endpoint.client = GetParam();
@@ -63,12 +56,9 @@ class SshSessionLive : public testing::TestWithParam<SshClient> {
         return Kind::protocol;
     }
 
-    static std::unique_ptr<TestSshd> sshd_;
     std::unique_ptr<SshSession> session_;
     std::string message_;
 };
-
-std::unique_ptr<TestSshd> SshSessionLive::sshd_;
 
 INSTANTIATE_TEST_SUITE_P(By,
                          SshSessionLive,
