@@ -34,6 +34,8 @@ def pause_all():
 
 
 class OfDnf(Packages):
+    seconds_per_test = 35
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()

@@ -8,6 +8,7 @@ from harness import (BROKEN, HALF, INCIDENT_LEADER, INCIDENT_REPLICA, MEMBERS, N
 
 class Rollback(LiveTest):
     """From 4.0.7, which is what must run everywhere again."""
+    seconds_per_test = 45
 
     def setUp(self):
         self.before, self.logs = self.identity(), DpkgLogs()
@@ -117,6 +118,7 @@ class Rollback(LiveTest):
 class FromAKnownBadPair(LiveTest):
     """Leader 3.2.1, replicas 4.0.2: the pair whose slots stand still. The lab's packages have only the names."""
 
+    seconds_per_test = 80
     leader_patroni, replica_patroni = INCIDENT_LEADER, INCIDENT_REPLICA
 
     def test_back_goes_to_versions_that_may_stand_side_by_side(self):

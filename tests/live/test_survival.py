@@ -16,6 +16,7 @@ def say(text):
 class Kills(LiveTest):
     """SIGKILL at random moments over the whole length of a run, up and down, and again while it is resumed."""
 
+    seconds_per_test = 300
     leader_patroni = replica_patroni = OLD
 
     RUNS = int(os.environ.get("LOCKSTEP_KILLS", "4"))
@@ -92,6 +93,7 @@ class Kills(LiveTest):
 
 class InTheMiddle(LiveTest):
     """What comes between while apt is at work, which the slow package makes certain."""
+    seconds_per_test = 35
 
     def setUp(self):
         self.before, self.logs = self.identity(), DpkgLogs()
