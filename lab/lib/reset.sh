@@ -104,7 +104,7 @@ mend_host() {
   in_member "$member" timeout 40 sh -c '
     # Thaw first: a frozen process can block all that follows.
     grep -l "^State:[[:space:]]*T" /proc/[0-9]*/status 2>/dev/null | cut -d/ -f3 | xargs -r kill -CONT
-    rm -f /usr/sbin/policy-rc.d
+    rm -f /usr/sbin/policy-rc.d /var/tmp/lab-quick
     if [ -d /run/systemd/system/patroni.service.d ]; then rm -r /run/systemd/system/patroni.service.d && systemctl daemon-reload; fi
     # What a run of lockstep that a test has cut short leaves on a member: units, commands outside of units, which have
     # files there open, an apt that goes on without it, and its folders.

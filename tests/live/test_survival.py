@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 
-from harness import MEMBERS, NEW, OLD, PACKAGE, SLOW, DpkgLogs, LiveTest, config, lab, wait_until
+from harness import MEMBERS, NEW, OLD, PACKAGE, SLOW, DpkgLogs, LiveTest, config, file_of, lab, wait_until
 
 
 def say(text):
@@ -102,13 +102,16 @@ class InTheMiddle(LiveTest):
         self.reset()
 
     def slow_upgrade(self, *argv):
-        """An upgrade to the slow package, in the middle of apt on some replica. Returns it and that replica."""
+        """An upgrade to the slow package, in the middle of apt on some replica. Returns it and that replica. The others are quick."""
         run = self.start_upgrade(SLOW, *argv)
 
         def at_work():
             self.assertTrue(run.running(), "it has ended")
             return next((m for m in MEMBERS if self.logs.configuring(m, PACKAGE[SLOW])), None)
-        return run, wait_until(at_work, 90, "the slow installation has begun somewhere")
+        member = wait_until(at_work, 90, "the slow installation has begun somewhere")
+        for other in set(MEMBERS) - {member}:
+            file_of(other, "/var/tmp/lab-quick").touch()
+        return run, member
 
     def assert_done_once(self, result):
         self.assertEqual(result.code, 0, str(result))
