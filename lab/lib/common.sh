@@ -78,9 +78,13 @@ in_op() { nsenter --net="/run/netns/$NS_OP" -- "$@"; }
 
 # Prints the process id (here) of a member's init; fails when the member is not running.
 init_of() {
-  local nspawn
-  nspawn=$(cat "$(dir_of "$1")/nspawn.pid" 2>/dev/null) || return 1
-  pgrep -o -P "$nspawn" -x systemd
+  local nspawn child
+  { read -r nspawn <"$(dir_of "$1")/nspawn.pid"; } 2>/dev/null || return 1
+  # A kernel without this list needs pgrep, which looks at every process there is.
+  for child in $(cat "/proc/$nspawn/task/$nspawn/children" 2>/dev/null || pgrep -P "$nspawn"); do
+    [[ $(cat "/proc/$child/comm" 2>/dev/null) != systemd ]] || { echo "$child"; return; }
+  done
+  return 1
 }
 
 # in_member M COMMAND...: runs a command inside a member without its network or sshd, so that it also works on a broken one.

@@ -103,10 +103,8 @@ mend_host() {
   mend_repository "$member"
   in_member "$member" timeout 40 sh -c '
     # Thaw first: a frozen process can block all that follows.
-    for process in /proc/[0-9]*; do
-      if grep -q "^State:[[:space:]]*T" "$process/status" 2>/dev/null; then kill -CONT "${process#/proc/}"; fi
-    done
-    rm -f /usr/sbin/policy-rc.d
+    grep -l "^State:[[:space:]]*T" /proc/[0-9]*/status 2>/dev/null | cut -d/ -f3 | xargs -r kill -CONT
+    rm -f /usr/sbin/policy-rc.d /var/tmp/lab-quick
     if [ -d /run/systemd/system/patroni.service.d ]; then rm -r /run/systemd/system/patroni.service.d && systemctl daemon-reload; fi
     # What a run of lockstep that a test has cut short leaves on a member: units, commands outside of units, which have
     # files there open, an apt that goes on without it, and its folders.
@@ -121,7 +119,8 @@ mend_host() {
       [ ! -e /srv/rpms.away ] || mv /srv/rpms.away /srv/rpms
       DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --reinstall --allow-downgrades "patroni=$1" >/tmp/lab-install.log 2>&1
     fi
-    [ -z "$(apt-mark showhold)" ] || apt-mark showhold | xargs apt-mark unhold >/dev/null
+    held=$(dpkg-query -W -f "\${db:Status-Want} \${Package}\n" | sed -n "s/^hold //p")
+    [ -z "$held" ] || apt-mark unhold $held >/dev/null
     case $(dpkg-query -W -f "\${Version}" patroni) in
       *broken*)
         # Nothing runs that a stop could end. A start soon after five that failed is refused, and fails apt: hence reset-failed.
@@ -236,11 +235,13 @@ install_patroni() {
 # ---- slots -----------------------------------------------------------------------------------
 
 drop_foreign_slots() {
-  local member dropped="" names
+  local dropped names
   names=$(members | sed "s/.*/'&'/" | paste -sd,)
-  for member in $(members); do
-    dropped+=$(sql "$member" "select slot_name, pg_drop_replication_slot(slot_name) from pg_replication_slots
-      where not active and slot_name not in ($names)") || return 1
-  done
+  # shellcheck disable=SC2046
+  dropped=$(in_parallel drop_foreign_slots_on $(members)) || return 1
   [[ -z $dropped ]] || checkpoint_everywhere
+}
+
+drop_foreign_slots_on() {
+  sql "$1" "select slot_name, pg_drop_replication_slot(slot_name) from pg_replication_slots where not active and slot_name not in ($names)"
 }

@@ -52,12 +52,20 @@ def wait_until(condition, seconds, what):
     """What `condition` gives once that is true; fails after so many seconds."""
     deadline = time.monotonic() + seconds
     while True:
+        asked = time.monotonic()
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(0.05)
+        time.sleep(max(0.05, time.monotonic() - asked))  # at most half of the time is spent on looking
+
+
+def on_each(act, members=None):
+    """What `act` gives for each of these members (all of them), asked side by side."""
+    members = members or MEMBERS
+    with concurrent.futures.ThreadPoolExecutor(len(members)) as pool:
+        return dict(zip(members, pool.map(act, members)))
 
 
 def file_of(member, path):
@@ -213,21 +221,22 @@ def inventory(*more, reach=None):
 
 def member_versions():
     """By each member's own REST API."""
-    return {m: json.loads(lab("rest", m, "GET", "/patroni"))["patroni"]["version"] for m in MEMBERS}
+    return on_each(lambda m: json.loads(lab("rest", m, "GET", "/patroni"))["patroni"]["version"])
 
 
 def installed_versions():
     """With dpkg's state: `ii` for a package that is whole."""
-    return {m: lab("ssh", m, "dpkg-query -W -f '${db:Status-Abbrev} ${Version}' patroni").strip() for m in MEMBERS}
+    return on_each(lambda m: lab("ssh", m, "dpkg-query -W -f '${db:Status-Abbrev} ${Version}' patroni").strip())
 
 
 def postmasters():
-    return {m: lab("sql", m, "select pg_postmaster_start_time()").strip() for m in MEMBERS}
+    return on_each(lambda m: lab("sql", m, "select pg_postmaster_start_time()").strip())
 
 
 def primaries():
     """By PostgreSQL itself. A member that does not answer is none."""
-    return [m for m in MEMBERS if lab("sql", m, "select pg_is_in_recovery()", check=False).strip() == "f"]
+    recovery = on_each(lambda m: lab("sql", m, "select pg_is_in_recovery()", check=False).strip())
+    return [m for m in MEMBERS if recovery[m] == "f"]
 
 
 def cluster():
@@ -275,6 +284,8 @@ class LiveTest(unittest.TestCase):
     leader_patroni = NEW
     replica_patroni = NEW
     reach = REACH
+    # About how long one of its tests takes. It decides only what is begun first.
+    seconds_per_test = 15
 
     @classmethod
     def setUpClass(cls):
@@ -342,9 +353,7 @@ class LiveTest(unittest.TestCase):
             slots = "select slot_name, slot_type from pg_replication_slots order by 1"
             return lab("ssh", member, f"since={since}\n{FINGERPRINT}") + lab("sql", member, slots)
 
-        with concurrent.futures.ThreadPoolExecutor(len(MEMBERS)) as pool:
-            seen = dict(zip(MEMBERS, pool.map(look, MEMBERS)))
-        return {**seen, "config": config(), "postmasters": postmasters(), "cluster": cluster_at_rest()}
+        return {**on_each(look), "config": config(), "postmasters": postmasters(), "cluster": cluster_at_rest()}
 
     def assert_unchanged(self, act):
         """Runs `act`, and shows that it changed nothing anywhere."""

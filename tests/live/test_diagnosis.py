@@ -50,6 +50,7 @@ class Diagnosis(LiveTest):
 
 class Healthy(Diagnosis):
     """In each of the versions."""
+    seconds_per_test = 50
 
     def test_nothing_to_say(self):
         for version in (OLD, NEW, NEWEST):

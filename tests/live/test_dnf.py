@@ -3,7 +3,7 @@ comes from RPM packages that the lab has made, which restart the daemon as PGDG'
 
 import contextlib
 
-from harness import MEMBERS, NEW, NEWEST, PACKAGE, lab, member_versions, wait_until
+from harness import MEMBERS, NEW, NEWEST, PACKAGE, lab, member_versions, on_each, wait_until
 from test_packages import Packages
 
 RELEASE = "1PGDG.lab1"
@@ -34,18 +34,19 @@ def pause_all():
 
 
 class OfDnf(Packages):
+    seconds_per_test = 35
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         pause_all()
-        for member in MEMBERS:
-            lab("ssh", member, BECOME)
+        on_each(lambda m: lab("ssh", m, BECOME))
         cls.settle()
 
     @classmethod
     def settle(cls):
         def each():
-            return [lab("rest", m, "GET", "/patroni", check=False) for m in MEMBERS]
+            return list(on_each(lambda m: lab("rest", m, "GET", "/patroni", check=False)).values())
 
         # A daemon that was just restarted is in the list still, as it was.
         wait_until(lambda: all('"running"' in text for text in each()), 60, "every daemon answers")
@@ -56,24 +57,21 @@ class OfDnf(Packages):
     @classmethod
     def tearDownClass(cls):
         pause_all()
-        for member in MEMBERS:
-            lab("ssh", member, BE_DEBIAN)
+        on_each(lambda m: lab("ssh", m, BE_DEBIAN))
         cls.settle()
         cls.reset()
         super().tearDownClass()
 
     def installed(self):
-        return {m: lab("ssh", m, "rpm -q --qf '%{VERSION}-%{RELEASE}' patroni").strip() for m in MEMBERS}
+        return on_each(lambda m: lab("ssh", m, "rpm -q --qf '%{VERSION}-%{RELEASE}' patroni").strip())
 
     @contextlib.contextmanager
     def without_repository(self):
-        for member in MEMBERS:
-            lab("ssh", member, "mv /srv/rpms /srv/rpms.away; dnf -q clean all")
+        on_each(lambda m: lab("ssh", m, "mv /srv/rpms /srv/rpms.away; dnf -q clean all"))
         try:
             yield
         finally:
-            for member in MEMBERS:
-                lab("ssh", member, "mv /srv/rpms.away /srv/rpms; dnf -q makecache")
+            on_each(lambda m: lab("ssh", m, "mv /srv/rpms.away /srv/rpms; dnf -q makecache"))
 
     def assert_all_have(self, version, why):
         self.assertEqual(self.installed(), dict.fromkeys(MEMBERS, rpm(version)), why)

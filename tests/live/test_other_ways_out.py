@@ -13,6 +13,8 @@ def member_slots(member):
 
 
 class OtherWaysOut(LiveTest):
+    seconds_per_test = 35
+
     def setUp(self):
         self.before, self.logs = self.identity(), DpkgLogs()
 

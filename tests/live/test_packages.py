@@ -67,6 +67,8 @@ class Packages(LiveTest):
 
 
 class OfApt(Packages):
+    seconds_per_test = 25
+
     def tearDown(self):
         lab("ssh", "n2", "rm -f /etc/apt/preferences.d/lab /etc/patroni/config.yml.in.dpkg-*")
         self.reset()

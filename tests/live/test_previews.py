@@ -16,6 +16,7 @@ READY, BLOCKED, IDLE = "ready", "blocked", "nothing to do"
 
 
 class Previews(LiveTest):
+    seconds_per_test = 90
     leader_patroni, replica_patroni = OLD, NEW
 
     def plan(self, name):

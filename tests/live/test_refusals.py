@@ -11,7 +11,6 @@ class SavedPlans(LiveTest):
     """A plan in a file is run as it was seen, or not at all."""
 
     def setUp(self):
-        self.reset()
         self.file = str(pathlib.Path(self.work.name) / "plan.json")
         made = self.assert_unchanged(lambda: self.lockstep(
             "plan", "patroni-upgrade", "--set", f"target={PACKAGE[NEWEST]}", "--out", self.file, "--output", "json"))

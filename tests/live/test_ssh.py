@@ -25,6 +25,8 @@ def runbook(program="printf out; printf err >&2", expected="steps.seen.stdout ==
 
 
 class SshServers(LiveTest):
+    seconds_per_test = 8
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 
-from harness import MEMBERS, NEW, OLD, PACKAGE, SLOW, DpkgLogs, LiveTest, config, lab, wait_until
+from harness import MEMBERS, NEW, OLD, PACKAGE, SLOW, DpkgLogs, LiveTest, config, file_of, lab, wait_until
 
 
 def say(text):
@@ -16,6 +16,7 @@ def say(text):
 class Kills(LiveTest):
     """SIGKILL at random moments over the whole length of a run, up and down, and again while it is resumed."""
 
+    seconds_per_test = 300
     leader_patroni = replica_patroni = OLD
 
     RUNS = int(os.environ.get("LOCKSTEP_KILLS", "4"))
@@ -92,6 +93,7 @@ class Kills(LiveTest):
 
 class InTheMiddle(LiveTest):
     """What comes between while apt is at work, which the slow package makes certain."""
+    seconds_per_test = 35
 
     def setUp(self):
         self.before, self.logs = self.identity(), DpkgLogs()
@@ -100,13 +102,16 @@ class InTheMiddle(LiveTest):
         self.reset()
 
     def slow_upgrade(self, *argv):
-        """An upgrade to the slow package, in the middle of apt on some replica. Returns it and that replica."""
+        """An upgrade to the slow package, in the middle of apt on some replica. Returns it and that replica. The others are quick."""
         run = self.start_upgrade(SLOW, *argv)
 
         def at_work():
             self.assertTrue(run.running(), "it has ended")
             return next((m for m in MEMBERS if self.logs.configuring(m, PACKAGE[SLOW])), None)
-        return run, wait_until(at_work, 90, "the slow installation has begun somewhere")
+        member = wait_until(at_work, 90, "the slow installation has begun somewhere")
+        for other in set(MEMBERS) - {member}:
+            file_of(other, "/var/tmp/lab-quick").touch()
+        return run, member
 
     def assert_done_once(self, result):
         self.assertEqual(result.code, 0, str(result))
