@@ -82,7 +82,7 @@ int command_explain(const Options& options) {
             document.push_back(entry_json(entry));
         }
         std::cout << json_text(
-            options.topic.empty() ? document : to_json(look_up(entries, options.topic)),
+            options.topic.empty() ? document : entry_json(look_up(entries, options.topic)),
             options.output);
     } else if (options.topic.empty()) {
         std::cout << list_text(entries, terminal);
