@@ -36,6 +36,7 @@ guard() {
 }
 unguard() {
   if [ "${guarded-}" != folder ]; then exec 9>&-; return; fi
+  guarded=
   rmdir -- "$folder/guard.d"
   trap - EXIT HUP INT TERM
 }
