@@ -1,7 +1,7 @@
 # Flags and packages of the whole project. Every target of ours links lockstep_options (PRIVATE).
 option(LOCKSTEP_TESTS "Build the tests" ON)
 option(LOCKSTEP_WERROR "Warnings are errors" OFF)
-option(LOCKSTEP_PRECOMPILE "Precompile common headers: a build from nothing is quicker, and an #include that is missing goes unnoticed" OFF)
+option(LOCKSTEP_PRECOMPILE "Precompile what tests include: a build of them from nothing is quicker, and an #include that is missing goes unnoticed" OFF)
 option(LOCKSTEP_UNITY "Compile the sources of a room together: a build from nothing takes a third of the time, one changed line more" OFF)
 set(LOCKSTEP_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize=")
 
@@ -64,7 +64,7 @@ function(lockstep_unite target)
   endforeach()
 endfunction()
 
-# lockstep_precompile(TARGET [HEADER...]): what nearly every source of the target includes.
+# lockstep_precompile(TARGET [HEADER...]): what nearly every source of a test includes. They have names of their own, and are not united.
 function(lockstep_precompile target)
   if(LOCKSTEP_PRECOMPILE)
     target_precompile_headers(${target} PRIVATE
