@@ -10,7 +10,7 @@ namespace {
 
 // "lkst": tells our database from any other SQLite file (pragma application_id).
 constexpr int k_application_id = 0x6c6b7374;
-constexpr int k_schema_version = 3;
+constexpr int k_schema_version = 4;
 constexpr int k_patience_ms = 5000;  // while another process writes
 
 constexpr const char* k_schema = R"sql(
@@ -34,6 +34,14 @@ CREATE TABLE answers (
     yes INTEGER NOT NULL, by TEXT NOT NULL, at TEXT NOT NULL, comment TEXT NOT NULL,
     plan_hash TEXT NOT NULL, proof TEXT NOT NULL
 ) STRICT;
+)sql";
+
+/// Since version 4: the hash of a run's last record, written with it. The chain alone does not show
+/// that its end was cut off. Of runs that are there already, the end that they have.
+constexpr const char* k_heads_schema = R"sql(
+ALTER TABLE runs ADD COLUMN head TEXT NOT NULL DEFAULT '';
+UPDATE runs SET head = ifnull(
+    (SELECT hash FROM records WHERE run = runs.id ORDER BY seq DESC LIMIT 1), '');
 )sql";
 
 /// Intents and results, run by run; the last column is 1 for a first attempt, and for a success
@@ -118,7 +126,8 @@ class SqliteJournal final : public JournalStore {
     /// One statement, and so a transaction by itself: a run is there in full, or not at all.
     void create(const RunHeader& run) override {
         on_journal([&] {
-            sqlite::Statement insert(*db_, "INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)");
+            sqlite::Statement insert(*db_,
+                                     "INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,'')");
             insert.bind(run.id)
                 .bind(run.cluster)
                 .bind(run.runbook)
@@ -137,7 +146,7 @@ class SqliteJournal final : public JournalStore {
     }
 
     void append(const std::string& run, const JournalRecord& record) override {
-        on_journal([&] { insert(run, record, last_hash(run, record.seq)); });
+        append_all(run, {record});
     }
 
     /// One transaction, and so one wait for the disk: all of them are kept, or none.
@@ -151,6 +160,9 @@ class SqliteJournal final : public JournalStore {
             for (const JournalRecord& record : records) {
                 hash = insert(run, record, hash);
             }
+            sqlite::Statement head(*db_, "UPDATE runs SET head = ? WHERE id = ?");
+            head.bind(hash).bind(run);
+            head.step();
             transaction.commit();
         });
     }
@@ -292,11 +304,23 @@ class SqliteJournal final : public JournalStore {
                 previous = hash;
                 found.push_back(std::move(record));
             }
+            refuse_cut(about->id, found.empty() ? "" : previous);
             return found;
         });
     }
 
   private:
+    /// What was done after the last record that is there nobody could tell.
+    void refuse_cut(const std::string& run, const std::string& end) {
+        sqlite::Statement select(*db_, "SELECT head FROM runs WHERE id = ?");
+        select.bind(run);
+        if (select.step() && select.text(0) != end) {
+            throw JournalError("the journal of run " + run + " has lost its end",
+                               "Records were removed after they were written. Look at the cluster "
+                               "with `lockstep check` before anything else.");
+        }
+    }
+
     /// SQLite's WAL needs shared memory, which a network file system does not have
     /// (sqlite.org/wal.html).
     static void make_folder(const std::string& folder) {
@@ -329,14 +353,19 @@ class SqliteJournal final : public JournalStore {
                 db_->execute("PRAGMA user_version = " + std::to_string(k_schema_version));
                 db_->execute(k_schema);
                 db_->execute(k_answers_schema);
+                db_->execute(k_heads_schema);
             }
             db_->execute("COMMIT");
-        } else if (application == k_application_id && version == 2 &&
+        } else if (application == k_application_id && (version == 2 || version == 3) &&
                    use_ == JournalUse::to_write) {
             db_->execute("BEGIN IMMEDIATE");
-            if (db_->number("PRAGMA user_version") == 2) {  // nobody was faster
+            const std::int64_t there = db_->number("PRAGMA user_version");  // somebody was faster?
+            if (there == 2) {
                 db_->execute(k_answers_schema);
-                db_->execute("PRAGMA user_version = 3");
+            }
+            if (there < k_schema_version) {
+                db_->execute(k_heads_schema);
+                db_->execute("PRAGMA user_version = " + std::to_string(k_schema_version));
             }
             db_->execute("COMMIT");
         } else if (application != k_application_id) {

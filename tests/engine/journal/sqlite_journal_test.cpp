@@ -106,7 +106,7 @@ TEST_F(SqliteJournal, OfTheVersionBeforeIsBroughtUpToOursByWhoWritesAlone) {
         journal->create(header("one"));
         journal->append("one", note(1, "first"));
     }
-    tamper("DROP TABLE answers; PRAGMA user_version = 2");
+    tamper("DROP TABLE answers; ALTER TABLE runs DROP COLUMN head; PRAGMA user_version = 2");
     EXPECT_THROW((void)open_sqlite_journal(folder, JournalUse::as_it_is), JournalError);
     const auto journal = open_sqlite_journal(folder);
     EXPECT_EQ(journal->records("one").size(), 1U);
@@ -236,6 +236,38 @@ TEST_F(SqliteJournal, RefusesARunWithAMissingRecord) {
     }
     tamper("DELETE FROM records WHERE seq = 2");
     EXPECT_THROW((void)journal->records("one"), JournalError);
+}
+
+TEST_F(SqliteJournal, RefusesARunWhoseEndWasCutOff) {
+    constexpr int k_records = 20;
+    for (int left = 0; left < k_records; ++left) {
+        std::filesystem::remove_all(folder);
+        {
+            const auto journal = open_sqlite_journal(folder);
+            journal->create(header("one"));
+            for (int seq = 1; seq <= k_records; ++seq) {
+                journal->append("one", note(seq, "text"));
+            }
+        }
+        tamper("DELETE FROM records WHERE seq > " + std::to_string(left));
+        EXPECT_THROW((void)open_sqlite_journal(folder)->records("one"), JournalError) << left;
+    }
+}
+
+TEST_F(SqliteJournal, RefusesALastRecordWithAnyOfItsBytesChanged) {
+    const std::string text = "what was done";
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        std::filesystem::remove_all(folder);
+        {
+            const auto journal = open_sqlite_journal(folder);
+            journal->create(header("one"));
+            journal->append("one", note(1, text));
+        }
+        std::string other = text;
+        other[at] = 'X';
+        tamper("UPDATE records SET payload = replace(payload, '" + text + "', '" + other + "')");
+        EXPECT_THROW((void)open_sqlite_journal(folder)->records("one"), JournalError) << at;
+    }
 }
 
 TEST_F(SqliteJournal, RefusesAPlanThatWasChangedAfterwards) {
