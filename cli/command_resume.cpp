@@ -30,31 +30,32 @@ Recorded load(JournalStore& journal, const RunHeader& header) {
     return {header, std::move(records), std::move(state)};
 }
 
-/// The run that was named, else the newest one that fits.
-Recorded find_run(const Options& options,
-                  JournalStore& journal,
-                  const std::function<bool(const RunState&)>& fits) {
+/// The run that was named, else the newest one of the cluster. Never an older one: what came after
+/// it is what the cluster is like now. With runs of several clusters a person has to say which.
+Recorded find_run(const Options& options, JournalStore& journal) {
     if (!options.run.empty()) {
         return load(journal, named_run(journal, options.run));
     }
-    std::optional<Recorded> newest;
-    for (const RunHeader& header : journal.runs()) {
+    std::optional<RunHeader> newest;
+    for (RunHeader& header : journal.runs()) {
         const bool of_cluster = options.cluster.empty() || header.cluster == options.cluster;
         if (!of_cluster || header.plan.value("steps", nlohmann::json::array()).empty()) {
             continue;
         }
-        Recorded run = load(journal, header);
-        if (fits(run.state)) {
-            return run;
+        if (newest && header.cluster != newest->cluster) {
+            throw UsageError("there are runs of several clusters on record",
+                             "Say which: -c " + newest->cluster +
+                                 ", or the run's id. `lockstep "
+                                 "runs` lists them.");
         }
         if (!newest) {
-            newest = std::move(run);
+            newest = std::move(header);
         }
     }
     if (!newest) {
         throw UsageError("no runs on record", "`lockstep runs` lists them.");
     }
-    return *newest;
+    return load(journal, *newest);
 }
 
 /// Everything a run needs to go on, from its header.
@@ -144,8 +145,7 @@ std::string nothing_new(const Options& options, const Recorded& run, JournalStor
 
 int command_resume(const Options& options, Interrupts& interrupts) {
     const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
-    const Recorded run = find_run(
-        options, *journal, [](const RunState& state) { return nothing_to_resume(state).empty(); });
+    const Recorded run = find_run(options, *journal);
     if (const std::string why = nothing_to_resume(run.state); !why.empty()) {
         std::cerr << "run " << run.header.id << ": nothing to resume: " << why << "\n";
         return 0;
@@ -166,8 +166,7 @@ int command_resume(const Options& options, Interrupts& interrupts) {
 
 int command_rollback(const Options& options, Interrupts& interrupts) {
     const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
-    const Recorded run =
-        find_run(options, *journal, [](const RunState& state) { return state.changed_anything(); });
+    const Recorded run = find_run(options, *journal);
     const std::string& id = run.header.id;
     if (!run.state.beyond_return().empty()) {
         std::cerr << "run " << id << " is not rolled back: " << no_rollback(run.state) << "\n";

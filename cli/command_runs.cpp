@@ -71,9 +71,15 @@ int command_show(const Options& options) {
     std::optional<RunHeader> header;
     if (!options.run.empty()) {
         header = named_run(*journal, options.run);
-    } else if (const std::vector<RunHeader> runs = journal->runs(); !runs.empty()) {
-        header = runs.front();
     } else {
+        for (RunHeader& run : journal->runs()) {  // newest first
+            if (options.cluster.empty() || run.cluster == options.cluster) {
+                header = std::move(run);
+                break;
+            }
+        }
+    }
+    if (!header) {
         throw UsageError("no runs on record",
                          "`lockstep runs` lists them; --state says where they are kept.");
     }
