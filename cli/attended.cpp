@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <iostream>
+#include <memory>
 #include <optional>
 
 namespace lockstep {
@@ -24,9 +25,12 @@ int Attended::run(const RunHeader& header, const std::function<RunEnd(RecordList
             last = state;
         }
     };
-    interrupts_.on_second([this] { runner_.cancel_all(); });
-    const RunEnd end = work(listener);
-    interrupts_.on_second({});
+    const RunEnd end = [&] {
+        interrupts_.on_second([this] { runner_.cancel_all(); });
+        // Also where the work ends by an exception: the runner does not outlive it.
+        const std::shared_ptr<void> no_more(nullptr, [this](void*) { interrupts_.on_second({}); });
+        return work(listener);
+    }();
     if (!last) {  // it did not even begin
         std::cerr << printable(end.message) << "\n" << printable(end.hint) << "\n";
     } else if (options_.output == Output::text) {

@@ -80,11 +80,20 @@ std::string measured_text(const nlohmann::json& measured) {
     return text;
 }
 
+/// Null where nobody could see it on every member.
+int restarts_of(const RunState& state, int unknown) {
+    const nlohmann::json& measured = state.measured();
+    const nlohmann::json restarts = measured.is_object()
+                                        ? measured.value("postgres_restarts", nlohmann::json())
+                                        : nlohmann::json();
+    return restarts.is_number() ? restarts.get<int>() : unknown;
+}
+
 /// What is certain about a run that succeeded: its guards held, and what it was to heal is gone.
 std::string proven_text(const RunHeader& header, const RunState& state) {
     std::string text;
     const auto add = [&](const std::string& part) { text += (text.empty() ? "" : "; ") + part; };
-    if (state.measured().value("postgres_restarts", -1) == 0) {
+    if (restarts_of(state, -1) == 0) {
         add("PostgreSQL was not restarted on any member");
     }
     std::set<std::string> healed;
@@ -225,7 +234,7 @@ std::string summary_text(const RunHeader& header, const RunState& state, const T
         if (!figures.empty()) {
             text += row("measured", figures, terminal);
         }
-        const int restarts = measured.value("postgres_restarts", 0);
+        const int restarts = restarts_of(state, 0);
         if (restarts > 0) {
             text += row(
                 "PostgreSQL", "restarted on " + std::to_string(restarts) + " members", terminal);

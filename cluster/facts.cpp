@@ -327,6 +327,10 @@ std::chrono::seconds ClusterFacts::ttl() const {
     return seconds_of(config, "ttl", 30);
 }
 
+std::chrono::seconds ClusterFacts::retry_timeout() const {
+    return seconds_of(config, "retry_timeout", 10);
+}
+
 Json ClusterFacts::to_json() const {
     Json list = Json::array();
     for (const MemberFacts& member : members) {

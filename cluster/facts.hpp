@@ -285,6 +285,8 @@ struct ClusterFacts {
     /// Dynamic configuration with Patroni's defaults: 10 s and 30 s.
     [[nodiscard]] std::chrono::seconds loop_wait() const;
     [[nodiscard]] std::chrono::seconds ttl() const;
+    /// How long Patroni goes on trying to reach its DCS for one request.
+    [[nodiscard]] std::chrono::seconds retry_timeout() const;
 
     /// The same facts with one member only, and without the long parts of the cluster.
     [[nodiscard]] ClusterFacts only(std::string_view member) const;

@@ -21,7 +21,6 @@ using namespace std::chrono_literals;
 
 constexpr auto k_observe_timeout = 15s;
 // A step without `timeout` may take this long; a package of a slow mirror on a slow disk fits in.
-constexpr auto k_default_step_timeout = 10min;
 constexpr std::size_t k_most_workers = 64;
 // How long a change waits for a late renewal of the cluster's lock before it is not made.
 constexpr auto k_lock_patience = 30s;
@@ -46,7 +45,9 @@ std::chrono::milliseconds allowed_time(const StepCall& call) {
 }
 
 /// What an exception that left an action means for its step.
-StepResult result_of(const TransportError& error, bool changes) {
+StepResult result_of(const TransportError& error, const StepCall& call) {
+    const ActionSchema& schema = *find_action(action_catalog(), call.uses);
+    const bool changes = schema.changes && !call.only_looks;
     StepResult result;
     result.message = error.what();
     result.hint = error.hint();
@@ -54,6 +55,9 @@ StepResult result_of(const TransportError& error, bool changes) {
         result.outcome = StepOutcome::unreachable;
     } else if (changes) {
         result.outcome = StepOutcome::in_doubt;
+        result.open = dynamic_cast<const EndedUnseen*>(&error) != nullptr ? OpenEnd::died
+                      : schema.spooled                                    ? OpenEnd::still_running
+                                                                          : OpenEnd::answer_lost;
     } else if (error.kind() == TransportError::Kind::cancelled) {
         result.outcome = StepOutcome::cancelled;
     } else {
@@ -77,6 +81,7 @@ void verify(const StepCall& look, ActionContext& context, StepResult& result) {
         seen.message = std::string("PostgreSQL says: ") + error.what();
     } catch (const Error& error) {
         result.outcome = StepOutcome::in_doubt;
+        result.open = OpenEnd::died;  // its command has ended
         result.message = std::string("done, but its verify could not look: ") + error.what();
         result.hint = error.hint();
         return;
@@ -217,6 +222,7 @@ std::string LiveRunner::lock_trouble(std::stop_token stop) {
 /// With what is left in force the lock stays on the members as its sign, until somebody deals with
 /// it.
 void LiveRunner::release_lock(const std::string& left_behind) {
+    const std::lock_guard nobody_asks(lock_use_);  // a worker may, right before a request
     if (lock_) {
         lock_->release(left_behind);
         lock_.reset();
@@ -333,7 +339,6 @@ ClusterFacts LiveRunner::facts_for(const StepTask& task) {
 
 /// The body of a worker: here, and nowhere deeper, exceptions become results.
 StepResult LiveRunner::perform(StepTask& task, ReadAheadBatch* batch) {
-    const bool changes = find_action(action_catalog(), task.call.uses)->changes;
     try {
         ActionContext context = context_for(task, batch);
         std::optional<std::stop_callback<std::function<void()>>> stop_batch;
@@ -355,9 +360,9 @@ StepResult LiveRunner::perform(StepTask& task, ReadAheadBatch* batch) {
                 TransportError(TransportError::Kind::timeout,
                                task.call.member + ": out of time while the command ran",
                                "It may still be running there."),
-                changes);
+                task.call);
         }
-        return result_of(error, changes);
+        return result_of(error, task.call);
     } catch (const SqlError& error) {
         return {.outcome = StepOutcome::failed,
                 .message = std::string("PostgreSQL says: ") + error.what()};
@@ -365,7 +370,9 @@ StepResult LiveRunner::perform(StepTask& task, ReadAheadBatch* batch) {
         return {.outcome = StepOutcome::failed, .message = error.what(), .hint = error.hint()};
     } catch (const std::exception& error) {
         // A bug of ours: what was sent, and what came of it, is not known.
-        return {.outcome = changes ? StepOutcome::in_doubt : StepOutcome::failed,
+        const bool looks =
+            task.call.only_looks || !find_action(action_catalog(), task.call.uses)->changes;
+        return {.outcome = looks ? StepOutcome::failed : StepOutcome::in_doubt,
                 .message = std::string("internal error: ") + error.what()};
     }
 }

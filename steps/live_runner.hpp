@@ -40,6 +40,8 @@ class LiveRunner final : public StepRunner {
     /// Cancels what still runs and waits for it.
     ~LiveRunner() override;
 
+    void remember_members(const ClusterFacts& planned) override { observer_.remember(planned); }
+
     [[nodiscard]] ClusterFacts observe(bool full, std::stop_token stop) override;
     [[nodiscard]] std::vector<Finding> diagnose(ClusterFacts& facts, std::stop_token stop) override;
 

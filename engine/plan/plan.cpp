@@ -40,6 +40,29 @@ std::string_view to_text(StepOutcome outcome) {
     return "?";
 }
 
+std::string_view to_text(OpenEnd end) {
+    switch (end) {
+        case OpenEnd::unseen:
+            return "unseen";
+        case OpenEnd::still_running:
+            return "still_running";
+        case OpenEnd::answer_lost:
+            return "answer_lost";
+        case OpenEnd::died:
+            return "died";
+    }
+    return "?";
+}
+
+OpenEnd open_end_from(std::string_view text) {
+    for (const OpenEnd end : {OpenEnd::still_running, OpenEnd::answer_lost, OpenEnd::died}) {
+        if (text == to_text(end)) {
+            return end;
+        }
+    }
+    return OpenEnd::unseen;
+}
+
 std::vector<Undo> PlannedStep::whole_undo() const {
     std::vector<Undo> whole = undo;
     whole.insert(whole.end(), undo_besides.begin(), undo_besides.end());

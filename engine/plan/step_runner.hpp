@@ -52,6 +52,9 @@ struct StepCall {
     std::vector<EarlierCall> earlier;
     std::chrono::milliseconds timeout{0};
     int attempt = 1;
+    /// It changes nothing: when its answer is lost it has failed, and nothing is in doubt.
+    bool only_looks = false;
+    std::optional<std::chrono::milliseconds> acts_within{0};  ///< of its preview
     /// The calls that will be started next on the same member, one after the other, unless one
     /// fails. They only look and do not depend on the output of this call. A runner may do them
     /// together with this one and keep their results; a result counts only once its call is
@@ -71,6 +74,12 @@ struct Preview {
     Verdict verdict = Verdict::will;
     std::string because;
     bool read_only = false;  ///< this call changes nothing, although its action could
+    /// When our side gave up on the answer, how much longer the other side may still act on what
+    /// was sent: a Patroni that waits for its DCS does for `retry_timeout`. nullopt: nobody knows.
+    std::optional<std::chrono::milliseconds> acts_within{0};
+    /// How long our side waits for the answer to one message: as much longer it may act when that
+    /// side is gone.
+    std::chrono::milliseconds answers_within{10'000};
     std::vector<Operation> operations;
     std::vector<Undo> undo;           ///< in the order in which they would be run
     std::string no_way_back;          ///< why a change has no undo; empty: it has, or needs none
@@ -108,8 +117,21 @@ enum class StepOutcome {
     return outcome == StepOutcome::succeeded || outcome == StepOutcome::already_done;
 }
 
+/// Of what is in doubt: why its end is not known, and who can be asked.
+enum class OpenEnd {
+    unseen,         ///< nobody has waited for it: the engine died
+    still_running,  ///< we stopped waiting; the member knows its key
+    answer_lost,    ///< by HTTP, SQL or on this machine: nobody can be asked
+    died,           ///< it ended without a status, killed or with its host: it acts no more
+};
+
+[[nodiscard]] std::string_view to_text(OpenEnd end);
+/// What is not understood is `unseen`: that presumes least.
+[[nodiscard]] OpenEnd open_end_from(std::string_view text);
+
 struct StepResult {
     StepOutcome outcome = StepOutcome::succeeded;
+    OpenEnd open = OpenEnd::unseen;       ///< of one in doubt
     std::string message;                  ///< one line: what happened, or why not
     std::string hint;                     ///< what to do, when it failed
     std::vector<std::string> last_lines;  ///< the end of its output, when it failed
@@ -158,6 +180,9 @@ class StepRunner {
   public:
     virtual ~StepRunner() = default;
 
+    /// The members of a run, from its plan on: whatever is observed later has them, also one that
+    /// has left the DCS meanwhile.
+    virtual void remember_members(const ClusterFacts& planned) = 0;
     /// The whole cluster. quick: roles, versions, pause. full: and packages, disks, slots, WAL.
     [[nodiscard]] virtual ClusterFacts observe(bool full, std::stop_token stop) = 0;
     /// What is wrong with it; takes a second sample of suspicious slots first.

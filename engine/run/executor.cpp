@@ -5,6 +5,7 @@
 #include "base/units.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace lockstep {
 
@@ -50,7 +51,10 @@ std::optional<Failure> Executor::run(std::stop_token stop) {
         }
     }
     for (;;) {
-        if (!failure_ && !stop.stop_requested()) {
+        if (running_ == 0 && !lost_.empty()) {
+            find_out_lost(stop);
+        }
+        if (!failure_ && lost_.empty() && !stop.stop_requested()) {
             start_ready(stop);
         }
         session_.flush();
@@ -59,8 +63,11 @@ std::optional<Failure> Executor::run(std::stop_token stop) {
             wait_or_end();
         }
         const bool stopping = failure_.has_value() || stop.stop_requested();
-        if (running_ == 0 && (stopping || (retry_at_.empty() && held_.empty()))) {
+        if (running_ == 0 && lost_.empty() && (stopping || (retry_at_.empty() && held_.empty()))) {
             break;
+        }
+        if (running_ == 0 && !lost_.empty()) {
+            continue;
         }
         if (std::optional<StepEvent> event = session_.runner().wait(200ms)) {
             // What has arrived meanwhile is taken with it: one wait for the disk is enough for all.
@@ -144,13 +151,14 @@ void Executor::start_ready(std::stop_token stop) {
     // A step that is skipped makes others ready: go on until a pass changes nothing.
     for (bool progressed = true; progressed;) {
         progressed = false;
+        look_behind();
         for (std::size_t i = 0; i < session_.plan().steps.size(); ++i) {
             if (failure_ || stop.stop_requested()) {
                 return;
             }
             if (may_start(i)) {
                 retry_at_.erase(i);
-                begin(i, stop);
+                try_to_begin(i, stop);
                 progressed = true;
             }
         }
@@ -168,9 +176,20 @@ bool Executor::may_start(std::size_t index) const {
     if (retry != retry_at_.end() && session_.clock().steady_now() < retry->second) {
         return false;
     }
-    return std::ranges::all_of(session_.plan().steps[index].after, [&](std::size_t before) {
-        return session_.progress(before).over();
-    });
+    return std::ranges::all_of(session_.plan().steps[index].after,
+                               [&](std::size_t before) { return behind_[before]; });
+}
+
+/// Over, and everything before it as well: a resume opens steps again whose followers are over, and
+/// what comes after those still has to wait for them. The plan is in order, so one pass is enough.
+void Executor::look_behind() {
+    const auto& steps = session_.plan().steps;
+    behind_.assign(steps.size(), false);
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+        behind_[i] = session_.progress(i).over() &&
+                     std::ranges::all_of(steps[i].after,
+                                         [&](std::size_t before) { return behind_[before]; });
+    }
 }
 
 /// An earlier step of the same member's chain did not succeed, although the run goes on.
@@ -183,6 +202,20 @@ bool Executor::chain_broken(const PlannedStep& step) const {
         return bad && other.group == step.group && other.member == step.member &&
                other.spec->on_failure != OnFailure::carry_on;
     });
+}
+
+/// A text that turns out to be no length of time, a member that is no part of the cluster any more:
+/// what one step cannot be made of is that step's failure, judged like any other. What runs beside
+/// it still has to be waited for.
+void Executor::try_to_begin(std::size_t index, std::stop_token stop) {
+    try {
+        begin(index, stop);
+    } catch (const JournalError&) {
+        throw;
+    } catch (const Error& error) {
+        refuse(index,
+               {.outcome = StepOutcome::failed, .message = error.what(), .hint = error.hint()});
+    }
 }
 
 /// From free to fail to expensive: what the plan left out and a broken chain need no look at the
@@ -289,6 +322,14 @@ bool Executor::may_change(const PlannedStep& step, std::stop_token stop) {
               "before starting again."});
         return false;
     }
+    if (const std::string why = session_.obstacle(step.member); !why.empty()) {
+        stop_at(step,
+                {13,
+                 RunPhase::in_doubt,
+                 where_of(step) + " was not started: " + why,
+                 "`lockstep resume` looks, and goes on."});
+        return false;
+    }
     if (const std::string why = session_.runner().lock_trouble(stop); !why.empty()) {
         stop_at(
             step,
@@ -331,6 +372,11 @@ void Executor::launch(std::size_t index, StepCall call, const Preview& preview) 
         call.verify = std::make_shared<const StepCall>(look.call);
     }
     const ActionSchema& schema = session_.schema_of(step);
+    call.only_looks = !step.changes || preview.read_only;
+    call.acts_within = preview.acts_within;
+    if (!call.only_looks && !schema.spooled) {
+        calls_.insert_or_assign(index, call);
+    }
     if (preview.read_only && schema.alone && schema.scope == ActionScope::member) {
         call.goes_on = goes_on_after(*step.spec);
         if (!announced_.erase(index)) {
@@ -416,30 +462,65 @@ void Executor::finish(const StepEvent& event) {
     }
     --running_;
     since_.erase(event.index);
-    StepResult result = event.result;
+    if (is_lost(event.index, event.result)) {
+        lost_.push_back({event.index, event.result});
+        return;
+    }
+    conclude(event.index, event.result);
+}
+
+/// Its answer was lost, and for a while it may still act: nothing is known yet, in neither way.
+bool Executor::is_lost(std::size_t index, const StepResult& result) const {
+    const auto call = calls_.find(index);
+    return result.outcome == StepOutcome::in_doubt && result.open == OpenEnd::answer_lost &&
+           call != calls_.end() && call->second.acts_within;
+}
+
+/// Looked for by this thread, and so only while nothing runs whose end it would miss.
+void Executor::find_out_lost(std::stop_token stop) {
+    for (const Lost& lost : std::exchange(lost_, {})) {
+        conclude(lost.index, session_.find_out(calls_.at(lost.index), lost.result.message, stop));
+    }
+}
+
+/// `in_doubt` of the runbook holds for the engine that ran the step, too: but never for a command
+/// that may still run, since a second copy beside it is what must not be.
+void Executor::conclude(std::size_t index, StepResult result) {
+    const PlannedStep& step = session_.plan().steps[index];
     const bool not_yet = session_.read_output(step, result);
     if (result.learned) {
         session_.learn(result.learned);
     }
-    const StepProgress& progress = session_.progress(event.index);
+    const StepProgress& progress = session_.progress(index);
     const int attempts = progress.attempts - progress.attempts_before;
+    const bool doubt = result.outcome == StepOutcome::in_doubt;
+    // Of a request to who knows whom nothing can be found out: there the runbook's word is all.
+    const auto call = calls_.find(index);
+    const bool nobody_knows =
+        result.open == OpenEnd::answer_lost && call != calls_.end() && !call->second.acts_within;
+    const bool over = doubt && (result.open == OpenEnd::died || nobody_knows);
+    if (over && step.spec->in_doubt == InDoubt::fail) {
+        result.outcome = StepOutcome::failed;
+        result.message = "in doubt: " + result.message;
+    }
     // Again only where nothing was sent, where the action may be repeated, or where `until` says
     // "not yet".
     const bool safe_again =
         result.outcome == StepOutcome::unreachable || not_yet ||
         (result.outcome == StepOutcome::failed && session_.schema_of(step).repeatable);
-    const bool retry = !failure_ && safe_again && attempts < step.spec->retry.attempts;
+    const bool told_so = over && step.spec->in_doubt == InDoubt::retry;
+    const int allowed = std::max(step.spec->retry.attempts, told_so ? 2 : 1);
+    const bool retry = !failure_ && (safe_again || told_so) && attempts < allowed;
     session_.record_result(step, result, retry);
     if (retry) {
-        retry_at_[event.index] =
-            session_.clock().steady_now() + delay_after(step.spec->retry, attempts);
+        retry_at_[index] = session_.clock().steady_now() + delay_after(step.spec->retry, attempts);
         return;
     }
     if (step.spec->verify && is_good(result.outcome)) {
         session_.record_verified(step, "done", "its verify", "it is in place");
     }
     session_.keep_output(step, result);
-    judge(event.index, result);
+    judge(index, result);
 }
 
 /// In doubt stops the run whatever `on_failure` says: what nobody knows cannot be tolerated by a
@@ -451,6 +532,10 @@ void Executor::judge(std::size_t index, const StepResult& result) {
     }
     if (result.outcome == StepOutcome::in_doubt) {
         fail({13, RunPhase::in_doubt, where_of(step) + ": " + result.message, result.hint});
+        return;
+    }
+    if (result.outcome == StepOutcome::cancelled) {  // of what only looks: somebody wants an end
+        fail({130, RunPhase::interrupted, where_of(step) + ": " + result.message, result.hint});
         return;
     }
     if (step.spec->on_failure == OnFailure::carry_on || within_limits(step)) {
@@ -491,8 +576,7 @@ std::optional<Failure> Executor::prove_end(std::stop_token stop) {
     }
     std::vector<Finding> remaining;
     try {
-        session_.refresh(true, stop);
-        remaining = session_.diagnose(stop);
+        remaining = session_.diagnose_end(stop);
     } catch (const Error& error) {
         return Failure{10,
                        RunPhase::failed,
@@ -519,6 +603,37 @@ std::optional<Failure> Executor::prove_end(std::stop_token stop) {
                            finding.remedy};
         }
         session_.note("still open: " + finding.message, {{"finding", finding.to_json()}});
+    }
+    // What is worse now than before is no success; what was changed is no reason to go back for it.
+    const auto worse = std::ranges::find_if(
+        remaining, [&](const Finding& finding) { return session_.is_new_trouble(finding); });
+    if (worse != remaining.end()) {
+        return Failure{.exit_code = 10,
+                       .phase = RunPhase::failed,
+                       .message = "everything was done, and now: " + worse->message,
+                       .hint = worse->remedy,
+                       .on_failure = OnFailure::stop};
+    }
+    return what_nobody_can_see();
+}
+
+/// A finding that is gone because its member cannot be asked any more is not healed.
+std::optional<Failure> Executor::what_nobody_can_see() const {
+    const auto& heals = session_.plan().runbook->heals;
+    for (const Finding& finding : session_.plan().findings) {
+        const MemberFacts* member = session_.facts().find(finding.member);
+        const bool to_heal = std::ranges::any_of(
+            heals, [&](const std::string& name) { return finding.is_named(name); });
+        const bool blind = member != nullptr &&
+                           (member->ssh.failed() || member->api.failed() || member->sql.failed());
+        if (to_heal && blind) {
+            return Failure{.exit_code = 10,
+                           .phase = RunPhase::failed,
+                           .message = "whether " + finding.id + " on " + finding.member +
+                                      " is healed nobody can see: it cannot be asked",
+                           .hint = "Look with `lockstep check`.",
+                           .on_failure = OnFailure::stop};
+        }
     }
     return std::nullopt;
 }

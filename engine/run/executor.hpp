@@ -29,9 +29,13 @@ class Executor {
     [[nodiscard]] std::optional<Failure> prove_end(std::stop_token stop);
 
   private:
+    [[nodiscard]] std::optional<Failure> what_nobody_can_see() const;
     void start_ready(std::stop_token stop);
     [[nodiscard]] bool may_start(std::size_t index) const;
+    void look_behind();
     [[nodiscard]] bool chain_broken(const PlannedStep& step) const;
+    /// begin(), with an error out of it as the failure of that step.
+    void try_to_begin(std::size_t index, std::stop_token stop);
     void begin(std::size_t index, std::stop_token stop);
     [[nodiscard]] bool is_allowed(std::size_t index, const StepCall& call);
     [[nodiscard]] bool is_mine(std::size_t index) const;
@@ -44,6 +48,11 @@ class Executor {
     void skip(const PlannedStep& step, StepState state, const std::string& because);
     void refuse(std::size_t index, const StepResult& result);
     void finish(const StepEvent& event);
+    /// Of a step that has ended: what it makes of the run.
+    void conclude(std::size_t index, StepResult result);
+    /// Those whose answer was lost, once nothing else runs.
+    void find_out_lost(std::stop_token stop);
+    [[nodiscard]] bool is_lost(std::size_t index, const StepResult& result) const;
     void judge(std::size_t index, const StepResult& result);
     [[nodiscard]] bool within_limits(const PlannedStep& step) const;
     /// Stops the run at a step that must not be started; among the steps of `always` only that step
@@ -55,12 +64,21 @@ class Executor {
     Gatekeeper gatekeeper_;
     Part part_;
     std::map<std::size_t, Clock::Steady> retry_at_;
+    std::vector<bool> behind_;  ///< steps that are over with all before them
     std::vector<std::string> waits_said_;
     std::set<std::size_t> slow_said_;
     std::set<std::size_t> announced_;             ///< given to a runner to read ahead
     std::set<std::size_t> held_;                  ///< steps that wait for a person or a window
     std::map<std::size_t, Clock::Steady> since_;  ///< of those that run
     std::size_t running_ = 0;
+
+    struct Lost {
+        std::size_t index;
+        StepResult result;
+    };
+
+    std::vector<Lost> lost_;                 ///< ended without an answer, and not recorded yet
+    std::map<std::size_t, StepCall> calls_;  ///< of those that run and act by themselves
     std::optional<Failure> failure_;
     std::optional<Failure> failed_always_;  ///< the first one among the steps of `always`
 };

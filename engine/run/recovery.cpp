@@ -9,6 +9,10 @@ namespace lockstep {
 
 namespace {
 
+// What still runs on a member is followed to its end, by whoever takes the run up: until somebody
+// stops waiting. No step takes a week.
+constexpr std::chrono::hours k_as_long_as_it_takes{24 * 7};
+
 /// Begun, and its end not on record. Both are looked at in the same way: a dead engine left one, a
 /// lost answer the other.
 bool is_open(const StepProgress& step) {
@@ -30,6 +34,7 @@ std::set<std::string> unsettled_members(const RunState& state) {
         }
         for (const UndoProgress& undo : step.undo) {
             if (undo.state == UndoProgress::State::running ||
+                undo.state == UndoProgress::State::in_doubt ||
                 undo.state == UndoProgress::State::failed) {
                 members.insert(undo.undo.member);
             }
@@ -40,7 +45,11 @@ std::set<std::string> unsettled_members(const RunState& state) {
 
 /// Whether a temporary change is being made or ended: then nobody knows yet how it stands.
 bool temporary_unsettled(const RunSession& session) {
-    if (session.state().temporary_in_hand()) {
+    const auto& calls = session.state().open_calls();
+    if (std::ranges::any_of(calls, [&](const OpenCall& call) {
+            const ActionSchema* schema = find_action(session.setup().actions, call.uses);
+            return schema != nullptr && (schema->temporary || !schema->ends.empty());
+        })) {
         return true;
     }
     for (std::size_t i = 0; i < session.plan().steps.size(); ++i) {
@@ -193,11 +202,12 @@ std::optional<Failure> Settlement::run(std::stop_token stop) {
                 return failure;
             }
         }
-        for (std::size_t n = 0; n < session_.progress(i).undo.size(); ++n) {
-            if (session_.progress(i).undo[n].state == UndoProgress::State::running) {
-                if (auto failure = settle_undo(i, n)) {
-                    return failure;
-                }
+    }
+    const std::vector<OpenCall> calls = session_.state().open_calls();
+    for (const OpenCall& call : calls) {
+        if (!call.own_step) {
+            if (auto failure = settle_call(call, stop)) {
+                return failure;
             }
         }
     }
@@ -218,6 +228,7 @@ std::optional<Failure> Settlement::settle(std::size_t index, std::stop_token sto
         bound.call.attempt = session_.progress(index).attempts;
         bound.call.key = session_.progress(index).key;
         bound.call.attach_only = true;
+        bound.call.timeout = k_as_long_as_it_takes;
         if (step.spec->verify) {
             const BoundStep look = session_.bind_verify(step, bound.call);
             if (look.kind == BoundStep::Kind::ready) {
@@ -235,6 +246,25 @@ std::optional<Failure> Settlement::settle(std::size_t index, std::stop_token sto
         }
     }
     return look_closer(index, stop);
+}
+
+/// False: stopped before.
+bool Settlement::wait_out(const OpenCall& call, const std::stop_token& stop) {
+    const auto quiet = call.quiet_at(session_.clock().wall_now());
+    while (quiet && session_.clock().wall_now() < *quiet) {
+        if (!session_.clock().sleep_for(std::chrono::milliseconds{200}, stop)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+const OpenCall* Settlement::open_call(const PlannedStep& step) const {
+    const auto& calls = session_.state().open_calls();
+    const auto found = std::ranges::find_if(calls, [&](const OpenCall& call) {
+        return call.own_step && call.step == step.id && call.step_member == step.member;
+    });
+    return found == calls.end() ? nullptr : &*found;
 }
 
 /// What the member tells counts as if the engine had been there: the same retries, the same
@@ -272,11 +302,25 @@ std::optional<Failure> Settlement::adopt(std::size_t index,
                            result.hint.empty() ? "Bring the member back, then `lockstep resume`."
                                                : result.hint};
         case StepOutcome::in_doubt:
-        case StepOutcome::cancelled:
+            session_.record_result(step, result, false);
+            if (result.open != OpenEnd::died) {
+                return still_runs(session_.progress(index).where(), result);
+            }
             break;
+        case StepOutcome::cancelled:
+            return still_runs(session_.progress(index).where(), result);
     }
     settled = false;
     return std::nullopt;
+}
+
+/// As long as its command may run nothing else is known, and nothing else is done.
+Failure Settlement::still_runs(const std::string& where, const StepResult& result) const {
+    return {13,
+            RunPhase::in_doubt,
+            where + " was started, and its end was not seen yet: " + result.message,
+            result.hint.empty() ? "`lockstep resume " + session_.header().id + "` follows it again."
+                                : result.hint};
 }
 
 bool Settlement::may_retry(std::size_t index) const {
@@ -294,17 +338,45 @@ std::optional<Failure> Settlement::look_closer(std::size_t index, std::stop_toke
         session_.record_verified(step, "done", "a person", "done, by what the operator said");
         return std::nullopt;
     }
+    // Where nobody can be asked, a look counts once what was sent can act no more.
+    const OpenCall* open = open_call(step);
+    const bool asked_there = schema.spooled;
+    const bool unknown_for_ever = open != nullptr && !asked_there && !open->acts_within &&
+                                  step.spec->in_doubt != InDoubt::fail;
+    std::string seen = "nothing tells whether it was done";
+    if (open != nullptr && !asked_there && open->acts_within) {
+        const bool by_looking = !step.spec->verify && step.spec->in_doubt != InDoubt::ask;
+        BoundStep bound = session_.bind(step);
+        StepResult result{.outcome = StepOutcome::failed};
+        if (!by_looking || bound.kind != BoundStep::Kind::ready) {
+            if (!wait_out(*open, stop)) {
+                return Failure{130, RunPhase::interrupted, "stopped on request", {}};
+            }
+        } else {
+            bound.call.key = open->key;
+            result =
+                session_.find_out(std::move(bound.call), "the engine ended before it came", stop);
+        }
+        if (is_good(result.outcome)) {
+            session_.record_verified(step, "done", "the cluster", result.message);
+            return std::nullopt;
+        }
+        if (result.outcome == StepOutcome::in_doubt) {
+            return still_runs(session_.progress(index).where(), result);
+        }
+    }
     if (named(answers_.redo, step) || step.spec->in_doubt == InDoubt::retry) {
         session_.record_verified(step, "not_done", "told so", "it is done again");
         return std::nullopt;
     }
-    std::string seen = "nothing tells whether it was done";
     if (step.spec->in_doubt != InDoubt::ask && step.spec->verify) {
         const CallSpec& spec = *step.spec->verify;
         const BoundStep bound = bind_call(
             step, spec, *find_action(session_.setup().actions, spec.uses), session_.scope_of(step));
         if (bound.kind == BoundStep::Kind::ready) {
-            const StepResult result = session_.perform(step, bound.call, RecordKind::step_accepted);
+            StepCall look = bound.call;
+            look.only_looks = true;
+            const StepResult result = session_.perform(step, look, RecordKind::step_accepted);
             if (is_good(result.outcome) || result.outcome == StepOutcome::failed) {
                 session_.record_verified(step,
                                          is_good(result.outcome) ? "done" : "not_done",
@@ -325,7 +397,7 @@ std::optional<Failure> Settlement::look_closer(std::size_t index, std::stop_toke
                 session_.record_verified(step, "done", "the cluster", preview.because);
                 return std::nullopt;
             }
-            if (schema.repeatable) {
+            if (schema.repeatable && !unknown_for_ever) {
                 session_.record_verified(step, "not_done", "the cluster", "it is safe to do again");
                 return std::nullopt;
             }
@@ -336,8 +408,8 @@ std::optional<Failure> Settlement::look_closer(std::size_t index, std::stop_toke
             step, {.outcome = StepOutcome::failed, .message = "in doubt: " + seen}, false);
         return std::nullopt;
     }
-    session_.record_verified(step, "unknown", "nobody", seen);
-    if (for_rollback_) {
+    session_.record_verified(step, "unknown", "nobody", seen, !unknown_for_ever);
+    if (for_rollback_ && !unknown_for_ever) {
         return std::nullopt;  // an undo copes with "never happened"
     }
     const std::string name = step.member.empty() ? step.id : step.id + "@" + step.member;
@@ -348,28 +420,43 @@ std::optional<Failure> Settlement::look_closer(std::size_t index, std::stop_toke
                        name + "' or --redo '" + name + "'."};
 }
 
-/// An undo is safe to do again: it only must not run still.
-std::optional<Failure> Settlement::settle_undo(std::size_t index, std::size_t n) {
-    const PlannedStep& step = session_.plan().steps[index];
-    const UndoProgress& undo = session_.progress(index).undo[n];
-    if (!find_action(session_.setup().actions, undo.undo.uses)->spooled) {
+/// An undo, or the end or the beginning of a temporary change: safe to do again, by fresh facts, as
+/// soon as it acts no more.
+std::optional<Failure> Settlement::settle_call(const OpenCall& call, std::stop_token stop) {
+    const PlannedStep* step = session_.find(call.step, call.step_member);
+    const ActionSchema* schema = find_action(session_.setup().actions, call.uses);
+    if (step == nullptr || schema == nullptr) {
         return std::nullopt;
     }
-    StepCall call = call_of(undo.undo, step.id);
-    call.key = undo.key;
-    call.attempt = undo.attempts;
-    call.attach_only = true;
-    const std::string uses = undo.undo.uses;
-    const StepResult result = session_.perform(step, std::move(call), RecordKind::undo_accepted);
-    if (result.outcome == StepOutcome::unreachable) {
-        return Failure{13,
-                       RunPhase::in_doubt,
-                       "the undo of " + session_.progress(index).where() +
-                           " was started, and its member cannot be asked: " + result.message,
-                       "Bring the member back, then `lockstep rollback`."};
+    const std::optional<std::size_t> n =
+        call.purpose == OpenCall::Purpose::undo ? std::optional(call.undo) : std::nullopt;
+    const bool spooled = schema->spooled && n;
+    StepResult result{.outcome = StepOutcome::failed,
+                      .message = "the engine ended before its answer came"};
+    if (spooled) {
+        StepCall again =
+            call_of(session_.progress(session_.index_of(*step)).undo[*n].undo, step->id);
+        again.key = call.key;
+        again.attach_only = true;
+        again.timeout = k_as_long_as_it_takes;
+        result = session_.perform(*step, std::move(again), RecordKind::undo_accepted);
+        if (result.outcome == StepOutcome::unreachable) {
+            return Failure{13,
+                           RunPhase::in_doubt,
+                           describe(call) + ", and its member cannot be asked: " + result.message,
+                           "Bring the member back, then `lockstep rollback`."};
+        }
+    } else if (!call.acts_within) {
+        result = {.outcome = StepOutcome::in_doubt, .open = OpenEnd::answer_lost};
+    } else if (!wait_out(call, stop)) {
+        return Failure{130, RunPhase::interrupted, "stopped on request", {}};
     }
-    if (is_good(result.outcome)) {
-        session_.record_undo_result(step, uses, result, n);
+    if (result.outcome == StepOutcome::cancelled) {
+        return still_runs(call.where(), result);
+    }
+    session_.record_undo_result(*step, call.uses, result, n);
+    if (result.outcome == StepOutcome::in_doubt && result.open != OpenEnd::died) {
+        return still_runs("the undo of " + call.where(), result);
     }
     return std::nullopt;
 }

@@ -41,7 +41,12 @@ class Settlement {
 
   private:
     std::optional<Failure> settle(std::size_t index, std::stop_token stop);
-    std::optional<Failure> settle_undo(std::size_t index, std::size_t n);
+    std::optional<Failure> settle_call(const OpenCall& call, std::stop_token stop);
+    /// Waits until a call that nobody can be asked about can act no more. False: stopped before.
+    [[nodiscard]] bool wait_out(const OpenCall& call, const std::stop_token& stop);
+    /// The call of a step that is open; nullptr: none is.
+    [[nodiscard]] const OpenCall* open_call(const PlannedStep& step) const;
+    [[nodiscard]] Failure still_runs(const std::string& where, const StepResult& result) const;
     /// Takes over what the member says of the attempt that it ran; `settled` is false when that
     /// says nothing.
     std::optional<Failure> adopt(std::size_t index, const StepResult& result, bool& settled);

@@ -40,6 +40,13 @@ std::optional<Failure> Rollback::run(const std::string& because, std::stop_token
                                "`lockstep rollback` goes on once nobody else has it."};
             break;
         }
+        if (const std::string why = session_.obstacle({}); !why.empty()) {
+            failure_ = Failure{13,
+                               RunPhase::in_doubt,
+                               "nothing more is taken back: " + why,
+                               "`lockstep rollback` looks, and goes on."};
+            break;
+        }
         if (!undo_step(index, stop)) {
             break;
         }
@@ -78,6 +85,14 @@ bool Rollback::undo_step(std::size_t index, std::stop_token stop) {
             continue;
         }
         const StepResult result = undo_one(step, n, stop);
+        // What may still act on its way back ends it here: the next undo would meet it.
+        if (result.outcome == StepOutcome::in_doubt) {
+            failure_ = Failure{13,
+                               RunPhase::in_doubt,
+                               "the undo of " + acted.where() + ": " + result.message,
+                               "`lockstep rollback` looks, and goes on."};
+            return false;
+        }
         if (!is_good(result.outcome)) {
             const std::string& on = acted.undo[n].undo.member;
             fail(on == step.member ? acted.where() : acted.where() + ", its undo on " + on, result);
@@ -93,9 +108,7 @@ StepResult Rollback::undo_one(const PlannedStep& step, std::size_t n, std::stop_
     const StepProgress& acted = *session_.state().find(step.id, step.member);
     const Undo undo = acted.undo[n].undo;
     StepCall call = call_of(undo, step.id);
-    for (const OpenTemporary& temporary : session_.state().temporaries()) {
-        call.open_temporaries.push_back(temporary.action);
-    }
+    call.open_temporaries = session_.open_temporaries();
     call.attempt = acted.undo[n].attempts + 1;
     call.key = session_.key_of(step, ".undo" + std::to_string(n), call.attempt);
     StepResult result;
@@ -117,8 +130,12 @@ StepResult Rollback::undo_one(const PlannedStep& step, std::size_t n, std::stop_
     } else if (preview.verdict == Verdict::wont) {
         result = {.outcome = StepOutcome::already_done, .message = preview.because};
     } else {
-        session_.record_undo_intent(step, call, preview, n);
-        result = session_.perform(step, std::move(call), RecordKind::undo_accepted);
+        return session_.dispatch({.step = step,
+                                  .call = std::move(call),
+                                  .preview = std::move(preview),
+                                  .purpose = OpenCall::Purpose::undo,
+                                  .undo = n},
+                                 stop);
     }
     session_.record_undo_result(step, undo.uses, result, n);
     return result;
@@ -128,20 +145,15 @@ StepResult Rollback::undo_one(const PlannedStep& step, std::size_t n, std::stop_
 std::optional<Failure> Rollback::prove_end(std::stop_token stop) {
     std::vector<Finding> remaining;
     try {
-        session_.refresh(true, stop);
-        remaining = session_.diagnose(stop);
+        remaining = session_.diagnose_end(stop);
     } catch (const Error& error) {
         return Failure{12,
                        RunPhase::rollback_failed,
                        std::string("the end of the rollback could not be proven: ") + error.what(),
                        error.hint()};
     }
-    const auto& before = session_.plan().findings;
     for (const Finding& finding : remaining) {
-        const bool was_there = std::ranges::any_of(before, [&](const Finding& old) {
-            return old.id == finding.id && old.member == finding.member;
-        });
-        if (finding.severity == Severity::critical && !was_there) {
+        if (session_.is_new_trouble(finding)) {
             return Failure{12,
                            RunPhase::rollback_failed,
                            "taken back, but not as it was before: " + finding.message,

@@ -20,8 +20,9 @@ constexpr int k_most_ends_in_vain = 5;
 [[noreturn]] void rethrow_with_what_stays(RunSession& session, const JournalError& error) {
     const std::string open = session.what_is_open();
     session.runner().stop_write_probe();
+    const std::string left = session.what_it_leaves();
     session.runner().release_lock(
-        open.empty() && session.state().changed_anything() ? "an unfinished run" : open);
+        left.empty() && session.state().changed_anything() ? "an unfinished run" : left);
     if (open.empty()) {
         throw;
     }
@@ -86,6 +87,15 @@ bool is_over(RunPhase phase) {
 RunEnd finish(RunSession& session, RunEnd how, std::stop_token stop) {
     if (!session.state().rolling_back()) {  // else the rollback has dealt with them
         session.give_back_temporaries();
+    }
+    // A pause that could not be given back is no good end, of whatever way.
+    const bool good = how.phase == RunPhase::succeeded || how.phase == RunPhase::rolled_back;
+    if (const std::string open = session.what_is_open(); good && !open.empty()) {
+        const bool back = how.phase == RunPhase::rolled_back;
+        how.message += (how.message.empty() ? "" : "; ") + ("still in force: " + open);
+        how.hint = "`lockstep resume` gives it back once that is safe; `lockstep check` says more.";
+        how.exit_code = back ? 12 : 10;
+        how.phase = back ? RunPhase::rollback_failed : RunPhase::failed;
     }
     if (is_over(how.phase)) {
         const std::optional<Failure> failure =

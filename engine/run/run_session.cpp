@@ -1,5 +1,6 @@
 #include "engine/run/run_session.hpp"
 
+#include "base/digest.hpp"
 #include "base/error.hpp"
 #include "base/or_null.hpp"
 #include "engine/run/guards.hpp"
@@ -16,6 +17,10 @@ using namespace std::chrono_literals;
 
 // The slow facts (disk, pg_wal) behind a guard may be this old before a change.
 constexpr auto k_full_facts_age = 10s;
+// How long an end may take to become as calm as the start was.
+constexpr auto k_calm_patience = 15s;
+// While the effect of something is waited for whose answer is lost.
+constexpr auto k_between_looks = 200ms;
 // A fact that a guard or a gate lacks may come back within this time: a daemon takes seconds to
 // start.
 constexpr auto k_guard_patience = 30s;
@@ -42,7 +47,9 @@ RunSession::RunSession(Setup setup, RunHeader header)
       state_(header_.plan),
       facts_(std::make_shared<const ClusterFacts>(setup_.plan.facts)),
       at_start_(facts_),
-      full_at_(setup_.clock.steady_now()) {}
+      full_at_(setup_.clock.steady_now()) {
+    setup_.runner.remember_members(*facts_);
+}
 
 /// After this the plan as a document is only in the journal: of many members it is large, and who
 /// follows the run needs no more than its outline.
@@ -132,6 +139,85 @@ void RunSession::note(const std::string& message, nlohmann::json more) {
     record(RecordKind::note, nullptr, std::move(more));
 }
 
+std::string RunSession::obstacle(const std::string& member) const {
+    const OpenCall* call = in_the_way(state_.open_calls(), member, setup_.clock.wall_now());
+    return call == nullptr ? "" : describe(*call);
+}
+
+StepResult RunSession::dispatch(Outgoing out, std::stop_token stop) {
+    StepCall& call = out.call;
+    const std::string in_way = obstacle(call.member);
+    const std::string trouble = in_way.empty() ? setup_.runner.lock_trouble(stop) : std::string();
+    if (!in_way.empty() || !trouble.empty()) {
+        return {.outcome = StepOutcome::cancelled,
+                .message = in_way.empty() ? trouble : in_way,
+                .hint = in_way.empty() ? "Whoever has the cluster now decides."
+                                       : "`lockstep resume` looks, and goes on."};
+    }
+    call.only_looks = out.preview.read_only;
+    call.acts_within = out.preview.acts_within;
+    if (out.own_step) {
+        record_intent(out.step, call, out.preview, out.purpose == OpenCall::Purpose::give_back);
+    } else {
+        record_undo_intent(out.step, call, out.preview, out.undo);
+    }
+    StepResult result = perform(
+        out.step, call, out.own_step ? RecordKind::step_accepted : RecordKind::undo_accepted);
+    if (result.outcome == StepOutcome::in_doubt && result.open == OpenEnd::answer_lost &&
+        call.acts_within) {
+        result = find_out(call, result.message, std::move(stop));
+    }
+    if (out.own_step) {
+        record_result(out.step, result, false);
+    } else {
+        record_undo_result(out.step, call.uses, result, out.undo);
+    }
+    return result;
+}
+
+/// "In place" may come at any moment and counts at once; "not in place" only when the time is over,
+/// since what was sent may still be on its way through the other side's queue.
+StepResult RunSession::find_out(StepCall call, const std::string& why, std::stop_token stop) {
+    call.open_temporaries = open_temporaries();  // by now its own: what is found is this run's
+    StepResult doubt{.outcome = StepOutcome::in_doubt,
+                     .open = OpenEnd::answer_lost,
+                     .message = why,
+                     .hint = "Nobody can be asked what came of it."};
+    const auto& open = state_.open_calls();
+    const auto sent = std::ranges::find(open, call.key, &OpenCall::key);
+    const std::optional<Clock::Wall> quiet_at =
+        sent == open.end() ? setup_.clock.wall_now() : sent->quiet_at(setup_.clock.wall_now());
+    if (!quiet_at) {
+        return doubt;
+    }
+    for (;;) {
+        const bool last = setup_.clock.wall_now() >= *quiet_at;
+        try {
+            refresh(true, stop);
+            const Preview now = setup_.runner.preview(call, *facts_);
+            if (now.verdict == Verdict::wont) {
+                return {.message = "its answer was lost, and it took effect: " + now.because};
+            }
+            if (last) {
+                return {.outcome = StepOutcome::failed,
+                        .message = "its answer was lost, and it had no effect: " + why};
+            }
+        } catch (const JournalError&) {
+            throw;
+        } catch (const Error& error) {
+            if (last) {
+                doubt.message +=
+                    "; and the cluster cannot be looked at: " + std::string(error.what());
+                doubt.hint = error.hint();
+                return doubt;
+            }
+        }
+        if (!setup_.clock.sleep_for(k_between_looks, stop)) {
+            return doubt;
+        }
+    }
+}
+
 /// One step alone, waited for: for settling and going back, where nothing may run beside it.
 StepResult RunSession::perform(const PlannedStep& step, StepCall call, RecordKind accepted) {
     setup_.runner.start(0, std::move(call), facts_);
@@ -205,12 +291,18 @@ std::optional<StepCall> RunSession::bind_for_read_ahead(std::size_t first,
 BoundStep RunSession::bind(const PlannedStep& step, const ScopeSource& source) const {
     BoundStep bound = bind_step(step, schema_of(step), make_scope(source), source);
     bound.call.heals = setup_.plan.runbook->heals;
-    for (const OpenTemporary& temporary : state_.temporaries()) {
-        bound.call.open_temporaries.push_back(temporary.action);
-    }
+    bound.call.open_temporaries = open_temporaries();
     bound.call.at_start = at_start_;
     bound.call.earlier = earlier_calls(schema_of(step));
     return bound;
+}
+
+std::vector<std::string> RunSession::open_temporaries() const {
+    std::vector<std::string> actions;
+    for (const OpenTemporary& temporary : state_.temporaries()) {
+        actions.push_back(temporary.action);
+    }
+    return actions;
 }
 
 /// So that a check of the whole cluster can tell what this run did on purpose from what was lost.
@@ -268,6 +360,9 @@ std::string RunSession::key_of(const PlannedStep& step,
         const bool fits = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
                           (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
         c = fits ? c : '-';
+    }
+    if (constexpr std::size_t k_longest = 160; name.size() > k_longest) {
+        name = name.substr(0, k_longest - 17) + "-" + sha256_hex(name).substr(0, 16);
     }
     return header_.id + "." + name + "." + std::to_string(attempt);
 }
@@ -385,6 +480,28 @@ std::vector<Finding> RunSession::diagnose(std::stop_token stop) {
     return found;
 }
 
+/// What passes by itself, because daemons and replication have just begun again, gets a while.
+std::vector<Finding> RunSession::diagnose_end(std::stop_token stop) {
+    const auto begun = setup_.clock.steady_now();
+    for (;;) {
+        refresh(true, stop);
+        std::vector<Finding> found = diagnose(stop);
+        const bool calm = std::ranges::none_of(
+            found, [&](const Finding& finding) { return is_new_trouble(finding); });
+        if (calm || setup_.clock.steady_now() - begun > k_calm_patience ||
+            !setup_.clock.sleep_for(1s, stop)) {
+            return found;
+        }
+    }
+}
+
+bool RunSession::is_new_trouble(const Finding& finding) const {
+    return finding.severity == Severity::critical &&
+           std::ranges::none_of(setup_.plan.findings, [&](const Finding& before) {
+               return before.id == finding.id && before.member == finding.member;
+           });
+}
+
 const nlohmann::json& RunSession::seen() const {
     if (seen_.is_null()) {
         seen_ = digest(*facts_);
@@ -447,15 +564,17 @@ nlohmann::json RunSession::measure() {
         }
     }
     int restarts = 0;
+    bool known = true;
     for (const MemberFacts& before : setup_.plan.facts.members) {
         const MemberFacts* after = facts_->find(before.name);
-        if (after != nullptr && !after->postgres.started_at.empty() &&
-            !before.postgres.started_at.empty() &&
-            after->postgres.started_at != before.postgres.started_at) {
-            ++restarts;
-        }
+        const bool seen = after != nullptr && !after->postgres.started_at.empty() &&
+                          !before.postgres.started_at.empty();
+        known = known && seen;
+        restarts += seen && after->postgres.started_at != before.postgres.started_at ? 1 : 0;
     }
-    measured["postgres_restarts"] = restarts;
+    // None is a claim about every member: of one that nobody could ask it cannot be made.
+    measured["postgres_restarts"] =
+        known || restarts > 0 ? nlohmann::json(restarts) : nlohmann::json(nullptr);
     if (const std::optional<ProbeReport> probe = setup_.runner.write_probe()) {
         measured["write_gap_ms"] = probe->longest_gap.count();
         measured["client_errors"] = probe->errors;
@@ -472,6 +591,14 @@ RunEnd RunSession::end(RunEnd how, bool gave_up) {
         return step.changes &&
                (step.state == StepState::in_doubt || step.state == StepState::running);
     });
+    // Rule 3: what is still open is the end, whatever else there is to say.
+    if (const auto& calls = state_.open_calls();
+        !calls.empty() && how.phase != RunPhase::in_doubt) {
+        how.message += (how.message.empty() ? "" : "; ") + describe(calls.front());
+        how.hint = "`lockstep resume` looks, and goes on.";
+        how.exit_code = 13;
+        how.phase = RunPhase::in_doubt;
+    }
     tell_end(how);
     record(RecordKind::run_ended,
            nullptr,
@@ -487,10 +614,10 @@ RunEnd RunSession::end(RunEnd how, bool gave_up) {
     const bool left_some = std::ranges::any_of(state_.steps(), [](const StepProgress& step) {
         return step.changes && step.attempts > 0;  // what only looks leaves nothing on a member
     });
-    if (!open && left_some) {
+    if (!open && state_.open_calls().empty() && left_some) {
         setup_.runner.clean_up(header_.id, *facts_);
     }
-    setup_.runner.release_lock(what_is_open());
+    setup_.runner.release_lock(what_it_leaves());
     return how;
 }
 

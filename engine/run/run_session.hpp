@@ -112,11 +112,13 @@ class RunSession {
     void record_result(const PlannedStep& step, const StepResult& result, bool retry);
 
     /// Records what a look at a step in doubt came to: `verdict` is done, not_done or unknown, and
-    /// `how` says who or what told so.
+    /// `how` says who or what told so. `acts_no_more`: of one that stays unknown, that at least its
+    /// command has ended.
     void record_verified(const PlannedStep& step,
                          const char* verdict,
                          const std::string& how,
-                         const std::string& message);
+                         const std::string& message,
+                         bool acts_no_more = false);
 
     // A call that takes something back, or makes a temporary change for that. `n`: which undo of
     // the step.
@@ -129,8 +131,32 @@ class RunSession {
                             const StepResult& result,
                             std::optional<std::size_t> n);
 
-    /// Runs a call to its end, recording that the member took it. For times when nothing else runs.
+    /// Rule 1 of open calls: why nothing may be started on `member` (empty: on the cluster as a
+    /// whole); empty: nothing is in the way.
+    [[nodiscard]] std::string obstacle(const std::string& member) const;
+
+    /// A call that is made by itself, while nothing else runs.
+    struct Outgoing {
+        const PlannedStep& step;
+        StepCall call;
+        Preview preview;
+        OpenCall::Purpose purpose = OpenCall::Purpose::undo;
+        std::optional<std::size_t> undo = {};  ///< which undo of the step
+        bool own_step = false;                 ///< its records are the step's own
+    };
+
+    /// The way of everything but the steps themselves to the cluster: asks what may be in the way
+    /// and whether the cluster is still ours, puts it on record, sends it, and finds out what came
+    /// of it. Where it was not sent the result is `cancelled`, and nothing is on record.
+    [[nodiscard]] StepResult dispatch(Outgoing out, std::stop_token stop = {});
+
+    /// Runs a call to its end, recording that the member took it. For what acts: dispatch().
     StepResult perform(const PlannedStep& step, StepCall call, RecordKind accepted);
+
+    /// Rule 2, of a call whose answer is lost: looks until its effect is in place, or until it
+    /// could not come any more. As the result that the answer would have brought; in doubt where
+    /// nobody knows how long it may still act, or it was stopped.
+    [[nodiscard]] StepResult find_out(StepCall call, const std::string& why, std::stop_token stop);
 
     /// Gets fresh facts before a change, unless the last look is no older than `age`. A failure
     /// when the cluster cannot be observed.
@@ -172,8 +198,12 @@ class RunSession {
     bool read_output(const PlannedStep& step, StepResult& result) const;
     void keep_output(const PlannedStep& step, const StepResult& result);
 
+    /// The actions whose temporary changes are in force.
+    [[nodiscard]] std::vector<std::string> open_temporaries() const;
     /// The temporary changes that are in force, for people; empty: none.
     [[nodiscard]] std::string what_is_open() const;
+    /// The same with the open calls: what the lock says that this run leaves.
+    [[nodiscard]] std::string what_it_leaves() const;
     /// Ends each temporary change of the run where that is safe; says loudly what stays.
     void give_back_temporaries();
     /// Puts a temporary change that a rollback needs in force again. False: that was not possible.
@@ -199,6 +229,10 @@ class RunSession {
     /// Takes over what a step learned of the cluster, for the steps after it.
     void learn(const std::function<void(ClusterFacts&)>& what);
     [[nodiscard]] std::vector<Finding> diagnose(std::stop_token stop);
+    /// What is found at the end of a way, by fresh facts.
+    [[nodiscard]] std::vector<Finding> diagnose_end(std::stop_token stop);
+    /// Critical, and not there when the run was planned.
+    [[nodiscard]] bool is_new_trouble(const Finding& finding) const;
 
     [[nodiscard]] const StepProgress& progress(std::size_t index) const {
         return state_.steps()[index];  // RunState keeps the order of the plan
@@ -216,6 +250,7 @@ class RunSession {
   private:
     void tell_end(const RunEnd& how);
     void give_back(const OpenTemporary& temporary);
+    StepResult end_temporary(Outgoing out);
     void keep(const OpenTemporary& temporary, const std::string& why, const std::string& hint);
     [[nodiscard]] bool is_temporary(const PlannedStep& step) const;
     [[nodiscard]] nlohmann::json measure();

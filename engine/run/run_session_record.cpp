@@ -12,12 +12,18 @@ using namespace std::chrono_literals;
 
 nlohmann::json result_payload(const StepResult& result) {
     return {{"outcome", to_text(result.outcome)},
+            {"open", result.outcome == StepOutcome::in_doubt ? to_text(result.open) : ""},
             {"message", result.message},
             {"hint", result.hint},
             {"last_lines", result.last_lines},
             {"unproven", result.unproven},
             {"findings", to_json(result.findings)},
             {"output", result.output}};
+}
+
+nlohmann::json within(const Preview& preview) {
+    return preview.acts_within ? nlohmann::json(preview.acts_within->count())
+                               : nlohmann::json(nullptr);
 }
 
 /// On record with the intent, so that a rollback can say what it leaves, even after a crash.
@@ -49,6 +55,9 @@ void RunSession::record_intent(const PlannedStep& step,
     const std::vector<Undo> undo = undoable ? freeze_undo(step, preview) : std::vector<Undo>{};
     nlohmann::json payload{
         {"attempt", call.attempt},
+        {"acts", step.changes && !preview.read_only},
+        {"acts_within_ms", within(preview)},
+        {"answers_within_ms", preview.answers_within.count()},
         {"key", call.key},
         {"uses", step.uses},
         {"with", Value(call.with).to_json()},
@@ -90,13 +99,15 @@ void RunSession::record_result(const PlannedStep& step, const StepResult& result
 void RunSession::record_verified(const PlannedStep& step,
                                  const char* verdict,
                                  const std::string& how,
-                                 const std::string& message) {
+                                 const std::string& message,
+                                 bool acts_no_more) {
     const ActionSchema& schema = schema_of(step);
     record(RecordKind::step_verified,
            &step,
            {{"verdict", verdict},
             {"how", how},
             {"message", message},
+            {"acts_no_more", acts_no_more},
             {"temporary", schema.temporary ? schema.name : ""},
             {"ends", schema.ends},
             {"seen", seen()}});
@@ -113,6 +124,8 @@ void RunSession::record_undo_intent(const PlannedStep& step,
                               {"key", call.key},
                               {"uses", call.uses},
                               {"on", call.member},
+                              {"acts_within_ms", within(preview)},
+                              {"answers_within_ms", preview.answers_within.count()},
                               {"operations", to_json(preview.operations)},
                               {"temporary", schema.temporary ? schema.name : ""},
                               {"measured_as", schema.measured_as},

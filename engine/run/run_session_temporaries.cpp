@@ -44,7 +44,7 @@ void RunSession::give_back_temporaries() {
     std::string why;
     std::string hint;
     for (const StepProgress& step : state_.steps()) {
-        // A command that may still run must find the cluster as it was when it was started.
+        // What it did is for `resume` to find out, and that wants the cluster as it was then.
         if (step.changes &&
             (step.state == StepState::in_doubt || step.state == StepState::running) &&
             std::ranges::none_of(open, [&](const auto& each) { return each.step == step.id; })) {
@@ -58,7 +58,13 @@ void RunSession::give_back_temporaries() {
     }
     for (auto temporary = open.rbegin(); temporary != open.rend(); ++temporary) {
         if (why.empty()) {
-            give_back(*temporary);
+            try {
+                give_back(*temporary);
+            } catch (const JournalError&) {
+                throw;
+            } catch (const Error& error) {
+                keep(*temporary, error.what(), error.hint());
+            }
         } else {
             keep(*temporary, why, hint);
         }
@@ -74,8 +80,26 @@ void RunSession::keep(const OpenTemporary& temporary,
          {{"hint", hint}, {"kept", temporary.action}});
 }
 
+/// Nothing is sent where there is nothing to end: what is sent may act later than one thinks.
+StepResult RunSession::end_temporary(Outgoing out) {
+    if (out.preview.verdict != Verdict::wont || !obstacle(out.call.member).empty()) {
+        return dispatch(std::move(out));
+    }
+    const StepResult result{.outcome = StepOutcome::already_done, .message = out.preview.because};
+    if (out.own_step) {
+        record_result(out.step, result, false);
+    } else {
+        record_undo_result(out.step, out.call.uses, result, std::nullopt);
+    }
+    return result;
+}
+
 /// No guard and no gate in between: the action itself waits until it is safe, or refuses.
 void RunSession::give_back(const OpenTemporary& temporary) {
+    if (const auto blind = look_again(false, {})) {
+        keep(temporary, blind->message, blind->hint);
+        return;
+    }
     const PlannedStep* maker = find(temporary.step, temporary.member);
     const std::optional<std::size_t> end = find_end(setup_.plan, setup_.actions, temporary);
     StepResult result;
@@ -90,9 +114,11 @@ void RunSession::give_back(const OpenTemporary& temporary) {
         }
         bound.call.attempt = progress(*end).attempts + 1;
         bound.call.key = key_of(step, "", bound.call.attempt);
-        record_intent(step, bound.call, setup_.runner.preview(bound.call, *facts_), true);
-        result = perform(step, bound.call, RecordKind::step_accepted);
-        record_result(step, result, false);
+        result = end_temporary({.step = step,
+                                .call = bound.call,
+                                .preview = setup_.runner.preview(bound.call, *facts_),
+                                .purpose = OpenCall::Purpose::give_back,
+                                .own_step = true});
     } else {
         const auto ending =
             std::ranges::find(setup_.actions, temporary.action, &ActionSchema::ends);
@@ -104,10 +130,10 @@ void RunSession::give_back(const OpenTemporary& temporary) {
         bound.call.uses = ending->name;
         bound.call.id += ".end";
         bound.call.key = key_of(*maker, ".end", static_cast<int>(state_.last_seq()));
-        record_undo_intent(
-            *maker, bound.call, setup_.runner.preview(bound.call, *facts_), std::nullopt);
-        result = perform(*maker, bound.call, RecordKind::undo_accepted);
-        record_undo_result(*maker, ending->name, result, std::nullopt);
+        result = end_temporary({.step = *maker,
+                                .call = bound.call,
+                                .preview = setup_.runner.preview(bound.call, *facts_),
+                                .purpose = OpenCall::Purpose::give_back});
     }
     if (is_good(result.outcome)) {
         note("taken back: " + temporary.text() + " (" + result.message + ")");
@@ -133,16 +159,27 @@ bool RunSession::take_again(const std::string& temporary, std::stop_token stop) 
         return true;
     }
     StepResult result;
-    if (preview.blocked_by.empty()) {
-        record_undo_intent(*maker, bound.call, preview, std::nullopt);
-        result = perform(*maker, bound.call, RecordKind::undo_accepted);
-    } else {
+    if (!preview.blocked_by.empty()) {
         result = {.outcome = StepOutcome::failed,
                   .message = preview.blocked_by.front().message,
                   .hint = preview.blocked_by.front().remedy};
+        record_undo_result(*maker, maker->uses, result, std::nullopt);
+        return false;
     }
-    record_undo_result(*maker, maker->uses, result, std::nullopt);
+    result = dispatch({.step = *maker,
+                       .call = bound.call,
+                       .preview = preview,
+                       .purpose = OpenCall::Purpose::take_again},
+                      stop);
     return is_good(result.outcome);
+}
+
+std::string RunSession::what_it_leaves() const {
+    std::string text = what_is_open();
+    for (const OpenCall& call : state_.open_calls()) {
+        text += (text.empty() ? "" : ", ") + describe(call);
+    }
+    return text;
 }
 
 std::string RunSession::what_is_open() const {

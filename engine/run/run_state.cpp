@@ -158,6 +158,10 @@ void RunState::apply(const JournalRecord& record) {
             return;
         case RecordKind::step_accepted:
             at(record).accepted = true;
+            accept_call(record, true);
+            return;
+        case RecordKind::undo_accepted:
+            accept_call(record, false);
             return;
         case RecordKind::step_result:
             apply_result(at(record), record);
@@ -204,6 +208,11 @@ void RunState::apply_to_run(const JournalRecord& record) {
             // An engine that was ended in order has got somewhere; one that died may not have.
             ++ends_in_vain_;
             has_waited_ = false;
+            for (OpenCall& call : open_calls_) {  // the engine that waited for it is gone
+                if (call.unwatched_since.empty()) {
+                    call.unwatched_since = record.at;
+                }
+            }
             reopen(payload.value("reopen", nlohmann::json::array()));
             return;
         case RecordKind::rollback_started:
@@ -315,6 +324,12 @@ void RunState::apply_intent(StepProgress& step, const JournalRecord& record) {
             step.undo.push_back({.undo = Undo::from_json(undo)});
         }
     }
+    if (payload.value("acts", step.changes)) {
+        open_call(record,
+                  payload.value("gives_back", false) ? OpenCall::Purpose::give_back
+                                                     : OpenCall::Purpose::forward,
+                  true);
+    }
     begin_temporary(record);
 }
 
@@ -331,6 +346,7 @@ void RunState::apply_result(StepProgress& step, const JournalRecord& record) {
     step.last_lines = payload.at("last_lines").get<std::vector<std::string>>();
     step.output = payload.at("output");
     step.unproven = payload.value("unproven", std::vector<std::string>());
+    close_call(record, true);
     const bool good = step.state == StepState::succeeded || step.state == StepState::already_done;
     const bool found_done = step.state == StepState::already_done && step.attempts <= 1;
     if (found_done) {
@@ -353,6 +369,9 @@ void RunState::apply_result(StepProgress& step, const JournalRecord& record) {
 void RunState::apply_verified(StepProgress& step, const JournalRecord& record) {
     const std::string verdict = text_of(record.payload, "verdict");
     step.message = text_of(record.payload, "message");
+    if (verdict != "unknown" || record.payload.value("acts_no_more", false)) {
+        close_call(record, true);
+    }
     if (verdict == "done") {
         step.state = StepState::succeeded;
         step.ended_at = record.at;
@@ -375,13 +394,19 @@ void RunState::apply_undo(StepProgress& step, const JournalRecord& record) {
     const bool good =
         outcome == to_text(StepOutcome::succeeded) || outcome == to_text(StepOutcome::already_done);
     if (intent) {
+        const bool makes = !text_of(payload, "temporary").empty();
+        open_call(record,
+                  payload.contains("n") ? OpenCall::Purpose::undo
+                  : makes               ? OpenCall::Purpose::take_again
+                                        : OpenCall::Purpose::give_back,
+                  false);
         begin_temporary(record);
     } else {
+        close_call(record, false);
         end_temporary(record, text_of(payload, good ? "ends" : ""), good);
         ends_in_vain_ = 0;
     }
     if (!payload.contains("n")) {
-        temporary_in_hand_ = intent;
         return;
     }
     UndoProgress& undo = step.undo.at(payload.at("n").get<std::size_t>());
@@ -391,7 +416,9 @@ void RunState::apply_undo(StepProgress& step, const JournalRecord& record) {
         undo.key = text_of(payload, "key");
         return;
     }
-    undo.state = good ? UndoProgress::State::done : UndoProgress::State::failed;
+    undo.state = good                                  ? UndoProgress::State::done
+                 : find_call(record, false) != nullptr ? UndoProgress::State::in_doubt
+                                                       : UndoProgress::State::failed;
     undo.message = text_of(payload, "message");
     undo.hint = text_of(payload, "hint");
     undo.last_lines = payload.value("last_lines", std::vector<std::string>());
@@ -402,6 +429,62 @@ void RunState::apply_undo(StepProgress& step, const JournalRecord& record) {
         step.message = undo.message;
         step.ended_at = record.at;
     }
+}
+
+/// From the intent on: whether it was sent at all nobody can tell who comes later.
+void RunState::open_call(const JournalRecord& record, OpenCall::Purpose purpose, bool own_step) {
+    const nlohmann::json& payload = record.payload;
+    OpenCall call{
+        .purpose = purpose,
+        .key = text_of(payload, "key"),
+        .uses = text_of(payload, "uses"),
+        .step = record.step,
+        .step_member = record.member,
+        .member = own_step ? record.member : text_of(payload, "on"),
+        .undo = payload.value("n", std::size_t{0}),
+        .own_step = own_step,
+        .sent_at = record.at,
+        .acts_within = std::chrono::milliseconds{0},
+        .answers_within = std::chrono::milliseconds{payload.value("answers_within_ms", 10'000)}};
+    if (payload.contains("acts_within_ms")) {
+        const nlohmann::json& within = payload.at("acts_within_ms");
+        call.acts_within =
+            within.is_null() ? std::nullopt
+                             : std::optional(std::chrono::milliseconds(within.get<std::int64_t>()));
+    }
+    open_calls_.push_back(std::move(call));
+}
+
+/// Calls of one step come one after the other: rule 1 keeps a second one from being started.
+OpenCall* RunState::find_call(const JournalRecord& record, bool own_step) {
+    const auto found = std::ranges::find_if(open_calls_, [&](const OpenCall& call) {
+        return call.own_step == own_step && call.step == record.step &&
+               call.step_member == record.member;
+    });
+    return found == open_calls_.end() ? nullptr : &*found;
+}
+
+void RunState::accept_call(const JournalRecord& record, bool own_step) {
+    if (OpenCall* call = find_call(record, own_step)) {
+        call->accepted = true;
+    }
+}
+
+/// In doubt it stays open, unless it is known that it acts no more, or is to be sent again.
+void RunState::close_call(const JournalRecord& record, bool own_step) {
+    OpenCall* call = find_call(record, own_step);
+    if (call == nullptr) {
+        return;
+    }
+    const nlohmann::json& payload = record.payload;
+    const OpenEnd end = open_end_from(text_of(payload, "open"));
+    const bool doubt = text_of(payload, "outcome") == to_text(StepOutcome::in_doubt);
+    if (doubt && end != OpenEnd::died && !payload.value("retry", false)) {
+        call->end = end;
+        call->unwatched_since = record.at;
+        return;
+    }
+    open_calls_.erase(open_calls_.begin() + (call - open_calls_.data()));
 }
 
 /// From the intent on, not from the result: of a pause that may be in force somebody has to take

@@ -2,6 +2,7 @@
 
 #include "engine/journal/journal.hpp"
 #include "engine/plan/undo.hpp"
+#include "engine/run/open_call.hpp"
 
 #include <chrono>
 #include <map>
@@ -41,7 +42,7 @@ enum class RunPhase {
 
 /// One undo of a step, as frozen in its intent, and how far it got.
 struct UndoProgress {
-    enum class State { pending, running, done, failed };
+    enum class State { pending, running, done, failed, in_doubt };
 
     Undo undo;
     State state = State::pending;
@@ -160,9 +161,8 @@ class RunState {
     /// Oldest first.
     [[nodiscard]] const std::vector<OpenTemporary>& temporaries() const { return temporaries_; }
 
-    /// Whether a temporary change is being made or ended for a rollback or at the end, with its
-    /// outcome not on record yet.
-    [[nodiscard]] bool temporary_in_hand() const { return temporary_in_hand_; }
+    /// What was sent and not seen to end, oldest first. Of a run that is over nothing may be left.
+    [[nodiscard]] const std::vector<OpenCall>& open_calls() const { return open_calls_; }
 
     /// How long the temporary changes that ended have lasted, by `measured_as`.
     [[nodiscard]] const std::map<std::string, std::chrono::milliseconds>& lasted() const {
@@ -215,6 +215,10 @@ class RunState {
     void apply_result(StepProgress& step, const JournalRecord& record);
     void apply_verified(StepProgress& step, const JournalRecord& record);
     void apply_undo(StepProgress& step, const JournalRecord& record);
+    void open_call(const JournalRecord& record, OpenCall::Purpose purpose, bool own_step);
+    void accept_call(const JournalRecord& record, bool own_step);
+    void close_call(const JournalRecord& record, bool own_step);
+    [[nodiscard]] OpenCall* find_call(const JournalRecord& record, bool own_step);
     void begin_temporary(const JournalRecord& record);
     void end_temporary(const JournalRecord& record, const std::string& action, bool by_its_end);
     void reopen(const nlohmann::json& steps);
@@ -230,7 +234,7 @@ class RunState {
     std::string failure_;
     std::string failure_hint_;
     std::vector<OpenTemporary> temporaries_;
-    bool temporary_in_hand_ = false;
+    std::vector<OpenCall> open_calls_;
     std::map<std::string, std::chrono::milliseconds> lasted_;
     nlohmann::json last_seen_;
     std::vector<ApprovalProgress> approvals_;

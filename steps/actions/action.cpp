@@ -11,6 +11,10 @@
 
 namespace lockstep {
 
+std::chrono::milliseconds sql_answers_within(const StepCall& call) {
+    return call.timeout.count() > 0 ? call.timeout : k_default_step_timeout;
+}
+
 const MemberFacts& ActionContext::member(const StepCall& call) const {
     const MemberFacts* found = facts.find(call.member);
     if (found == nullptr) {
@@ -65,9 +69,9 @@ CommandResult ActionContext::spooled(const StepCall& call,
         case SpoolEnd::Kind::died:
             break;
     }
-    throw TransportError(TransportError::Kind::lost,
-                         "it began on " + member.name + " and ended without a status: " + end.why,
-                         "It may have done a part of its work.");
+    throw EndedUnseen(TransportError::Kind::lost,
+                      "it began on " + member.name + " and ended without a status: " + end.why,
+                      "It may have done a part of its work.");
 }
 
 CommandResult ActionContext::ssh_as_login(const MemberFacts& member, const RemoteCommand& command) {
@@ -77,15 +81,21 @@ CommandResult ActionContext::ssh_as_login(const MemberFacts& member, const Remot
     return link.ssh->run(command, deadline, stop);
 }
 
+/// Right before each message that acts: an engine that was frozen for longer than its lock lasts
+/// wakes up here. Spooled commands are refused by the member itself, which knows the fence.
+void ActionContext::refuse_when_not_ours(const std::string& whom) const {
+    if (const std::string trouble = lock_trouble ? lock_trouble() : ""; !trouble.empty()) {
+        throw Error("nothing was sent to " + whom + ": " + trouble,
+                    "Another run has the cluster, or has had it since.");
+    }
+}
+
 HttpResponse ActionContext::rest(const MemberFacts& member, const HttpRequest& request) {
     MemberConnections& link = connections.of(member);
     HttpRequest full = request;
     full.url = member.api_url + request.url;
-    if (full.method != "GET" && lock_trouble) {
-        if (const std::string trouble = lock_trouble(); !trouble.empty()) {
-            throw Error("nothing was sent to " + member.name + ": " + trouble,
-                        "Another run has the cluster, or has had it since.");
-        }
+    if (full.method != "GET") {
+        refuse_when_not_ours(member.name);
     }
     const std::lock_guard lock(link.http_use);
     spdlog::debug("http {}: {} {}", member.name, full.method, full.url);
@@ -94,6 +104,9 @@ HttpResponse ActionContext::rest(const MemberFacts& member, const HttpRequest& r
 
 SqlResult ActionContext::sql(const MemberFacts& member, const SqlStatement& statement) {
     MemberConnections& link = connections.of(member);
+    if (!statement.read_only) {
+        refuse_when_not_ours(member.name);
+    }
     const std::lock_guard lock(link.ssh_use);
     spdlog::debug("sql {}: {}", member.name, statement.text);
     return link.sql->query(statement, deadline, stop);

@@ -65,6 +65,9 @@ struct ActionContext {
     HttpResponse rest(const MemberFacts& member, const HttpRequest& request);
     SqlResult sql(const MemberFacts& member, const SqlStatement& statement);
 
+    /// Throws Error where the cluster is not ours any more. `whom`: who would have got it.
+    void refuse_when_not_ours(const std::string& whom) const;
+
     /// Reads the cluster again: quick facts, or all.
     void refresh(Depth depth);
 };
@@ -72,6 +75,21 @@ struct ActionContext {
 /// An attempt that was to be followed does not exist on the member.
 class NeverReached : public Error {
     using Error::Error;
+};
+
+/// When its answer is lost, how much longer a statement may still act: the server ends it by its
+/// statement_timeout, which is our deadline, and may be a moment late.
+inline constexpr std::chrono::milliseconds k_sql_acts_within{5'000};
+/// How long a statement of the step may take: its deadline is the server's statement_timeout, too.
+[[nodiscard]] std::chrono::milliseconds sql_answers_within(const StepCall& call);
+
+/// How long a step may take that has no timeout of its own.
+inline constexpr std::chrono::minutes k_default_step_timeout{10};
+
+/// What began on a member has ended there without a status: it acts no more, and how far it came
+/// nobody knows.
+class EndedUnseen : public TransportError {
+    using TransportError::TransportError;
 };
 
 /// What a step does. Stateless: one object serves every step that uses it, from any thread.

@@ -224,6 +224,7 @@ class LocalRun final : public Action {
         (void)ok_exits(call);  // a mistake there is one of the plan, not of the run
         preview.operations.push_back({Operation::Kind::local, shell_join(list_arg(call, "argv"))});
         preview.because = preview.read_only ? "it only looks" : "always";
+        preview.acts_within.reset();  // of a program that an engine left behind when it died
         return preview;
     }
 
@@ -237,8 +238,18 @@ class LocalRun final : public Action {
                 command.env.emplace(name, value.to_text());
             }
         }
-        return result_of(context.connections.process().run(command, context.deadline, context.stop),
-                         good);
+        if (!bool_arg(call, "read_only", false)) {
+            context.refuse_when_not_ours("this machine");
+        }
+        try {
+            return result_of(
+                context.connections.process().run(command, context.deadline, context.stop), good);
+        } catch (const TransportError& error) {
+            if (error.nothing_sent()) {
+                throw;
+            }
+            throw EndedUnseen(error.kind(), error.what(), error.hint());  // it was killed
+        }
     }
 };
 

@@ -22,7 +22,9 @@ enum class DaemonState {
 [[nodiscard]] std::string upstream_of(const std::string& package_version);
 
 /// Restarting an unpaused Patroni stops PostgreSQL: the refusal for that, or nothing.
-[[nodiscard]] std::vector<Finding> refuse_unless_paused(const MemberFacts& member);
+[[nodiscard]] std::vector<Finding> refuse_unless_paused(const MemberFacts& member,
+                                                        const StepCall& call,
+                                                        const ClusterFacts& facts);
 
 /// PostgreSQL by the word of the member's Patroni: up, in one of the three states that are, or
 /// known to be down. Neither: it is not known, or on its way.

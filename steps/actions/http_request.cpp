@@ -38,6 +38,7 @@ class HttpRequestAction final : public Action {
         Preview preview;
         preview.read_only = reads_only(call);
         preview.because = preview.read_only ? "it only looks" : "always";
+        preview.acts_within.reset();  // of a server that nobody knows
         preview.operations.push_back(
             {Operation::Kind::http,
              request.method + " " + request.url + (request.body ? " " + *request.body : "")});
@@ -46,6 +47,9 @@ class HttpRequestAction final : public Action {
 
     StepResult run(const StepCall& call, ActionContext& context) const override {
         // A client without the cluster's credentials: this may be anybody's server.
+        if (!reads_only(call)) {
+            context.refuse_when_not_ours(text_arg(call, "url"));
+        }
         const std::unique_ptr<HttpClient> client = make_curl_client({});
         const HttpResponse response =
             client->send(request_of(call), context.deadline, context.stop);

@@ -195,7 +195,7 @@ class PackageInstall final : public Action {
         }
         if (is_patroni && preview.blocked_by.empty()) {
             // Debian's postinst and PGDG's %postun restart the daemon: as dangerous as a restart.
-            preview.blocked_by = refuse_unless_paused(*member);
+            preview.blocked_by = refuse_unless_paused(*member, call, facts);
         }
         preview.because = installed.empty() ? "it is not installed" : installed + " is installed";
         preview.operations.push_back(

@@ -94,6 +94,7 @@ class PackageKeep final : public Action {
     StepResult run(const StepCall& call, ActionContext& context) const override {
         const MemberFacts& member = context.member(call);
         const PackageTool& tool = package_tool(member, call);
+        context.refuse_when_not_ours(member.name);
         const CommandResult done = context.ssh(member, keep_script(tool, call));
         StepResult result;
         if (!done.ok()) {

@@ -83,7 +83,7 @@ class PackageRestore final : public Action {
                 preview.because = version + " is installed and runs";
                 return preview;
             }
-            preview.blocked_by = refuse_unless_paused(*member);
+            preview.blocked_by = refuse_unless_paused(*member, call, facts);
         }
         preview.effect = [name = call.member, version, is_patroni](ClusterFacts& later) {
             MemberFacts* changed = later.find(name);

@@ -85,6 +85,7 @@ class PatroniConfig final : public Action {
         preview.blocked_by.insert(preview.blocked_by.end(), refused.begin(), refused.end());
         preview.because = "the configuration says otherwise";
         preview.operations.push_back(config_operation(facts, body));
+        preview.acts_within = config_acts_within(facts);
         if (facts.config.is_object()) {
             const nlohmann::json inverse = inverse_config_patch(facts.config, patch);
             preview.undo.push_back({config_operation(facts, inverse.dump()),

@@ -80,6 +80,7 @@ class PatroniPause final : public Action {
         }
         preview.because = "PostgreSQL must keep running while Patroni is restarted";
         preview.operations.push_back(as_operation(facts, true));
+        preview.acts_within = config_acts_within(facts);
         preview.undo.push_back(
             {as_operation(facts, false), "patroni.resume", {}, nlohmann::json::object()});
         preview.notes.emplace_back("no automatic failover while paused");
@@ -159,6 +160,7 @@ class PatroniResume final : public Action {
         }
         preview.because = "when every daemon is up, the lock is held and there is one primary";
         preview.operations.push_back(as_operation(facts, false));
+        preview.acts_within = config_acts_within(facts);
         preview.effect = [](ClusterFacts& later) {
             later.paused = false;
             for (MemberFacts& member : later.members) {
@@ -235,6 +237,7 @@ class PatroniResume final : public Action {
             }
         }
         return {.outcome = StepOutcome::in_doubt,
+                .open = OpenEnd::answer_lost,
                 .message = "resumed, but not confirmed by " + missing,
                 .hint = "Look at it with `lockstep check`."};
     }

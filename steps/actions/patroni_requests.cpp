@@ -86,6 +86,10 @@ Finding without_leader(const char* subject) {
                            "Find out why with `lockstep check` first.");
 }
 
+std::chrono::milliseconds config_acts_within(const ClusterFacts& facts) {
+    return std::max(facts.retry_timeout(), facts.loop_wait());
+}
+
 Operation config_operation(const ClusterFacts& facts, const std::string& body) {
     const MemberFacts* leader = facts.leader_member();
     return {Operation::Kind::http,

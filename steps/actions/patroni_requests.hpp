@@ -32,6 +32,10 @@ struct MemberStatus {
 [[nodiscard]] Finding without_leader(const char* subject);
 
 /// `PATCH /config` with this body, as it is sent to the leader.
+/// When its answer is lost, how much longer Patroni may still write what a PATCH asked for: it
+/// tries its DCS for `retry_timeout`, and is at most one loop late to begin.
+[[nodiscard]] std::chrono::milliseconds config_acts_within(const ClusterFacts& facts);
+
 [[nodiscard]] Operation config_operation(const ClusterFacts& facts, const std::string& body);
 
 /// Sends it: the new configuration, as Patroni answers. Throws Error where it is refused.

@@ -57,7 +57,7 @@ class ServiceSwitch final : public Action {
             preview.felt = "";  // in pause PostgreSQL goes on without it
         }
         if (patroni && !start_) {
-            const std::vector<Finding> refused = refuse_unless_paused(*member);
+            const std::vector<Finding> refused = refuse_unless_paused(*member, call, facts);
             preview.blocked_by.insert(preview.blocked_by.end(), refused.begin(), refused.end());
         }
         preview.operations.push_back({Operation::Kind::ssh, systemctl_command(verb(), unit)});

@@ -31,7 +31,7 @@ class ServiceRestart final : public Action {
             }
         }
         if (is_patroni(call, cluster)) {
-            preview.blocked_by = refuse_unless_paused(*member);
+            preview.blocked_by = refuse_unless_paused(*member, call, facts);
         }
         preview.operations.push_back(
             {Operation::Kind::ssh, systemctl_command("restart", text_arg(call, "service"))});

@@ -109,6 +109,8 @@ class SlotsDrop final : public Action {
             preview.no_way_back = "a logical slot has no way back: its consumer starts anew";
             preview.notes.push_back(preview.no_way_back);
         }
+        preview.acts_within = k_sql_acts_within;
+        preview.answers_within = sql_answers_within(call);
         preview.notes.emplace_back("the WAL that it held cannot be brought back");
         preview.effect = [slot](ClusterFacts& later) { forget_slot(later, slot); };
         return preview;

@@ -33,6 +33,8 @@ class SqlQuery final : public Action {
         const std::string member = member_of(call, facts);
         Preview preview;
         preview.read_only = statement.read_only;
+        preview.acts_within = k_sql_acts_within;
+        preview.answers_within = sql_answers_within(call);
         preview.because = statement.read_only ? "in a read-only transaction" : "always";
         preview.blocked_by = refuse_unless_reachable(
             facts.find(member), member.empty() ? "the leader" : member, false, false, true);

@@ -75,7 +75,10 @@ void add_member(ClusterFacts& facts, const std::string& name, const std::string&
 
 /// The members that there are by anybody's word: Patroni's, the inventory's, and those that
 /// answered themselves.
-void collect_members(const Discovery& found, const Cluster& cluster, ClusterFacts& facts) {
+void collect_members(const Discovery& found,
+                     const Cluster& cluster,
+                     const std::vector<MemberFacts>& remembered,
+                     ClusterFacts& facts) {
     if (found.cluster) {
         patroni_api::read_cluster(*found.cluster, facts);
     }
@@ -89,6 +92,11 @@ void collect_members(const Discovery& found, const Cluster& cluster, ClusterFact
     }
     for (const MemberSettings& expected : cluster.members) {
         add_member(facts, expected.name, guess_api_url(cluster, expected.ssh.host));
+    }
+    for (const MemberFacts& member : remembered) {
+        if (facts.find(member.name) == nullptr) {
+            facts.members.push_back(member);
+        }
     }
     for (MemberFacts& member : facts.members) {
         const std::string ssh_host = cluster.ssh_of(member.name).host;
@@ -233,6 +241,20 @@ void refuse_cancelled(const std::stop_token& stop) {
 
 }  // namespace
 
+void Observer::remember(const ClusterFacts& known) {
+    for (const MemberFacts& member : known.members) {
+        if (std::ranges::find(remembered_, member.name, &MemberFacts::name) != remembered_.end()) {
+            continue;
+        }
+        MemberFacts& place = remembered_.emplace_back();
+        place.name = member.name;
+        place.host = member.host;
+        place.api_url = member.api_url;
+        place.pg_host = member.pg_host;
+        place.pg_port = member.pg_port;
+    }
+}
+
 /// /cluster comes first, because it says who the members are; then all members and /config are
 /// asked side by side. The dynamic configuration decides about the pause where it is known, else
 /// what the members say.
@@ -245,7 +267,7 @@ ClusterFacts Observer::observe(Depth depth,
     const auto patience = std::min<std::chrono::milliseconds>(timeout, 2 * k_api_patience);
     const Deadline soon = Deadline::after(patience);
     const Discovery found = discover(connections_, soon, stop);
-    collect_members(found, cluster, facts);
+    collect_members(found, cluster, remembered_, facts);
 
     // Made here and not in the threads: a secret that cannot be resolved is nobody's network
     // problem.

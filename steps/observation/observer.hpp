@@ -23,9 +23,15 @@ class Observer {
   public:
     Observer(Connections& connections, Clock& clock) : connections_(connections), clock_(clock) {}
 
-    /// Every member, in parallel, each bounded by `timeout`. Members are those that Patroni lists
-    /// and those that the inventory names. A member that does not answer is in the result with its
-    /// Access errors. Throws TransportError only when no endpoint of the cluster answered at all.
+    /// The members that every later observation has, whether Patroni lists them or not: a run knows
+    /// its own from the plan on. One whose daemon does not start is gone from the DCS after `ttl`,
+    /// and is the very one that has to be mended.
+    void remember(const ClusterFacts& known);
+
+    /// Every member, in parallel, each bounded by `timeout`. Members are those that Patroni lists,
+    /// those that the inventory names, and those that are remembered. A member that does not answer
+    /// is in the result with its Access errors. Throws TransportError only when no endpoint of the
+    /// cluster answered at all.
     [[nodiscard]] ClusterFacts observe(Depth depth,
                                        std::chrono::milliseconds timeout,
                                        std::stop_token stop);
@@ -38,6 +44,7 @@ class Observer {
   private:
     Connections& connections_;
     Clock& clock_;
+    std::vector<MemberFacts> remembered_;  ///< name and where it is; nothing of how it is
 };
 
 /// `facts` with slots marked stuck. Takes a second sample, three loops after the first, only when a

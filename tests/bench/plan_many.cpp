@@ -29,6 +29,8 @@ class Recorded final : public StepRunner {
         findings_ = live.diagnose(facts_, {});
     }
 
+    void remember_members(const ClusterFacts&) override {}
+
     ClusterFacts observe(bool, std::stop_token) override { return facts_; }
 
     std::vector<Finding> diagnose(ClusterFacts&, std::stop_token) override { return findings_; }

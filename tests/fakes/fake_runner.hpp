@@ -2,6 +2,7 @@
 
 #include "base/error.hpp"
 #include "engine/plan/step_runner.hpp"
+#include "tests/fakes/fake_clock.hpp"
 
 #include <gtest/gtest.h>
 
@@ -9,6 +10,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -19,8 +21,83 @@ namespace lockstep {
 /// A world in which steps are functions: the facts are what the test says, a step's result is what
 /// the test says. Everything that is asked is kept in `asked`. A call of an action that nobody
 /// described is a test failure.
+///
+/// With `pace` a call takes time on the clock: a command outlives whoever follows it, a request
+/// acts late, an answer comes late or never. What may never be is then watched for, and collected
+/// in `violations`.
 class FakeRunner final : public StepRunner {
   public:
+    /// How one call goes.
+    struct Pace {
+        std::chrono::milliseconds acts_after{50};  ///< of a command: when it has ended
+        bool never_acts = false;                   ///< it is lost on its way; a command is killed
+        /// Of a request: its answer never comes. Whoever waits gives up after `gives_up_after`.
+        bool no_answer = false;
+        std::chrono::milliseconds gives_up_after{10'000};
+        bool unreachable = false;  ///< nothing is sent
+    };
+
+    std::function<Pace(const StepCall&)> pace;  ///< empty: everything happens at once
+    FakeClock* clock = nullptr;                 ///< must be set with `pace`
+    std::vector<std::string> violations;
+    std::vector<std::string> course;  ///< what was sent and what it did, with the second
+
+    /// Lets something happen at a time.
+    void at(Clock::Wall when, std::function<void()> what) {
+        happenings_.emplace(std::pair(when, ++order_), std::move(what));
+    }
+
+    /// Everything that is due by now happens, in its order.
+    void catch_up() {
+        while (clock != nullptr && !happenings_.empty() &&
+               happenings_.begin()->first.first <= clock->wall_now()) {
+            const std::function<void()> what = std::move(happenings_.begin()->second);
+            happenings_.erase(happenings_.begin());
+            what();
+        }
+    }
+
+    /// A new world: nothing was sent yet.
+    void start_over() {
+        events_.clear();
+        happenings_.clear();
+        sent_.clear();
+        spool.clear();
+        asked.clear();
+        depths.clear();
+        violations.clear();
+        course.clear();
+    }
+
+    /// The engine is gone. What it sent goes on.
+    void engine_died() {
+        events_.clear();
+        for (auto& [key, sent] : sent_) {
+            sent.follower.reset();
+        }
+    }
+
+    /// A member is booted anew: its commands are gone, without a status.
+    void reboot(const std::string& member) {
+        for (auto& [key, sent] : sent_) {
+            if (sent.call.member == member && sent.command && !sent.over) {
+                sent.over = sent.died = true;
+                tell(sent, died_result());
+            }
+        }
+    }
+
+    /// What of the engines may still act.
+    [[nodiscard]] std::vector<std::string> still_open() const {
+        std::vector<std::string> open;
+        for (const auto& [key, sent] : sent_) {
+            if (!sent.over && !sent.call.only_looks) {
+                open.push_back(name(sent.call));
+            }
+        }
+        return open;
+    }
+
     using Previewer = std::function<Preview(const StepCall&, const ClusterFacts&)>;
     using Worker = std::function<StepResult(const StepCall&, ClusterFacts&)>;
 
@@ -36,6 +113,7 @@ class FakeRunner final : public StepRunner {
     Reconciliation reconciliation;         ///< what a rollback has to do besides
     std::string lock_held_by;              ///< not empty: take_lock() finds another run
     std::string lock_problem;              ///< what lock_trouble() says
+    std::vector<std::string> remembered;   ///< what remember_members() was told
     std::vector<std::string> released;     ///< what release_lock() was told
     std::vector<std::pair<std::string, Notification>> notifications;  ///< by target, as sent
     std::vector<std::string> notification_troubles_next;  ///< what is told once, when next asked
@@ -50,7 +128,14 @@ class FakeRunner final : public StepRunner {
         workers[action] = [](const StepCall&, ClusterFacts&) { return StepResult{}; };
     }
 
+    void remember_members(const ClusterFacts& planned) override {
+        for (const MemberFacts& member : planned.members) {
+            remembered.push_back(member.name);
+        }
+    }
+
     [[nodiscard]] ClusterFacts observe(bool full, std::stop_token /*stop*/) override {
+        catch_up();
         asked.emplace_back("observe");
         depths.push_back(full);
         if (before_observe) {
@@ -85,6 +170,10 @@ class FakeRunner final : public StepRunner {
     void start(std::size_t index,
                StepCall call,
                std::shared_ptr<const ClusterFacts> /*seen*/) override {
+        if (pace) {
+            start_in_time(index, std::move(call));
+            return;
+        }
         if (call.attach_only) {
             asked.push_back("follow " + name(call));
             const auto known = spool.find(call.key);
@@ -148,9 +237,23 @@ class FakeRunner final : public StepRunner {
     }
 
     /// The engine is gone: what it was told and had not taken yet is lost.
-    void forget_events() { events_.clear(); }
+    void forget_events() { engine_died(); }
 
     [[nodiscard]] std::optional<StepEvent> wait(std::chrono::milliseconds at_most) override {
+        if (clock != nullptr && pace && events_.empty()) {
+            const Clock::Wall until = clock->wall_now() + at_most;
+            catch_up();
+            while (events_.empty() && !happenings_.empty() &&
+                   happenings_.begin()->first.first <= until) {
+                clock->advance(std::chrono::ceil<std::chrono::milliseconds>(
+                    happenings_.begin()->first.first - clock->wall_now()));
+                catch_up();
+            }
+            if (events_.empty() && clock->wall_now() < until) {
+                clock->advance(
+                    std::chrono::ceil<std::chrono::milliseconds>(until - clock->wall_now()));
+            }
+        }
         if (events_.empty()) {
             if (on_idle_wait && at_most.count() > 0) {
                 on_idle_wait();
@@ -164,7 +267,14 @@ class FakeRunner final : public StepRunner {
 
     void drop_read_ahead() override {}
 
-    void cancel_all() override { asked.emplace_back("cancel"); }
+    void cancel_all() override {
+        asked.emplace_back("cancel");
+        for (auto& [key, sent] : sent_) {
+            if (!sent.over) {
+                tell(sent, given_up(sent));
+            }
+        }
+    }
 
     void start_write_probe(const ProbeSettings& /*settings*/,
                            const ClusterFacts& /*seen*/) override {
@@ -199,7 +309,135 @@ class FakeRunner final : public StepRunner {
         return call.member.empty() ? call.id : call.id + " on " + call.member;
     }
 
+    /// A call that was sent.
+    struct Sent {
+        StepCall call;
+        bool command = false;  ///< it runs on a member under its key
+        bool over = false;     ///< it acts no more
+        bool died = false;
+        StepResult result;
+        std::optional<std::size_t> follower;  ///< the index of the start() that waits for it
+        int follow = 0;                       ///< counts them, for their time limits
+    };
+
+    static StepResult died_result() {
+        return {.outcome = StepOutcome::in_doubt,
+                .open = OpenEnd::died,
+                .message = "it ended without a status"};
+    }
+
+    [[nodiscard]] static StepResult given_up(const Sent& sent) {
+        if (sent.call.only_looks) {
+            return {.outcome = StepOutcome::failed, .message = "no answer in time"};
+        }
+        return {.outcome = StepOutcome::in_doubt,
+                .open = sent.command ? OpenEnd::still_running : OpenEnd::answer_lost,
+                .message = "no answer in time"};
+    }
+
+    void note(const std::string& what) {
+        const auto now = clock->wall_now().time_since_epoch();
+        course.push_back(
+            std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(now).count() %
+                           10'000'000) +
+            " " + what);
+    }
+
+    void tell(Sent& sent, const StepResult& result) {
+        if (sent.follower) {
+            note("told " + name(sent.call) + ": " + std::string(to_text(result.outcome)));
+            events_.push_back({*std::exchange(sent.follower, std::nullopt), nullptr, result});
+        }
+    }
+
+    /// What may never be: something is started where something else may still act.
+    void watch(const StepCall& call) {
+        if (call.only_looks) {
+            return;
+        }
+        for (const auto& [key, sent] : sent_) {
+            const bool touches =
+                sent.call.member.empty() || call.member.empty() || sent.call.member == call.member;
+            if (!sent.over && !sent.call.only_looks && touches) {
+                violations.push_back(name(call) + " (" + call.uses + ") is started while " +
+                                     name(sent.call) + " may still act");
+            }
+        }
+    }
+
+    void follow(Sent& sent, std::size_t index, std::chrono::milliseconds limit) {
+        sent.follower = index;
+        const int mine = ++sent.follow;
+        const std::string key = sent.call.key;
+        at(clock->wall_now() + limit, [this, key, mine] {
+            Sent& now = sent_.at(key);
+            if (now.follow == mine) {
+                tell(now, given_up(now));
+            }
+        });
+    }
+
+    void start_in_time(std::size_t index, StepCall call) {
+        catch_up();
+        asked.push_back((call.attach_only ? "follow " : "start ") + name(call));
+        const bool command = std::find(spooled.begin(), spooled.end(), call.uses) != spooled.end();
+        const auto known = sent_.find(call.key);
+        const auto limit =
+            call.timeout.count() > 0 ? call.timeout : std::chrono::milliseconds{600'000};
+        if (known != sent_.end() && command) {
+            Sent& sent = known->second;
+            if (sent.over) {
+                events_.push_back({index, nullptr, sent.died ? died_result() : sent.result});
+            } else {
+                follow(sent, index, limit);
+            }
+            return;
+        }
+        if (call.attach_only) {
+            events_.push_back({index, nullptr, StepResult{.outcome = StepOutcome::absent}});
+            return;
+        }
+        const Pace how = pace(call);
+        note("start " + call.key + " by " + call.uses);
+        if (how.unreachable) {
+            events_.push_back(
+                {index, nullptr, {.outcome = StepOutcome::unreachable, .message = "no way there"}});
+            return;
+        }
+        watch(call);
+        Sent& sent = sent_[call.key];
+        sent = {.call = call, .command = command};
+        if (command) {
+            events_.push_back({index, {{"boot_id", "boot"}, {"pid", 7}}, {}});
+        }
+        follow(sent, index, command ? limit : std::min(limit, how.gives_up_after));
+        at(clock->wall_now() + how.acts_after, [this, key = call.key, how] { act(key, how); });
+    }
+
+    void act(const std::string& key, const Pace& how) {
+        Sent& sent = sent_.at(key);
+        if (sent.over) {
+            return;  // its host was booted meanwhile
+        }
+        sent.over = true;
+        if (how.never_acts) {
+            sent.died = sent.command;
+            if (sent.command) {
+                tell(sent, died_result());
+            }
+            return;
+        }
+        note("acts " + key);
+        sent.result = workers.at(sent.call.uses)(sent.call, facts);
+        if (!how.no_answer || sent.command) {
+            tell(sent, sent.result);
+        }
+    }
+
     std::deque<StepEvent> events_;
+    std::map<std::pair<Clock::Wall, int>, std::function<void()>> happenings_;
+    int order_ = 0;
+    std::map<std::string, Sent> sent_;  ///< by key
     std::int64_t fence_ = 0;
 };
 

@@ -39,7 +39,9 @@ TEST_F(Resume, AsksAPersonAboutAStepThatNobodyCanKnow) {
     const Plan planned = plan(k_upgrade);
     die_after(planned, RecordKind::step_intent, "script");
     runner.spool[journal.records("run").back().payload.at("key")] = {
-        .outcome = StepOutcome::in_doubt, .message = "the host was rebooted"};
+        .outcome = StepOutcome::in_doubt,
+        .open = OpenEnd::died,
+        .message = "the host was rebooted"};
     RunEnd end = resume();
     EXPECT_EQ(end.exit_code, 13);
     EXPECT_NE(end.hint.find("--done 'script@n2'"), std::string::npos) << end.hint;
@@ -53,8 +55,8 @@ TEST_F(Resume, AsksAPersonAboutAStepThatNobodyCanKnow) {
 TEST_F(Resume, DoesAgainWhatAPersonSaysWasNotDone) {
     const Plan planned = plan(k_upgrade);
     die_after(planned, RecordKind::step_intent, "script");
-    runner.spool[journal.records("run").back().payload.at("key")] = {.outcome =
-                                                                         StepOutcome::in_doubt};
+    runner.spool[journal.records("run").back().payload.at("key")] = {
+        .outcome = StepOutcome::in_doubt, .open = OpenEnd::died};
     EXPECT_EQ(resume({.answers = {.redo = {"script"}}}).exit_code, 0);
     EXPECT_EQ(happened["fragile n2"], 1);
 }
@@ -71,8 +73,8 @@ TEST_F(Resume, LetsTheStepsOwnVerifyDecide) {
         };
         const Plan planned = plan("- {id: script, on: n2, uses: fragile, verify: {uses: look}}\n");
         die_after(planned, RecordKind::step_intent, "script");
-        runner.spool[journal.records("run").back().payload.at("key")] = {.outcome =
-                                                                             StepOutcome::in_doubt};
+        runner.spool[journal.records("run").back().payload.at("key")] = {
+            .outcome = StepOutcome::in_doubt, .open = OpenEnd::died};
         EXPECT_EQ(resume().exit_code, 0);
         EXPECT_EQ(happened["fragile n2"], in_place ? 0 : 1);
     }
@@ -86,8 +88,8 @@ TEST_F(Resume, FollowsWhatTheRunbookSaysOfAStepInDoubt) {
         const Plan planned =
             plan("- {id: script, on: n2, uses: fragile, in_doubt: " + policy + "}\n");
         die_after(planned, RecordKind::step_intent, "script");
-        runner.spool[journal.records("run").back().payload.at("key")] = {.outcome =
-                                                                             StepOutcome::in_doubt};
+        runner.spool[journal.records("run").back().payload.at("key")] = {
+            .outcome = StepOutcome::in_doubt, .open = OpenEnd::died};
         EXPECT_EQ(resume().exit_code, code) << policy;
     }
 }

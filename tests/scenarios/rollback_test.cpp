@@ -165,7 +165,7 @@ TEST_F(GoingBack, GivesBackThePauseOnlyWhereThatIsSafeAndIsLoudOtherwise) {
     broken = "n1";
     make_fail("release", StepOutcome::failed);
     const RunEnd end = run(plan(k_upgrade, "on_failure: rollback\n"));
-    EXPECT_EQ(end.exit_code, 11);
+    EXPECT_EQ(end.exit_code, 12) << "paused is not as it was before";
     EXPECT_TRUE(all_are("old"));
     ASSERT_FALSE(state->temporaries().empty());
     EXPECT_EQ(runner.released.back(), "hold");
