@@ -361,7 +361,7 @@ std::optional<Failure> Settlement::look_closer(std::size_t index, std::stop_toke
             session_.record_verified(step, "done", "the cluster", result.message);
             return std::nullopt;
         }
-        if (result.outcome == StepOutcome::in_doubt) {
+        if (result.outcome == StepOutcome::in_doubt && result.open != OpenEnd::died) {
             return still_runs(session_.progress(index).where(), result);
         }
     }

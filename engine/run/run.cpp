@@ -38,6 +38,7 @@ RunEnd stop_on_record(RunSession& session, const Error& error) {
     const bool asked = transport != nullptr && transport->kind() == TransportError::Kind::cancelled;
     const int code = session.state().changed_anything() ? 10 : 16;
     session.runner().stop_write_probe();
+    session.give_back_temporaries();
     return session.end({asked ? 130 : code,
                         asked ? RunPhase::interrupted : RunPhase::failed,
                         error.what(),

@@ -198,6 +198,10 @@ StepResult RunSession::find_out(StepCall call, const std::string& why, std::stop
             if (now.verdict == Verdict::wont) {
                 return {.message = "its answer was lost, and it took effect: " + now.because};
             }
+            if (last && !now.effect) {  // the facts do not hold what it does: a look tells nothing
+                doubt.open = OpenEnd::died;
+                return doubt;
+            }
             if (last) {
                 return {.outcome = StepOutcome::failed,
                         .message = "its answer was lost, and it had no effect: " + why};
@@ -379,7 +383,14 @@ bool RunSession::read_output(const PlannedStep& step, StepResult& result) const 
         result.hint = std::move(hint);
     };
     if (!step.spec->register_as.empty() || step.spec->until) {
-        ReadOutput read = output_of(step, result.output, scope_of(step));
+        ReadOutput read;
+        try {
+            read = output_of(step, result.output, scope_of(step));
+            (void)Value::from_json(read.output);  // not nested too deep for an expression
+        } catch (const Error& error) {
+            read = {nullptr, error.what()};
+            result.output = nullptr;
+        }
         if (!read.why_not.empty()) {
             fail("it was done, but " + read.why_not, "Look at what it prints, and at `register`.");
             return false;

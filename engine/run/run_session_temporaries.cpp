@@ -52,6 +52,12 @@ void RunSession::give_back_temporaries() {
             hint = "`lockstep resume` looks, and goes on.";
         }
     }
+    for (const OpenCall& call : state_.open_calls()) {
+        if (call.unwatched_since.empty()) {  // of an engine that had to stop beside it
+            why = describe(call);
+            hint = "`lockstep resume` looks, and goes on.";
+        }
+    }
     if (const std::string trouble = setup_.runner.lock_trouble({}); !trouble.empty()) {
         why = trouble;
         hint = "Whoever has the cluster now decides.";

@@ -148,6 +148,11 @@ StepProgress& RunState::at(const JournalRecord& record) {
 /// The one place where state changes, for a live run and a replay alike. What is not listed here
 /// does not change a step.
 void RunState::apply(const JournalRecord& record) {
+    const bool alone = record.kind == RecordKind::run_resumed && !exit_code_ && last_seq_ > 0;
+    if (alone) {
+        gaps_.push_back({last_at_, record.at});
+    }
+    last_at_ = record.at;
     last_seq_ = record.seq;
     if (record.payload.contains("seen")) {
         last_seen_ = record.payload.at("seen");

@@ -178,6 +178,14 @@ class RunState {
     /// Why it was begun.
     [[nodiscard]] const std::string& rollback_because() const { return rollback_because_; }
 
+    /// When no engine was there although the run was not over: nobody watched its guards, nor what a
+    /// client saw. From the last record of the one that died to the next one's first, ISO 8601.
+    struct Gap {
+        std::string from, to;
+    };
+
+    [[nodiscard]] const std::vector<Gap>& gaps() const { return gaps_; }
+
     /// How often in a row an engine has ended without getting any further.
     [[nodiscard]] int ends_in_vain() const { return ends_in_vain_; }
 
@@ -245,6 +253,8 @@ class RunState {
     bool rolling_back_ = false;
     std::string rollback_because_ = "a rollback was asked for";
     int ends_in_vain_ = 0;
+    std::string last_at_;  ///< of the record before
+    std::vector<Gap> gaps_;
     std::int64_t last_seq_ = 0;
 };
 

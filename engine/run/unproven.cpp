@@ -1,5 +1,8 @@
 #include "engine/run/unproven.hpp"
 
+#include "base/clock.hpp"
+#include "base/units.hpp"
+
 #include <algorithm>
 
 namespace lockstep {
@@ -31,6 +34,12 @@ std::vector<std::string> unproven(const RunHeader& header, const RunState& state
     }
     for (const StepProgress& step : state.steps()) {
         std::ranges::for_each(step.unproven, add);
+    }
+    for (const RunState::Gap& gap : state.gaps()) {
+        const auto length = std::chrono::duration_cast<std::chrono::milliseconds>(
+            from_iso8601(gap.to) - from_iso8601(gap.from));
+        add("that the guards held, and what a client saw, for " + format_duration(length) +
+            " from " + gap.from + " on: no engine watched");
     }
     const nlohmann::json& measured = state.measured();
     const bool wrote = measured.is_object() && measured.contains("write_gap_ms") &&

@@ -1,3 +1,4 @@
+#include "engine/run/unproven.hpp"
 #include "tests/scenarios/world.hpp"
 
 namespace lockstep {
@@ -122,6 +123,21 @@ TEST_F(OpenCalls, SurviveTheEngineAndAreWaitedForByTheNext) {
     EXPECT_EQ(resume().exit_code, 0);
     EXPECT_EQ(runner.count("start hold"), 1) << "sent twice";
     EXPECT_FALSE(runner.facts.paused);
+}
+
+TEST_F(OpenCalls, OfADeadEngineLeaveAGapThatIsNotProven) {
+    journal.die_after = 4;
+    const Plan planned = plan_of(k_held);
+    EXPECT_THROW((void)run(planned), FakeJournal::Death);
+    journal.die_after = 0;
+    clock.advance(142s);
+    EXPECT_EQ(resume().exit_code, 0);
+    ASSERT_EQ(state->gaps().size(), 1U);
+    const std::vector<std::string> open = unproven(header_of(planned), *state);
+    EXPECT_TRUE(std::ranges::any_of(open, [](const std::string& text) {
+        return text.find("for 142 s") != std::string::npos ||
+               text.find("for 2 min 22 s") != std::string::npos;
+    })) << (open.empty() ? "nothing is said" : open.front());
 }
 
 TEST_F(OpenCalls, AStepThatCannotBeMadeIsAFailureWithEverythingGivenBack) {
