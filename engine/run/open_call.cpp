@@ -11,8 +11,7 @@ std::optional<Clock::Wall> OpenCall::quiet_at(Clock::Wall now) const {
     }
     const Clock::Wall given_up = unwatched_since.empty() ? now : from_iso8601(unwatched_since);
     // Whoever gave up early, by a timeout of the step, has not made the other side any quicker.
-    return std::max(from_iso8601(sent_at) + answers_within, given_up) +
-           *acts_within;
+    return std::max(from_iso8601(sent_at) + answers_within, given_up) + *acts_within;
 }
 
 std::string_view to_text(OpenCall::Purpose purpose) {

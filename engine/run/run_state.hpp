@@ -178,8 +178,8 @@ class RunState {
     /// Why it was begun.
     [[nodiscard]] const std::string& rollback_because() const { return rollback_because_; }
 
-    /// When no engine was there although the run was not over: nobody watched its guards, nor what a
-    /// client saw. From the last record of the one that died to the next one's first, ISO 8601.
+    /// When no engine was there although the run was not over: nobody watched its guards, nor what
+    /// a client saw. From the last record of the one that died to the next one's first, ISO 8601.
     struct Gap {
         std::string from, to;
     };

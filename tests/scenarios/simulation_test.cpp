@@ -91,7 +91,8 @@ class Simulation : public World {
                 more += ", in_doubt: " + chance.one_of<std::string>({"retry", "fail", "verify"});
             }
             if (chance.one_in(6)) {
-                more += ", on_failure: " + chance.one_of<std::string>({"continue", "rollback", "stop"});
+                more +=
+                    ", on_failure: " + chance.one_of<std::string>({"continue", "rollback", "stop"});
             }
             return more;
         };
@@ -100,7 +101,8 @@ class Simulation : public World {
         if (chance.one_in(3)) {
             text << "  strategy: {batch: all}\n";
         }
-        text << "  steps: [{id: change, uses: change" << options() << "}, {id: seen, uses: look}]\n";
+        text << "  steps: [{id: change, uses: change" << options()
+             << "}, {id: seen, uses: look}]\n";
         if (chance.one_in(3)) {
             text << "- {id: script, on: n2, uses: fragile, undo: none" << options() << "}\n";
         }
@@ -143,7 +145,8 @@ class Simulation : public World {
                 case 1:
                     pace.no_answer = request;
                     pace.never_acts = !request;
-                    course.told.push_back(where + (request ? ": its answer is lost" : " is killed"));
+                    course.told.push_back(where +
+                                          (request ? ": its answer is lost" : " is killed"));
                     break;
                 case 2:
                     pace.never_acts = true;
@@ -181,7 +184,8 @@ class Simulation : public World {
             runner.at(once, [source = stop]() mutable { source.request_stop(); });
             if (chance.one_in(2)) {
                 course.told.emplace_back("Ctrl-C again");
-                runner.at(once + milliseconds{chance.below(3'000)}, [this] { runner.cancel_all(); });
+                runner.at(once + milliseconds{chance.below(3'000)},
+                          [this] { runner.cancel_all(); });
             }
         }
         if (chance.one_in(5)) {
@@ -260,11 +264,14 @@ class Simulation : public World {
             runner.catch_up();
             back = back || (tries > 0 && chance.one_in(5));
             course.told.emplace_back(back ? "-- rollback" : "-- resume");
-            runner.course.push_back("-- " + (end ? std::to_string(end->exit_code) + " " + end->message : "dead") + (back ? ", then rollback" : ", then resume"));
+            runner.course.push_back(
+                "-- " + (end ? std::to_string(end->exit_code) + " " + end->message : "dead") +
+                (back ? ", then rollback" : ", then resume"));
             make_trouble(chance, course);
             TakeUp by;
             by.once_more = true;
-            by.answers.redo = tries > 2 ? std::vector<std::string>{"script"} : std::vector<std::string>{};
+            by.answers.redo =
+                tries > 2 ? std::vector<std::string>{"script"} : std::vector<std::string>{};
             end = engine([&] {
                 return back ? take_up(roll_back_run, by, stop.get_token())
                             : resume(by, stop.get_token());
