@@ -134,7 +134,7 @@ class Simulation : public World {
             }
             const bool request = call.uses == "hold" || call.uses == "release";
             const std::string where = call.id + (call.member.empty() ? "" : " on " + call.member);
-            switch (chance.below(request ? 4 : 4)) {
+            switch (chance.below(4)) {
                 case 0:
                     pace.acts_after = request ? milliseconds{10'000 + chance.below(4'900)}
                                               : milliseconds{1'000 + chance.below(60'000)};
@@ -312,12 +312,17 @@ std::pair<std::uint64_t, std::uint64_t> seeds() {
 
 TEST_F(Simulation, OfRandomCoursesNeverActsUnseen) {
     const auto [from, to] = seeds();
-    int bad = 0;
-    for (std::uint64_t seed = from; seed < to && bad < 3; ++seed) {
+    // As many as this takes on any machine and under any sanitizer, unless they were asked for.
+    const bool asked =
+        std::getenv("LOCKSTEP_SEED") != nullptr || std::getenv("LOCKSTEP_SEEDS") != nullptr;
+    const auto ends = std::chrono::steady_clock::now() + 40s;
+    for (std::uint64_t seed = from; seed < to; ++seed) {
+        if (!asked && std::chrono::steady_clock::now() > ends) {
+            break;
+        }
         Course course{.seed = seed, .trouble = 1};
         go_through(course);
         if (HasFailure()) {
-            ++bad;
             std::string text;
             for (const std::string& line : course.told) {
                 text += "  " + line + "\n";
