@@ -36,7 +36,7 @@ class Chance {
 struct Course {
     std::uint64_t seed = 0;
     std::vector<std::string> told;
-    int trouble = 0;  ///< how much of it is left in: a failing course is tried with less
+    int trouble = 0;  ///< 0: nothing goes wrong any more
 };
 
 /// A world in which things take time and go wrong. Its invariants are watched by FakeRunner, and
