@@ -14,20 +14,6 @@ std::optional<Clock::Wall> OpenCall::quiet_at(Clock::Wall now) const {
     return std::max(from_iso8601(sent_at) + answers_within, given_up) + *acts_within;
 }
 
-std::string_view to_text(OpenCall::Purpose purpose) {
-    switch (purpose) {
-        case OpenCall::Purpose::forward:
-            return "forward";
-        case OpenCall::Purpose::undo:
-            return "undo";
-        case OpenCall::Purpose::give_back:
-            return "give_back";
-        case OpenCall::Purpose::take_again:
-            return "take_again";
-    }
-    return "?";
-}
-
 const OpenCall* in_the_way(const std::vector<OpenCall>& open,
                            const std::string& member,
                            Clock::Wall now) {

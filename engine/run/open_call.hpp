@@ -50,8 +50,6 @@ struct OpenCall {
     [[nodiscard]] std::optional<Clock::Wall> quiet_at(Clock::Wall now) const;
 };
 
-[[nodiscard]] std::string_view to_text(OpenCall::Purpose purpose);
-
 /// Rule 1: the call that nobody waits for and that keeps something from being started on `member`
 /// (empty: on the cluster as a whole). nullptr: nothing does.
 [[nodiscard]] const OpenCall* in_the_way(const std::vector<OpenCall>& open,
