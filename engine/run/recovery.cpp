@@ -430,12 +430,16 @@ std::optional<Failure> Settlement::settle_call(const OpenCall& call, std::stop_t
     }
     const std::optional<std::size_t> n =
         call.purpose == OpenCall::Purpose::undo ? std::optional(call.undo) : std::nullopt;
-    const bool spooled = schema->spooled && n;
     StepResult result{.outcome = StepOutcome::failed,
                       .message = "the engine ended before its answer came"};
-    if (spooled) {
-        StepCall again =
-            call_of(session_.progress(session_.index_of(*step)).undo[*n].undo, step->id);
+    if (schema->spooled) {
+        StepCall again;
+        if (n) {
+            again = call_of(session_.progress(session_.index_of(*step)).undo[*n].undo, step->id);
+        } else {
+            again = session_.bind(*step).call;
+            again.uses = call.uses;
+        }
         again.key = call.key;
         again.attach_only = true;
         again.timeout = k_as_long_as_it_takes;

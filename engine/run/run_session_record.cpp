@@ -21,9 +21,10 @@ nlohmann::json result_payload(const StepResult& result) {
             {"output", result.output}};
 }
 
-nlohmann::json within(const Preview& preview) {
-    return preview.acts_within ? nlohmann::json(preview.acts_within->count())
-                               : nlohmann::json(nullptr);
+/// Null where nobody knows, and of a command that the member runs: it says itself when it ended.
+nlohmann::json within(const Preview& preview, const ActionSchema& schema) {
+    return preview.acts_within && !schema.spooled ? nlohmann::json(preview.acts_within->count())
+                                                  : nlohmann::json(nullptr);
 }
 
 /// On record with the intent, so that a rollback can say what it leaves, even after a crash.
@@ -56,7 +57,7 @@ void RunSession::record_intent(const PlannedStep& step,
     nlohmann::json payload{
         {"attempt", call.attempt},
         {"acts", step.changes && !preview.read_only},
-        {"acts_within_ms", within(preview)},
+        {"acts_within_ms", within(preview, schema)},
         {"answers_within_ms", preview.answers_within.count()},
         {"key", call.key},
         {"uses", step.uses},
@@ -124,7 +125,7 @@ void RunSession::record_undo_intent(const PlannedStep& step,
                               {"key", call.key},
                               {"uses", call.uses},
                               {"on", call.member},
-                              {"acts_within_ms", within(preview)},
+                              {"acts_within_ms", within(preview, schema)},
                               {"answers_within_ms", preview.answers_within.count()},
                               {"operations", to_json(preview.operations)},
                               {"temporary", schema.temporary ? schema.name : ""},

@@ -382,6 +382,12 @@ class FakeRunner final : public StepRunner {
         asked.push_back((call.attach_only ? "follow " : "start ") + name(call));
         const bool command = std::find(spooled.begin(), spooled.end(), call.uses) != spooled.end();
         const auto known = sent_.find(call.key);
+        const Pace how = pace(call);
+        if (how.unreachable) {
+            events_.push_back(
+                {index, nullptr, {.outcome = StepOutcome::unreachable, .message = "no way there"}});
+            return;
+        }
         const auto limit =
             call.timeout.count() > 0 ? call.timeout : std::chrono::milliseconds{600'000};
         if (known != sent_.end() && command) {
@@ -397,13 +403,7 @@ class FakeRunner final : public StepRunner {
             events_.push_back({index, nullptr, StepResult{.outcome = StepOutcome::absent}});
             return;
         }
-        const Pace how = pace(call);
         note("start " + call.key + " by " + call.uses);
-        if (how.unreachable) {
-            events_.push_back(
-                {index, nullptr, {.outcome = StepOutcome::unreachable, .message = "no way there"}});
-            return;
-        }
         watch(call);
         Sent& sent = sent_[call.key];
         sent = {.call = call, .command = command};

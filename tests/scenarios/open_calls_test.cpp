@@ -114,6 +114,23 @@ TEST_F(OpenCalls, OfAnUndoEndTheWayBackThereWithThePauseInForceAndASign) {
     EXPECT_EQ(version_of("n1"), "old");
 }
 
+TEST_F(OpenCalls, OfADeadEngineKeepThePauseWhereTheirMemberCannotBeAsked) {
+    ASSERT_EQ(run(plan_of(k_held)).exit_code, 0);
+    slow["leader"] = {.acts_after = 5min};
+    journal.count_from_here();
+    journal.die_after = 6;  // the intent of the undo
+    EXPECT_THROW((void)roll_back(), FakeJournal::Death);
+    journal.die_after = 0;
+    ASSERT_EQ(journal.records("run").back().kind, RecordKind::undo_intent);
+    clock.advance(1min);
+    slow["leader"] = {.unreachable = true};
+    const RunEnd end = roll_back();
+    EXPECT_EQ(end.exit_code, 13) << end.message;
+    EXPECT_TRUE(runner.facts.paused) << "lifted under an undo that still runs";
+    EXPECT_EQ(roll_back().exit_code, 0);
+    EXPECT_EQ(happened["revert n1"], 1);
+}
+
 TEST_F(OpenCalls, SurviveTheEngineAndAreWaitedForByTheNext) {
     slow["hold"] = {.acts_after = 9s};
     journal.die_after = 4;  // the intent of the pause
