@@ -151,7 +151,7 @@ void Executor::start_ready(std::stop_token stop) {
     // A step that is skipped makes others ready: go on until a pass changes nothing.
     for (bool progressed = true; progressed;) {
         progressed = false;
-        look_behind();
+        behind_.assign(session_.plan().steps.size(), false);
         for (std::size_t i = 0; i < session_.plan().steps.size(); ++i) {
             if (failure_ || stop.stop_requested()) {
                 return;
@@ -161,6 +161,7 @@ void Executor::start_ready(std::stop_token stop) {
                 try_to_begin(i, stop);
                 progressed = true;
             }
+            behind_[i] = session_.progress(i).over() && all_behind(i);
         }
     }
 }
@@ -176,20 +177,15 @@ bool Executor::may_start(std::size_t index) const {
     if (retry != retry_at_.end() && session_.clock().steady_now() < retry->second) {
         return false;
     }
-    return std::ranges::all_of(session_.plan().steps[index].after,
-                               [&](std::size_t before) { return behind_[before]; });
+    return all_behind(index);
 }
 
-/// Over, and everything before it as well: a resume opens steps again whose followers are over, and
-/// what comes after those still has to wait for them. The plan is in order, so one pass is enough.
-void Executor::look_behind() {
-    const auto& steps = session_.plan().steps;
-    behind_.assign(steps.size(), false);
-    for (std::size_t i = 0; i < steps.size(); ++i) {
-        behind_[i] = session_.progress(i).over() &&
-                     std::ranges::all_of(steps[i].after,
-                                         [&](std::size_t before) { return behind_[before]; });
-    }
+/// Whether all that comes before it is over, and everything before that as well: a resume opens
+/// steps again whose followers are over, and what comes after those still has to wait for them. The
+/// plan is in order, so a pass over it fills `behind_` as it goes.
+bool Executor::all_behind(std::size_t index) const {
+    return std::ranges::all_of(session_.plan().steps[index].after,
+                               [&](std::size_t before) { return behind_[before]; });
 }
 
 /// An earlier step of the same member's chain did not succeed, although the run goes on.

@@ -32,7 +32,7 @@ class Executor {
     [[nodiscard]] std::optional<Failure> what_nobody_can_see() const;
     void start_ready(std::stop_token stop);
     [[nodiscard]] bool may_start(std::size_t index) const;
-    void look_behind();
+    [[nodiscard]] bool all_behind(std::size_t index) const;
     [[nodiscard]] bool chain_broken(const PlannedStep& step) const;
     /// begin(), with an error out of it as the failure of that step.
     void try_to_begin(std::size_t index, std::stop_token stop);
