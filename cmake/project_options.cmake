@@ -4,6 +4,7 @@ option(LOCKSTEP_WERROR "Warnings are errors" OFF)
 option(LOCKSTEP_PRECOMPILE "Precompile what tests include: a build of them from nothing is quicker, and an #include that is missing goes unnoticed" OFF)
 option(LOCKSTEP_UNITY "Compile the sources of a room together: a build from nothing takes a third of the time, one changed line more" OFF)
 set(LOCKSTEP_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize=")
+option(LOCKSTEP_FUZZ "Build the fuzzers, and the libraries so that libFuzzer sees which branches were taken; clang alone can" OFF)
 
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)

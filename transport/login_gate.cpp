@@ -9,7 +9,6 @@
 
 namespace lockstep {
 
-using Kind = TransportError::Kind;
 using std::chrono::milliseconds;
 
 LoginGate::Pass::~Pass() {
@@ -33,9 +32,10 @@ LoginGate::Pass LoginGate::enter(const std::string& where,
     });
     if (!free) {
         if (stop.stop_requested()) {
-            throw TransportError(Kind::cancelled, where + ": cancelled while waiting to log in");
+            throw TransportError(TransportError::Kind::cancelled,
+                                 where + ": cancelled while waiting to log in");
         }
-        throw TransportError(Kind::connect,
+        throw TransportError(TransportError::Kind::connect,
                              where + ": other logins there take too long",
                              "Check that the host answers; `ssh -v` shows where a login hangs.");
     }
@@ -65,7 +65,8 @@ void back_off(int attempt,
     std::uniform_int_distribution<milliseconds::rep> length(longest.count() / 2, longest.count());
     if (wait_fd(-1, 0, deadline.within(milliseconds(length(random))), stop) ==
         WaitResult::cancelled) {
-        throw TransportError(Kind::cancelled, peer + ": cancelled while connecting");
+        throw TransportError(TransportError::Kind::cancelled,
+                             peer + ": cancelled while connecting");
     }
 }
 

@@ -54,7 +54,7 @@ class Simulation : public World {
             };
         }
         // Somebody has to see it, since nothing else tells whether it was done.
-        runner.previews["fragile"] = [this](const StepCall&, const ClusterFacts&) {
+        runner.previews["fragile"] = [](const StepCall&, const ClusterFacts&) {
             Preview preview;
             preview.no_way_back = "it is a script";
             return preview;
