@@ -114,16 +114,10 @@ void leadership(const ClusterFacts& facts, Findings& found) {
     two_primaries(facts, found);
 }
 
-/// The lock of a run that ended without lifting its pause.
 /// The lock stays on the members as the sign of a pause that a run could not lift.
 const LockFacts* lock_that_left_the_pause(const ClusterFacts& facts) {
-    for (const MemberFacts& member : facts.members) {
-        if (member.leftover && member.leftover->lock &&
-            member.leftover->lock->left.find("patroni.pause") != std::string::npos) {
-            return &*member.leftover->lock;
-        }
-    }
-    return nullptr;
+    const LockFacts* lock = facts.lock_over_a_pause();
+    return lock != nullptr && !lock->held() ? lock : nullptr;
 }
 
 /// From the history alone: Patroni does not say since when it is paused.

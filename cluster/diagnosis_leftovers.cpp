@@ -55,8 +55,10 @@ std::string message_of(const std::string& run, const Remains& remains, bool paus
         const LockFacts& lock = *remains.lock;
         text += lock.who.empty() ? "" : " by " + lock.who;
         text += lock.left.empty() ? " has not given the cluster back" : " left " + lock.left;
-        text += ": its lock on " + join_names(remains.locked) + " expired " +
-                ago(-lock.expires_in_seconds);
+        text += lock.engine_gone && lock.expires_in_seconds > 0
+                    ? ": its engine is gone, its lock is on " + join_names(remains.locked)
+                    : ": its lock on " + join_names(remains.locked) + " expired " +
+                          ago(-lock.expires_in_seconds);
     } else {
         text += " left commands behind";
     }

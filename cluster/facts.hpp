@@ -165,9 +165,10 @@ struct LockFacts {
     std::string who;                      ///< `user@host`
     std::int64_t since = 0;               ///< seconds since the epoch
     std::int64_t expires_in_seconds = 0;  ///< not above 0: it expired so long ago
-    std::string left;                     ///< what its run left when it ended: `patroni.pause`
+    std::string left;                     ///< what its run has in force, or left: `patroni.pause`
+    bool engine_gone = false;             ///< certainly: it ran on this machine, and died
 
-    [[nodiscard]] bool held() const { return expires_in_seconds > 0; }
+    [[nodiscard]] bool held() const { return expires_in_seconds > 0 && !engine_gone; }
 };
 
 /// A command of a run that was started detached on a member.
@@ -279,6 +280,8 @@ struct ClusterFacts {
 
     /// An unexpired lock of lockstep, by the first member that has one; nullptr: no run holds it.
     [[nodiscard]] const LockFacts* held_lock() const;
+    /// The lock of a run that has paused the cluster, or left it so: it says that on a member.
+    [[nodiscard]] const LockFacts* lock_over_a_pause() const;
 
     [[nodiscard]] const MemberFacts* leader_member() const { return find(leader); }
 

@@ -219,6 +219,18 @@ std::string LiveRunner::lock_trouble(std::stop_token stop) {
     return lock_ ? lock_->trouble(k_lock_patience, std::move(stop)) : std::string();
 }
 
+std::string LiveRunner::sign_lock(const std::string& would_leave, std::stop_token stop) {
+    const std::lock_guard one_asks(lock_use_);
+    return lock_ ? lock_->sign(would_leave, k_lock_patience, std::move(stop)) : std::string();
+}
+
+void LiveRunner::sign_lock_later(const std::string& would_leave) {
+    const std::lock_guard one_asks(lock_use_);
+    if (lock_) {
+        lock_->sign_later(would_leave);
+    }
+}
+
 /// With what is left in force the lock stays on the members as its sign, until somebody deals with
 /// it.
 void LiveRunner::release_lock(const std::string& left_behind) {

@@ -70,6 +70,9 @@ class LiveRunner final : public StepRunner {
                                       const ClusterFacts& facts,
                                       std::stop_token stop) override;
     [[nodiscard]] std::string lock_trouble(std::stop_token stop) override;
+    [[nodiscard]] std::string sign_lock(const std::string& would_leave,
+                                        std::stop_token stop) override;
+    void sign_lock_later(const std::string& would_leave) override;
     void release_lock(const std::string& left_behind) override;
     void clean_up(const std::string& run, const ClusterFacts& facts) override;
 

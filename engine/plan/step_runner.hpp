@@ -205,6 +205,12 @@ class StepRunner {
     /// Why nothing may be started any more, after waiting a while for a late renewal; empty: the
     /// lock is ours, or none was taken.
     [[nodiscard]] virtual std::string lock_trouble(std::stop_token stop) = 0;
+    /// Writes into the lock what the run would leave were its engine to die now (`patroni.pause`;
+    /// empty: nothing), and waits until it is there. Else as lock_trouble().
+    [[nodiscard]] virtual std::string sign_lock(const std::string& would_leave,
+                                                std::stop_token stop) = 0;
+    /// The same where nobody has to wait for it.
+    virtual void sign_lock_later(const std::string& would_leave) = 0;
     /// `left_behind` says what the run could not take back: then the lock stays as its sign.
     virtual void release_lock(const std::string& left_behind) = 0;
     /// Removes what the run's commands left on the members. Best effort.

@@ -5,6 +5,7 @@
 #include "base/units.hpp"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace lockstep {
@@ -326,7 +327,9 @@ bool Executor::may_change(const PlannedStep& step, std::stop_token stop) {
                  "`lockstep resume` looks, and goes on."});
         return false;
     }
-    if (const std::string why = session_.runner().lock_trouble(stop); !why.empty()) {
+    const std::optional<OpenTemporary> temporary = session_.temporary_of(step);
+    if (const std::string why = session_.not_ours(temporary ? &*temporary : nullptr, stop);
+        !why.empty()) {
         stop_at(
             step,
             {exit_code,
@@ -551,16 +554,16 @@ bool Executor::within_limits(const PlannedStep& step) const {
     if (step.fan_out == nullptr) {
         return false;
     }
-    int failed = 0;
-    int unreachable = 0;
+    std::set<std::string> failed;  // a member counts once, however many of its steps went wrong
+    std::set<std::string> unreachable;
     for (std::size_t i = 0; i < session_.plan().steps.size(); ++i) {
         const StepProgress& other = session_.progress(i);
         if (session_.plan().steps[i].group == step.group && other.state == StepState::failed) {
-            ++(other.unreachable ? unreachable : failed);
+            (other.unreachable ? unreachable : failed).insert(other.member);
         }
     }
-    return failed <= step.fan_out->strategy.max_failed &&
-           unreachable <= step.fan_out->strategy.max_unreachable;
+    return static_cast<int>(failed.size()) <= step.fan_out->strategy.max_failed &&
+           static_cast<int>(unreachable.size()) <= step.fan_out->strategy.max_unreachable;
 }
 
 /// With fresh facts of the whole cluster, because the facts of the steps are what they themselves

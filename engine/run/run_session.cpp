@@ -99,6 +99,10 @@ void RunSession::record(RecordKind kind, const PlannedStep* step, nlohmann::json
     commit();
     setup_.journal.append(header_.id, entry);
     state_.apply(entry);
+    if (std::string open = what_is_open(); open != signed_ && kind != RecordKind::run_ended) {
+        signed_ = std::move(open);
+        setup_.runner.sign_lock_later(signed_);
+    }
     if (setup_.listener) {
         setup_.listener(entry, state_);
     }
@@ -144,10 +148,24 @@ std::string RunSession::obstacle(const std::string& member) const {
     return call == nullptr ? "" : describe(*call);
 }
 
+/// Before the change and not after it: of an engine that dies in between, the lock still says what
+/// it may have left.
+std::string RunSession::not_ours(const OpenTemporary* temporary, std::stop_token stop) {
+    if (temporary == nullptr) {
+        return setup_.runner.lock_trouble(std::move(stop));
+    }
+    signed_ = what_is_open();
+    signed_ += (signed_.empty() ? "" : ", ") + temporary->text();
+    return setup_.runner.sign_lock(signed_, std::move(stop));
+}
+
 StepResult RunSession::dispatch(Outgoing out, std::stop_token stop) {
     StepCall& call = out.call;
     const std::string in_way = obstacle(call.member);
-    const std::string trouble = in_way.empty() ? setup_.runner.lock_trouble(stop) : std::string();
+    const OpenTemporary again{call.uses, {}, call.member, {}, {}};
+    const bool makes_one = out.purpose == OpenCall::Purpose::take_again;
+    const std::string trouble =
+        in_way.empty() ? not_ours(makes_one ? &again : nullptr, stop) : std::string();
     if (!in_way.empty() || !trouble.empty()) {
         return {.outcome = StepOutcome::cancelled,
                 .message = in_way.empty() ? trouble : in_way,

@@ -58,6 +58,7 @@ class RunSession {
         RecordListener listener;
         People people = {};
         Patience patience = {};
+        EngineId engine = {};
     };
 
     RunSession(Setup setup, RunHeader header);
@@ -145,6 +146,10 @@ class RunSession {
         bool own_step = false;                 ///< its records are the step's own
     };
 
+    /// The last question before a change: why it may not be made; empty: the cluster is still ours,
+    /// and where the change is `temporary`, the lock says that it may be in force.
+    [[nodiscard]] std::string not_ours(const OpenTemporary* temporary, std::stop_token stop);
+
     /// The way of everything but the steps themselves to the cluster: asks what may be in the way
     /// and whether the cluster is still ours, puts it on record, sends it, and finds out what came
     /// of it. Where it was not sent the result is `cancelled`, and nothing is on record.
@@ -199,6 +204,8 @@ class RunSession {
     bool read_output(const PlannedStep& step, StepResult& result) const;
     void keep_output(const PlannedStep& step, const StepResult& result);
 
+    /// What `step` would put in force until the run ends; nullopt: it is no such step.
+    [[nodiscard]] std::optional<OpenTemporary> temporary_of(const PlannedStep& step) const;
     /// The actions whose temporary changes are in force.
     [[nodiscard]] std::vector<std::string> open_temporaries() const;
     /// The temporary changes that are in force, for people; empty: none.
@@ -253,7 +260,6 @@ class RunSession {
     void give_back(const OpenTemporary& temporary);
     StepResult end_temporary(Outgoing out);
     void keep(const OpenTemporary& temporary, const std::string& why, const std::string& hint);
-    [[nodiscard]] bool is_temporary(const PlannedStep& step) const;
     [[nodiscard]] nlohmann::json measure();
     void set_facts(ClusterFacts facts);
     [[nodiscard]] const nlohmann::json& seen() const;
@@ -271,6 +277,7 @@ class RunSession {
     bool grouping_ = false;
     std::vector<JournalRecord> pending_;  ///< applied, and not durable yet
     std::vector<Start> starts_;           ///< that wait for that
+    std::string signed_;                  ///< what the lock says is in force
     bool probing_ = false;
     Setup setup_;
     RunHeader header_;

@@ -28,10 +28,11 @@ std::optional<std::size_t> find_end(const Plan& plan,
 
 /// A member's change that nothing in the runbook ends is there to stay: a package put on hold again
 /// after it was let go. The whole cluster's (a pause) never is.
-bool RunSession::is_temporary(const PlannedStep& step) const {
+std::optional<OpenTemporary> RunSession::temporary_of(const PlannedStep& step) const {
     const OpenTemporary would_be{step.uses, step.id, step.member, {}, {}};
-    return schema_of(step).temporary &&
-           (step.member.empty() || find_end(setup_.plan, setup_.actions, would_be));
+    const bool is_one = schema_of(step).temporary &&
+                        (step.member.empty() || find_end(setup_.plan, setup_.actions, would_be));
+    return is_one ? std::optional(would_be) : std::nullopt;
 }
 
 /// Whatever way out: a pause must not be forgotten. Where lifting it is not safe, it is kept, and

@@ -58,6 +58,25 @@ std::chrono::milliseconds patience(const StepCall& call) {
     return call.timeout.count() > 0 ? call.timeout : k_pause_wait;
 }
 
+/// A run that was killed in its pause is gone on with; for all else somebody has to be asked.
+Finding already_paused(const ClusterFacts& facts) {
+    if (const LockFacts* lock = facts.lock_over_a_pause()) {
+        return cluster_refusal(
+            "cluster.paused",
+            k_pause_subject,
+            "the cluster is already paused, by run " + lock->run + " of " + lock->who,
+            lock->held()
+                ? "Wait until that run has ended."
+                : "`lockstep resume " + lock->run + "` goes on with it, `lockstep rollback " +
+                      lock->run + "` takes it back.");
+    }
+    return cluster_refusal("cluster.paused",
+                           k_pause_subject,
+                           "the cluster is already paused, by somebody else",
+                           "Find out who paused it and why. If nobody needs it any more: "
+                           "`patronictl resume`.");
+}
+
 class PatroniPause final : public Action {
   public:
     Preview preview(const StepCall& call,
@@ -71,12 +90,7 @@ class PatroniPause final : public Action {
         }
         preview.blocked_by = write_refusals(facts);
         if (facts.paused) {
-            preview.blocked_by.push_back(
-                cluster_refusal("cluster.paused",
-                                k_pause_subject,
-                                "the cluster is already paused, by somebody else",
-                                "Find out who paused it and why. If nobody needs it any more: "
-                                "`patronictl resume`."));
+            preview.blocked_by.push_back(already_paused(facts));
         }
         preview.because = "PostgreSQL must keep running while Patroni is restarted";
         preview.operations.push_back(as_operation(facts, true));

@@ -253,6 +253,10 @@ void ClusterLock::renew_all(bool first, const std::stop_token& stop) {
     // From before anything is sent: the members count from when it arrives, which is later.
     const auto until = clock_.since_boot() + timing_.ttl - timing_.margin;
     std::size_t confirmed = 0;
+    std::unique_lock sign_of_now(mutex_);
+    const std::string would_leave = would_leave_;
+    const std::size_t sign = sign_;
+    sign_of_now.unlock();
     std::vector<std::jthread> visits;
     for (Member& member : members_) {
         if (first && !member.ours) {
@@ -260,6 +264,7 @@ void ClusterLock::renew_all(bool first, const std::stop_token& stop) {
         }
         LockScript renew = script(LockScript::Act::renew);
         renew.ours = member.ours;
+        renew.mine.left = would_leave;
         renew.look_for_commands = first || !member.ours;
         visits.emplace_back([&, renew = std::move(renew)] {
             std::string problem;
@@ -274,6 +279,7 @@ void ClusterLock::renew_all(bool first, const std::stop_token& stop) {
             member.asked = true;
             if (answer && note_renewal(member, *answer) && ++confirmed == majority()) {
                 valid_until_ = std::max(valid_until_, until);
+                signed_ = std::max(signed_, sign);
             }
             wake_.notify_all();
         });
@@ -327,14 +333,11 @@ bool ClusterLock::valid() const {
            clock_.since_boot() < valid_until_;
 }
 
-/// A renewal that is late is asked for at once and waited for; one that was lost to another run is
-/// told without waiting.
-std::string ClusterLock::trouble(std::chrono::milliseconds patience, std::stop_token stop) {
-    if (!keeper_.joinable()) {
-        return "the lock of " + cluster_ + " is not held";
-    }
-    std::unique_lock lock(mutex_);
-    const auto settled = [this] { return !lost_.empty() || valid(); };
+/// Asks for one renewal after the other; the next one soon where the last one failed.
+void ClusterLock::renew_until(std::unique_lock<std::mutex>& lock,
+                              std::chrono::milliseconds patience,
+                              const std::stop_token& stop,
+                              const std::function<bool()>& settled) {
     const Deadline deadline = Deadline::after(patience);
     while (!settled() && !deadline.expired() && !stop.stop_requested()) {
         const std::size_t before = renewals_;
@@ -346,7 +349,42 @@ std::string ClusterLock::trouble(std::chrono::milliseconds patience, std::stop_t
             wake_.wait_until(lock, stop, deadline.within(k_between_attempts).at(), settled);
         }
     }
+}
+
+/// A renewal that is late is asked for at once and waited for; one that was lost to another run is
+/// told without waiting.
+std::string ClusterLock::trouble(std::chrono::milliseconds patience, std::stop_token stop) {
+    if (!keeper_.joinable()) {
+        return "the lock of " + cluster_ + " is not held";
+    }
+    std::unique_lock lock(mutex_);
+    renew_until(lock, patience, stop, [this] { return !lost_.empty() || valid(); });
     return valid() ? std::string() : why_not_valid();
+}
+
+/// Before the change and not after it: an engine that dies in between must not leave a pause that
+/// nobody's lock speaks of.
+std::string ClusterLock::sign(const std::string& would_leave,
+                              std::chrono::milliseconds patience,
+                              std::stop_token stop) {
+    std::unique_lock lock(mutex_);
+    if (would_leave_ != would_leave) {
+        would_leave_ = would_leave;
+        ++sign_;
+    }
+    const auto has_it = [this] { return signed_ == sign_ && valid(); };
+    renew_until(lock, patience, stop, [&] { return !lost_.empty() || has_it(); });
+    return has_it() ? std::string() : why_not_valid();
+}
+
+void ClusterLock::sign_later(const std::string& would_leave) {
+    const std::lock_guard lock(mutex_);
+    if (would_leave_ != would_leave) {
+        would_leave_ = would_leave;
+        ++sign_;
+        wanted_ = true;
+        wake_.notify_all();
+    }
 }
 
 /// What another run did comes first, then commands that still run, then what could not be reached.

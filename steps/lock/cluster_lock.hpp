@@ -12,6 +12,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -70,6 +71,14 @@ class ClusterLock {
     /// valid for a while yet; else waits up to `patience` for a renewal, which it asks for.
     [[nodiscard]] std::string trouble(std::chrono::milliseconds patience, std::stop_token stop);
 
+    /// Writes what the run would leave were its engine to die now (`patroni.pause`; empty: nothing)
+    /// into the lock, and waits until a majority of the members has it. Why they have not.
+    [[nodiscard]] std::string sign(const std::string& would_leave,
+                                   std::chrono::milliseconds patience,
+                                   std::stop_token stop);
+    /// The same where nobody has to wait: it goes with the next renewal.
+    void sign_later(const std::string& would_leave);
+
     /// Ends renewing. Without `left_behind` the lock files go. With it they stay, expired and
     /// marked with what the run left (`patroni.pause`). A member that cannot be reached keeps a
     /// lock that expires by itself.
@@ -110,6 +119,10 @@ class ClusterLock {
     void keep(const std::stop_token& stop);
     void renew_all(bool first, const std::stop_token& stop);
     bool note_renewal(Member& member, const LockAnswer& answer);
+    void renew_until(std::unique_lock<std::mutex>& lock,
+                     std::chrono::milliseconds patience,
+                     const std::stop_token& stop,
+                     const std::function<bool()>& settled);
     void stop_renewing();
     /// With `put_back` the locks that were there before ours come back.
     void end_everywhere(const std::string& left_behind, bool put_back);
@@ -128,6 +141,9 @@ class ClusterLock {
     std::chrono::milliseconds valid_until_{0};  ///< as Clock::since_boot()
     std::string lost_;                          ///< for good: another holds the cluster
     bool wanted_ = false;                       ///< a renewal, at once
+    std::string would_leave_;                   ///< what each renewal writes
+    std::size_t sign_ = 0;                      ///< counts its changes
+    std::size_t signed_ = 0;                    ///< the last of them that a majority has
     std::size_t renewals_ = 0;                  ///< that are over, whatever came of them
 
     std::jthread keeper_;

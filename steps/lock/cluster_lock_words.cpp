@@ -62,7 +62,11 @@ std::string found(const LockAnswer& answer) {
     text += lock.expires > answer.now
                 ? "expires in " + format_duration(std::chrono::seconds{lock.expires - answer.now})
                 : "expired " + ago(answer.ago(lock.expires));
-    return lock.left.empty() ? text : text + "; its run left " + lock.left;
+    if (!lock.left.empty()) {
+        text += lock.expires > answer.now ? "; its run has in force " + lock.left
+                                          : "; its run left " + lock.left;
+    }
+    return text;
 }
 
 }  // namespace lockstep::lock_words

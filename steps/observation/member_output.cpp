@@ -1,5 +1,6 @@
 #include "base/error.hpp"
 #include "base/utf8.hpp"
+#include "steps/lock/engine_process.hpp"
 #include "steps/observation/json_fields.hpp"
 #include "steps/observation/member_query.hpp"
 #include "steps/observation/member_script.hpp"
@@ -266,6 +267,7 @@ void read_leftover(const Section& section, MemberFacts& member) {
         lock.left = value_of(section, "lock.left");
         lock.since = parse_number<std::int64_t>(value_of(section, "lock.since")).value_or(0);
         lock.expires_in_seconds = parse_number<std::int64_t>(expires).value_or(now) - now;
+        lock.engine_gone = fate_of_engine(value_of(section, "lock.engine")) == EngineFate::gone;
         leftover.lock = std::move(lock);
     }
     for (const std::string& line : section.lines) {

@@ -52,6 +52,21 @@ TEST_F(LeftoversTest, AreNoneWhereNothingIs) {
     EXPECT_TRUE(leftovers().empty());
 }
 
+TEST_F(LeftoversTest, OfAnEngineThatDiedInItsPauseAreCriticalAtOnce) {
+    LockFacts& lock = lock_on("n2", "r1", 40);
+    lock.left = "patroni.pause";
+    facts.paused = true;
+    EXPECT_TRUE(leftovers().empty()) << "its engine may be at work";
+    lock.engine_gone = true;
+    const std::vector<Finding> found = leftovers();
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_EQ(found[0].severity, Severity::critical);
+    expect_parts(found[0].message,
+                 {"run r1 by ann@ops1 left patroni.pause: its engine is gone, its lock is on n2",
+                  "The cluster is paused"});
+    expect_parts(found[0].remedy, {"`lockstep resume r1`"});
+}
+
 TEST_F(LeftoversTest, AnExpiredLockIsOneFindingOfItsRun) {
     for (const char* name : {"n1", "n2", "n3"}) {
         lock_on(name, "r1", -180);

@@ -112,6 +112,7 @@ class FakeRunner final : public StepRunner {
     std::function<void()> before_observe;  ///< may throw, or change the facts
     Reconciliation reconciliation;         ///< what a rollback has to do besides
     std::string lock_held_by;              ///< not empty: take_lock() finds another run
+    std::string lock_sign;                 ///< what is written in the lock as left, or about to be
     std::string lock_problem;              ///< what lock_trouble() says
     std::vector<std::string> remembered;   ///< what remember_members() was told
     std::vector<std::string> released;     ///< what release_lock() was told
@@ -227,7 +228,18 @@ class FakeRunner final : public StepRunner {
         return lock_problem;
     }
 
+    [[nodiscard]] std::string sign_lock(const std::string& would_leave,
+                                        std::stop_token /*stop*/) override {
+        if (lock_problem.empty()) {
+            lock_sign = would_leave;
+        }
+        return lock_problem;
+    }
+
+    void sign_lock_later(const std::string& would_leave) override { lock_sign = would_leave; }
+
     void release_lock(const std::string& left_behind) override {
+        lock_sign = left_behind;
         asked.emplace_back("unlock");
         released.push_back(left_behind);
     }

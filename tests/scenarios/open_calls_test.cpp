@@ -67,6 +67,30 @@ TEST_F(OpenCalls, OfAPauseThatLandsAfterItsAnswerWasGivenUpIsFoundOutAndGivenBac
     EXPECT_FALSE(runner.facts.paused);
 }
 
+TEST_F(OpenCalls, OfAPauseAreInTheLockBeforeItIsInForceAndNoLonger) {
+    std::vector<std::string> signs;
+    for (const char* action : {"hold", "release"}) {
+        runner.workers[action] = [this, &signs, within = runner.workers.at(action)](
+                                     const StepCall& call, ClusterFacts& now) {
+            signs.push_back(call.uses + ": " + runner.lock_sign);
+            return within(call, now);
+        };
+    }
+    const Plan planned = plan_of(k_held);
+    journal.count_from_here();
+    EXPECT_EQ(run(planned).exit_code, 0);
+    EXPECT_EQ(signs, (std::vector<std::string>{"hold: hold", "release: hold"}));
+    EXPECT_EQ(runner.released.back(), "");
+}
+
+TEST_F(OpenCalls, OfALockThatCannotBeSignedStopBeforeThePause) {
+    const Plan planned = plan_of(k_held);
+    runner.lock_problem = "the lock of orders could not be renewed";
+    const RunEnd end = run(planned);
+    EXPECT_EQ(end.exit_code, 4) << end.message;
+    EXPECT_FALSE(runner.facts.paused);
+}
+
 TEST_F(OpenCalls, OfAPauseThatNeverLandsFailsWhenItCanLandNoMore) {
     slow["hold"] = {.never_acts = true, .no_answer = true};
     const RunEnd end = run(plan_of(k_held));

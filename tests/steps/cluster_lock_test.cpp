@@ -14,6 +14,7 @@
 #include <ctime>
 #include <deque>
 #include <latch>
+#include <thread>
 
 namespace lockstep {
 namespace {
@@ -194,6 +195,34 @@ TEST_F(ClusterLockTest, StaysWithWhatTheRunLeft) {
                       {"took over the lock of run run-a by ann@ops1, expired ",
                        "that run left patroni.pause",
                        "(on n1, n2 and n3)"}));
+}
+
+TEST_F(ClusterLockTest, SaysWhatItsRunWouldLeaveBeforeThatIsInForce) {
+    ClusterLock lock = make_lock();
+    lock.take(ann(), {});
+    EXPECT_EQ(lock.sign("patroni.pause", 30s, {}), "");
+    const auto signed_on = [&] {
+        int members = 0;
+        for (const char* name : {"n1", "n2", "n3"}) {
+            members += holds(host(name).file("lock.orders"), {"left=patroni.pause\n"}) ? 1 : 0;
+        }
+        return members;
+    };
+    EXPECT_GE(signed_on(), 2) << "no majority has it";
+    lock.sign_later("");
+    for (int n = 0; n < 1000 && signed_on() > 0; ++n) {
+        std::this_thread::sleep_for(10ms);
+    }
+    EXPECT_EQ(signed_on(), 0);
+    EXPECT_EQ(lock.trouble(0ms, {}), "");
+}
+
+TEST_F(ClusterLockTest, WithoutASignOnAMajorityIsNoLockToChangeAnythingUnder) {
+    ClusterLock lock = make_lock();
+    lock.take(ann(), {});
+    cut_off("n1");
+    cut_off("n3");
+    EXPECT_TRUE(holds(lock.sign("patroni.pause", 50ms, {}), {"could not be renewed in time"}));
 }
 
 TEST_F(ClusterLockTest, IsToldOnceThoughAnotherLocksAgeDiffersByMember) {
