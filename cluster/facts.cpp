@@ -7,6 +7,7 @@
 #include <array>
 #include <charconv>
 #include <cstdio>
+#include <utility>
 
 namespace lockstep {
 
@@ -309,6 +310,16 @@ MemberFacts* ClusterFacts::find(std::string_view member) {
     return find_by_name(members, member);
 }
 
+const LockFacts* ClusterFacts::lock_over_a_pause() const {
+    for (const MemberFacts& member : members) {
+        if (member.leftover && member.leftover->lock &&
+            member.leftover->lock->left.find("patroni.pause") != std::string::npos) {
+            return &*member.leftover->lock;
+        }
+    }
+    return nullptr;
+}
+
 const LockFacts* ClusterFacts::held_lock() const {
     for (const MemberFacts& member : members) {
         if (member.leftover && member.leftover->lock && member.leftover->lock->held()) {
@@ -370,29 +381,47 @@ ClusterFacts ClusterFacts::only(std::string_view member) const {
     return one;
 }
 
+namespace {
+
+/// What the REST API says of a member: all that a quick look reads anew. Whatever else there is,
+/// and will be, stays as the last full look saw it.
+void take_quick(MemberFacts& member, const MemberFacts& seen) {
+    member.host = seen.host;
+    member.api_url = seen.api_url;
+    member.pg_host = seen.pg_host;
+    member.pg_port = seen.pg_port;
+    member.role = seen.role;
+    member.state = seen.state;
+    member.listed = seen.listed;
+    member.timeline = seen.timeline;
+    member.lag_bytes = seen.lag_bytes;
+    member.position = seen.position;
+    member.in_recovery = seen.in_recovery;
+    member.paused = seen.paused;
+    member.dcs_last_seen = seen.dcs_last_seen;
+    member.dcs_seen_ago = seen.dcs_seen_ago;
+    member.cluster_unlocked = seen.cluster_unlocked;
+    member.pending_restart = seen.pending_restart;
+    member.scheduled_restart = seen.scheduled_restart;
+    member.scheduled_restart_at = seen.scheduled_restart_at;
+    member.pending_restart_reason = seen.pending_restart_reason;
+    member.system_identifier = seen.system_identifier;
+    member.tags = seen.tags;
+    member.patroni.running = seen.patroni.running;
+    member.postgres.running = seen.postgres.running;
+    member.postgres.started_at = seen.postgres.started_at;
+    member.api = seen.api;
+}
+
+}  // namespace
+
 void ClusterFacts::update(const ClusterFacts& quick) {
     ClusterFacts merged = quick;
-    for (MemberFacts& now : merged.members) {
-        const MemberFacts* known = find(now.name);
-        if (known == nullptr) {
-            continue;
+    for (MemberFacts& member : merged.members) {
+        if (const MemberFacts* known = find(member.name)) {
+            const MemberFacts seen = std::exchange(member, *known);
+            take_quick(member, seen);
         }
-        now.patroni.installed = known->patroni.installed;
-        now.patroni.available = known->patroni.available;
-        now.postgres.installed = known->postgres.installed;
-        now.postgres.package = known->postgres.package;
-        now.postgres.settings = known->postgres.settings;
-        now.setup = known->setup;
-        now.os = known->os;
-        now.boot_id = known->boot_id;
-        now.unit = known->unit;
-        now.wal = known->wal;
-        now.disk = known->disk;
-        now.slots = known->slots;
-        now.leftover = known->leftover;
-        now.ssh = known->ssh;
-        now.sql = known->sql;
-        now.api_write = known->api_write;
     }
     merged.patroni_write_refused = patroni_write_refused;
     merged.patroni_write_error = patroni_write_error;

@@ -116,8 +116,14 @@ TEST(ClusterFacts, TellWhoHoldsTheCluster) {
 TEST(ClusterFacts, KeepWhatALookAtTheHostSaidWhenOnlyPatroniIsAsked) {
     ClusterFacts facts = healthy_cluster("4.0.7");
     facts.find("n2")->leftover.emplace().lock = LockFacts{.id = "a1", .expires_in_seconds = 5};
-    ClusterFacts quick = healthy_cluster("4.0.7");
+    facts.find("n2")->postgres.data_directory = "/data";
+    facts.find("n2")->unknown["disk"] = "df failed";
+    ClusterFacts quick = healthy_cluster("4.1.5");
+    quick.find("n2")->postgres.data_directory.clear();
     facts.update(quick);
+    EXPECT_EQ(facts.find("n2")->patroni.running, "4.1.5");
+    EXPECT_EQ(facts.find("n2")->postgres.data_directory, "/data");
+    EXPECT_EQ(facts.find("n2")->unknown.at("disk"), "df failed");
     ASSERT_TRUE(facts.find("n2")->leftover);
     EXPECT_NE(facts.held_lock(), nullptr);
 }
@@ -133,7 +139,7 @@ TEST(ClusterFacts, FallBackToPatronisDefaults) {
 
 TEST(FindingIds, HoldEveryFindingOnce) {
     const std::vector<std::string>& ids = finding_ids();
-    EXPECT_EQ(ids.size(), 26U);
+    EXPECT_EQ(ids.size(), 27U);
     EXPECT_EQ(worst({}), Severity::info);
     EXPECT_EQ(worst({{.id = "a", .severity = Severity::warning},
                      {.id = "b", .severity = Severity::critical},
