@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cli/identity.hpp"
 #include "cli/options.hpp"
 #include "cli/people.hpp"
 #include "engine/run/run_session.hpp"
@@ -28,7 +29,8 @@ template <class Place>
             place.clock,
             std::move(listener),
             people_of(place.inventory),
-            {options.wait, options.override_window}};
+            {options.wait, options.override_window},
+            own_engine()};
 }
 
 /// Runs something while a person or a program looks on: prints progress or events, takes signals,

@@ -6,9 +6,11 @@
 #include "cli/output_file.hpp"
 #include "cli/signals.hpp"
 #include "cli/texts.hpp"
+#include "cli/unfinished_run.hpp"
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <iostream>
 
 namespace lockstep {
@@ -75,6 +77,29 @@ std::string render(const Options& options, const std::vector<CheckResult>& resul
                        : check_text(first.facts, first.findings, terminal);
 }
 
+/// What the journal here knows of a run that died over a cluster, where nothing on its members says
+/// so already.
+void add_abandoned(const Options& options, std::vector<CheckResult>& results) {
+    const std::unique_ptr<JournalStore> journal = journal_if_any(options);
+    for (CheckResult& result : results) {
+        if (!journal || !result.observed()) {
+            continue;
+        }
+        std::optional<AbandonedRun> run;
+        try {
+            run = abandoned_run(*journal, result.cluster);
+        } catch (const JournalError&) {  // `show` tells what is wrong with it
+        }
+        const auto known = [&](const Finding& finding) {
+            return finding.id == "member.leftover" && finding.subject == run->header.id;
+        };
+        if (run && std::ranges::none_of(result.findings, known)) {
+            result.findings.push_back(as_finding(*run));
+            sort_worst_first(result.findings);
+        }
+    }
+}
+
 }  // namespace
 
 int command_check(const Options& options, Interrupts& interrupts) {
@@ -88,7 +113,8 @@ int command_check(const Options& options, Interrupts& interrupts) {
     if (options.watch) {
         return watch(options, checks, clock, interrupts);
     }
-    const std::vector<CheckResult> results = checks.look(interrupts.token());
+    std::vector<CheckResult> results = checks.look(interrupts.token());
+    add_abandoned(options, results);
     // A file for a collector says that the cluster cannot be observed; a person is told in words.
     const bool for_program = options.all || options.output == Output::prometheus;
     if (!for_program && !results.front().observed()) {

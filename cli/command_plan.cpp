@@ -5,6 +5,7 @@
 #include "cli/output_file.hpp"
 #include "cli/signals.hpp"
 #include "cli/texts.hpp"
+#include "cli/unfinished_run.hpp"
 #include "steps/catalog.hpp"
 
 #include <unistd.h>
@@ -21,13 +22,10 @@ Workplace::Workplace(const Options& options)
 
 /// A plan changes nothing, not even here: where there is no journal yet, none is made.
 Durations earlier_durations(const Options& options, const std::string& cluster) {
-    const std::string folder = state_folder(options);
-    if (!std::filesystem::exists(folder + "/journal.db")) {
-        return {};
-    }
+    const std::unique_ptr<JournalStore> journal = journal_if_any(options);
     try {
-        return Durations::of(*open_sqlite_journal(folder, JournalUse::as_it_is), cluster);
-    } catch (const JournalError&) {  // somebody else's, or of another version: nothing is known
+        return journal ? Durations::of(*journal, cluster) : Durations{};
+    } catch (const JournalError&) {
         return {};
     }
 }

@@ -4,6 +4,7 @@
 #include "cli/identity.hpp"
 #include "cli/signals.hpp"
 #include "cli/texts.hpp"
+#include "cli/unfinished_run.hpp"
 #include "cli/version.hpp"
 #include "engine/run/run.hpp"
 
@@ -112,6 +113,16 @@ std::optional<int> refuse_outside_window(const Options& options, const Plan& pla
     return 4;
 }
 
+/// What an engine that died may have left in force is dealt with first: nobody else lifts its
+/// pause, and its open step is looked at by a resume alone.
+void refuse_over_abandoned(JournalStore& journal, const std::string& cluster) {
+    const std::optional<AbandonedRun> run = abandoned_run(journal, cluster);
+    if (run && run->state.changed_anything()) {
+        const Finding finding = as_finding(*run);
+        throw LockHeldError(finding.message, finding.remedy);
+    }
+}
+
 bool is_saved_plan(const std::string& path) {
     return path.ends_with(".json");
 }
@@ -147,6 +158,7 @@ int run_saved(const Options& options, Interrupts& interrupts) {
     const TakenUp taken = take_up_plan(options.runbooks.front(), options);
     Workplace place(taken.options);
     const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
+    refuse_over_abandoned(*journal, place.cluster.name);
     place.durations = Durations::of(*journal, place.cluster.name);
     const Plan plan = plan_from(taken.options, place, taken.runbook, interrupts.token());
     const std::vector<std::string> found = stale_reasons(taken, plan);
@@ -168,6 +180,7 @@ int command_run(const Options& options, Interrupts& interrupts) {
     }
     Workplace place(options);
     const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
+    refuse_over_abandoned(*journal, place.cluster.name);
     place.durations = Durations::of(*journal, place.cluster.name);
     const Plan plan = plan_from(
         options, place, find_runbook(from_anywhere(options.runbooks.front())), interrupts.token());

@@ -2,6 +2,7 @@
 #include "base/or_null.hpp"
 #include "cli/commands.hpp"
 #include "cli/texts.hpp"
+#include "cli/unfinished_run.hpp"
 
 #include <unistd.h>
 
@@ -40,11 +41,12 @@ int command_runs(const Options& options) {
             continue;
         }
         const RunState state = replay(header, journal->records(header.id));
+        const bool gone = engine_of(state) == EngineFate::gone;
         const std::string exit_code = state.exit_code() ? std::to_string(*state.exit_code()) : "-";
         table.add({header.id,
                    header.cluster,
                    header.runbook,
-                   std::string(to_text(state.phase())),
+                   std::string(to_text(state.phase())) + (gone ? ", engine gone" : ""),
                    exit_code,
                    header.started_at,
                    header.started_by});
@@ -86,8 +88,16 @@ int command_show(const Options& options) {
     const RunState state = replay(*header, journal->records(header->id));
     if (options.output == Output::text) {
         std::cout << show_text(*header, state, Terminal::on(STDOUT_FILENO));
+        if (engine_of(state) == EngineFate::gone) {
+            const Finding finding = as_finding({*header, state});
+            std::cout << "\n" << findings_text({finding}, Terminal::on(STDOUT_FILENO));
+        }
     } else {
-        std::cout << json_text(to_json(*header, state), Output::json);
+        nlohmann::json document = to_json(*header, state);
+        if (const EngineFate fate = engine_of(state); fate != EngineFate::unknown) {
+            document["engine"]["alive"] = fate == EngineFate::runs;
+        }
+        std::cout << json_text(document, Output::json);
     }
     return 0;
 }

@@ -1,5 +1,7 @@
 #include "cli/identity.hpp"
 
+#include "steps/lock/engine_process.hpp"
+
 #include <pwd.h>
 #include <unistd.h>
 
@@ -16,6 +18,12 @@ std::string operator_identity() {
     ::gethostname(host.data(), host.size() - 1);
     return (found == nullptr ? std::to_string(::getuid()) : std::string(found->pw_name)) + "@" +
            host.data();
+}
+
+EngineId own_engine() {
+    std::array<char, 256> host{};
+    ::gethostname(host.data(), host.size() - 1);
+    return {own_engine_process(), host.data(), static_cast<int>(::getpid())};
 }
 
 }  // namespace lockstep

@@ -91,6 +91,7 @@ const std::vector<std::string>& finding_ids() {
         "config.drift",
         "config.member_slots_ttl",
         "notify.unknown_target",
+        "state.run_abandoned",
     };
     return k_ids;
 }

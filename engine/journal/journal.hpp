@@ -111,6 +111,17 @@ class JournalStore {
 
     /// Newest first.
     [[nodiscard]] virtual std::vector<RunHeader> runs() = 0;
+
+    /// The newest run on a cluster; nullopt: none.
+    [[nodiscard]] virtual std::optional<RunHeader> newest(const std::string& cluster) {
+        for (RunHeader& run : runs()) {
+            if (run.cluster == cluster) {
+                return std::move(run);
+            }
+        }
+        return std::nullopt;
+    }
+
     /// How long steps took, in the newest runs on a cluster, newest first. Read without looking at
     /// the chain: it is for estimates.
     [[nodiscard]] virtual std::vector<StepLength> step_lengths(const std::string& cluster,

@@ -217,6 +217,16 @@ class SqliteJournal final : public JournalStore {
         });
     }
 
+    std::optional<RunHeader> newest(const std::string& cluster) override {
+        return on_journal([&]() -> std::optional<RunHeader> {
+            sqlite::Statement select(*db_,
+                                     "SELECT * FROM runs WHERE cluster = ? "
+                                     "ORDER BY started_at DESC, id DESC LIMIT 1");
+            select.bind(cluster);
+            return select.step() ? std::optional(header(select)) : std::nullopt;
+        });
+    }
+
     /// Steps that were tried again or failed say little about how long one takes, and are left out.
     std::vector<StepLength> step_lengths(const std::string& cluster, std::size_t runs) override {
         return on_journal([&]() -> std::vector<StepLength> {

@@ -170,6 +170,11 @@ RunEnd go_on(RunSession& session, std::stop_token stop) {
         stop);
 }
 
+nlohmann::json engine_of(const RunSession& session) {
+    const EngineId& engine = session.setup().engine;
+    return {{"process", engine.process}, {"host", engine.host}, {"pid", engine.pid}};
+}
+
 /// The fence goes on record so that a later reader can tell which of two engines came second.
 void record_lock(RunSession& session, const LockGrant& lock) {
     session.record(RecordKind::lock_taken, nullptr, {{"id", lock.id}, {"fence", lock.fence}});
@@ -207,6 +212,7 @@ void record_resumed(RunSession& session,
                    nullptr,
                    {{"by", by.by},
                     {"engine_version", by.engine_version},
+                    {"engine", engine_of(session)},
                     {"rolling_back", rolling_back},
                     {"reopen", reopen}});
     record_lock(session, lock);
@@ -241,7 +247,9 @@ RunEnd start_run(RunSession::Setup setup, RunHeader header, std::stop_token stop
             lock = session.take_lock(session.header().started_by, stop);
         }
         session.create();
-        session.record(RecordKind::run_started, nullptr, {{"plan_hash", session.plan().hash}});
+        session.record(RecordKind::run_started,
+                       nullptr,
+                       {{"plan_hash", session.plan().hash}, {"engine", engine_of(session)}});
         if (lock) {
             record_lock(session, *lock);
         }

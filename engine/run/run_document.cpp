@@ -50,6 +50,11 @@ nlohmann::json to_json(const RunHeader& header, const RunState& state) {
         {"runbook", header.runbook},
         {"cluster", header.cluster},
         {"state", to_text(state.phase())},
+        {"engine",
+         {{"alive", nullptr},  // for whoever can look at the process
+          {"host", or_null(state.engine().host)},
+          {"pid", state.engine().pid > 0 ? nlohmann::json(state.engine().pid) : nullptr},
+          {"last_seen", or_null(state.last_sign())}}},
         {"exit_code", exit_code},
         {"message", state.failure()},
         {"plan_hash", header.plan_hash},

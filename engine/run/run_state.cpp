@@ -157,6 +157,10 @@ void RunState::apply(const JournalRecord& record) {
     if (record.payload.contains("seen")) {
         last_seen_ = record.payload.at("seen");
     }
+    if (record.payload.contains("engine")) {
+        const nlohmann::json& engine = record.payload.at("engine");
+        engine_ = {text_of(engine, "process"), text_of(engine, "host"), engine.value("pid", 0)};
+    }
     switch (record.kind) {
         case RecordKind::step_intent:
             apply_intent(at(record), record);

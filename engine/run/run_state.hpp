@@ -117,6 +117,14 @@ struct ApprovalProgress {
 
 [[nodiscard]] std::string_view to_text(ApprovalProgress::State state);
 
+/// Who works on a run: on record with its start and with each resume, so that a run whose engine is
+/// gone can be told from one that goes on.
+struct EngineId {
+    std::string process;  ///< opaque here: what the machine knows this process by
+    std::string host;
+    int pid = 0;
+};
+
 /// A temporary change that is in force; one in doubt counts as in force.
 struct OpenTemporary {
     std::string action;  ///< `patroni.pause`
@@ -146,6 +154,17 @@ class RunState {
     [[nodiscard]] std::optional<int> exit_code() const { return exit_code_; }
 
     [[nodiscard]] const std::string& ended_at() const { return ended_at_; }
+
+    /// Who has worked on it last. Empty in the journals of older versions.
+    [[nodiscard]] const EngineId& engine() const { return engine_; }
+
+    /// The last sign of life of an engine: when its last record was written, ISO 8601.
+    [[nodiscard]] const std::string& last_sign() const { return last_at_; }
+
+    /// An engine is at work on it, or has died over it: its end is not on record.
+    [[nodiscard]] bool has_no_end() const {
+        return phase_ == RunPhase::running || phase_ == RunPhase::rolling_back;
+    }
 
     [[nodiscard]] const nlohmann::json& measured() const { return measured_; }
 
@@ -235,6 +254,7 @@ class RunState {
     std::map<std::pair<std::string, std::string>, std::size_t> index_;
     RunPhase phase_ = RunPhase::running;
     std::optional<int> exit_code_;
+    EngineId engine_;
     std::string ended_at_;
     nlohmann::json measured_;
     std::vector<std::string> notes_;
