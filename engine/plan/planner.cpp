@@ -381,7 +381,8 @@ class Forecast {
     }
 
     /// A temporary change is made only for the sake of what it covers: nothing to change between
-    /// it and the step that takes it back, no pause.
+    /// it and the step that takes it back, no pause. A member's that no step ends is there to stay:
+    /// a package put on hold again after its change.
     void drop_idle_temporaries() {
         for (std::size_t first = 0; first < plan_.steps.size(); ++first) {
             const ActionSchema& schema = *find_action(*request_.actions, plan_.steps[first].uses);
@@ -390,12 +391,13 @@ class Forecast {
             }
             std::size_t last = first + 1;
             bool covers_change = false;
-            while (last < plan_.steps.size() && !ends(last, schema.name)) {
+            while (last < plan_.steps.size() && !ends(last, plan_.steps[first])) {
                 const PlannedStep& step = plan_.steps[last];
                 covers_change = covers_change || (step.changes && step.verdict != Verdict::wont);
                 ++last;
             }
-            if (!covers_change) {
+            const bool to_stay = last == plan_.steps.size() && !plan_.steps[first].member.empty();
+            if (!covers_change && !to_stay) {
                 make_idle(first);
                 if (last < plan_.steps.size()) {
                     make_idle(last);
@@ -404,8 +406,10 @@ class Forecast {
         }
     }
 
-    [[nodiscard]] bool ends(std::size_t index, const std::string& temporary) const {
-        return find_action(*request_.actions, plan_.steps[index].uses)->ends == temporary;
+    [[nodiscard]] bool ends(std::size_t index, const PlannedStep& temporary) const {
+        const PlannedStep& step = plan_.steps[index];
+        return step.member == temporary.member &&
+               find_action(*request_.actions, step.uses)->ends == temporary.uses;
     }
 
     /// It stays in the plan, so that a reader sees that a pause was thought of and is not needed.

@@ -128,6 +128,16 @@ TEST_F(Planning, KeepsATemporaryChangeThatCoversOneThatMayHappen) {
     EXPECT_EQ(verdict(planned, "release"), "will");
 }
 
+TEST_F(Planning, AMembersTemporaryChangeThatNothingEndsIsThereToStay) {
+    const Plan planned = plan(R"(
+- {id: unpin, on: n2, uses: unpin}
+- {id: change, on: n2, uses: change}
+- {id: pin, on: n2, uses: pin}
+)");
+    EXPECT_EQ(verdict(planned, "pin", "n2"), "will")
+        << "the package would be left without its hold";
+}
+
 TEST_F(Planning, IsBlockedByAnyRefusal) {
     runner.previews["change"] = [](const StepCall& call, const ClusterFacts&) {
         Preview preview;

@@ -16,7 +16,8 @@ namespace lockstep {
 /// A whole run on fakes: three members, a runbook, and actions that do what the story says.
 /// Actions: `look` (changes nothing), `peek` (the same of a member, whose facts it does not read),
 /// `change` and `fragile` (change; fragile is not repeatable), `hold` and `release` (a temporary
-/// change and its end), `revert` (what undoes take back with), prepared by `prepare`.
+/// change and its end; `pin` and `unpin` the same of a member), `revert` (what undoes take back
+/// with), prepared by `prepare`.
 class Story : public testing::Test {
   protected:
     Story() {
@@ -25,6 +26,8 @@ class Story : public testing::Test {
                                    "fragile",
                                    "hold",
                                    "release",
+                                   "pin",
+                                   "unpin",
                                    "revert",
                                    "prepare",
                                    "ask",
@@ -84,6 +87,8 @@ class Story : public testing::Test {
              .scope = ActionScope::cluster,
              .changes = true,
              .ends = "hold"},
+            {.name = "pin", .summary = "", .changes = true, .temporary = true},
+            {.name = "unpin", .summary = "", .changes = true, .ends = "pin"},
             {.name = "revert",
              .summary = "",
              .changes = true,
