@@ -77,13 +77,14 @@ install_sudoers() {
 
 # inventory [--user U] [--become sudo] [--become-password FILE] [--client C] [--via ssh]
 inventory() {
-  local member endpoints=() user=root ssh="" patroni=""
+  local member endpoints=() user=root ssh="" patroni="" listed=yes
   while [[ $# -gt 0 ]]; do
     case $1 in
       --user) user=${2-} ;;
       --become) ssh+="      become: ${2-}"$'\n' ;;
       --become-password) ssh+="      become_password: {file: ${2-}}"$'\n' ;;
       --client) ssh+="      client: ${2-}"$'\n' ;;
+      --members) listed=${2-} ;;
       --via) patroni+="      via: ${2-}"$'\n' ;;
       *) usage_error "inventory: unknown option '$1'" ;;
     esac
@@ -110,7 +111,8 @@ ${ssh}    postgres:
       via: ssh
     patroni_service: patroni
     patroni_package: patroni
-    members:
 EOT
+  [[ $listed = yes ]] || return 0
+  echo "    members:"
   for member in $(members); do echo "      $member: {ssh: {host: $(address_of "$member")}}"; done
 }

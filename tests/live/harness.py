@@ -284,6 +284,8 @@ class LiveTest(unittest.TestCase):
     leader_patroni = NEW
     replica_patroni = NEW
     reach = REACH
+    # False: the inventory has endpoints alone, as in the README, and who is a member Patroni says.
+    lists_members = True
     # About how long one of its tests takes. It decides only what is begun first.
     seconds_per_test = 15
 
@@ -292,7 +294,7 @@ class LiveTest(unittest.TestCase):
         cls.reset()
         cls.work = tempfile.TemporaryDirectory(prefix="lockstep-live-")
         cls.inventory = pathlib.Path(cls.work.name) / "inventory.yaml"
-        cls.inventory.write_text(inventory(reach=cls.reach))
+        cls.inventory.write_text(inventory("--members", "yes" if cls.lists_members else "no", reach=cls.reach))
         cls.state_folder = pathlib.Path(cls.work.name) / "state"
 
     @classmethod

@@ -17,6 +17,7 @@ class Kills(LiveTest):
     """SIGKILL at random moments over the whole length of a run, up and down, and again while it is resumed."""
 
     seconds_per_test = 300
+    lists_members = False
     leader_patroni = replica_patroni = OLD
 
     RUNS = int(os.environ.get("LOCKSTEP_KILLS", "4"))
