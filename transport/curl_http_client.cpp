@@ -119,7 +119,7 @@ class Transfer {
             set(easy, CURLOPT_CUSTOMREQUEST, request.method.c_str());
         }
         add_header("Expect:");  // an HTTP/1.0 server never says "100 Continue"
-        if (has_body) {
+        if (has_body && !request.has_header("Content-Type")) {
             add_header("Content-Type: application/json");
         }
         for (const auto& [name, value] : request.headers) {

@@ -2,12 +2,15 @@
 
 #include "base/deadline.hpp"
 #include "base/secret.hpp"
+#include "base/text.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -27,7 +30,13 @@ struct HttpRequest {
     std::string method = "GET";
     std::string url;
     std::vector<std::pair<std::string, std::string>> headers;
-    std::optional<std::string> body;
+    std::optional<std::string> body;  ///< JSON, unless `headers` say otherwise
+
+    /// Names of headers are compared without regard to case (RFC 9110, 5.1).
+    [[nodiscard]] bool has_header(std::string_view name) const {
+        return std::ranges::any_of(
+            headers, [&](const auto& header) { return lower(header.first) == lower(name); });
+    }
 };
 
 struct HttpResponse {

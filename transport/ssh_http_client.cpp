@@ -120,7 +120,9 @@ std::string options_of(const HttpRequest& request,
     }
     text += option("header", "Expect:");
     if (has_body) {
-        text += option("header", "Content-Type: application/json");
+        text += request.has_header("Content-Type")
+                    ? std::string()
+                    : option("header", "Content-Type: application/json");
         const std::string body = request.body.value_or("");
         // curl takes an empty value for none, and without a length Patroni answers 411.
         text += body.empty() ? option("header", "Content-Length: 0") : option("data-raw", body);

@@ -203,7 +203,7 @@ class Expansion {
             return !member.is_leader();
         }
         if (on == "sync") {
-            return member.role == "sync_standby";
+            return member.role == "sync_standby" || member.role == "quorum_standby";
         }
         return member.name == on;
     }

@@ -17,7 +17,6 @@ HttpRequest request_of(const StepCall& call) {
     }
     const auto json = call.with.find("json");
     if (json != call.with.end()) {
-        request.headers.emplace_back("Content-Type", "application/json");
         request.body = json->second.kind() == Value::Kind::string ? json->second.as_string()
                                                                   : json->second.to_json().dump();
     }

@@ -15,10 +15,7 @@ constexpr auto k_between_conflicts = 50ms;
 constexpr int k_conflict_attempts = 10;
 
 HttpRequest config_request(const std::string& body) {
-    return {.method = "PATCH",
-            .url = "/config",
-            .headers = {{"Content-Type", "application/json"}},
-            .body = body};
+    return {.method = "PATCH", .url = "/config", .body = body};
 }
 
 }  // namespace
@@ -31,6 +28,13 @@ MemberStatus ask_member(ActionContext& context, const MemberFacts& member) {
         const nlohmann::json body = nlohmann::json::parse(response.body, nullptr, false);
         if (!body.is_object()) {
             status.error = "its answer to /patroni is not JSON";
+            return status;
+        }
+        // Of every Patroni (api.py, 2.1 to 4.1). Without it somebody else answered, a proxy
+        // perhaps, whose silence about a pause says nothing.
+        if (!body.contains("patroni")) {
+            status.error = "what answers /patroni there is no Patroni: HTTP " +
+                           std::to_string(response.status) + " " + response.body.substr(0, 100);
             return status;
         }
         // Present only when true (patroni/api.py, 2.1 to 4.1).

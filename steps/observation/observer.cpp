@@ -315,7 +315,6 @@ void Observer::probe_write_access(ClusterFacts& facts, std::stop_token stop) {
         HttpRequest request;
         request.method = "PATCH";
         request.url = member.api_url + "/config";
-        request.headers = {{"Content-Type", "application/json"}};
         request.body = "{}";
         try {
             MemberConnections& link = connections_.of(member);
