@@ -27,6 +27,7 @@ constexpr Ending k_endings[] = {
     {RunPhase::rolling_back, "GOING BACK", Tone::warn},
     {RunPhase::rolled_back, "ROLLED BACK", Tone::warn},
     {RunPhase::rollback_failed, "ROLLBACK FAILED", Tone::bad},
+    {RunPhase::cancelled, "CANCELLED", Tone::warn},
 };
 
 std::string headline(const RunHeader& header, const RunState& state, const Terminal& terminal) {
@@ -183,8 +184,9 @@ std::string approvals_text(const RunState& state, const Terminal& terminal) {
 /// What can be done now, the likeliest first.
 std::string next_text(const RunHeader& header, const RunState& state, const Terminal& terminal) {
     std::vector<std::string> commands;
-    const bool settled =
-        state.phase() == RunPhase::succeeded || state.phase() == RunPhase::rolled_back;
+    const bool settled = state.phase() == RunPhase::succeeded ||
+                         state.phase() == RunPhase::rolled_back ||
+                         state.phase() == RunPhase::cancelled;
     for (const ApprovalProgress& asked : state.approvals()) {
         if (state.phase() == RunPhase::waiting && asked.state == ApprovalProgress::State::open) {
             commands.push_back("lockstep approve " + header.id + " " + asked.gate +
@@ -196,6 +198,9 @@ std::string next_text(const RunHeader& header, const RunState& state, const Term
     }
     if (!settled && !state.rolling_back()) {
         commands.push_back("lockstep resume " + header.id + " (goes on from here)");
+    }
+    if (state.phase() == RunPhase::waiting && !state.changed_anything()) {
+        commands.push_back("lockstep rollback " + header.id + " (cancels it)");
     }
     if (state.phase() != RunPhase::rolled_back && state.changed_anything() &&
         state.beyond_return().empty()) {

@@ -9,6 +9,7 @@
 #include "engine/plan/saved_plan.hpp"
 
 #include <algorithm>
+#include <map>
 
 namespace lockstep {
 
@@ -310,6 +311,11 @@ class Forecast {
         if (known) {
             return;
         }
+        const auto without = without_.find({spec.id, undo.member});
+        if (without != without_.end()) {
+            go_without(of, without->second);
+            return;
+        }
         plan_.made.push_back(std::make_shared<const StepSpec>(std::move(spec)));
         PlannedStep step;
         step.id = plan_.made.back()->id;
@@ -322,13 +328,36 @@ class Forecast {
         observed_.reset();
         const std::size_t refusals = plan_.blocked_by.size();
         forecast(step);
+        if (plan_.blocked_by.size() == refusals && step.verdict != Verdict::wont &&
+            is_waived(schema, undo.member)) {
+            add_refusal({.id = schema.waived_by,
+                         .severity = Severity::critical,
+                         .member = undo.member,
+                         .subject = step.id,
+                         .message = "no way back is prepared: that was accepted by name",
+                         .acceptable = true});
+        }
         if (plan_.blocked_by.size() > refusals && is_accepted(plan_.blocked_by.back())) {
-            of.no_way_back = plan_.blocked_by.back().message;  // and nobody minds
-            of.undo.clear();
-            of.undo_besides.clear();
+            const std::string why = plan_.blocked_by.back().message;
+            without_.insert({{step.id, step.member}, why});
+            go_without(of, why);
         } else {
             made.push_back(std::move(step));
         }
+    }
+
+    /// And nobody minds.
+    static void go_without(PlannedStep& step, const std::string& why) {
+        step.no_way_back = why;
+        step.undo.clear();
+        step.undo_besides.clear();
+    }
+
+    /// By name of the member: whoever accepts it of all means those that have none.
+    [[nodiscard]] bool is_waived(const ActionSchema& schema, const std::string& member) const {
+        return !schema.waived_by.empty() &&
+               std::ranges::find(request_.accepted, schema.waived_by + "@" + member) !=
+                   request_.accepted.end();
     }
 
     [[nodiscard]] bool is_accepted(const Finding& finding) const {
@@ -433,6 +462,7 @@ class Forecast {
     PathJudgement path_;
     Value::Map registered_;
     std::vector<std::string> open_;
+    std::map<std::pair<std::string, std::string>, std::string> without_;  ///< preparations, and why
 };
 
 }  // namespace

@@ -187,7 +187,7 @@ void RunSession::note_notification_troubles() {
 /// A failure is told as such; that it is over, whatever came of it, but for one that only waits.
 void RunSession::tell_end(const RunEnd& how) {
     const bool waits = how.phase == RunPhase::waiting;
-    const bool good = how.phase == RunPhase::succeeded || waits;
+    const bool good = how.phase == RunPhase::succeeded || how.phase == RunPhase::cancelled || waits;
     const std::string text = header_.runbook + " on " + header_.cluster + ": " +
                              std::string(to_text(how.phase)) +
                              (how.message.empty() ? "" : ": " + how.message);

@@ -58,15 +58,16 @@ constexpr Words<ApprovalProgress::State, 4> k_approvals{
       {ApprovalProgress::State::rejected, "rejected"},
       {ApprovalProgress::State::expired, "expired"}}}};
 
-constexpr Words<RunPhase, 9> k_phases{{{{RunPhase::running, "running"},
-                                        {RunPhase::succeeded, "succeeded"},
-                                        {RunPhase::failed, "failed"},
-                                        {RunPhase::in_doubt, "in_doubt"},
-                                        {RunPhase::interrupted, "interrupted"},
-                                        {RunPhase::waiting, "waiting"},
-                                        {RunPhase::rolled_back, "rolled_back"},
-                                        {RunPhase::rollback_failed, "rollback_failed"},
-                                        {RunPhase::rolling_back, "running"}}}};
+constexpr Words<RunPhase, 10> k_phases{{{{RunPhase::running, "running"},
+                                         {RunPhase::succeeded, "succeeded"},
+                                         {RunPhase::failed, "failed"},
+                                         {RunPhase::in_doubt, "in_doubt"},
+                                         {RunPhase::interrupted, "interrupted"},
+                                         {RunPhase::waiting, "waiting"},
+                                         {RunPhase::rolled_back, "rolled_back"},
+                                         {RunPhase::rollback_failed, "rollback_failed"},
+                                         {RunPhase::cancelled, "cancelled"},
+                                         {RunPhase::rolling_back, "running"}}}};
 
 /// What is not understood is not skipped: a state that leaves records out would be another one.
 [[noreturn]] void throw_unknown(const std::string& what, const std::string& text) {

@@ -36,6 +36,7 @@ enum class RunPhase {
     rolling_back,  ///< shown as `running`
     rolled_back,
     rollback_failed,
+    cancelled,  ///< it only waited, and somebody ended it
 };
 
 [[nodiscard]] std::string_view to_text(RunPhase phase);

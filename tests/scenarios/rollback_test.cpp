@@ -148,8 +148,19 @@ TEST_F(GoingBack, IsRefusedBeforehandWhereItCannotBePreparedUnlessAcceptedByName
     EXPECT_EQ(roll_back().exit_code, 12);
     EXPECT_EQ(version_of("n2"), "new");
     EXPECT_EQ(version_of("n3"), "old");
-    accepted = {"package.no_way_back@n3"};
+    accepted = {"package.no_way_back@n9"};
     EXPECT_THROW(plan(k_upgrade), UsageError);
+}
+
+TEST_F(GoingBack, CanBeGoneWithoutOnAMemberThatIsNamedAlthoughThePlanSeesNothingAgainstIt) {
+    accepted = {"package.no_way_back@n2"};  // what the run could not keep: a full disk
+    const Plan planned = plan(k_upgrade);
+    EXPECT_TRUE(planned.ready());
+    EXPECT_EQ(verdict(planned, "keep:old", "n2"), "no such step");
+    EXPECT_EQ(verdict(planned, "keep:old", "n3"), "will");
+    EXPECT_EQ(planned.accepted.size(), 1U);
+    accepted = {"package.no_way_back"};
+    EXPECT_THROW(plan(k_upgrade), UsageError) << "of all: of those that have none";
 }
 
 TEST_F(GoingBack, EndsOnVersionsThatGoTogether) {
