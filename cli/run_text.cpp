@@ -148,8 +148,10 @@ std::string failed_steps(const RunState& state, const Terminal& terminal) {
         }
         for (const UndoProgress& undo : step.undo) {
             if (undo.state == UndoProgress::State::failed) {
+                const std::string& on = undo.undo.member;
                 text += failure_text("undo",
-                                     step.where() + ": " + undo.message,
+                                     (on == step.member ? step.where() : step.id + ", on " + on) +
+                                         ": " + undo.message,
                                      undo.last_lines,
                                      undo.hint,
                                      terminal);
@@ -196,7 +198,8 @@ std::string next_text(const RunHeader& header, const RunState& state, const Term
     if (!settled && state.changed_anything()) {
         commands.push_back("lockstep check " + header.cluster);
     }
-    if (!settled && !state.rolling_back()) {
+    // Of a cluster that moved meanwhile (17) it never goes on.
+    if (!settled && !state.rolling_back() && state.exit_code() != 17) {
         commands.push_back("lockstep resume " + header.id + " (goes on from here)");
     }
     if (state.phase() == RunPhase::waiting && !state.changed_anything()) {
@@ -204,7 +207,11 @@ std::string next_text(const RunHeader& header, const RunState& state, const Term
     }
     if (state.phase() != RunPhase::rolled_back && state.changed_anything() &&
         state.beyond_return().empty()) {
-        commands.push_back("lockstep rollback " + header.id + " (takes it back)");
+        if (!state.rolling_back()) {
+            commands.push_back("lockstep rollback " + header.id + " (takes it back)");
+        } else if (state.has_more_to_take_back()) {
+            commands.push_back("lockstep rollback " + header.id + " (goes on with the way back)");
+        }
     }
     commands.push_back("lockstep show " + header.id);
     std::string text;
@@ -235,8 +242,9 @@ std::string summary_text(const RunHeader& header, const RunState& state, const T
     text += row("steps", counts(state), terminal);
     const nlohmann::json& measured = state.measured();
     if (measured.is_object()) {
-        const std::string figures = measured_text(measured);
+        std::string figures = measured_text(measured);
         if (!figures.empty()) {
+            figures += state.rolling_back() ? "; the run and its way back together" : "";
             text += row("measured", figures, terminal);
         }
         const int restarts = restarts_of(state, 0);

@@ -104,7 +104,8 @@ RunEnd finish(RunSession& session, RunEnd how, std::stop_token stop) {
         if (failure && (how.phase == RunPhase::succeeded || failure->phase == RunPhase::in_doubt)) {
             how = as_end(*failure);
         } else if (failure) {
-            session.note("of what is always done: " + failure->message, {{"hint", failure->hint}});
+            session.note("of what is always done: " + failure->message,
+                         {{"hint", failure->hint}, {"passing", true}});
         }
     }
     return session.end(how);
@@ -179,7 +180,7 @@ nlohmann::json engine_of(const RunSession& session) {
 void record_lock(RunSession& session, const LockGrant& lock) {
     session.record(RecordKind::lock_taken, nullptr, {{"id", lock.id}, {"fence", lock.fence}});
     for (const std::string& text : lock.notes) {
-        session.note(text);
+        session.note(text, {{"passing", true}});
     }
 }
 
@@ -342,7 +343,14 @@ RunEnd roll_back_run(RunSession::Setup setup,
         if (can_be_cancelled(session.state())) {
             return cancel(session, by, stop);
         }
-        record_resumed(session, by, take_up(session, by, stop), true, steps_done_always(session));
+        const LockGrant lock = take_up(session, by, stop);
+        if (!session.state().rolling_back()) {  // else part of it is done already
+            if (const auto refused = Rollback(session).refuse_beforehand(stop)) {
+                session.runner().release_lock(session.what_it_leaves());
+                return as_end(*refused);
+            }
+        }
+        record_resumed(session, by, lock, true, steps_done_always(session));
         if (auto end = settle(session, by, true, stop)) {
             return *std::move(end);
         }

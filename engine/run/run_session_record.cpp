@@ -145,6 +145,7 @@ void RunSession::record_undo_result(const PlannedStep& step,
     const ActionSchema& schema = *find_action(setup_.actions, uses);
     nlohmann::json payload = result_payload(result);
     payload["uses"] = uses;
+    payload["on"] = n ? progress(index_of(step)).undo[*n].undo.member : step.member;
     payload["ends"] = schema.ends;
     payload["seen"] = seen();
     if (n) {
