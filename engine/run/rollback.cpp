@@ -183,8 +183,9 @@ std::optional<Failure> Rollback::refuse_beforehand(std::stop_token stop) {
     }
     const std::vector<KnownIssue> known = known_of_state(shipped_knowledge(), now);
     for (const KnownIssue& issue : known_of_state(shipped_knowledge(), end)) {
-        const bool sure = issue.undecided.empty() && issue.row->ask.empty();
-        if (!sure || issue.row->severity != Severity::critical ||
+        // A version that is bad by itself is what one goes back to with open eyes.
+        const bool pair = !issue.other.empty() && issue.undecided.empty() && issue.row->ask.empty();
+        if (!pair || issue.row->severity != Severity::critical ||
             std::ranges::find(known, issue) != known.end()) {
             continue;
         }

@@ -213,6 +213,7 @@ void RunState::apply_to_run(const JournalRecord& record) {
     switch (record.kind) {
         case RecordKind::run_resumed:
             rolling_back_ = rolling_back_ || payload.value("rolling_back", false);
+            ended_before_going_back_ = ended_before_going_back_ && rolling_back_;
             phase_ = rolling_back_ ? RunPhase::rolling_back : RunPhase::running;
             exit_code_.reset();
             ended_at_.clear();

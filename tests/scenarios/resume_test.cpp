@@ -243,7 +243,8 @@ TEST_F(Resume, GoesOnWhereTheRunItselfSilencedTheLeader) {
     ASSERT_FALSE(state->temporaries().empty());
     runner.facts.leader = "";  // its key expires once its daemon is dead
     runner.facts.timeline.reset();
-    EXPECT_NE(resume().exit_code, 17);
+    const RunEnd end = resume();
+    EXPECT_NE(end.exit_code, 17) << end.message;
 }
 
 TEST_F(Resume, IsRefusedWhereTheLeaderIsGoneAndNothingWasChangedOnIt) {

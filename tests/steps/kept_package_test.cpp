@@ -26,6 +26,8 @@ class KeptPackage : public testing::Test {
         };
         // Nobody has it any more: it can only be made again from what is installed.
         on.has("apt-cache", "exit 0");
+        // The real one takes seconds on a busy machine.
+        on.has("apt-get", "echo 'Inst lockstep-sample (2:1.0-1+local1 local-deb [all])'");
     }
 
     /// What dpkg knows of a package with an epoch and folders of two modes, in an admin directory
@@ -97,6 +99,7 @@ TEST_F(KeptPackage, IsMadeAgainFromWhatIsInstalledUnderAnyUmaskAndWithAnEpoch) {
 }
 
 TEST_F(KeptPackage, IsInstalledFromItsFolderByApt) {
+    std::filesystem::remove(on.path("apt-get"));
     ASSERT_EQ(world.run(keep()).outcome, StepOutcome::succeeded);
     const std::string folder = std::filesystem::path(kept()).parent_path();
     const std::string item = "'lockstep-sample=2:1.0-1+local1'";
@@ -131,8 +134,8 @@ TEST_F(KeptPackage, IsNotWhatTheRepositoryGaveWhereThatIsNotWhatTheIndexSays) {
     std::filesystem::copy_file(kept(), on.path("whole.deb"));
     std::filesystem::remove_all(on.path("lockstep"));
     on.has("apt-get",
-           "case $* in *download*) cp \"${0%/*}/offered.deb\" offered.deb ;; *) exec "
-           "/usr/bin/apt-get \"$@\" ;; esac");
+           "case $* in *download*) cp \"${0%/*}/offered.deb\" offered.deb ;; *) echo 'Inst "
+           "lockstep-sample (2:1.0-1+local1)' ;; esac");
     const std::string sum = on.run("sha256sum <'" + on.path("whole.deb") + "'").out.substr(0, 64);
     on.has("apt-cache",
            "case $1 in\nmadison) echo 'lockstep-sample | 2:1.0-1+local1 | here' ;;\n"
