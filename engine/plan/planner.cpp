@@ -7,9 +7,9 @@
 #include "engine/plan/expansion.hpp"
 #include "engine/plan/facts_needed.hpp"
 #include "engine/plan/saved_plan.hpp"
+#include "engine/plan/way_back.hpp"
 
 #include <algorithm>
-#include <functional>
 #include <map>
 
 namespace lockstep {
@@ -142,8 +142,7 @@ class Forecast {
         if (schema.temporary) {
             open_.push_back(schema.name);
             if (preview.effect && step.member.empty()) {
-                holds_.push_back(preview.effect);
-                held_.push_back(schema.name);
+                holds_.push_back({schema.name, preview.effect});
             }
         }
         std::erase(open_, schema.ends);
@@ -201,128 +200,11 @@ class Forecast {
         }
     }
 
-    /// The same for the way back. Pairs that it would end in were mended or refused already; while
-    /// a run that has paused goes back, it is paused.
-    void apply_knowledge_to_way_back(PathJudgement& back, const ClusterFacts& end) {
-        for (Finding& finding : back.conclude(end).refusals) {
-            const auto is_mended = [&](const Finding& other) {
-                return other.id == "rollback.bad_pair" && other.member == finding.member;
-            };
-            if (std::ranges::any_of(plan_.blocked_by, is_mended)) {
-                continue;
-            }
-            finding.id = "rollback.known_issue";
-            finding.message = "on the way back, " + finding.message;
-            finding.remedy =
-                "To go without a way back: --accept rollback.known_issue:" + finding.subject +
-                " --reason \"…\".";
-            add_refusal(std::move(finding));
-        }
-    }
-
-    /// Goes the way back in thought, newest first, and looks at where it ends: versions that must
-    /// not stand side by side are mended on the way there, or there is no such way.
     void look_back() {
-        const std::vector<PlannedStep*> way = way_back();
-        if (way.empty()) {
-            return;
-        }
-        PathJudgement straight = path_.another(projected_);
-        const ClusterFacts end = go_back(way, straight);
-        Reconciliation mended = runner_.reconcile(end);
-        for (Finding& finding : mended.refusals) {
+        for (Finding& finding :
+             plan_way_back(plan_, *request_.actions, runner_, {projected_, path_, holds_})) {
             add_refusal(std::move(finding));
         }
-        bool placed = false;
-        for (const Undo& undo : mended.calls) {
-            placed = place(undo, way, end) || placed;
-        }
-        if (!placed) {
-            apply_knowledge_to_way_back(straight, end);
-            return;
-        }
-        PathJudgement with_mending = path_.another(projected_);
-        const ClusterFacts there = go_back(way, with_mending);
-        apply_knowledge_to_way_back(with_mending, there);
-    }
-
-    /// The steps that a rollback would take back, newest first.
-    [[nodiscard]] std::vector<PlannedStep*> way_back() {
-        std::vector<PlannedStep*> way;
-        for (std::size_t i = plan_.steps.size(); i-- > 0;) {
-            PlannedStep& step = plan_.steps[i];
-            if (step.verdict != Verdict::wont && !step.always && !step.undo.empty() &&
-                !find_action(*request_.actions, step.uses)->temporary) {
-                way.push_back(&step);
-            }
-        }
-        return way;
-    }
-
-    ClusterFacts go_back(const std::vector<PlannedStep*>& way, PathJudgement& back) {
-        ClusterFacts end = projected_;
-        for (const PlannedStep* step : way) {
-            for (const Undo& undo : step->whole_undo()) {
-                const Preview preview = runner_.preview(call_of(undo, step->id), end);
-                if (preview.effect && !find_action(*request_.actions, undo.uses)->temporary) {
-                    preview.effect(end);
-                    ClusterFacts meanwhile = end;
-                    meanwhile.paused = meanwhile.paused || path_.was_paused();
-                    back.after("the undo of " + step->id, meanwhile);
-                }
-            }
-        }
-        return end;
-    }
-
-    /// A call that mends where the way back ends goes in the place of the undos of the same thing,
-    /// so that a member which the run has not come to is left alone; one of a member that the plan
-    /// does not touch goes with the step that takes the leader back, for its going makes the pair.
-    /// False: nothing covers it there, so it is none.
-    bool place(const Undo& mending, const std::vector<PlannedStep*>& way, const ClusterFacts& end) {
-        ClusterFacts meanwhile = end;
-        for (const auto& hold : holds_) {
-            hold(meanwhile);
-        }
-        StepCall call = call_of(mending, way.back()->id);
-        call.open_temporaries = held_;
-        const Preview preview = runner_.preview(call, meanwhile);
-        if (!preview.blocked_by.empty()) {
-            plan_.advice.push_back(
-                {.id = "rollback.bad_pair",
-                 .severity = Severity::warning,
-                 .member = mending.member,
-                 .subject = "refused",
-                 .message = "while " + mending.member +
-                            " runs another version than the leader, this run is not taken back: "
-                            "that would leave a pair which must not stand side by side, and the "
-                            "way back cannot mend it, for " +
-                            preview.blocked_by.front().message,
-                 .remedy = "Bring the members to one version first: `lockstep run "
-                           "patroni-align-replicas -c " +
-                           plan_.cluster + "`."});
-            return false;
-        }
-        bool placed = false;
-        PlannedStep* of_leader = nullptr;
-        for (PlannedStep* step : way) {
-            for (const Undo& own : step->undo) {
-                const bool same = same_thing(own, mending);
-                if (same) {
-                    step->undo_besides.push_back(mending);
-                    placed = true;
-                    break;
-                }
-                if (of_leader == nullptr && own.uses == mending.uses &&
-                    own.member == plan_.facts.leader) {
-                    of_leader = step;
-                }
-            }
-        }
-        if (!placed) {
-            (of_leader == nullptr ? way.back() : of_leader)->undo_besides.push_back(mending);
-        }
-        return true;
     }
 
     /// What an undo needs is prepared before the first change, each thing once.
@@ -530,8 +412,7 @@ class Forecast {
     PathJudgement path_;
     Value::Map registered_;
     std::vector<std::string> open_;
-    std::vector<std::string> held_;  ///< what the run pauses on the whole cluster, and its effects
-    std::vector<std::function<void(ClusterFacts&)>> holds_;
+    std::vector<Hold> holds_;
     std::map<std::pair<std::string, std::string>, std::string> without_;  ///< preparations, and why
 };
 
