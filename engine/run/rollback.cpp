@@ -14,6 +14,26 @@ namespace {
 // Some loops of Patroni: replication and pending restarts settle within them.
 constexpr std::chrono::seconds k_patience_at_end{30};
 
+/// Mixed versions are brought together first; from one version all go to the other together.
+std::string way_out(const ClusterFacts& now, const ClusterFacts& end, const std::string& cluster) {
+    std::string other;
+    bool mixed = false;
+    for (const MemberFacts& member : now.members) {
+        mixed = mixed || member.patroni.running != now.members.front().patroni.running;
+        const MemberFacts* then = end.find(member.name);
+        if (then != nullptr && then->patroni.running != member.patroni.running) {
+            other = then->patroni.running;
+        }
+    }
+    if (mixed || other.empty()) {
+        return "Bring the members to one version first, then take it back: `lockstep run "
+               "patroni-align-replicas -c " +
+               cluster + "`.";
+    }
+    return "Take all members there together: `lockstep run patroni-upgrade -c " + cluster +
+           " --set target=" + other + "`.";
+}
+
 }  // namespace
 
 /// By intent and not by place in the plan: side by side steps began in an order of their own, and a
@@ -192,9 +212,7 @@ std::optional<Failure> Rollback::refuse_beforehand(std::stop_token stop) {
         return Failure{4,
                        session_.state().phase(),
                        "not taken back: that would end so: " + issue.message(),
-                       "Bring the members to one version first, then take it back: `lockstep run "
-                       "patroni-align-replicas -c " +
-                           session_.plan().cluster + "`."};
+                       way_out(now, end, session_.plan().cluster)};
     }
     return std::nullopt;
 }

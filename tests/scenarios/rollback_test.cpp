@@ -237,7 +237,9 @@ TEST_F(GoingBack, IsNotBegunWhereItWouldEndInABadPair) {
     const RunEnd end = roll_back();
     EXPECT_EQ(end.exit_code, 4) << end.message;
     EXPECT_NE(end.message.find("3.2.1"), std::string::npos) << end.message;
-    EXPECT_NE(end.hint.find("lockstep run patroni-align-replicas -c orders"), std::string::npos);
+    EXPECT_NE(end.hint.find("lockstep run patroni-upgrade -c orders --set target=3.2.1"),
+              std::string::npos)
+        << end.hint;
     EXPECT_EQ(journal.records("run").size(), on_record);
     EXPECT_EQ(state->phase(), RunPhase::succeeded);
     EXPECT_EQ(happened["revert n1"], 0);
