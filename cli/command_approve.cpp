@@ -78,6 +78,10 @@ int command_approve(const Options& options) {
     const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
     const RunHeader header = named_run(*journal, options.run);
     const RunState state = replay(header, journal->records(header.id));
+    if (state.phase() == RunPhase::cancelled) {
+        throw UsageError("run " + header.id + " was cancelled: nothing of it can go on any more",
+                         "`lockstep show " + header.id + "` says by whom.");
+    }
     const ApprovalProgress& asked = find_gate(options, header.id, state);
     const Inventory inventory = inventory_on_record(header);
     // Keys are the engine's to look up: whoever approves has their own, and no other.

@@ -1,4 +1,5 @@
 #include "base/error.hpp"
+#include "base/join.hpp"
 #include "cli/attended.hpp"
 #include "cli/commands.hpp"
 #include "cli/identity.hpp"
@@ -6,8 +7,9 @@
 #include "cli/terminal.hpp"
 #include "cli/version.hpp"
 #include "engine/plan/plan_document.hpp"
-#include "engine/run/rollback.hpp"
+#include "engine/run/later_runs.hpp"
 #include "engine/run/run.hpp"
+#include "steps/catalog.hpp"
 
 #include <unistd.h>
 
@@ -28,34 +30,6 @@ Recorded load(JournalStore& journal, const RunHeader& header) {
     std::vector<JournalRecord> records = journal.records(header.id);
     RunState state = replay(header, records);
     return {header, std::move(records), std::move(state)};
-}
-
-/// The run that was named, else the newest one of the cluster. Never an older one: what came after
-/// it is what the cluster is like now. With runs of several clusters a person has to say which.
-Recorded find_run(const Options& options, JournalStore& journal) {
-    if (!options.run.empty()) {
-        return load(journal, named_run(journal, options.run));
-    }
-    std::optional<RunHeader> newest;
-    for (RunHeader& header : journal.runs()) {
-        const bool of_cluster = options.cluster.empty() || header.cluster == options.cluster;
-        if (!of_cluster || header.plan.value("steps", nlohmann::json::array()).empty()) {
-            continue;
-        }
-        if (newest && header.cluster != newest->cluster) {
-            throw UsageError("there are runs of several clusters on record",
-                             "Say which: -c " + newest->cluster +
-                                 ", or the run's id. `lockstep "
-                                 "runs` lists them.");
-        }
-        if (!newest) {
-            newest = std::move(header);
-        }
-    }
-    if (!newest) {
-        throw UsageError("no runs on record", "`lockstep runs` lists them.");
-    }
-    return load(journal, *newest);
 }
 
 /// Everything a run needs to go on, from its header.
@@ -132,6 +106,58 @@ std::string way_back_text(const RunState& state) {
     return text;
 }
 
+/// What a resume would go on with: what is done, and what is still to come.
+std::string way_on_text(const Recorded& run) {
+    std::size_t done = 0;
+    std::string text;
+    for (const StepProgress& step : run.state.steps()) {
+        const bool again = step.state == StepState::failed || step.state == StepState::cancelled ||
+                           step.state == StepState::in_doubt || step.state == StepState::running;
+        if (step.over() && !again) {
+            ++done;
+            continue;
+        }
+        if (step.changes) {
+            text += std::string("  ") + (again ? "again " : "do    ") + one_line(step.where()) +
+                    (step.message.empty() || !again ? "" : "  (" + one_line(step.message) + ")") +
+                    "\n";
+        }
+    }
+    return "  " + std::to_string(done) + " of " + std::to_string(run.state.steps().size()) +
+           " steps are done" + (text.empty() ? "; only looks are left\n" : "; still to change:\n") +
+           text;
+}
+
+/// Later runs that stand in the way: what they changed would be undone under them, or undo theirs.
+/// The exit code; nullopt: none does.
+std::optional<int> refuse_after_later_runs(const Recorded& run, Going going, JournalStore& journal) {
+    std::vector<LaterRun> later;
+    for (RunHeader& header : journal.runs()) {  // newest first
+        if (header.id == run.header.id) {
+            break;
+        }
+        if (header.cluster == run.header.cluster) {
+            RunState state = replay(header, journal.records(header.id));
+            later.push_back({std::move(header), std::move(state)});
+        }
+    }
+    const std::vector<std::string> found = changed_since(run.state, going, later, action_catalog());
+    if (found.empty()) {
+        return std::nullopt;
+    }
+    const bool back = going == Going::back;
+    const std::string newest = found.front().substr(0, found.front().find(' '));
+    std::cerr << "error: run " << run.header.id
+              << (back ? " is not taken back: " : " does not go on: ") << "since then run "
+              << printable(join(found, "; run ")) << "\nhint:  "
+              << (back ? "Take the newer back first: lockstep rollback " + newest
+                       : "A new `lockstep run` goes on from what is there now. To go on with this "
+                         "one, take the newer back first: lockstep rollback " +
+                             newest)
+              << "\n";
+    return 17;
+}
+
 /// Why a run that waits has nothing to go on with yet: nobody has answered, no window is open.
 /// Empty: it has, or somebody wants to stay with it.
 std::string nothing_new(const Options& options, const Recorded& run, JournalStore& journal) {
@@ -145,7 +171,7 @@ std::string nothing_new(const Options& options, const Recorded& run, JournalStor
 
 int command_resume(const Options& options, Interrupts& interrupts) {
     const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
-    const Recorded run = find_run(options, *journal);
+    const Recorded run = load(*journal, meant_run(options, *journal, true));
     if (const std::string why = nothing_to_resume(run.state); !why.empty()) {
         std::cerr << "run " << run.header.id << ": nothing to resume: " << why << "\n";
         return 0;
@@ -159,6 +185,21 @@ int command_resume(const Options& options, Interrupts& interrupts) {
         std::cerr << "run " << run.header.id << " does not wait\n";
         return 0;
     }
+    if (const auto refused = refuse_after_later_runs(run, Going::on, *journal)) {
+        return *refused;
+    }
+    // A timer has no terminal, and whoever named nothing to look at may still be one's own script.
+    if (!options.yes && options.output == Output::text && ::isatty(STDIN_FILENO) == 1) {
+        std::cout << "RESUME  run " << run.header.id << ": " << printable(run.header.runbook)
+                  << " on " << printable(run.header.cluster) << ", " << to_text(run.state.phase())
+                  << ", started " << run.header.started_at << " by "
+                  << printable(run.header.started_by) << "\n"
+                  << way_on_text(run) << std::flush;
+        if (!confirmed("Type yes to go on with this on " + run.header.cluster + ": ")) {
+            std::cerr << "not started\n";
+            return 4;
+        }
+    }
     std::cerr << "resuming run " << run.header.id << ": " << printable(run.header.runbook) << " on "
               << printable(run.header.cluster) << "\n";
     return carry_on(options, interrupts, *journal, run, resume_run);
@@ -166,7 +207,7 @@ int command_resume(const Options& options, Interrupts& interrupts) {
 
 int command_rollback(const Options& options, Interrupts& interrupts) {
     const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
-    const Recorded run = find_run(options, *journal);
+    const Recorded run = load(*journal, meant_run(options, *journal, true));
     const std::string& id = run.header.id;
     if (!run.state.beyond_return().empty()) {
         std::cerr << "run " << id << " is not rolled back: " << no_rollback(run.state) << "\n";
@@ -176,12 +217,21 @@ int command_rollback(const Options& options, Interrupts& interrupts) {
         std::cerr << "run " << id << ": nothing to roll back: " << why << "\n";
         return 0;
     }
-    if (options.output == Output::text) {
-        std::cout << "ROLLBACK  run " << id << ": " << printable(run.header.runbook) << " on "
-                  << printable(run.header.cluster) << "\n"
-                  << way_back_text(run.state) << std::flush;
+    if (const auto refused = refuse_after_later_runs(run, Going::back, *journal)) {
+        return *refused;
     }
-    if (!options.yes && !confirmed("Type yes to take this back on " + run.header.cluster + ": ")) {
+    const bool cancels = can_be_cancelled(run.state);
+    if (options.output == Output::text) {
+        std::cout << (cancels ? "CANCEL  run " : "ROLLBACK  run ") << id << ": "
+                  << printable(run.header.runbook) << " on " << printable(run.header.cluster)
+                  << "\n"
+                  << (cancels ? "  it waits, and has changed nothing: there is nothing to undo\n"
+                              : way_back_text(run.state))
+                  << std::flush;
+    }
+    const std::string question =
+        cancels ? "Type yes to end it on " : "Type yes to take this back on ";
+    if (!options.yes && !confirmed(question + run.header.cluster + ": ")) {
         std::cerr << "not started\n";
         return 4;
     }

@@ -1,4 +1,5 @@
 #include "base/error.hpp"
+#include "base/join.hpp"
 #include "base/or_null.hpp"
 #include "cli/commands.hpp"
 #include "cli/texts.hpp"
@@ -25,6 +26,58 @@ RunHeader named_run(JournalStore& journal, const std::string& run) {
                          "`lockstep runs` lists them; --state says where they are kept.");
     }
     return *header;
+}
+
+namespace {
+
+/// With several clusters in the inventory it is not said which is meant, although only one has
+/// runs.
+void refuse_several_clusters(const Options& options) {
+    std::vector<std::string> names;
+    try {
+        for (const Cluster& cluster : load_inventory(inventory_path(options)).clusters) {
+            names.push_back(cluster.name);
+        }
+    } catch (const Error&) {
+        return;  // a record needs no inventory
+    }
+    if (names.size() > 1) {
+        throw UsageError("the inventory has several clusters: " + join(names),
+                         "Say which: -c NAME, or the run's id. `lockstep runs` lists them.");
+    }
+}
+
+}  // namespace
+
+RunHeader meant_run(const Options& options, JournalStore& journal, bool of_plans) {
+    if (!options.run.empty()) {
+        return named_run(journal, options.run);
+    }
+    std::optional<RunHeader> newest;
+    for (RunHeader& header : journal.runs()) {  // newest first
+        const bool of_cluster = options.cluster.empty() || header.cluster == options.cluster;
+        const bool has_steps = !header.plan.value("steps", nlohmann::json::array()).empty();
+        if (!of_cluster || (of_plans && !has_steps)) {
+            continue;
+        }
+        if (newest && header.cluster != newest->cluster) {
+            throw UsageError("there are runs of several clusters on record",
+                             "Say which: -c " + newest->cluster +
+                                 ", or the run's id. `lockstep runs` lists them.");
+        }
+        if (!newest) {
+            newest = std::move(header);
+        }
+    }
+    if (!newest) {
+        throw UsageError(
+            "no runs on record" + (options.cluster.empty() ? "" : " of " + options.cluster),
+            "`lockstep runs` lists them; --state says where they are kept.");
+    }
+    if (options.cluster.empty()) {
+        refuse_several_clusters(options);
+    }
+    return *newest;
 }
 
 Inventory inventory_on_record(const RunHeader& run) {
@@ -70,30 +123,16 @@ int command_runs(const Options& options) {
 
 int command_show(const Options& options) {
     const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
-    std::optional<RunHeader> header;
-    if (!options.run.empty()) {
-        header = named_run(*journal, options.run);
-    } else {
-        for (RunHeader& run : journal->runs()) {  // newest first
-            if (options.cluster.empty() || run.cluster == options.cluster) {
-                header = std::move(run);
-                break;
-            }
-        }
-    }
-    if (!header) {
-        throw UsageError("no runs on record",
-                         "`lockstep runs` lists them; --state says where they are kept.");
-    }
-    const RunState state = replay(*header, journal->records(header->id));
+    const RunHeader header = meant_run(options, *journal, false);
+    const RunState state = replay(header, journal->records(header.id));
     if (options.output == Output::text) {
-        std::cout << show_text(*header, state, Terminal::on(STDOUT_FILENO));
+        std::cout << show_text(header, state, Terminal::on(STDOUT_FILENO));
         if (engine_of(state) == EngineFate::gone) {
-            const Finding finding = as_finding({*header, state});
+            const Finding finding = as_finding({header, state});
             std::cout << "\n" << findings_text({finding}, Terminal::on(STDOUT_FILENO));
         }
     } else {
-        nlohmann::json document = to_json(*header, state);
+        nlohmann::json document = to_json(header, state);
         if (const EngineFate fate = engine_of(state); fate != EngineFate::unknown) {
             document["engine"]["alive"] = fate == EngineFate::runs;
         }

@@ -54,6 +54,12 @@ struct Workplace {
 /// A run by its id, or the start of it. Throws UsageError where there is none.
 [[nodiscard]] RunHeader named_run(JournalStore& journal, const std::string& run);
 
+/// The run that was named, else the newest one of the one cluster that is meant: that of -c, or the
+/// only one of the inventory and of the runs on record. Never an older one: what came after it is
+/// what the cluster is like now. `of_plans`: one that has steps, which `unlock` has not. Throws
+/// UsageError where a person has to say which.
+[[nodiscard]] RunHeader meant_run(const Options& options, JournalStore& journal, bool of_plans);
+
 /// The state that the records of a run make.
 [[nodiscard]] RunState replay(const RunHeader& header, const std::vector<JournalRecord>& records);
 

@@ -107,13 +107,16 @@ std::string step_text(const PlannedStep& step,
     for (const Operation& operation : step.operations) {
         line("", operation, Tone::plain);
     }
-    for (const Undo& undo : step.undo) {
-        line("undo", undo.operation, Tone::dim);
-    }
-    for (const Undo& undo : step.undo_besides) {
-        line("and", undo.operation, Tone::dim);
-        text += std::string(22, ' ') +
-                wrap("on " + undo.member + ", so that the versions go together again", 22) + "\n";
+    for (const Undo& undo : step.whole_undo()) {
+        const bool besides = std::ranges::find(step.undo_besides, undo) != step.undo_besides.end();
+        line(besides && undo.member != step.member ? "and" : "undo", undo.operation, Tone::dim);
+        if (besides) {
+            text += std::string(22, ' ') +
+                    wrap((undo.member == step.member ? "" : "on " + undo.member + ", ") +
+                             "so that the versions go together again",
+                         22) +
+                    "\n";
+        }
     }
     if (!step.no_way_back.empty() && step.verdict != Verdict::wont) {
         text += "           " + terminal.paint("undo", Tone::warn) + "       " +

@@ -9,8 +9,12 @@ namespace lockstep {
 
 namespace {
 
+/// An undo may act on another member than its step did.
 std::string key(const JournalRecord& record) {
-    return one_line(record.member.empty() ? record.step : record.step + " on " + record.member);
+    const bool undo =
+        record.kind == RecordKind::undo_intent || record.kind == RecordKind::undo_result;
+    const std::string on = undo ? record.payload.value("on", record.member) : record.member;
+    return one_line(on.empty() ? record.step : record.step + " on " + on);
 }
 
 }  // namespace
@@ -88,7 +92,10 @@ void Progress::operator()(const JournalRecord& record, const RunState& /*state*/
                 text += "; trying again";
             }
             const bool undo = record.kind == RecordKind::undo_result;
-            const std::string word = good ? (undo ? "undone" : "ok") : outcome;
+            // Without a number it is the pause, made again for the way back or ended after it.
+            const bool again =
+                undo && !payload.contains("n") && payload.value("ends", std::string()).empty();
+            const std::string word = !good ? outcome : again ? "again" : undo ? "undone" : "ok";
             if (good && !undo) {
                 ended_well_.insert(key(record));
             }

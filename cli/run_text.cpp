@@ -27,6 +27,7 @@ constexpr Ending k_endings[] = {
     {RunPhase::rolling_back, "GOING BACK", Tone::warn},
     {RunPhase::rolled_back, "ROLLED BACK", Tone::warn},
     {RunPhase::rollback_failed, "ROLLBACK FAILED", Tone::bad},
+    {RunPhase::cancelled, "CANCELLED", Tone::warn},
 };
 
 std::string headline(const RunHeader& header, const RunState& state, const Terminal& terminal) {
@@ -147,8 +148,10 @@ std::string failed_steps(const RunState& state, const Terminal& terminal) {
         }
         for (const UndoProgress& undo : step.undo) {
             if (undo.state == UndoProgress::State::failed) {
+                const std::string& on = undo.undo.member;
                 text += failure_text("undo",
-                                     step.where() + ": " + undo.message,
+                                     (on == step.member ? step.where() : step.id + ", on " + on) +
+                                         ": " + undo.message,
                                      undo.last_lines,
                                      undo.hint,
                                      terminal);
@@ -183,8 +186,9 @@ std::string approvals_text(const RunState& state, const Terminal& terminal) {
 /// What can be done now, the likeliest first.
 std::string next_text(const RunHeader& header, const RunState& state, const Terminal& terminal) {
     std::vector<std::string> commands;
-    const bool settled =
-        state.phase() == RunPhase::succeeded || state.phase() == RunPhase::rolled_back;
+    const bool settled = state.phase() == RunPhase::succeeded ||
+                         state.phase() == RunPhase::rolled_back ||
+                         state.phase() == RunPhase::cancelled;
     for (const ApprovalProgress& asked : state.approvals()) {
         if (state.phase() == RunPhase::waiting && asked.state == ApprovalProgress::State::open) {
             commands.push_back("lockstep approve " + header.id + " " + asked.gate +
@@ -194,12 +198,20 @@ std::string next_text(const RunHeader& header, const RunState& state, const Term
     if (!settled && state.changed_anything()) {
         commands.push_back("lockstep check " + header.cluster);
     }
-    if (!settled && !state.rolling_back()) {
+    // Of a cluster that moved meanwhile (17) it never goes on.
+    if (!settled && !state.rolling_back() && state.exit_code() != 17) {
         commands.push_back("lockstep resume " + header.id + " (goes on from here)");
+    }
+    if (state.phase() == RunPhase::waiting && !state.changed_anything()) {
+        commands.push_back("lockstep rollback " + header.id + " (cancels it)");
     }
     if (state.phase() != RunPhase::rolled_back && state.changed_anything() &&
         state.beyond_return().empty()) {
-        commands.push_back("lockstep rollback " + header.id + " (takes it back)");
+        if (!state.rolling_back()) {
+            commands.push_back("lockstep rollback " + header.id + " (takes it back)");
+        } else if (state.has_more_to_take_back()) {
+            commands.push_back("lockstep rollback " + header.id + " (goes on with the way back)");
+        }
     }
     commands.push_back("lockstep show " + header.id);
     std::string text;
@@ -230,8 +242,9 @@ std::string summary_text(const RunHeader& header, const RunState& state, const T
     text += row("steps", counts(state), terminal);
     const nlohmann::json& measured = state.measured();
     if (measured.is_object()) {
-        const std::string figures = measured_text(measured);
+        std::string figures = measured_text(measured);
         if (!figures.empty()) {
+            figures += state.rolling_back() ? "; the run and its way back together" : "";
             text += row("measured", figures, terminal);
         }
         const int restarts = restarts_of(state, 0);

@@ -261,6 +261,7 @@ const std::vector<Row>& rows() {
           .scope = ActionScope::member,
           .estimate = std::chrono::seconds{8},
           .preparation_id = "keep",
+          .waived_by = "package.no_way_back",
           .params = {k_package, k_old_version, k_also}},
          make_package_keep},
         {{.name = "package.restore",

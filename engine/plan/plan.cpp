@@ -64,9 +64,7 @@ OpenEnd open_end_from(std::string_view text) {
 }
 
 std::vector<Undo> PlannedStep::whole_undo() const {
-    std::vector<Undo> whole = undo;
-    whole.insert(whole.end(), undo_besides.begin(), undo_besides.end());
-    return whole;
+    return with_besides(undo, undo_besides);
 }
 
 bool Plan::nothing_to_do() const {

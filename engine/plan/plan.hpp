@@ -54,8 +54,8 @@ struct PlannedStep {
     std::string because;
     std::vector<Operation> operations;
     std::vector<Undo> undo;
-    /// What a rollback has to do besides once this step is taken back, so that the versions it
-    /// leaves go together.
+    /// What a rollback has to do besides once this step is taken back, or in place of its undo, so
+    /// that the versions it leaves go together.
     std::vector<Undo> undo_besides;
     std::string no_way_back;  ///< why there is no undo
     std::vector<std::string> notes;

@@ -7,8 +7,10 @@
 #include "engine/plan/expansion.hpp"
 #include "engine/plan/facts_needed.hpp"
 #include "engine/plan/saved_plan.hpp"
+#include "engine/plan/way_back.hpp"
 
 #include <algorithm>
+#include <map>
 
 namespace lockstep {
 
@@ -139,6 +141,9 @@ class Forecast {
         }
         if (schema.temporary) {
             open_.push_back(schema.name);
+            if (preview.effect && step.member.empty()) {
+                holds_.push_back({schema.name, preview.effect});
+            }
         }
         std::erase(open_, schema.ends);
     }
@@ -195,65 +200,11 @@ class Forecast {
         }
     }
 
-    /// The same for the way back. Pairs that it would end in were mended or refused already; while
-    /// a run that has paused goes back, it is paused.
-    void apply_knowledge_to_way_back(PathJudgement& back, const ClusterFacts& end) {
-        for (Finding& finding : back.conclude(end).refusals) {
-            const auto is_mended = [&](const Finding& other) {
-                return other.id == "rollback.bad_pair" && other.member == finding.member;
-            };
-            if (std::ranges::any_of(plan_.blocked_by, is_mended)) {
-                continue;
-            }
-            finding.id = "rollback.known_issue";
-            finding.message = "on the way back, " + finding.message;
-            finding.remedy =
-                "To go without a way back: --accept rollback.known_issue:" + finding.subject +
-                " --reason \"…\".";
-            add_refusal(std::move(finding));
-        }
-    }
-
-    /// Goes the way back in thought, newest first, and looks at where it ends: versions that must
-    /// not stand side by side are mended there, or there is no such way.
     void look_back() {
-        ClusterFacts end = projected_;
-        PathJudgement back = path_.another(projected_);
-        PlannedStep* oldest = nullptr;
-        for (std::size_t i = plan_.steps.size(); i-- > 0;) {
-            PlannedStep& step = plan_.steps[i];
-            if (step.verdict == Verdict::wont || step.always) {
-                continue;
-            }
-            for (const Undo& undo : step.undo) {
-                const Preview preview = runner_.preview(call_of(undo, step.id), end);
-                if (preview.effect && !find_action(*request_.actions, undo.uses)->temporary) {
-                    preview.effect(end);
-                    ClusterFacts meanwhile = end;
-                    meanwhile.paused = meanwhile.paused || path_.was_paused();
-                    back.after("the undo of " + step.id, meanwhile);
-                }
-            }
-            const ActionSchema& schema = *find_action(*request_.actions, step.uses);
-            if (!step.undo.empty() && !schema.temporary) {
-                oldest = &step;  // whose undo a rollback comes to last
-            }
-        }
-        if (oldest == nullptr) {
-            return;
-        }
-        Reconciliation mended = runner_.reconcile(end);
-        oldest->undo_besides = std::move(mended.calls);
-        for (Finding& finding : mended.refusals) {
+        for (Finding& finding :
+             plan_way_back(plan_, *request_.actions, runner_, {projected_, path_, holds_})) {
             add_refusal(std::move(finding));
         }
-        for (const Undo& undo : oldest->undo_besides) {
-            const Preview preview = runner_.preview(call_of(undo, oldest->id), end);
-            if (preview.effect) {
-                preview.effect(end);
-            }
-        }
-        apply_knowledge_to_way_back(back, end);
     }
 
     /// What an undo needs is prepared before the first change, each thing once.
@@ -310,6 +261,11 @@ class Forecast {
         if (known) {
             return;
         }
+        const auto without = without_.find({spec.id, undo.member});
+        if (without != without_.end()) {
+            go_without(of, without->second);
+            return;
+        }
         plan_.made.push_back(std::make_shared<const StepSpec>(std::move(spec)));
         PlannedStep step;
         step.id = plan_.made.back()->id;
@@ -322,13 +278,36 @@ class Forecast {
         observed_.reset();
         const std::size_t refusals = plan_.blocked_by.size();
         forecast(step);
+        if (plan_.blocked_by.size() == refusals && step.verdict != Verdict::wont &&
+            is_waived(schema, undo.member)) {
+            add_refusal({.id = schema.waived_by,
+                         .severity = Severity::critical,
+                         .member = undo.member,
+                         .subject = step.id,
+                         .message = "no way back is prepared: that was accepted by name",
+                         .acceptable = true});
+        }
         if (plan_.blocked_by.size() > refusals && is_accepted(plan_.blocked_by.back())) {
-            of.no_way_back = plan_.blocked_by.back().message;  // and nobody minds
-            of.undo.clear();
-            of.undo_besides.clear();
+            const std::string why = plan_.blocked_by.back().message;
+            without_.insert({{step.id, step.member}, why});
+            go_without(of, why);
         } else {
             made.push_back(std::move(step));
         }
+    }
+
+    /// And nobody minds.
+    static void go_without(PlannedStep& step, const std::string& why) {
+        step.no_way_back = why;
+        step.undo.clear();
+        step.undo_besides.clear();
+    }
+
+    /// By name of the member: whoever accepts it of all means those that have none.
+    [[nodiscard]] bool is_waived(const ActionSchema& schema, const std::string& member) const {
+        return !schema.waived_by.empty() &&
+               std::ranges::find(request_.accepted, schema.waived_by + "@" + member) !=
+                   request_.accepted.end();
     }
 
     [[nodiscard]] bool is_accepted(const Finding& finding) const {
@@ -433,6 +412,8 @@ class Forecast {
     PathJudgement path_;
     Value::Map registered_;
     std::vector<std::string> open_;
+    std::vector<Hold> holds_;
+    std::map<std::pair<std::string, std::string>, std::string> without_;  ///< preparations, and why
 };
 
 }  // namespace

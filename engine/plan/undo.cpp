@@ -2,6 +2,7 @@
 
 #include "base/or_null.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace lockstep {
@@ -48,6 +49,20 @@ Undo Undo::from_json(const nlohmann::json& json) {
     undo.uses = json.at("uses");
     undo.member = json.at("member").is_null() ? "" : json.at("member");
     undo.with = json.at("with");
+    return undo;
+}
+
+bool same_thing(const Undo& a, const Undo& b) {
+    const auto thing = [](const Undo& undo) { return undo.with.value("package", ""); };
+    return a.uses == b.uses && a.member == b.member && thing(a) == thing(b);
+}
+
+std::vector<Undo> with_besides(std::vector<Undo> undo, const std::vector<Undo>& besides) {
+    std::erase_if(undo, [&](const Undo& own) {
+        return std::ranges::any_of(besides,
+                                   [&](const Undo& other) { return same_thing(own, other); });
+    });
+    undo.insert(undo.end(), besides.begin(), besides.end());
     return undo;
 }
 

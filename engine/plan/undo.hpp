@@ -35,6 +35,14 @@ struct Undo {
     friend bool operator==(const Undo&, const Undo&) = default;
 };
 
+/// The undos with those `besides` them. One of these that puts the same thing somewhere goes in the
+/// place of the undo: a package is not installed twice on its way back.
+[[nodiscard]] std::vector<Undo> with_besides(std::vector<Undo> undo,
+                                             const std::vector<Undo>& besides);
+
+/// Whether both put the same thing on the same member, to whatever version.
+[[nodiscard]] bool same_thing(const Undo& a, const Undo& b);
+
 [[nodiscard]] nlohmann::json to_json(const std::vector<Operation>& operations);
 /// Reads one operation from JSON with `kind` and `text`; other keys are ignored.
 [[nodiscard]] Operation operation_from(const nlohmann::json& json);

@@ -43,6 +43,16 @@ std::set<std::string> unsettled_members(const RunState& state) {
     return members;
 }
 
+/// Whether it is this run that silenced the leader: it changed something there, and its pause, in
+/// which nobody else takes the lead, is in force. What nobody can see then is no difference.
+bool silenced_leader(const RunState& state, const nlohmann::json& then, const nlohmann::json& now) {
+    const std::string leader = then.at("leader");
+    return now.at("leader") == "" && now.at("paused") == true && !state.temporaries().empty() &&
+           std::ranges::any_of(state.steps(), [&](const StepProgress& step) {
+               return step.member == leader && step.may_have_acted();
+           });
+}
+
 /// Whether a temporary change is being made or ended: then nobody knows yet how it stands.
 bool temporary_unsettled(const RunSession& session) {
     const auto& calls = session.state().open_calls();
@@ -69,7 +79,12 @@ std::vector<std::string> differences(RunSession& session) {
     const nlohmann::json now = digest(session.facts());
     const nlohmann::json then = session.left();
     std::vector<std::string> found;
+    const bool silent = silenced_leader(session.state(), then, now);
     for (const char* fact : {"leader", "timeline"}) {
+        const bool unseen = now.at(fact) == "" || now.at(fact).is_null();
+        if (silent && unseen) {
+            continue;
+        }
         if (then.at(fact) != now.at(fact)) {
             found.push_back(std::string("the ") + fact + " was " + shown(then.at(fact)) +
                             " and is " + shown(now.at(fact)));

@@ -104,7 +104,8 @@ RunEnd finish(RunSession& session, RunEnd how, std::stop_token stop) {
         if (failure && (how.phase == RunPhase::succeeded || failure->phase == RunPhase::in_doubt)) {
             how = as_end(*failure);
         } else if (failure) {
-            session.note("of what is always done: " + failure->message, {{"hint", failure->hint}});
+            session.note("of what is always done: " + failure->message,
+                         {{"hint", failure->hint}, {"passing", true}});
         }
     }
     return session.end(how);
@@ -179,7 +180,7 @@ nlohmann::json engine_of(const RunSession& session) {
 void record_lock(RunSession& session, const LockGrant& lock) {
     session.record(RecordKind::lock_taken, nullptr, {{"id", lock.id}, {"fence", lock.fence}});
     for (const std::string& text : lock.notes) {
-        session.note(text);
+        session.note(text, {{"passing", true}});
     }
 }
 
@@ -315,6 +316,22 @@ RunEnd resume_run(RunSession::Setup setup,
     });
 }
 
+bool can_be_cancelled(const RunState& state) {
+    return state.phase() == RunPhase::waiting && !state.changed_anything();
+}
+
+namespace {
+
+/// Under the lock, so that nobody goes on with it meanwhile; its end removes what is left of that.
+RunEnd cancel(RunSession& session, const TakeUp& by, std::stop_token stop) {
+    const LockGrant lock = session.take_lock(by.by, std::move(stop));
+    record_resumed(session, by, lock, true, nlohmann::json::array());
+    return session.end(
+        {0, RunPhase::cancelled, "cancelled by " + by.by + "; it had changed nothing", {}});
+}
+
+}  // namespace
+
 RunEnd roll_back_run(RunSession::Setup setup,
                      RunHeader header,
                      const std::vector<JournalRecord>& records,
@@ -323,7 +340,17 @@ RunEnd roll_back_run(RunSession::Setup setup,
     RunSession session(std::move(setup), std::move(header));
     session.replay(records);
     return on_record(session, [&] {
-        record_resumed(session, by, take_up(session, by, stop), true, steps_done_always(session));
+        if (can_be_cancelled(session.state())) {
+            return cancel(session, by, stop);
+        }
+        const LockGrant lock = take_up(session, by, stop);
+        if (!session.state().rolling_back()) {  // else part of it is done already
+            if (const auto refused = Rollback(session).refuse_beforehand(stop)) {
+                session.runner().release_lock(session.what_it_leaves());
+                return as_end(*refused);
+            }
+        }
+        record_resumed(session, by, lock, true, steps_done_always(session));
         if (auto end = settle(session, by, true, stop)) {
             return *std::move(end);
         }
@@ -365,6 +392,8 @@ std::string nothing_to_resume(const RunState& state) {
             return "it has succeeded";
         case RunPhase::rolled_back:
             return "it was rolled back";
+        case RunPhase::cancelled:
+            return "it was cancelled";
         default:
             return {};
     }
@@ -375,6 +404,12 @@ std::string nothing_to_resume(const RunState& state) {
 std::string no_rollback(const RunState& state) {
     if (state.phase() == RunPhase::rolled_back) {
         return "it is rolled back already";
+    }
+    if (state.phase() == RunPhase::cancelled) {
+        return "it was cancelled, and has changed nothing";
+    }
+    if (can_be_cancelled(state)) {
+        return {};
     }
     if (!state.changed_anything()) {
         return "it has changed nothing";

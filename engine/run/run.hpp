@@ -35,7 +35,8 @@ struct TakeUp {
                                 const TakeUp& by,
                                 std::stop_token stop);
 
-/// Takes a run back, newest first; also one that has succeeded.
+/// Takes a run back, newest first; also one that has succeeded. One that waits and has changed
+/// nothing is cancelled: nothing of it can go on any more.
 [[nodiscard]] RunEnd roll_back_run(RunSession::Setup setup,
                                    RunHeader header,
                                    const std::vector<JournalRecord>& records,
@@ -47,6 +48,9 @@ struct TakeUp {
 [[nodiscard]] std::string still_waits_for(const RunState& state,
                                           const std::vector<Answer>& answers,
                                           Clock::Wall now);
+
+/// It waits and has changed nothing: taking it back is ending it.
+[[nodiscard]] bool can_be_cancelled(const RunState& state);
 
 /// Why `resume` has nothing to do; empty: it has.
 [[nodiscard]] std::string nothing_to_resume(const RunState& state);

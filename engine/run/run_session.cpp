@@ -4,6 +4,7 @@
 #include "base/error.hpp"
 #include "base/or_null.hpp"
 #include "engine/run/guards.hpp"
+#include "engine/run/start_and_end.hpp"
 
 #include <algorithm>
 #include <set>
@@ -367,8 +368,7 @@ std::vector<Undo> RunSession::freeze_undo(const PlannedStep& step, const Preview
     if (!step.spec->undo.empty()) {
         undo = bind_undo(step, setup_.actions, scope_of(step)).undo;
     }
-    undo.insert(undo.end(), step.undo_besides.begin(), step.undo_besides.end());
-    return undo;
+    return with_besides(std::move(undo), step.undo_besides);
 }
 
 /// Becomes a folder's name on the member, hence the characters. With run and attempt it is used
@@ -511,13 +511,22 @@ std::vector<Finding> RunSession::diagnose(std::stop_token stop) {
 
 /// What passes by itself, because daemons and replication have just begun again, gets a while.
 std::vector<Finding> RunSession::diagnose_end(std::stop_token stop) {
+    const auto calm = [&](const std::vector<Finding>& found) {
+        return std::ranges::none_of(
+            found, [&](const Finding& finding) { return is_new_trouble(finding); });
+    };
+    return diagnose_end(calm, k_calm_patience, std::move(stop));
+}
+
+std::vector<Finding> RunSession::diagnose_end(
+    const std::function<bool(const std::vector<Finding>&)>& good,
+    std::chrono::seconds patience,
+    std::stop_token stop) {
     const auto begun = setup_.clock.steady_now();
     for (;;) {
         refresh(true, stop);
         std::vector<Finding> found = diagnose(stop);
-        const bool calm = std::ranges::none_of(
-            found, [&](const Finding& finding) { return is_new_trouble(finding); });
-        if (calm || setup_.clock.steady_now() - begun > k_calm_patience ||
+        if (good(found) || setup_.clock.steady_now() - begun > patience ||
             !setup_.clock.sleep_for(1s, stop)) {
             return found;
         }
@@ -629,6 +638,10 @@ RunEnd RunSession::end(RunEnd how, bool gave_up) {
         how.phase = RunPhase::in_doubt;
     }
     tell_end(how);
+    nlohmann::json differs = nlohmann::json::array();
+    for (const Difference& each : compare_with_start(setup_.plan.facts, *facts_)) {
+        differs.push_back(each.what);
+    }
     record(RecordKind::run_ended,
            nullptr,
            {{"state", to_text(how.phase)},
@@ -639,6 +652,7 @@ RunEnd RunSession::end(RunEnd how, bool gave_up) {
             {"waiting_for", how.waiting_for},
             {"not_before", how.not_before},
             {"measured", measure()},
+            {"differs", differs},
             {"seen", how.exit_code == 17 ? left() : seen()}});
     const bool left_some = std::ranges::any_of(state_.steps(), [](const StepProgress& step) {
         return step.changes && step.attempts > 0;  // what only looks leaves nothing on a member

@@ -239,6 +239,11 @@ class RunSession {
     [[nodiscard]] std::vector<Finding> diagnose(std::stop_token stop);
     /// What is found at the end of a way, by fresh facts.
     [[nodiscard]] std::vector<Finding> diagnose_end(std::stop_token stop);
+    /// The same, until what is found there is `good`, or `patience` is over.
+    [[nodiscard]] std::vector<Finding> diagnose_end(
+        const std::function<bool(const std::vector<Finding>&)>& good,
+        std::chrono::seconds patience,
+        std::stop_token stop);
     /// Critical, and not there when the run was planned.
     [[nodiscard]] bool is_new_trouble(const Finding& finding) const;
 

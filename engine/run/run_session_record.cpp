@@ -145,6 +145,7 @@ void RunSession::record_undo_result(const PlannedStep& step,
     const ActionSchema& schema = *find_action(setup_.actions, uses);
     nlohmann::json payload = result_payload(result);
     payload["uses"] = uses;
+    payload["on"] = n ? progress(index_of(step)).undo[*n].undo.member : step.member;
     payload["ends"] = schema.ends;
     payload["seen"] = seen();
     if (n) {
@@ -187,7 +188,7 @@ void RunSession::note_notification_troubles() {
 /// A failure is told as such; that it is over, whatever came of it, but for one that only waits.
 void RunSession::tell_end(const RunEnd& how) {
     const bool waits = how.phase == RunPhase::waiting;
-    const bool good = how.phase == RunPhase::succeeded || waits;
+    const bool good = how.phase == RunPhase::succeeded || how.phase == RunPhase::cancelled || waits;
     const std::string text = header_.runbook + " on " + header_.cluster + ": " +
                              std::string(to_text(how.phase)) +
                              (how.message.empty() ? "" : ": " + how.message);

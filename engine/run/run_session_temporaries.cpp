@@ -143,7 +143,7 @@ void RunSession::give_back(const OpenTemporary& temporary) {
                                 .purpose = OpenCall::Purpose::give_back});
     }
     if (is_good(result.outcome)) {
-        note("taken back: " + temporary.text() + " (" + result.message + ")");
+        note("taken back: " + temporary.text() + " (" + result.message + ")", {{"passing", true}});
     } else {
         keep(temporary, result.message, result.hint);
     }

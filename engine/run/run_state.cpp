@@ -58,15 +58,19 @@ constexpr Words<ApprovalProgress::State, 4> k_approvals{
       {ApprovalProgress::State::rejected, "rejected"},
       {ApprovalProgress::State::expired, "expired"}}}};
 
-constexpr Words<RunPhase, 9> k_phases{{{{RunPhase::running, "running"},
-                                        {RunPhase::succeeded, "succeeded"},
-                                        {RunPhase::failed, "failed"},
-                                        {RunPhase::in_doubt, "in_doubt"},
-                                        {RunPhase::interrupted, "interrupted"},
-                                        {RunPhase::waiting, "waiting"},
-                                        {RunPhase::rolled_back, "rolled_back"},
-                                        {RunPhase::rollback_failed, "rollback_failed"},
-                                        {RunPhase::rolling_back, "running"}}}};
+constexpr Words<RunPhase, 10> k_phases{{{{RunPhase::running, "running"},
+                                         {RunPhase::succeeded, "succeeded"},
+                                         {RunPhase::failed, "failed"},
+                                         {RunPhase::in_doubt, "in_doubt"},
+                                         {RunPhase::interrupted, "interrupted"},
+                                         {RunPhase::waiting, "waiting"},
+                                         {RunPhase::rolled_back, "rolled_back"},
+                                         {RunPhase::rollback_failed, "rollback_failed"},
+                                         {RunPhase::cancelled, "cancelled"},
+                                         {RunPhase::rolling_back, "running"}}}};
+
+// A note of one engine: of the lock that it took, of what it found open at its end.
+constexpr std::string_view k_until_taken_up = "until it is taken up";
 
 /// What is not understood is not skipped: a state that leaves records out would be another one.
 [[noreturn]] void throw_unknown(const std::string& what, const std::string& text) {
@@ -209,6 +213,7 @@ void RunState::apply_to_run(const JournalRecord& record) {
     switch (record.kind) {
         case RecordKind::run_resumed:
             rolling_back_ = rolling_back_ || payload.value("rolling_back", false);
+            ended_before_going_back_ = ended_before_going_back_ && rolling_back_;
             phase_ = rolling_back_ ? RunPhase::rolling_back : RunPhase::running;
             exit_code_.reset();
             ended_at_.clear();
@@ -222,6 +227,11 @@ void RunState::apply_to_run(const JournalRecord& record) {
                     call.unwatched_since = record.at;
                 }
             }
+            drop_notes(k_until_taken_up);
+            for (const OpenTemporary& each : temporaries_) {
+                drop_notes(each.action);  // it is given back now, or that is said again
+            }
+            open_findings_.clear();
             reopen(payload.value("reopen", nlohmann::json::array()));
             return;
         case RecordKind::rollback_started:
@@ -237,6 +247,10 @@ void RunState::apply_to_run(const JournalRecord& record) {
             return;
         case RecordKind::note:
             notes_.push_back(payload.at("message"));
+            marks_.push_back(payload.contains("kept") ? text_of(payload, "kept")
+                             : payload.contains("finding") || payload.value("passing", false)
+                                 ? std::string(k_until_taken_up)
+                                 : "");
             if (payload.contains("finding")) {
                 open_findings_.push_back(payload.at("finding").at("id"));
             }
@@ -254,6 +268,10 @@ void RunState::apply_end(const JournalRecord& record) {
     phase_ = parse_phase(payload.at("state").get<std::string>());
     exit_code_ = payload.at("exit_code").get<int>();
     measured_ = payload.at("measured");
+    if (!rolling_back_ && payload.contains("differs")) {
+        differed_ = payload.at("differs").get<std::vector<std::string>>();
+        ended_before_going_back_ = true;
+    }
     failure_ = payload.at("message");
     failure_hint_ = text_of(payload, "hint");
     waiting_for_ = payload.value("waiting_for", std::vector<std::string>());
@@ -528,6 +546,16 @@ void RunState::end_temporary(const JournalRecord& record,
             from_iso8601(record.at) - from_iso8601(found->since));
     }
     temporaries_.erase(found);
+    drop_notes(action);
+}
+
+void RunState::drop_notes(std::string_view mark) {
+    for (std::size_t i = notes_.size(); i-- > 0;) {
+        if (marks_[i] == mark) {
+            notes_.erase(notes_.begin() + static_cast<std::ptrdiff_t>(i));
+            marks_.erase(marks_.begin() + static_cast<std::ptrdiff_t>(i));
+        }
+    }
 }
 
 /// `attempts` goes on counting, because keys are made of it; `retry` starts afresh.
@@ -548,6 +576,15 @@ void RunState::reopen(const nlohmann::json& steps) {
 bool RunState::changed_anything() const {
     return std::ranges::any_of(steps_, [](const StepProgress& step) {
         return !step.always && (step.may_have_acted() || step.state == StepState::undone);
+    });
+}
+
+bool RunState::has_more_to_take_back() const {
+    return std::ranges::any_of(steps_, [](const StepProgress& step) {
+        return step.may_have_acted() && !step.always &&
+               std::ranges::any_of(step.undo, [](const UndoProgress& undo) {
+                   return undo.state != UndoProgress::State::done;
+               });
     });
 }
 

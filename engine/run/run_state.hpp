@@ -36,6 +36,7 @@ enum class RunPhase {
     rolling_back,  ///< shown as `running`
     rolled_back,
     rollback_failed,
+    cancelled,  ///< it only waited, and somebody ended it
 };
 
 [[nodiscard]] std::string_view to_text(RunPhase phase);
@@ -168,6 +169,7 @@ class RunState {
 
     [[nodiscard]] const nlohmann::json& measured() const { return measured_; }
 
+    /// What was noted and still holds: what a later engine settled, or says anew, is left out.
     [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
 
     /// Ids of findings that were still there at the end.
@@ -190,6 +192,12 @@ class RunState {
 
     /// The digest of the cluster as it was last seen around a change; null: never.
     [[nodiscard]] const nlohmann::json& last_seen() const { return last_seen_; }
+
+    /// What was not as at the start when the run ended, before it was taken back; see Difference.
+    [[nodiscard]] const std::vector<std::string>& differed() const { return differed_; }
+
+    /// It had ended, and somebody asked for it to be taken back.
+    [[nodiscard]] bool ended_before_going_back() const { return ended_before_going_back_; }
 
     /// A rollback was begun: from then on nothing goes forward.
     [[nodiscard]] bool rolling_back() const { return rolling_back_; }
@@ -229,6 +237,8 @@ class RunState {
 
     /// A changing step was started, whatever came of it; not one of what is always done.
     [[nodiscard]] bool changed_anything() const;
+    /// An undo that is not done: another rollback would try it.
+    [[nodiscard]] bool has_more_to_take_back() const;
     /// Why nothing is taken back any more; empty: it may be.
     [[nodiscard]] std::string beyond_return() const;
     [[nodiscard]] const StepProgress* find(std::string_view step, std::string_view member) const;
@@ -249,6 +259,7 @@ class RunState {
     void begin_temporary(const JournalRecord& record);
     void end_temporary(const JournalRecord& record, const std::string& action, bool by_its_end);
     void reopen(const nlohmann::json& steps);
+    void drop_notes(std::string_view mark);
 
     std::vector<StepProgress> steps_;
     std::map<std::pair<std::string, std::string>, std::size_t> index_;
@@ -258,6 +269,7 @@ class RunState {
     std::string ended_at_;
     nlohmann::json measured_;
     std::vector<std::string> notes_;
+    std::vector<std::string> marks_;  ///< of each note: until when it holds
     std::vector<std::string> open_findings_;
     std::string failure_;
     std::string failure_hint_;
@@ -270,6 +282,8 @@ class RunState {
     std::vector<std::string> waiting_for_;
     std::string not_before_;
     bool has_waited_ = false;
+    std::vector<std::string> differed_;
+    bool ended_before_going_back_ = false;
     bool rolling_back_ = false;
     std::string rollback_because_ = "a rollback was asked for";
     int ends_in_vain_ = 0;

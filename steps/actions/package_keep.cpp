@@ -1,4 +1,5 @@
 #include "base/error.hpp"
+#include "base/join.hpp"
 #include "base/shell_quote.hpp"
 #include "steps/actions/report_lines.hpp"
 #include "steps/catalog.hpp"
@@ -11,14 +12,17 @@ namespace lockstep {
 namespace {
 
 std::string variables(const PackageTool& tool, const StepCall& call) {
-    return package_functions(tool) +
-           "folder=" + shell_quote(kept_folder(package_name(call), text_arg(call, "version"))) +
-           " suffix=" + std::string(tool.suffix) + "\nset -- " + shell_join(packages_of(call)) +
-           "\n";
+    return package_functions(tool) + "set -- " + shell_join(packages_of(call)) + "\n" +
+           find_kept(call);
 }
 
 std::string sources_script(const PackageTool& tool, const StepCall& call) {
-    return variables(tool, call) + R"sh(if [ -e "$folder/complete" ]; then echo kept=1; exit 0; fi
+    return variables(tool, call) + R"sh(
+if [ -n "$kept" ]; then
+  cd "$folder" && against "$@" | sed 's/^/against=/'
+  echo kept=1
+  exit 0
+fi
 for each; do
   if from=$(source_of "${each%%=*}" "${each#*=}"); then printf 'from=%s\n' "$from"
   else printf 'missing=%s\n' "$each"; fi
@@ -26,22 +30,27 @@ done
 )sh";
 }
 
+// What cannot be had whole leaves nothing behind. That it can be installed is asked before anything
+// is changed.
 std::string keep_script(const PackageTool& tool, const StepCall& call) {
     return variables(tool, call) + R"sh(
 umask 077
-if [ -e "$folder/complete" ]; then ls "$folder"; exit 0; fi
 work=$folder.new
-rm -rf "$work" && mkdir -p "$work" && chmod 755 "$work" && cd "$work" || exit 1
-is_there() {
-  for file in ./*"$suffix"; do [ "$(described "$file")" != "$1 $2" ] || return 0; done
-  return 1
-}
-for each; do
-  name=${each%%=*} version=${each#*=}
-  fetch "$name" "$version" || { printf '%s cannot be had\n' "$each" >&2; exit 1; }
-  is_there "$name" "$version" || { printf 'what was fetched is not %s\n' "$each" >&2; exit 1; }
-done
-: >complete && sync && rm -rf "$folder" && mv "$work" "$folder" && ls "$folder"
+give_up() { printf '%s\n' "$1" >&2; cd / && rm -rf "$work"; exit 1; }
+if [ -z "$kept" ]; then
+  rm -rf "$work" && mkdir -p "$work/one" && chmod 755 "$work" "$work/one" && cd "$work/one" || give_up "no folder for it"
+  for each; do
+    get "${each%%=*}" "${each#*=}" || give_up "$each cannot be had"
+    mv ./*"$suffix" .. || give_up "$each cannot be kept"
+  done
+  cd .. && rmdir one && sha256sum ./*"$suffix" >complete && sync || give_up "it cannot be kept"
+  is_kept . "$@" || give_up "what was kept is not whole"
+  rm -rf "$folder" && mv "$work" "$folder" || give_up "it cannot be kept"
+fi
+cd "$folder" || exit 1
+why=$(against "$@")
+if [ -n "$why" ]; then printf '%s\n' "$why" >&2; exit 1; fi
+ls
 )sh";
 }
 
@@ -56,6 +65,7 @@ class PackageKeep final : public Action {
         }
         const ReportLines lines(context.ssh(context.member(call), sources_script(*tool, call)).out);
         return {{"kept", lines.last("kept") == "1"},
+                {"against", lines.all("against")},
                 {"from", lines.all("from")},
                 {"missing", lines.all("missing")}};
     }
@@ -70,6 +80,17 @@ class PackageKeep final : public Action {
             return preview;
         }
         const std::string what = text_arg(call, "package") + " " + text_arg(call, "version");
+        const auto against = call.probed.value("against", std::vector<std::string>());
+        if (!against.empty()) {
+            preview.because = what + " is kept there, and cannot be installed from there";
+            preview.blocked_by.push_back(
+                no_way_back(call,
+                            what,
+                            what + " is kept there, but " + std::string(tool->program) +
+                                " says: " + join(against, "; "),
+                            "Repair what " + std::string(tool->program) + " complains of."));
+            return preview;
+        }
         if (call.probed.at("kept").get<bool>()) {
             preview.verdict = Verdict::wont;
             preview.because = what + " is kept there already";
@@ -78,10 +99,10 @@ class PackageKeep final : public Action {
         const auto missing = call.probed.at("missing").get<std::vector<std::string>>();
         const auto from = call.probed.at("from").get<std::vector<std::string>>();
         for (const std::string& item : missing) {
-            preview.blocked_by.push_back(no_way_back(call, item, *tool));
+            preview.blocked_by.push_back(cannot_be_had(call, item, *tool));
         }
         if (missing.empty() && from.size() != packages_of(call).size()) {
-            preview.blocked_by.push_back(no_way_back(call, what, *tool));
+            preview.blocked_by.push_back(cannot_be_had(call, what, *tool));
         }
         preview.because = "the way back: " + what + ", " + source_of(from, *tool);
         preview.operations.push_back(
@@ -100,7 +121,9 @@ class PackageKeep final : public Action {
         if (!done.ok()) {
             result.outcome = StepOutcome::failed;
             result.message = "the way back cannot be prepared";
-            result.hint = "Nothing was changed. See its last lines.";
+            result.hint =
+                "Nothing was changed. See its last lines; plan again once that is mended. " +
+                go_without(call);
             result.last_lines = last_lines(done);
             return result;
         }
@@ -109,22 +132,33 @@ class PackageKeep final : public Action {
     }
 
   private:
+    static std::string go_without(const StepCall& call) {
+        return "To go without a way back: --accept package.no_way_back@" + call.member +
+               " --reason \"…\".";
+    }
+
     static Finding no_way_back(const StepCall& call,
                                const std::string& item,
-                               const PackageTool& tool) {
-        const std::string name(tool.name);
+                               const std::string& message,
+                               const std::string& remedy) {
         Finding refused = member_refusal(
-            call,
-            "package.no_way_back",
-            item,
-            "there is no way back: " + item + " is in no repository" +
-                (tool.name == k_apt.name ? ", not in apt's cache and not installed"
-                                         : " and not in " + name + "'s cache"),
-            "Put the package where " + name +
-                " finds it. To go without a way back: --accept package.no_way_back@" + call.member +
-                " --reason \"…\".");
+            call, "package.no_way_back", item, message, remedy + " " + go_without(call));
         refused.acceptable = true;
         return refused;
+    }
+
+    static Finding cannot_be_had(const StepCall& call,
+                                 const std::string& item,
+                                 const PackageTool& tool) {
+        const std::string name(tool.name);
+        const bool repacks = tool.name == k_apt.name;
+        return no_way_back(
+            call,
+            item,
+            "there is no way back: " + item + " is in no repository" +
+                (repacks ? ", not in apt's cache, and cannot be made from what is installed"
+                         : " and not in " + name + "'s cache"),
+            "Put the package where " + name + " finds it.");
     }
 
     static std::string source_of(const std::vector<std::string>& from, const PackageTool& tool) {

@@ -28,9 +28,8 @@ std::string restore_script(const PackageTool& tool,
                            const std::string& unit) {
     const std::string package = package_name(call);
     const std::string version = text_arg(call, "version");
-    std::string script = package_functions(tool) +
-                         "folder=" + shell_quote(kept_folder(package, version)) +
-                         " package=" + shell_quote(package) + " version=" + shell_quote(version) +
+    std::string script = package_functions(tool) + find_kept(call) +
+                         "package=" + shell_quote(package) + " version=" + shell_quote(version) +
                          " service=" + shell_quote(unit) + "\nstatus=0\n";
     // Stopped first, which in a pause leaves PostgreSQL alone: a daemon that crashes in a loop
     // would use up the starts that systemd grants, and the old package's own restart would be
@@ -40,8 +39,8 @@ std::string restore_script(const PackageTool& tool,
                                  : "  systemctl stop -- \"$service\" </dev/null\n"
                                    "  systemctl reset-failed -- \"$service\" 2>/dev/null\n";
     script += "if [ \"$(installed \"$package\")\" != \"$version\" ]; then\n  repair\n" + stop +
-              "  if [ -e \"$folder/complete\" ]; then\n" +
-              patiently(std::string(tool.install_kept)) + "  else\n" + patiently(install) +
+              "  if [ -n \"$kept\" ]; then\n" + patiently(std::string(tool.install_kept)) +
+              "  else\n" + patiently(install) +
               "  fi\n"
               "  [ \"$status\" -eq 0 ] || printf 'busy=%s\\n' \"$(holders)\"\n"
               "fi\n"

@@ -13,7 +13,9 @@ constexpr const char* k_install =
     "--no-install-recommends --allow-downgrades -o DPkg::Lock::Timeout=60 "
     "-o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install";
 
-const std::string k_install_kept = std::string(k_install) + " \"$folder\"/*.deb";
+// From inside: a path with `:` in it, as the version of a package with an epoch has, is something
+// else to apt, which then does nothing and ends with 0 (seen with 3.0).
+const std::string k_install_kept = "{ cd \"$folder\" && " + std::string(k_install) + " ./*.deb; }";
 
 std::string install(const std::vector<std::string>& wanted, Direction /*direction*/) {
     return std::string(k_install) + " " + shell_join(wanted);
@@ -44,6 +46,12 @@ offered() {
 //
 // A file in apt's cache has `:` as %3a. What is installed can be made a package again: dpkg has its
 // control data, its scripts and its list of files (dpkg-repack does the same; it is not needed).
+// Every folder of it gets the mode and the owner that it has here, DEBIAN 755, whatever the umask:
+// dpkg-deb takes no other, and a folder that the package brings would be made so. Manuals may have
+// been left out when it was installed (path-exclude, dpkg(1)).
+//
+// `apt-get download` ends well with a file that is cut short, and its head still reads as a
+// package (seen on a full disk): so the whole of it is read, and compared with the index.
 constexpr std::string_view k_apt_functions = R"sh(
 beside=dpkg-dist replaced=dpkg-old
 installed() {
@@ -84,15 +92,45 @@ simulated() {
 }
 described() { dpkg-deb -f "$1" Package Version | awk '{ print $2 }' | paste -sd' '; }
 cached() { ls "/var/cache/apt/archives/$1_$(printf %s "$2" | sed 's/:/%3a/g')"_*.deb 2>/dev/null | head -n 1; }
-can_repack() { [ "$(installed "$1")" = "$2" ]; }
-fetch() {
-  { offered "$1" | grep -Fxq -e "$2" && apt-get -q download "$1=$2" >&2 </dev/null; } ||
-    { from=$(cached "$1" "$2") && [ -n "$from" ] && cp "$from" .; } ||
-    { can_repack "$1" "$2" && repack "$1"; }
+files_of() {
+  dpkg-query -L "$1" | while IFS= read -r path; do
+    case $path in /?*) ;; *) continue ;; esac
+    if [ -e "$path" ] || [ -h "$path" ]; then printf '%s\n' "$path"; continue; fi
+    case $path in
+    /usr/share/doc/* | /usr/share/man/* | /usr/share/info/* | /usr/share/locale/* | /usr/share/lintian/*) ;;
+    *) printf '%s of %s is missing\n' "$path" "$1" >&2; exit 1 ;;
+    esac
+  done
 }
-repack() {
-  root=$PWD/root
-  rm -rf "$root" && mkdir -p "$root/DEBIAN" || return 1
+can_repack() {
+  [ "$(installed "$1")" = "$2" ] && command -v dpkg-deb >/dev/null && files_of "$1" >/dev/null 2>&1
+}
+sources='repository cache installed'
+fetch() {
+  case $1 in
+  repository) offered "$2" | grep -Fxq -e "$3" && apt-get -q download "$2=$3" >&2 </dev/null ;;
+  cache) from=$(cached "$2" "$3") && [ -n "$from" ] && cp "$from" . ;;
+  installed) can_repack "$2" "$3" && repack "$2" ;;
+  esac
+}
+whole() { dpkg-deb --fsys-tarfile "$1" >/dev/null; }
+as_indexed() {
+  sums=$(apt-cache show "$2=$3" 2>/dev/null | sed -n 's/^SHA256: *//p')
+  [ -n "$sums" ] || return 0
+  sum=$(sha256sum <"$1") && printf '%s\n' "$sums" | grep -Fxq -e "${sum%% *}" ||
+    { printf 'what was fetched of %s is not what the index says\n' "$2" >&2; return 1; }
+}
+against() {
+  said=$(apt-get -s -q --reinstall --allow-change-held-packages --no-remove --no-install-recommends --allow-downgrades install ./*.deb 2>&1)
+  printf '%s\n' "$said" | sed -n '/^Remv /p; /^E: /p'
+  for each; do
+    case $said in *"Inst ${each%%=*} "*) ;; *) printf 'apt-get does nothing for %s\n' "$each" ;; esac
+  done
+}
+repack() (
+  umask 022
+  work=$PWD/repack root=$PWD/repack/root
+  rm -rf "$work" && mkdir -m 700 "$work" && mkdir -p "$root/DEBIAN" || return 1
   dpkg-query -s "$1" | awk '
     /^[A-Za-z]/ { skip = /^(Status|Conffiles|Config-Version):/ }
     !skip' >"$root/DEBIAN/control" || return 1
@@ -101,15 +139,15 @@ repack() {
       if [ -e "$file" ]; then cp -p "$file" "$root/DEBIAN/$part" || return 1; fi
     done
   done
-  dpkg-query -L "$1" | while IFS= read -r path; do
-    case $path in /?*) ;; *) continue ;; esac
-    if [ -d "$path" ] && [ ! -h "$path" ]; then mkdir -p "$root$path" || exit 1
-    elif [ -e "$path" ] || [ -h "$path" ]; then
-      mkdir -p "$root${path%/*}" && cp -dp "$path" "$root$path" || exit 1
-    else echo "$path of $1 is missing" >&2; exit 1; fi
-  done || return 1
-  dpkg-deb -b "$root" "${1}_repacked.deb" >&2 && rm -rf "$root"
-}
+  files_of "$1" >"$work/files" || return 1
+  while IFS= read -r path; do
+    if [ -d "$path" ] && [ ! -h "$path" ]; then
+      mkdir -p "$root$path" && chown --reference="$path" "$root$path" &&
+        chmod --reference="$path" "$root$path" || return 1
+    else mkdir -p "$root${path%/*}" && cp -dp "$path" "$root$path" || return 1; fi
+  done <"$work/files"
+  dpkg-deb -b "$root" "${1}_repacked.deb" >&2 && rm -rf "$work"
+)
 configuration() { dpkg-query -W -f '${Conffiles}\n' "$1" 2>/dev/null | awk '$1 ~ /^\// { print $1 }'; }
 )sh";
 

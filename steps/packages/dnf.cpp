@@ -154,12 +154,16 @@ cached() {
   done
 }
 can_repack() { false; }
+sources='cache repository'
+whole() { rpm -K --nosignature "$1" >/dev/null; }
+as_indexed() { :; }
+against() { said=$(rpm -U --test --oldpackage --replacepkgs --nosignature ./*.rpm 2>&1) || printf '%s\n' "$said"; }
 # Three ways to the same file: the command for it is in a package of its own.
 fetch() {
+  source=$1 && shift
   arch=$(rpm -q --qf '.%{ARCH}' -- "$1" 2>/dev/null) || arch=
   label=$1-$2$arch
-  from=$(cached "$1" "$2")
-  if [ -n "$from" ]; then cp "$from" .; return; fi
+  if [ "$source" = cache ]; then from=$(cached "$1" "$2") && [ -n "$from" ] && cp "$from" .; return; fi
   {
     if [ "$dnf" = dnf ]; then
       dnf -q -y --setopt=exit_on_lock=True --disableplugin=versionlock download --destdir=. "$label" ||
@@ -173,10 +177,10 @@ fetch() {
 configuration() { rpm -qc -- "$1" 2>/dev/null | grep '^/'; }
 )sh";
 
-const std::string k_kept_by_rpm = "rpm -U --oldpackage \"$folder\"/*.rpm";
-const std::string k_kept_by_dnf = "{ dnf" + std::string(k_settings) +
-                                  "--disablerepo='*' install \"$folder\"/*.rpm || " +
-                                  k_kept_by_rpm + "; }";
+const std::string k_kept_by_rpm = "{ cd \"$folder\" && rpm -U --oldpackage ./*.rpm; }";
+const std::string k_kept_by_dnf = "{ cd \"$folder\" && { dnf" + std::string(k_settings) +
+                                  "--disablerepo='*' install ./*.rpm || "
+                                  "rpm -U --oldpackage ./*.rpm; }; }";
 
 const std::string k_functions_of_dnf = "dnf=dnf" + std::string(k_dnf_functions);
 const std::string k_functions_of_yum = "dnf=yum" + std::string(k_dnf_functions);

@@ -19,6 +19,8 @@ Finding without_tool(const StepCall& call) {
                           "`ssh.run`.");
 }
 
+constexpr const char* k_kept = "/var/lib/lockstep/kept/";
+
 // `by_name` reads process ids, one a line: those that are there as `apt-get (pid 12)`.
 constexpr const char* k_of_every_tool = R"sh(
 by_name() {
@@ -32,6 +34,28 @@ source_of() {
   elif [ -n "$(cached "$1" "$2")" ]; then echo cache
   elif can_repack "$1" "$2"; then echo installed
   else return 1; fi
+}
+is_there() {
+  for file in "$1"/*"$suffix"; do [ "$(described "$file" 2>/dev/null)" != "$2 $3" ] || return 0; done
+  return 1
+}
+get() {
+  for source in $sources; do
+    rm -f ./*"$suffix"
+    if fetch "$source" "$1" "$2" && is_there . "$1" "$2" && whole "$file" &&
+      { [ "$source" = installed ] || as_indexed "$file" "$1" "$2"; }; then return 0; fi
+  done
+  return 1
+}
+is_kept() {
+  [ -e "$1/complete" ] || return 1
+  kept_here=$1 && shift
+  if [ -s "$kept_here/complete" ]; then
+    (cd "$kept_here" && sha256sum -c --status complete 2>/dev/null) || return 1
+  else  # kept by an earlier version, which wrote no sums
+    for file in "$kept_here"/*"$suffix"; do whole "$file" 2>/dev/null || return 1; done
+  fi
+  for item; do is_there "$kept_here" "${item%%=*}" "${item#*=}" || return 1; done
 }
 )sh";
 
@@ -92,8 +116,8 @@ const PackageTool& package_tool(const MemberFacts& member, const StepCall& call)
 }
 
 std::string package_functions(const PackageTool& tool) {
-    return "export LC_ALL=C\n" + std::string(tool.offered) + std::string(tool.functions) +
-           k_of_every_tool;
+    return "export LC_ALL=C\nsuffix=" + std::string(tool.suffix) + "\n" +
+           std::string(tool.offered) + std::string(tool.functions) + k_of_every_tool;
 }
 
 std::string patiently(const std::string& command) {
@@ -140,8 +164,25 @@ std::string package_name(const StepCall& call) {
     return name;
 }
 
+/// A `:` is written as apt writes it in its cache: in a path it is something else to some.
 std::string kept_folder(const std::string& package, const std::string& version) {
-    return "/var/lib/lockstep/kept/" + package + "=" + version;
+    std::string folder = std::string(k_kept) + package + "=";
+    for (const char c : version) {
+        folder += c == ':' ? "%3a" : c == '/' ? "_" : std::string(1, c);
+    }
+    return folder;
+}
+
+/// Earlier versions kept under the version as it is.
+std::string find_kept(const StepCall& call) {
+    const std::string package = package_name(call);
+    const std::string version = text_arg(call, "version");
+    const std::string folder = kept_folder(package, version);
+    const std::string earlier = k_kept + package + "=" + version;
+    return "kept=\nfor folder in " +
+           (earlier == folder ? std::string() : shell_quote(earlier) + " ") + shell_quote(folder) +
+           "; do\n  if is_kept \"$folder\" " + shell_join(packages_of(call)) +
+           "; then kept=1; break; fi\ndone\n";
 }
 
 std::vector<std::string> packages_of(const StepCall& call) {

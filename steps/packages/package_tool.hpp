@@ -43,16 +43,21 @@ struct PackageTool {
     ///   described FILE        `NAME VERSION` of a package's file
     ///   cached NAME VERSION   the file that an earlier download of it has left; nothing: none
     ///   can_repack NAME VERSION  true where that is installed and can be made a file again
-    ///   fetch NAME VERSION    puts that package as a file into the working directory
+    ///   fetch SOURCE NAME VERSION  puts that package as a file into the working directory
+    ///   whole FILE            true where all of the file can be read; says what cannot
+    ///   as_indexed FILE NAME VERSION  false where the index knows another file under that name
+    ///   against ITEM...       what speaks against installing these from the files in the working
+    ///                         directory; nothing: nothing
     ///   configuration NAME    the paths of its configuration files
     /// and sets `beside` to the endings of what is put beside a configuration file that a person
-    /// edited, and `replaced` to those of what such a file is moved to.
+    /// edited, `replaced` to those of what such a file is moved to, and `sources` to where a
+    /// package is fetched from, the best first.
     std::string_view functions;
 
     /// The command that makes exactly these be installed, each `name=version` or the path of a
     /// file. It asks nothing, removes nothing, and keeps configuration that a person edited.
     std::string (*install)(const std::vector<std::string>& wanted, Direction direction);
-    /// The same for the files `"$folder"/*` of the way back, with no repository at all.
+    /// The same for the files in `$folder` of the way back, with no repository at all.
     std::string_view install_kept;
     std::string (*mark)(bool hold, const std::string& package);
     /// A package of the PostgreSQL server: files that a running one goes on reading.
@@ -89,7 +94,9 @@ extern const PackageTool k_yum;
 extern const std::string_view k_find_package_tool;
 
 /// The shell library of a tool, with LC_ALL=C, which all of it relies on, and made of it `source_of
-/// NAME VERSION`: where fetch would take that from: repository, cache or installed.
+/// NAME VERSION`: where fetch would take that from: repository, cache or installed; `get NAME
+/// VERSION`: fetches it, whole and as the index knows it; `is_kept FOLDER ITEM...`: whether all of
+/// them were kept there, and none is missing or cut short.
 [[nodiscard]] std::string package_functions(const PackageTool& tool);
 
 /// Shell text that runs an install command, waits for the tool's lock up to a deadline of its own,
@@ -112,6 +119,10 @@ extern const std::string_view k_find_package_tool;
 
 /// The member's folder of the packages that are kept for a way back: those of one version.
 [[nodiscard]] std::string kept_folder(const std::string& package, const std::string& version);
+
+/// Shell text that sets `folder` to where the call's packages are kept, and `kept` to 1 where they
+/// are; else `folder` is where they would be.
+[[nodiscard]] std::string find_kept(const StepCall& call);
 
 /// `name=version` of the call, then what its `also` holds.
 [[nodiscard]] std::vector<std::string> packages_of(const StepCall& call);

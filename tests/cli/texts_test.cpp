@@ -420,6 +420,42 @@ TEST_F(Runs, SummaryAndShowOfOneThatLeftTheClusterPaused) {
     expect_to_fit(show);
 }
 
+TEST_F(Runs, SummaryOfOneThatWasTakenBack) {
+    EXPECT_EQ(goes_well_until(""), nullptr);
+    apply(RecordKind::note, nullptr, {{"message", "took over the lock"}, {"passing", true}});
+    apply(RecordKind::note,
+          nullptr,
+          {{"message", "patroni.pause is still in force"}, {"kept", "patroni.pause"}});
+    ends("succeeded", 0, "done", {{"paused_ms", 13700}});
+    apply(RecordKind::run_resumed, nullptr, {{"rolling_back", true}});
+    const auto undo = [&](bool good) {
+        for (const PlannedStep& step : planned.steps) {
+            for (std::size_t n = 0; step.verdict != Verdict::wont && n < step.undo.size(); ++n) {
+                const Json of{{"n", n}, {"attempt", 1}, {"on", step.undo[n].member}};
+                apply(RecordKind::undo_intent, &step, of);
+                Json done = of;
+                done["outcome"] = good ? "succeeded" : "failed";
+                done["message"] = good ? "back" : "the disk is full";
+                apply(RecordKind::undo_result, &step, done);
+            }
+        }
+    };
+    undo(false);
+    ends("rollback_failed", 12, "not everything was taken back", {{"paused_ms", 25100}});
+    std::string summary = summary_text(header, *state, k_plain);
+    EXPECT_NE(summary.find("(goes on with the way back)"), std::string::npos) << summary;
+    EXPECT_NE(summary.find("paused for 25.1 s; the run and its way back together"),
+              std::string::npos)
+        << summary;
+    EXPECT_EQ(summary.find("took over"), std::string::npos) << "of an engine before: " << summary;
+    EXPECT_EQ(summary.find("still open"), std::string::npos) << summary;
+    undo(true);
+    ends("rollback_failed", 12, "taken back, but not as it was before", {{"paused_ms", 25100}});
+    summary = summary_text(header, *state, k_plain);
+    EXPECT_EQ(summary.find("lockstep rollback"), std::string::npos)
+        << "there is nothing left to take back: " << summary;
+}
+
 // Names and versions come from the network: none of them may draw on the screen.
 TEST(CheckText, SaysWhichRunHoldsTheCluster) {
     ClusterFacts facts;

@@ -34,6 +34,7 @@ class FakeCluster {
         std::string unit_state = "active";
         std::string package_tool = "apt";
         std::map<std::string, std::string> seen;  ///< other lines of the observation: old -> new
+        bool listed = true;  ///< Patroni still has it as a member
         bool says_paused = false;
         int loops_until_it_knows = 2;  ///< how often it is asked before it says what was written
         bool never_knows = false;
@@ -261,6 +262,9 @@ class FakeCluster {
     [[nodiscard]] Json listing() const {
         Json list = Json::array();
         for (const auto& [name, member] : members) {
+            if (!member.listed) {
+                continue;
+            }
             const bool replica = member.role == "replica";
             list.push_back({{"name", name},
                             {"role", member.role},

@@ -236,5 +236,24 @@ TEST_F(Locked, ARunThatChangesNothingNeedsNoLock) {
     EXPECT_EQ(run(planned).exit_code, 0);
 }
 
+TEST_F(Resume, GoesOnWhereTheRunItselfSilencedTheLeader) {
+    broken = "n1";
+    make_fail("release", StepOutcome::failed);
+    EXPECT_EQ(run(plan(k_upgrade)).exit_code, 10);
+    ASSERT_FALSE(state->temporaries().empty());
+    runner.facts.leader = "";  // its key expires once its daemon is dead
+    runner.facts.timeline.reset();
+    const RunEnd end = resume();
+    EXPECT_NE(end.exit_code, 17) << end.message;
+}
+
+TEST_F(Resume, IsRefusedWhereTheLeaderIsGoneAndNothingWasChangedOnIt) {
+    broken = "n2";
+    make_fail("release", StepOutcome::failed);
+    EXPECT_EQ(run(plan(k_upgrade)).exit_code, 10);
+    runner.facts.leader = "";
+    EXPECT_EQ(resume().exit_code, 17);
+}
+
 }  // namespace
 }  // namespace lockstep

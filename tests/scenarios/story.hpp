@@ -104,6 +104,7 @@ class Story : public testing::Test {
             {.name = "prepare",
              .summary = "",
              .preparation_id = "keep",
+             .waived_by = "package.no_way_back",
              .params = {{.name = "what", .required = true}}},
         };
         return k_actions;

@@ -40,6 +40,9 @@ class PackageTools : public testing::Test {
         on.has("rpm",
                "case $* in\n"
                "*INSTALLTIME*) echo 1795430000 ;;\n"
+               "'-K '*) [ -s patroni.rpm ] ;;\n"
+               "'-U --test '*) [ ! -e \"${0%/*}/conflict\" ] || { cat \"${0%/*}/conflict\"; exit "
+               "1; } ;;\n"
                "*'-qp '*) cat \"${0%/*}/described\" ;;\n"
                "-qc*) echo \"$LOCKSTEP_CONFIG\" ;;\n"
                "*ARCH*) printf .noarch ;;\n"
@@ -53,11 +56,12 @@ class PackageTools : public testing::Test {
             "*' versionlock '*) [ -e \"${0%/*}/locks\" ] && cat \"${0%/*}/locks\" ;;\n"
             "*--assumeno*) printf 'Upgrading:\\n patroni noarch 4.0.7-1 pgdg 9 k\\n" +
                 more_of_table + "\\nTransaction Summary\\n'; exit 1 ;;\n" +
-                "*download*) : >patroni.rpm ;;\n"
+                "*download*) cat \"${0%/*}/download\" >patroni.rpm ;;\n"
                 "*install*) echo 4.0.7-1PGDG.rhel9 >\"${0%/*}/installed\" ;;\n"
                 "esac");
         write("installed", "3.0.2-1PGDG.rhel9\n");
         write("described", "patroni 3.0.2-1PGDG.rhel9\n");
+        write("download", "whole\n");
     }
 
     void write(const std::string& name, const std::string& text) const {
@@ -148,7 +152,7 @@ TEST_F(PackageTools, TakeEveryArgumentForData) {
         "cd '" + on.path(".") + "'\nhostile=" + value +
         "\nfor each in installed unpacked changed trouble offered held known preferred simulated "
         "described configuration; do \"$each\" \"$hostile\"; done\n"
-        "source_of \"$hostile\" \"$hostile\"\nfetch \"$hostile\" \"$hostile\"\n";
+        "source_of \"$hostile\" \"$hostile\"\nget \"$hostile\" \"$hostile\"\n";
     for (const PackageTool* tool : {&k_apt, &k_dnf, &k_yum}) {
         std::filesystem::remove(notes);
         (void)out(*tool, script);
@@ -303,6 +307,16 @@ TEST_F(PackageTools, KeepWhatDnfDownloads) {
     EXPECT_TRUE(
         std::filesystem::exists(on.path("lockstep/kept/patroni=3.0.2-1PGDG.rhel9/patroni.rpm")));
     EXPECT_EQ(plan(keep).verdict, Verdict::wont);
+    write("conflict", "file /usr/bin/patroni conflicts\n");
+    const Preview not_from_there = plan(keep);
+    ASSERT_EQ(ids_of(not_from_there.blocked_by), (Names{"package.no_way_back"}));
+    EXPECT_TRUE(contains(not_from_there.blocked_by[0].message, "/usr/bin/patroni conflicts"));
+    std::filesystem::remove(on.path("conflict"));
+    write("lockstep/kept/patroni=3.0.2-1PGDG.rhel9/patroni.rpm", "wh");
+    EXPECT_EQ(plan(keep).verdict, Verdict::will) << "it was cut short since";
+    write("download", "");
+    EXPECT_EQ(world.run(keep).outcome, StepOutcome::failed) << "what came is cut short";
+    EXPECT_FALSE(std::filesystem::exists(on.path("lockstep/kept/patroni=3.0.2-1PGDG.rhel9.new")));
 
     StepCall other = keep;
     other.with.insert_or_assign("version", Value("2.1.4-1"));

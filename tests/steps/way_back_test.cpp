@@ -106,6 +106,57 @@ TEST_F(WayBack, HasFailedWhenAnotherVersionIsInstalledAfterwards) {
     EXPECT_EQ(world.run(call("package.restore")).outcome, StepOutcome::failed);
 }
 
+/// The leader's new daemon does not start: its key has expired, it has left the DCS, and there are
+/// endpoints alone to look from. What the run knows of it is from its plan, as it is on record.
+class WayOut : public WayBack {
+  protected:
+    void SetUp() override {
+        const ClusterFacts planned = ClusterFacts::from_json(world.observe().to_json());
+        world.is_paused();
+        world.is_dead("n1");
+        world.members.at("n1").listed = false;
+        world.members.at("n1").unit_state = "activating";
+        world.observer().remember(planned);
+        restore = call("package.restore", "n1");
+        restore.open_temporaries = {"patroni.pause"};
+    }
+
+    StepCall restore;
+    const StepCall resume = [] {
+        StepCall call = step_call("patroni.resume", "", {});
+        call.open_temporaries = {"patroni.pause"};
+        return call;
+    }();
+};
+
+TEST_F(WayOut, OfALeaderWhoseNewDaemonCrashesOrHangsIsOpen) {
+    for (const char* state : {"activating", "failed", "inactive", "active"}) {
+        world.members.at("n1").unit_state = state;
+        const ClusterFacts facts = world.observe();
+        EXPECT_EQ(facts.leader, "");
+        ASSERT_NE(facts.find("n1"), nullptr);
+        EXPECT_EQ(ids_of(world.preview(restore, facts).blocked_by), Names{}) << state;
+    }
+    StepCall not_ours = restore;
+    not_ours.open_temporaries.clear();
+    EXPECT_EQ(ids_of(world.preview(not_ours).blocked_by), (Names{"patroni.not_paused"}));
+}
+
+TEST_F(WayOut, IsGoneToItsEndAndLetsThePauseBeLifted) {
+    EXPECT_NE(world.run(resume).outcome, StepOutcome::succeeded) << "not while it is down";
+    world.members.at("n1").commands = [this](const std::string&) {
+        world.members.at("n1").api_error.reset();
+        world.members.at("n1").listed = true;
+        world.members.at("n1").unit_state = "active";
+        world.has_version("n1", "3.0.2-1");
+        return command_result(0, "installed=3.0.2-1\nstate=active\n");
+    };
+    const StepResult back = world.run(restore);
+    ASSERT_EQ(back.outcome, StepOutcome::succeeded) << back.message;
+    EXPECT_EQ(world.run(resume).outcome, StepOutcome::succeeded);
+    EXPECT_FALSE(world.observe().paused);
+}
+
 /// A cluster after a rollback, with the versions that run.
 ClusterFacts left_with(FakeCluster& world, const std::string& leader, const std::string& replicas) {
     world.has_version("n1", leader);

@@ -1,0 +1,93 @@
+#include "cli/commands.hpp"
+#include "engine/plan/planner.hpp"
+#include "steps/catalog.hpp"
+#include "steps/live_runner.hpp"
+#include "tests/fakes/fake_cluster.hpp"
+
+#include <gtest/gtest.h>
+
+namespace lockstep {
+namespace {
+
+/// The incident: leader 3.2.1, replicas 4.0.2. What the shipped runbooks plan for their way back.
+class IncidentPlans : public testing::Test {
+  protected:
+    IncidentPlans() {
+        for (auto& [name, member] : world.members) {
+            world.has_version(name, name == "n1" ? "3.2.1-1" : "4.0.2-1");
+            member.seen["version=4.1.5-2\n"] = "version=4.0.2-1\nversion=3.2.1-1\n";
+            member.commands = [&member = member](const std::string&) {
+                return command_result(
+                    0,
+                    "installed=" + member.installed +
+                        "\naudit=\navailable=4.0.7-3~deb13u1\n"
+                        "available=4.0.2-1\navailable=3.2.1-1\nfrom=repository\n");
+            };
+        }
+        inventory.clusters.push_back(world.cluster);
+    }
+
+    Plan plan_of(const std::string& name, const std::map<std::string, std::string>& set = {}) {
+        LiveRunner runner(world.cluster, world.factory(), world.clock);
+        PlanRequest request;
+        request.runbook = find_runbook(name);
+        request.inventory = &inventory;
+        request.cluster = &world.cluster;
+        request.inputs = read_inputs(*request.runbook, set);
+        request.actions = &action_catalog();
+        Plan planned = make_plan(request, runner, {});
+        for (const Finding& finding : planned.blocked_by) {
+            ADD_FAILURE() << finding.id << ": " << finding.message;
+        }
+        return planned;
+    }
+
+    /// `MEMBER VERSION` of every undo that is a package, in the order of the plan.
+    static Names packages_back(const Plan& planned) {
+        Names all;
+        for (const PlannedStep& step : planned.steps) {
+            for (const Undo& undo : step.whole_undo()) {
+                if (undo.uses == "package.restore" && step.verdict != Verdict::wont) {
+                    all.push_back(undo.member + " " + undo.with.at("version").get<std::string>());
+                }
+            }
+        }
+        std::ranges::sort(all);
+        return all;
+    }
+
+    FakeCluster world;
+    Inventory inventory;
+};
+
+TEST_F(IncidentPlans, TakeEachMemberOfAnUpgradeStraightToOneGoodVersion) {
+    const Plan planned = plan_of("patroni-upgrade", {{"target", "4.0.7-3~deb13u1"}});
+    EXPECT_EQ(packages_back(planned), (Names{"n1 3.2.1-1", "n2 3.2.1-1", "n3 3.2.1-1"}));
+    for (const PlannedStep& step : planned.steps) {
+        EXPECT_TRUE(!step.made || step.id == "keep:patroni=3.2.1-1") << step.id;
+        EXPECT_TRUE(step.undo_besides.empty() || step.undo_besides[0].member == step.member)
+            << "each goes back where the run had come to it, and nowhere else";
+    }
+}
+
+TEST_F(IncidentPlans, LeaveAlignedReplicasWhereTheyAre) {
+    EXPECT_EQ(packages_back(plan_of("patroni-align-replicas")),
+              (Names{"n2 3.2.1-1", "n3 3.2.1-1"}));
+}
+
+TEST_F(IncidentPlans, MendReplicasThatAreNotTouchedWithTheLeaderThatGoesBack) {
+    const Plan planned = plan_of("patroni-upgrade", {{"target", "4.0.2-1"}});
+    EXPECT_EQ(packages_back(planned), (Names{"n1 3.2.1-1", "n2 3.2.1-1", "n3 3.2.1-1"}));
+}
+
+TEST_F(IncidentPlans, AddNoPackageToTheWayBackOfOneThatPausesNothing) {
+    const Plan planned = plan_of("patroni-relieve-wal");
+    EXPECT_EQ(packages_back(planned), Names{});
+    const auto told = std::ranges::find(planned.advice, "rollback.bad_pair", &Finding::id);
+    ASSERT_NE(told, planned.advice.end());
+    EXPECT_NE(told->remedy.find("lockstep run patroni-align-replicas -c orders"),
+              std::string::npos);
+}
+
+}  // namespace
+}  // namespace lockstep
