@@ -99,7 +99,8 @@ class PackageKeep final : public Action {
         StepResult result;
         if (!done.ok()) {
             result.outcome = StepOutcome::failed;
-            result.message = "the way back cannot be prepared";
+            const std::string said = telling_line(done);
+            result.message = "the way back cannot be prepared" + (said.empty() ? "" : ": " + said);
             result.hint = "Nothing was changed. See its last lines.";
             result.last_lines = last_lines(done);
             return result;
