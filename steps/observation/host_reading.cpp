@@ -104,8 +104,14 @@ void read_postmasters(const Lines& lines, HostFacts& host) {
 
 // A host sees the processes of its containers, and their units are not its own.
 std::string container_of(const Lines& words) {
-    constexpr std::array<std::string_view, 7> k_signs{
-        "docker", "containerd", "libpod", "crio", "kubepods", "lxc", "machine.slice"};
+    constexpr std::array<std::string_view, 8> k_signs{"docker",
+                                                      "containerd",
+                                                      "libpod",
+                                                      "crio",
+                                                      "kubepods",
+                                                      "lxc",
+                                                      "machine.slice",
+                                                      "pid-namespace"};
     const auto found = std::ranges::find_if(words, [&](const std::string& word) {
         return std::ranges::any_of(
             k_signs, [&](std::string_view sign) { return word.find(sign) != std::string::npos; });

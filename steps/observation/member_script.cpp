@@ -50,8 +50,9 @@ end
 // postmaster.pid; line 4 of that is the port, line 5 the socket's directory (PostgreSQL 11 to 18,
 // utils/pidfile.h). Builtins only: a busy host has hundreds of backends.
 //
-// A Patroni is a Python whose program is called so. Which one is this cluster's, where that is not
-// plain, says the socket that listens on the port of its REST API.
+// A Patroni is a Python whose program is called so; in another pid namespace it is a container's.
+// Which one is this cluster's, where that is not plain, says the socket that listens on the port of
+// its REST API.
 constexpr const char* k_host = R"sh(
 begin host
 groups() {
@@ -75,12 +76,14 @@ for proc in /proc/[0-9]*; do
     printf "data=%s %s\n" "$pid" "$its_data" ;;
   esac
 done 2>/dev/null
+ours=$(readlink /proc/self/ns/pid)
 for file in $(grep -las patroni /dev/null $pythons); do
   pid=${file#/proc/} pid=${pid%%/*}
   case $(tr "\0" " " <"$file") in
   */patroni\ * | *\ patroni\ * | *patroni.py\ * | */patroni/__main__.py\ *)
     patronis="$patronis $pid"
     printf "patroni=%s" "$pid"
+    case $(readlink "/proc/$pid/ns/pid") in "" | "$ours") ;; *) printf " pid-namespace" ;; esac
     groups "$pid" ;;
   esac
 done 2>/dev/null
@@ -224,7 +227,8 @@ fi
 end
 )sh";
 
-// One stat for all entries: each more is a fork.
+// One stat for all entries: each more is a fork. A run whose lock is another cluster's is that
+// cluster's business, as are its commands.
 constexpr const char* k_leftover = R"sh(
 begin leftover
 if [ -z "$lock" ]; then
@@ -238,8 +242,16 @@ else
   if [ -e "$folder/$lock" ]; then
     while IFS= read -r line; do printf 'lock.%s\n' "$line"; done <"$folder/$lock"
   fi
+  others=
+  for file in "$folder"/lock.*; do
+    if [ "$file" != "$folder/$lock" ] && [ -r "$file" ]; then
+      while IFS= read -r line; do case $line in run=?*) others="$others ${line#run=}. " ;; esac; done <"$file"
+    fi
+  done
   stat -c '%Y %n' -- "$folder"/spool/*/started 2>/dev/null | while read -r at entry; do
     entry=${entry%/started}
+    key=${entry##*/}
+    case $others in *" ${key%%.*}. "*) continue ;; esac
     if job_state "$entry"; then printf 'spool=%s %s %s\n' "${entry##*/}" "$state" "$at"; fi
   done
   true

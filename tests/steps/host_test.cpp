@@ -38,6 +38,7 @@ TEST(Cgroups, NameTheUnitOfAProcess) {
                                   "0::/"}) {
         EXPECT_EQ(unit_of_cgroups({contained}), "") << contained;
     }
+    EXPECT_EQ(unit_of_cgroups({"pid-namespace", "0::/c1/system.slice/patroni.service"}), "");
     EXPECT_EQ(unit_of_cgroups({}), "");
 }
 

@@ -457,6 +457,7 @@ TEST(MemberScript, FindsTheLockAndTheCommandsOfRuns) {
     host.write("lock.billing", "id=b1\nrun=r2\n");
     host.runs_command("r1.install.n1.1");
     host.runs_command("r1.restart.n1.1");
+    host.runs_command("r2.install.n1.1");  // of the run that has the lock of another cluster
     host.write("spool/r1.restart.n1.1/rc", "ended 0\n");
     host.write("spool/r0.died/started", "1 1 " + boot + "\n");
     host.write("spool/r0.never/cmd", "true\n");
