@@ -107,7 +107,11 @@ void take(const Fields& read, SetupFacts& setup) {
 }
 
 void take(const Fields& read, OsFacts& os) {
-    read.field("id", os.id).field("version", os.version).field("libc", os.libc);
+    read.field("id", os.id)
+        .field("version", os.version)
+        .field("libc", os.libc)
+        .field("package_tool", os.package_tool)
+        .field("systemd", os.systemd);
 }
 
 void take(const Fields& read, WalFacts& wal) {

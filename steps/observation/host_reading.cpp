@@ -112,11 +112,14 @@ std::string container_of(const Lines& words) {
                                                       "lxc",
                                                       "machine.slice",
                                                       "pid-namespace"};
-    const auto found = std::ranges::find_if(words, [&](const std::string& word) {
-        return std::ranges::any_of(
-            k_signs, [&](std::string_view sign) { return word.find(sign) != std::string::npos; });
-    });
-    return found == words.end() ? std::string() : *found;
+    for (const std::string_view sign : k_signs) {
+        for (const std::string& word : words) {
+            if (word.find(sign) != std::string::npos) {
+                return word;
+            }
+        }
+    }
+    return {};
 }
 
 // `0::/system.slice/system-patroni.slice/patroni@17-main.service`, or `1:name=systemd:…` (v1). What

@@ -265,7 +265,7 @@ TEST_F(Running, StopsAtOnceWhenAStepSaysThatThePostmasterIsGone) {
     EXPECT_EQ(end.exit_code, 10);
     EXPECT_NE(end.message.find("PostgreSQL on n1 is gone"), std::string::npos) << end.message;
     EXPECT_EQ(started(), Names{"a on n1"});
-    EXPECT_LT(clock.steady_now() - begun, 1s);
+    EXPECT_LT(clock.steady_now() - begun, std::chrono::seconds{1});
     EXPECT_EQ(state->measured().at("postgres_restarts"), 1);
 }
 
@@ -283,7 +283,7 @@ TEST_F(Running, AsksTheHostsWhenAPatroniStaysSilent) {
     const auto begun = clock.steady_now();
     const RunEnd end = run(planned);
     EXPECT_NE(end.message.find("PostgreSQL on n1 is gone"), std::string::npos) << end.message;
-    EXPECT_LT(clock.steady_now() - begun, 5s);
+    EXPECT_LT(clock.steady_now() - begun, std::chrono::seconds{5});
 }
 
 // What a run was allowed to do in its plan it is not refused when it comes to it.

@@ -52,8 +52,8 @@ class Host : public testing::Test {
     }
 
     void has_another(const std::string& unit, const std::string& state = "active") {
-        saw("KillMode=process",
-            "KillMode=process\n--\nId=" + unit + ".service\nActiveState=" + state);
+        saw("SubState=running",
+            "SubState=running\n--\nId=" + unit + ".service\nActiveState=" + state);
     }
 
     void runs_as(const std::string& unit) {
@@ -285,15 +285,15 @@ TEST(HostScript, FindsTheDaemonOfTheClusterByItsPort) {
     }
     host.write("bin/patroni",
                "import socket, sys, time\ns = socket.socket()\ns.bind(('127.0.0.1', 0))\n"
-               "s.listen(1)\nopen(sys.argv[2], 'w').write(str(s.getsockname()[1]))\n"
+               "s.listen(1)\nopen(sys.argv[1], 'w').write(str(s.getsockname()[1]))\n"
                "time.sleep(50)\n");
     host.write("a.yml", "scope: a\n");
-    const std::string start = "python3 " + shell_quote(host.path("bin/patroni")) + " " +
-                              shell_quote(host.path("a.yml")) + " ";
+    const std::string program = "python3 " + shell_quote(host.path("bin/patroni")) + " ";
+    const std::string configuration = " " + shell_quote(host.path("a.yml"));
     const auto launch = [&](const std::string& name) {
         const std::string file = host.path(name);
         const CommandResult result = host.run(
-            {.script = "{ timeout 40 " + start + shell_quote(file) +
+            {.script = "{ timeout 40 " + program + shell_quote(file) + configuration +
                        " >/dev/null 2>&1 & } \nfor n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 "
                        "18 19 20; do [ -s " +
                        shell_quote(file) + " ] && break; sleep 0.2; done\ncat " +

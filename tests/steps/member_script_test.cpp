@@ -345,6 +345,7 @@ TEST(MemberOutput, KeepsTheReasonOfWhatIsUnknown) {
     std::string text = with_section(
         debian(), "patroni_package", "dpkg-query: no packages found matching patroni", 1);
     text = with_section(text, "unit", "LoadState=not-found\nActiveState=inactive", 0);
+    text = with_section(text, "host", "", 0);
     text = with_section(text, "disk", "the data directory is unknown", 1);
     const MemberFacts member = read(text);
     EXPECT_EQ(member.unknown.at("patroni_package"),
