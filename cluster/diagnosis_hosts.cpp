@@ -7,8 +7,7 @@ namespace {
 
 /// Its daemon answers though its unit is down, and which unit it is could not be seen.
 bool runs_outside_its_unit(const MemberFacts& member) {
-    const bool down = member.on_host && (member.on_host->unit_state == "inactive" ||
-                                         member.on_host->load_state == "masked");
+    const bool down = member.on_host && member.on_host->unit_state == "inactive";
     return down && member.on_host->daemon_pid == 0 && member.api.ok() && member.listed;
 }
 
@@ -40,9 +39,8 @@ void hosts(const ClusterFacts& facts, const Cluster& expected, Findings& found) 
                  Severity::warning,
                  member.name,
                  member.on_host->unit,
-                 member.name + ": " + member.on_host->unit + " does not run there (systemd: " +
-                     (member.on_host->load_state == "masked" ? "masked"
-                                                             : member.on_host->unit_state) +
+                 member.name + ": " + member.on_host->unit +
+                     " does not run there (systemd: " + member.on_host->unit_state +
                      "), but a Patroni answers, and in which unit it runs was not seen",
                  "Name the unit that runs it as `patroni_service` in the inventory: `systemctl "
                  "list-units 'patroni*'` on " +

@@ -28,8 +28,20 @@ bool is_down(const MemberFacts& member) {
 }  // namespace
 
 std::optional<Finding> unit_is_not_what_runs(const MemberFacts& member) {
-    if (!member.on_host || member.on_host->daemon_unit.empty() || member.on_host->unit.empty() ||
-        member.on_host->daemon_unit == member.on_host->unit) {
+    const bool elsewhere = member.on_host && !member.on_host->daemon_unit.empty() &&
+                           member.on_host->daemon_unit != member.on_host->unit;
+    if (member.on_host && member.on_host->load_state == "masked" && !elsewhere) {
+        const std::string& unit = member.on_host->unit;
+        return host_finding("service.not_what_runs",
+                            member,
+                            unit,
+                            unit + " is masked: systemd neither starts nor restarts it",
+                            "If it is the right unit: systemctl unmask -- " + shell_quote(unit) +
+                                ", on " + member.name +
+                                ". Else name the one that runs as `patroni_service` in the "
+                                "inventory.");
+    }
+    if (!elsewhere || member.on_host->unit.empty()) {
         return std::nullopt;
     }
     const HostFacts& host = *member.on_host;

@@ -71,6 +71,15 @@ TEST_F(HostRules, WarnOfAUnitThatIsNotWhatRuns) {
     EXPECT_EQ(found(), Texts{"service.not_what_runs warning"});
 }
 
+TEST_F(HostRules, WarnOfAUnitThatIsMasked) {
+    n2().on_host->load_state = "masked";
+    EXPECT_EQ(found(), Texts{"service.not_what_runs warning"});
+    n2().on_host->unit_state = "inactive";
+    n2().on_host->daemon_unit = "";
+    n2().on_host->daemon_pid = 0;
+    EXPECT_EQ(found(), Texts{"service.not_what_runs warning"});
+}
+
 TEST_F(HostRules, WarnOfAPatroniThatAnswersAndWasNotSeen) {
     n2().on_host->daemon_unit = "";
     n2().on_host->daemon_pid = 0;
