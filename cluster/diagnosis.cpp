@@ -274,6 +274,7 @@ std::vector<Finding> diagnose(const ClusterFacts& facts, const Cluster& expected
     leadership(facts, found);
     maintenance(facts, found);
     rules::reachability(facts, expected, found);
+    rules::hosts(facts, expected, found);
     rules::versions(facts, found);
     rules::storage(facts, found);
     replication(facts, found);

@@ -1,5 +1,6 @@
 #include "base/units.hpp"
 #include "cluster/diagnosis_rules.hpp"
+#include "cluster/host_findings.hpp"
 
 namespace lockstep::rules {
 
@@ -34,9 +35,14 @@ void api(const MemberFacts& member, const Cluster& expected, Findings& found) {
         "Patroni's REST API on " + member.name + " cannot be used: " + member.api.error;
     const bool stopped = member.unit && member.unit->active_state != "active";
     if (member.unit) {
-        message += stopped
-                       ? "; its daemon does not run (systemd: " + member.unit->active_state + ")"
-                       : "; its daemon runs";
+        message +=
+            stopped
+                ? "; its daemon does not run (systemd: " + member.unit->active_state +
+                      (member.unit->restarts > 0
+                           ? ", started again " + std::to_string(member.unit->restarts) + " times"
+                           : "") +
+                      ")"
+                : "; its daemon runs";
     }
     if (member.sql.ok()) {
         message += std::string(stopped ? ", and" : "; ") + " PostgreSQL runs " +
@@ -67,7 +73,8 @@ void unknown_facts(const MemberFacts& member, Findings& found) {
     for (const auto& [what, why] : member.unknown) {
         // Nothing that is done to a cluster depends on the setup; a daemon that is stopped, which
         // is one reason for not having it, is found by itself.
-        if (what == "setup") {
+        // Where the unit has another name, that is found by itself, too.
+        if (what == "setup" || (what == "unit" && unit_is_not_what_runs(member))) {
             continue;
         }
         std::string message = "the " + what + " of " + member.name;

@@ -25,6 +25,8 @@ void storage(const ClusterFacts& facts, Findings& found);
 
 /// What answers and what does not, and who has lost the DCS.
 void reachability(const ClusterFacts& facts, const Cluster& expected, Findings& found);
+/// Units, programs and other Patronis of the hosts, which a change could reach.
+void hosts(const ClusterFacts& facts, const Cluster& expected, Findings& found);
 /// Parameters of PostgreSQL: waiting for a restart, different between members, and other than the
 /// configuration file says.
 void settings(const ClusterFacts& facts, Findings& found);

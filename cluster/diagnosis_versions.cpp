@@ -80,7 +80,9 @@ void member_slots_given_up(const ClusterFacts& facts, Findings& found) {
 
 void not_restarted(const ClusterFacts& facts, const MemberFacts& member, Findings& found) {
     const std::string patroni = plain_upstream(member.patroni.installed);
-    if (!patroni.empty() && !member.patroni.running.empty() && patroni != member.patroni.running) {
+    const bool of_package = !member.setup || member.setup->packaged != false;
+    if (of_package && !patroni.empty() && !member.patroni.running.empty() &&
+        patroni != member.patroni.running) {
         found.push_back(
             {"patroni.not_restarted",
              Severity::critical,

@@ -94,6 +94,31 @@ Json to_json(const UnitFacts& unit) {
         {"main_pid", epoch_or_null(unit.main_pid)},
         {"started_at", epoch_or_null(unit.started_at)},
         {"package_changed_at", epoch_or_null(unit.package_changed_at)},
+        {"restarts", unit.restarts},
+    };
+}
+
+Json to_json(const HostFacts& host) {
+    Json patronis = Json::array();
+    for (const PatroniUnit& unit : host.patronis) {
+        patronis.push_back({{"unit", unit.name}, {"active_state", or_null(unit.active_state)}});
+    }
+    Json postmasters = Json::array();
+    for (const PostmasterFacts& postmaster : host.postmasters) {
+        postmasters.push_back({{"pid", postmaster.pid},
+                               {"port", postmaster.port},
+                               {"data_directory", postmaster.data_directory},
+                               {"unit", or_null(postmaster.unit)}});
+    }
+    return {
+        {"unit", or_null(host.unit)},
+        {"load_state", or_null(host.load_state)},
+        {"unit_state", or_null(host.unit_state)},
+        {"kill_mode", or_null(host.kill_mode)},
+        {"daemon_unit", or_null(host.daemon_unit)},
+        {"daemon_pid", epoch_or_null(host.daemon_pid)},
+        {"patronis", patronis},
+        {"postmasters", postmasters},
     };
 }
 
@@ -103,6 +128,8 @@ Json to_json(const SetupFacts& setup) {
         {"changed_at", epoch_or_null(setup.changed_at)},
         {"dcs", setup.dcs},
         {"python", or_null(setup.python)},
+        {"program", or_null(setup.program)},
+        {"packaged", or_null(setup.packaged)},
         {"modules", setup.modules},
         {"has_bootstrap_users", setup.has_bootstrap_users},
         {"verify_client", setup.verify_client},
@@ -242,6 +269,29 @@ std::optional<std::int64_t> WalFacts::held_bytes() const {
     return needed > *oldest ? static_cast<std::int64_t>(needed - *oldest) : 0;
 }
 
+// A data directory may be told with and without its links.
+const PostmasterFacts* HostFacts::postmaster(std::string_view data_directory,
+                                             std::int64_t port) const {
+    auto found = std::ranges::find(postmasters, data_directory, &PostmasterFacts::data_directory);
+    if (found == postmasters.end()) {
+        found = std::ranges::find(postmasters, port, &PostmasterFacts::port);
+    }
+    return found == postmasters.end() ? nullptr : &*found;
+}
+
+// A container has files of its own: no package of the host is its, and no unit.
+std::vector<std::string> HostFacts::others() const {
+    std::vector<std::string> names;
+    for (const PatroniUnit& other : patronis) {
+        const bool down = other.active_state == "inactive" || other.active_state == "failed";
+        if (!other.active_state.empty() && !down && other.name != unit &&
+            other.name != daemon_unit) {
+            names.push_back(other.name);
+        }
+    }
+    return names;
+}
+
 Json MemberFacts::to_json() const {
     return {
         {"name", name},
@@ -282,6 +332,7 @@ Json MemberFacts::to_json() const {
         {"setup", object_or_null(setup)},
         {"os", object_or_null(os)},
         {"unit", object_or_null(unit)},
+        {"on_host", object_or_null(on_host)},
         {"wal", object_or_null(wal)},
         {"disk", object_or_null(disk)},
         {"slots", lockstep::to_json(slots)},

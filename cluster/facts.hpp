@@ -114,6 +114,45 @@ struct UnitFacts {
     std::int64_t main_pid = 0;
     std::int64_t started_at = 0;          ///< 0: not running
     std::int64_t package_changed_at = 0;  ///< when the package's files last changed; 0: unknown
+    std::int64_t restarts = 0;  ///< by systemd itself, since somebody started it (systemd 235)
+
+    /// It ended and systemd starts it again, so that it may look active at any moment.
+    [[nodiscard]] bool fails_again_and_again() const {
+        return sub_state == "auto-restart" || restarts > 1;
+    }
+};
+
+/// A unit of Patroni on a host: by its name, or because a Patroni runs in its cgroup.
+struct PatroniUnit {
+    std::string name;          ///< without `.service`
+    std::string active_state;  ///< empty: known by its cgroup alone
+};
+
+struct PostmasterFacts {
+    std::int64_t pid = 0;
+    std::int64_t port = 0;
+    std::string data_directory;
+    std::string unit;  ///< in whose cgroup it runs; empty: in none
+};
+
+/// What the host of a member has of Patroni and PostgreSQL, whosever it is. All of it was seen by
+/// one script at one moment.
+struct HostFacts {
+    std::string unit;        ///< that of the inventory, as systemd calls it, without `.service`
+    std::string load_state;  ///< of that: loaded, masked, not-found, …
+    std::string unit_state;  ///< ActiveState of that
+    std::string kill_mode;   ///< of that; empty: not told
+    /// The unit in whose cgroup the Patroni of this cluster runs; empty: not known.
+    std::string daemon_unit;
+    std::int64_t daemon_pid = 0;
+    std::vector<PatroniUnit> patronis;         ///< all of them, that unit as well
+    std::vector<PostmasterFacts> postmasters;  ///< all that we may look at
+
+    /// The postmaster of this data directory, else of this port; nullptr: none was seen.
+    [[nodiscard]] const PostmasterFacts* postmaster(std::string_view data_directory,
+                                                    std::int64_t port) const;
+    /// Units of other Patronis that are up, or are being started again and again.
+    [[nodiscard]] std::vector<std::string> others() const;
 };
 
 struct PatroniFacts {
@@ -128,8 +167,10 @@ struct SetupFacts {
     std::string file;             ///< path of its configuration
     std::int64_t changed_at = 0;  ///< of that file, seconds since the epoch
     std::vector<std::string>
-        dcs;             ///< its sections for one: etcd, etcd3, consul, zookeeper, raft, …
-    std::string python;  ///< `3.13.5`
+        dcs;              ///< its sections for one: etcd, etcd3, consul, zookeeper, raft, …
+    std::string python;   ///< `3.13.5`
+    std::string program;  ///< the file of Patroni's code that this Python loads
+    std::optional<bool> packaged;                ///< whether that is of the package patroni_package
     std::map<std::string, std::string> modules;  ///< of Python: ydiff, psycopg2, … -> version
     bool has_bootstrap_users = false;
     std::string verify_client;  ///< restapi.verify_client; empty: not set
@@ -222,6 +263,7 @@ struct MemberFacts {  // NOLINT(bugprone-exception-escape)
     std::optional<SetupFacts> setup;
     std::optional<OsFacts> os;
     std::optional<UnitFacts> unit;
+    std::optional<HostFacts> on_host;  ///< absent: its host could not be asked
     std::optional<WalFacts> wal;
     std::optional<DiskFacts> disk;
     std::optional<std::vector<SlotFacts>> slots;

@@ -96,6 +96,8 @@ void take(const Fields& read, SetupFacts& setup) {
         .field("changed_at", setup.changed_at)
         .field("dcs", setup.dcs)
         .field("python", setup.python)
+        .field("program", setup.program)
+        .field("packaged", setup.packaged)
         .field("modules", setup.modules)
         .field("has_bootstrap_users", setup.has_bootstrap_users)
         .field("verify_client", setup.verify_client)
@@ -105,7 +107,11 @@ void take(const Fields& read, SetupFacts& setup) {
 }
 
 void take(const Fields& read, OsFacts& os) {
-    read.field("id", os.id).field("version", os.version).field("libc", os.libc);
+    read.field("id", os.id)
+        .field("version", os.version)
+        .field("libc", os.libc)
+        .field("package_tool", os.package_tool)
+        .field("systemd", os.systemd);
 }
 
 void take(const Fields& read, WalFacts& wal) {
@@ -130,7 +136,29 @@ void take(const Fields& read, UnitFacts& unit) {
         .field("sub_state", unit.sub_state)
         .field("main_pid", unit.main_pid)
         .field("started_at", unit.started_at)
-        .field("package_changed_at", unit.package_changed_at);
+        .field("package_changed_at", unit.package_changed_at)
+        .field("restarts", unit.restarts);
+}
+
+void take(const Fields& read, HostFacts& host) {
+    read.field("unit", host.unit)
+        .field("load_state", host.load_state)
+        .field("unit_state", host.unit_state)
+        .field("kill_mode", host.kill_mode)
+        .field("daemon_unit", host.daemon_unit)
+        .field("daemon_pid", host.daemon_pid);
+    for (const Json& unit : read.json().value("patronis", Json::array())) {
+        PatroniUnit& into = host.patronis.emplace_back();
+        Fields(unit).field("unit", into.name).field("active_state", into.active_state);
+    }
+    for (const Json& postmaster : read.json().value("postmasters", Json::array())) {
+        PostmasterFacts& into = host.postmasters.emplace_back();
+        Fields(postmaster)
+            .field("pid", into.pid)
+            .field("port", into.port)
+            .field("data_directory", into.data_directory)
+            .field("unit", into.unit);
+    }
 }
 
 void take(const Fields& read, DiskFacts& disk) {
@@ -178,6 +206,7 @@ MemberFacts MemberFacts::from_json(const Json& json) {
         .part("setup", member.setup)
         .part("os", member.os)
         .part("unit", member.unit)
+        .part("on_host", member.on_host)
         .part("wal", member.wal)
         .part("disk", member.disk);
     read.in("patroni")

@@ -1,6 +1,7 @@
 #include "steps/reachability.hpp"
 
 #include "base/error.hpp"
+#include "cluster/host_findings.hpp"
 
 #include <chrono>
 #include <iterator>
@@ -83,6 +84,7 @@ class MemberWays {
             root(stop);
             programs();
         }
+        unit();
         rest();
         sql();
         return std::move(ways_);
@@ -103,6 +105,7 @@ class MemberWays {
     void ssh(const std::stop_token& stop);
     void root(const std::stop_token& stop);
     void programs();
+    void unit();
     void rest();
     void sql();
 
@@ -201,6 +204,37 @@ void MemberWays::programs() {
     }
     Way& way = add("tools", missing.empty() ? "all that is needed" : "not all", access);
     if (missing.empty() && !wanting.empty()) {
+        way.verdict = Verdict::limited;
+    }
+}
+
+/// The same words as the findings of `check`, and as the refusals of a plan.
+void MemberWays::unit() {
+    if (!facts_.unit && !facts_.on_host) {
+        return;  // the observation did not come so far
+    }
+    std::string how = cluster_.patroni_service;
+    how += facts_.unit ? ", " + facts_.unit->active_state : "";
+    std::vector<Finding> found;
+    if (const auto finding = unit_is_not_what_runs(facts_)) {
+        add("unit", how, {.asked = true, .error = finding->message, .hint = finding->remedy});
+        return;
+    }
+    for (const auto& finding :
+         {unit_stops_postgres(facts_), program_is_not_packaged(facts_, cluster_.patroni_package)}) {
+        if (finding) {
+            found.push_back(*finding);
+        }
+    }
+    for (Finding& finding : package_reaches_others(facts_)) {
+        found.push_back(std::move(finding));
+    }
+    Access access{.asked = true};
+    for (const Finding& finding : found) {
+        access.hint += (access.hint.empty() ? "" : " ") + finding.message + ". " + finding.remedy;
+    }
+    Way& way = add("unit", how, access);
+    if (!found.empty()) {
         way.verdict = Verdict::limited;
     }
 }

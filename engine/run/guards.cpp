@@ -2,6 +2,7 @@
 
 #include "base/units.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 namespace lockstep {
@@ -47,25 +48,80 @@ Judged check_leader(const ClusterFacts& start, const ClusterFacts& now) {
     return GuardVerdict{"the leader changed from " + start.leader + " to " + now.leader};
 }
 
-/// By the postmaster's start time, which only a restart changes; a pid could be used again.
+/// Process ids of one boot can be compared; of another they mean nothing.
+bool hosts_compare(const MemberFacts& before, const MemberFacts& after) {
+    return before.on_host && after.on_host && before.boot_id == after.boot_id;
+}
+
+bool is_gone(const PostmasterFacts& postmaster, const MemberFacts& after) {
+    return std::ranges::find(after.on_host->postmasters, postmaster.pid, &PostmasterFacts::pid) ==
+           after.on_host->postmasters.end();
+}
+
+const PostmasterFacts* own_postmaster(const MemberFacts& member) {
+    return member.on_host
+               ? member.on_host->postmaster(member.postgres.data_directory, member.pg_port)
+               : nullptr;
+}
+
+std::string what_became_of(const MemberFacts& before, const MemberFacts& after) {
+    const std::string whose = "PostgreSQL on " + before.name;
+    const std::string& was = before.postgres.started_at;
+    const std::string& is = after.postgres.started_at;
+    if (!is.empty() && is != was) {
+        return whose + " was restarted: it runs since " + is + ", before since " + was;
+    }
+    const PostmasterFacts* old = own_postmaster(before);
+    const std::string pid = old == nullptr ? "" : std::to_string(old->pid);
+    if (const PostmasterFacts* other = own_postmaster(after)) {
+        return whose + " was restarted: it runs as pid " + std::to_string(other->pid) +
+               ", before as pid " + pid;
+    }
+    return whose + " is gone: it ran as pid " + pid + " since " + was +
+           ", and its host has no such process any more";
+}
+
+/// A cluster beside this one, that a package or a unit of ours took along.
+Judged check_neighbours(const MemberFacts& before, const MemberFacts& after) {
+    if (!hosts_compare(before, after)) {
+        return std::nullopt;
+    }
+    const std::vector<PatroniUnit>& units = before.on_host->patronis;
+    const PostmasterFacts* own = own_postmaster(before);
+    for (const PostmasterFacts& postmaster : before.on_host->postmasters) {
+        const bool of_patroni =
+            std::ranges::find(units, postmaster.unit, &PatroniUnit::name) != units.end();
+        if (of_patroni && &postmaster != own && is_gone(postmaster, after)) {
+            return GuardVerdict{"PostgreSQL of another cluster on " + before.name + " (" +
+                                postmaster.unit + ", port " + std::to_string(postmaster.port) +
+                                ") was stopped or restarted: its pid was " +
+                                std::to_string(postmaster.pid)};
+        }
+    }
+    return std::nullopt;
+}
+
 Judged check_postmasters(const ClusterFacts& start, const ClusterFacts& now) {
+    Judged unknown;
     for (const MemberFacts& before : start.members) {
         const MemberFacts* after = now.find(before.name);
         if (before.postgres.started_at.empty()) {
             continue;  // it was not running when the run began: nothing to protect
         }
-        if (after == nullptr || after->postgres.started_at.empty()) {
-            return GuardVerdict{"it is not known whether PostgreSQL on " + before.name +
-                                    " still runs: its Patroni does not say",
-                                true};
+        const std::optional<bool> stayed = postmaster_stayed(before, after);
+        if (stayed == false) {
+            return GuardVerdict{what_became_of(before, *after)};
         }
-        if (after->postgres.started_at != before.postgres.started_at) {
-            return GuardVerdict{"PostgreSQL on " + before.name + " was restarted: it runs since " +
-                                after->postgres.started_at + ", before since " +
-                                before.postgres.started_at};
+        if (!stayed && !unknown) {
+            unknown = GuardVerdict{"it is not known whether PostgreSQL on " + before.name +
+                                       " still runs: its Patroni does not say",
+                                   true};
+        }
+        if (Judged beside = after == nullptr ? std::nullopt : check_neighbours(before, *after)) {
+            return beside;
         }
     }
-    return std::nullopt;
+    return unknown;
 }
 
 /// `10%` of the disk, or an absolute size; nullopt for anything else.
@@ -163,6 +219,20 @@ const ActionCatalog& guard_catalog() {
                      .values = {"member", "here"}}}},
     };
     return k_guards;
+}
+
+std::optional<bool> postmaster_stayed(const MemberFacts& before, const MemberFacts* after) {
+    if (after == nullptr) {
+        return std::nullopt;
+    }
+    const PostmasterFacts* postmaster = own_postmaster(before);
+    if (postmaster != nullptr && hosts_compare(before, *after) && is_gone(*postmaster, *after)) {
+        return false;
+    }
+    if (before.postgres.started_at.empty() || after->postgres.started_at.empty()) {
+        return std::nullopt;
+    }
+    return before.postgres.started_at == after->postgres.started_at;
 }
 
 std::optional<GuardVerdict> check_guard(const GuardSpec& guard,

@@ -23,6 +23,12 @@ struct GuardVerdict {
                                                       const ClusterFacts& start,
                                                       const ClusterFacts& now);
 
+/// Whether the postmaster that ran on a member still does: by its start time, which only a restart
+/// changes, or by the member's own host, where it has no such process any more. nullopt: nobody
+/// says.
+[[nodiscard]] std::optional<bool> postmaster_stayed(const MemberFacts& before,
+                                                    const MemberFacts* after);
+
 /// Whether it needs more than quick facts.
 [[nodiscard]] bool needs_full_facts(const GuardSpec& guard);
 

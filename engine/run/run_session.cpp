@@ -25,6 +25,7 @@ constexpr auto k_between_looks = 200ms;
 // A fact that a guard or a gate lacks may come back within this time: a daemon takes seconds to
 // start.
 constexpr auto k_guard_patience = 30s;
+constexpr auto k_silence = 3s;  ///< of a Patroni, after which its host is asked
 
 }  // namespace
 
@@ -451,8 +452,12 @@ std::optional<Failure> RunSession::look_again(bool may_take_long,
     }
     const bool stale = setup_.clock.steady_now() - full_at_ > k_full_facts_age;
     const auto& guards = setup_.plan.runbook->guards;
+    return look(may_take_long && stale && std::ranges::any_of(guards, needs_full_facts), stop);
+}
+
+std::optional<Failure> RunSession::look(bool full, std::stop_token stop) {
     try {
-        refresh(may_take_long && stale && std::ranges::any_of(guards, needs_full_facts), stop);
+        refresh(full, stop);
         return std::nullopt;
     } catch (const Error& error) {
         return Failure{state_.changed_anything() ? 10 : 16,
@@ -547,12 +552,23 @@ const nlohmann::json& RunSession::seen() const {
     return seen_;
 }
 
+/// Somebody took it on the record, of this member and subject.
+bool RunSession::was_accepted(const Finding& finding) const {
+    return finding.acceptable &&
+           std::ranges::any_of(setup_.plan.accepted, [&](const Finding& accepted) {
+               return accepted.id == finding.id && accepted.member == finding.member &&
+                      accepted.subject == finding.subject;
+           });
+}
+
 /// What passes by itself (a daemon that is just starting) is waited for, for a while, instead of
 /// failing the run.
 Preview RunSession::preview(const StepCall& call, std::stop_token stop) {
     const auto begun = setup_.clock.steady_now();
     for (;;) {
         Preview preview = setup_.runner.preview(call, *facts_);
+        std::erase_if(preview.blocked_by,
+                      [&](const Finding& finding) { return was_accepted(finding); });
         const bool passing = !preview.blocked_by.empty() &&
                              std::ranges::all_of(preview.blocked_by, &Finding::passing);
         if (!passing || setup_.clock.steady_now() - begun > k_guard_patience ||
@@ -563,9 +579,10 @@ Preview RunSession::preview(const StepCall& call, std::stop_token stop) {
 }
 
 /// A broken guard is told at once. One that lacks a fact gets time, because a restarted Patroni is
-/// silent for seconds.
+/// silent for seconds; if it stays silent, the hosts themselves are asked.
 std::optional<std::string> RunSession::tripped_guard(std::stop_token stop) {
     const auto begun = setup_.clock.steady_now();
+    auto asked_hosts = begun;
     for (;;) {
         std::optional<GuardVerdict> worst;
         for (const GuardSpec& guard : setup_.plan.runbook->guards) {
@@ -581,7 +598,11 @@ std::optional<std::string> RunSession::tripped_guard(std::stop_token stop) {
         if (!worst->unknown || waited || !setup_.clock.sleep_for(100ms, stop)) {
             return worst->why;
         }
-        if (look_again(true, stop)) {
+        const bool asks_hosts = setup_.clock.steady_now() - asked_hosts > k_silence;
+        if (asks_hosts) {
+            asked_hosts = setup_.clock.steady_now();
+        }
+        if (asks_hosts ? look(true, stop) : look_again(true, stop)) {
             return "the cluster can no longer be observed";
         }
     }
@@ -591,8 +612,8 @@ LockGrant RunSession::take_lock(const std::string& owner, std::stop_token stop) 
     return setup_.runner.take_lock({header_.id, owner}, *facts_, std::move(stop));
 }
 
-/// Restarts are counted against the plan's facts, by the postmasters' start times, and not by what
-/// the steps say of themselves.
+/// Restarts are counted against the plan's facts, one that is gone among them, and not by what the
+/// steps say of themselves.
 nlohmann::json RunSession::measure() {
     nlohmann::json measured = {
         {"paused_ms", 0}, {"write_gap_ms", nullptr}, {"client_errors", nullptr}};
@@ -605,10 +626,9 @@ nlohmann::json RunSession::measure() {
     bool known = true;
     for (const MemberFacts& before : setup_.plan.facts.members) {
         const MemberFacts* after = facts_->find(before.name);
-        const bool seen = after != nullptr && !after->postgres.started_at.empty() &&
-                          !before.postgres.started_at.empty();
-        known = known && seen;
-        restarts += seen && after->postgres.started_at != before.postgres.started_at ? 1 : 0;
+        const std::optional<bool> stayed = postmaster_stayed(before, after);
+        known = known && stayed.has_value();
+        restarts += stayed == false ? 1 : 0;
     }
     // None is a claim about every member: of one that nobody could ask it cannot be made.
     measured["postgres_restarts"] =

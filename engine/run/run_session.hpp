@@ -169,6 +169,8 @@ class RunSession {
     [[nodiscard]] std::optional<Failure> look_again(bool may_take_long,
                                                     std::stop_token stop,
                                                     std::chrono::milliseconds age = {});
+    /// The same at once, with what only the hosts tell or without.
+    [[nodiscard]] std::optional<Failure> look(bool full, std::stop_token stop);
     void refresh(bool full, std::stop_token stop);
     /// What a call would do now. A refusal that passes by itself, because a daemon that was just
     /// started does not answer yet, is waited out for a while.
@@ -246,6 +248,7 @@ class RunSession {
         std::stop_token stop);
     /// Critical, and not there when the run was planned.
     [[nodiscard]] bool is_new_trouble(const Finding& finding) const;
+    [[nodiscard]] bool was_accepted(const Finding& finding) const;
 
     [[nodiscard]] const StepProgress& progress(std::size_t index) const {
         return state_.steps()[index];  // RunState keeps the order of the plan

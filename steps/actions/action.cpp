@@ -222,6 +222,22 @@ std::vector<std::string> last_lines(const CommandResult& result, std::size_t cou
     return lines;
 }
 
+// The last thing that apt says is that dpkg failed; why, dpkg has said some lines before.
+std::string telling_line(const CommandResult& result) {
+    constexpr std::size_t k_far_enough = 40;
+    const CommandResult only_err{.out = {}, .err = result.err};
+    const std::vector<std::string> lines = last_lines(only_err, k_far_enough);
+    for (const char* sign : {"No space left", "needs ", "dpkg: error", "cannot ", "E: ", "rror:"}) {
+        const auto found = std::ranges::find_if(
+            lines, [&](const std::string& line) { return line.find(sign) != std::string::npos; });
+        if (found != lines.end()) {
+            const std::size_t text = found->find_first_not_of(" \t");
+            return text == std::string::npos ? *found : found->substr(text);
+        }
+    }
+    return lines.empty() ? std::string() : lines.back();
+}
+
 std::string text_arg(const StepCall& call, std::string_view name, std::string otherwise) {
     const auto found = call.with.find(name);
     if (found == call.with.end()) {

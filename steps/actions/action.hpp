@@ -147,6 +147,9 @@ void call_unasked(Preview& preview);
 [[nodiscard]] std::vector<std::string> last_lines(const CommandResult& result,
                                                   std::size_t count = 8);
 
+/// Of a package manager's last lines the one that tells why it failed, else the very last.
+[[nodiscard]] std::string telling_line(const CommandResult& result);
+
 /// Typed access to `with:`, with the schema's defaults applied by the caller.
 [[nodiscard]] std::string text_arg(const StepCall& call,
                                    std::string_view name,

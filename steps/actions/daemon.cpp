@@ -17,6 +17,10 @@ std::string upstream_of(const std::string& package_version) {
 }
 
 DaemonState daemon_state(const MemberFacts& member) {
+    // No package tells what a daemon should run that is no file of it.
+    if (member.setup && member.setup->packaged == false) {
+        return DaemonState::unknown;
+    }
     const std::string installed = upstream_of(member.patroni.installed);
     const std::string& running = member.patroni.running;
     if (!running.empty() && !installed.empty() && running != installed) {
@@ -26,6 +30,10 @@ DaemonState daemon_state(const MemberFacts& member) {
         return DaemonState::unknown;
     }
     if (member.unit->active_state != "active") {
+        return DaemonState::outdated;
+    }
+    // Between two of its ends a daemon that crashes in a loop looks active.
+    if (running.empty() && member.unit->fails_again_and_again()) {
         return DaemonState::outdated;
     }
     if (member.unit->started_at == 0 || member.unit->package_changed_at == 0) {
@@ -74,11 +82,12 @@ bool postgres_is_down(const MemberFacts& member) {
 std::string unit_report(const std::string& unit) {
     // One call for all three: it is asked while the cluster is paused, and systemctl takes 20 ms.
     return "unit=$(LC_ALL=C TZ=UTC systemctl show -p ActiveState -p MainPID "
-           "-p ExecMainStartTimestamp -- " +
+           "-p ExecMainStartTimestamp -p NRestarts -- " +
            shell_quote(unit) +
            ")\n"
            "field() { printf '%s\\n' \"$unit\" | sed -n \"s/^$1=//p\"; }\n"
-           "printf 'state=%s\\npid=%s\\n' \"$(field ActiveState)\" \"$(field MainPID)\"\n"
+           "printf 'state=%s\\npid=%s\\nrestarts=%s\\n' \"$(field ActiveState)\" "
+           "\"$(field MainPID)\" \"$(field NRestarts)\"\n"
            "printf 'started=%s\\n' \"$(date -d \"$(field ExecMainStartTimestamp)\" +%s)\"\n";
 }
 

@@ -2,7 +2,9 @@
 #include "base/join.hpp"
 #include "base/package_version.hpp"
 #include "base/shell_quote.hpp"
+#include "cluster/host_findings.hpp"
 #include "steps/actions/daemon.hpp"
+#include "steps/actions/host_obstacles.hpp"
 #include "steps/actions/package_obstacles.hpp"
 #include "steps/actions/report_lines.hpp"
 #include "steps/catalog.hpp"
@@ -21,7 +23,12 @@ std::string probe_script(const PackageTool& tool, const StepCall& call) {
     return package_functions(tool) + "package=" + shell_quote(package_name(call)) +
            " wanted=" + shell_quote(text_arg(call, "version")) +
            " file=" + shell_quote(package_file(call)) + R"sh(
-simulate() { simulated "$2" | sed "s/^/sim=$1 /"; }
+simulate() {
+  lines=$(simulated "$2")
+  printf '%s\n' "$lines" | sed "s/^/sim=$1 /"
+  printf '%s\n' "$lines" | sizes | sed 's/^/sizes=/'
+}
+df -PB1 /usr /var 2>/dev/null | sed 's/^/df=/'
 printf 'installed=%s\n' "$(installed "$package")"
 busy=$(holders)
 printf 'busy=%s\n' "$busy"
@@ -50,14 +57,15 @@ fi
 std::string run_script(const PackageTool& tool,
                        const StepCall& call,
                        const std::string& command,
-                       const std::string& unit) {
+                       const std::string& unit,
+                       const MemberFacts& member) {
     const std::string package = shell_quote(package_name(call));
     return package_functions(tool) +
            // A first attempt may have been cut off; the plan saw all clean before that one.
            (call.attempt > 1 ? "repair\n" : "") + patiently(command) +
            "printf 'installed=%s\\nchanged=%s\\n' \"$(unpacked " + package + ")\" \"$(changed " +
            package + ")\"\n" + package_report(package_name(call)) + unit_report(unit) +
-           "exit \"$status\"\n";
+           postmasters_report(member) + "exit \"$status\"\n";
 }
 
 /// The versions among `available` that `wanted` names: itself, or those with that upstream part.
@@ -159,6 +167,7 @@ class PackageInstall final : public Action {
                 {"audit", lines.last("audit")},
                 {"busy", lines.last("busy")},
                 {"held", lines.last("held") == "yes"},
+                {"no_room", no_room(lines.all("df"), lines.last("sizes"))},
                 {"policy", lines.all("policy")},
                 {"dependencies", dependencies(lines.all("sim"), package)},
                 {"side_effects", side_effects(lines.all("sim"), package, *tool)}};
@@ -184,7 +193,8 @@ class PackageInstall final : public Action {
         // An installed version may have left the repositories: it still is what was asked for.
         const bool fits = call.probed.at("candidates").empty() && !version.empty() &&
                           upstream_of(installed) == version;
-        if (!installed.empty() && (installed == version || fits)) {
+        const bool foreign = is_patroni && program_is_not_packaged(*member, package).has_value();
+        if (!foreign && !installed.empty() && (installed == version || fits)) {
             preview.verdict = Verdict::wont;
             preview.because = package + " " + installed + " is installed";
             return preview;
@@ -195,7 +205,10 @@ class PackageInstall final : public Action {
         }
         if (is_patroni && preview.blocked_by.empty()) {
             // Debian's postinst and PGDG's %postun restart the daemon: as dangerous as a restart.
-            preview.blocked_by = refuse_unless_paused(*member, call, facts);
+            preview.blocked_by = refuse_to_change_package(*member, cluster);
+            for (Finding& refused : refuse_unless_paused(*member, call, facts)) {
+                preview.blocked_by.push_back(std::move(refused));
+            }
         }
         preview.because = installed.empty() ? "it is not installed" : installed + " is installed";
         preview.operations.push_back(
@@ -239,13 +252,12 @@ class PackageInstall final : public Action {
         const CommandResult done = context.spooled(
             call,
             member,
-            {.script = run_script(tool, call, command, context.cluster.patroni_service)});
+            {.script = run_script(tool, call, command, context.cluster.patroni_service, member)});
         const ReportLines lines(done.out);
         const std::string installed = lines.last("installed");
         StepResult result;
-        if (is_patroni) {
-            result.learned = learn(call.member, lines);
-        }
+        result.learned =
+            is_patroni ? learn(call.member, lines) : learn_postmasters(call.member, lines);
         result.output = {{"installed", installed}, {"exit", done.exit_status}};
         if (!done.ok() || installed != version) {
             result.outcome = StepOutcome::failed;
@@ -282,8 +294,10 @@ class PackageInstall final : public Action {
             return program + " succeeded, but " + lines.last("installed") + " is installed";
         }
         const std::string busy = lines.last("busy");
+        const std::string said = telling_line(done);
         return program + " ended with status " + std::to_string(done.exit_status) +
-               (busy.empty() ? "" : ", and the lock is held by " + busy);
+               (busy.empty() ? "" : ", and the lock is held by " + busy) +
+               (said.empty() ? "" : ": " + said);
     }
 
     /// What became of configuration that a person edited.
@@ -330,7 +344,9 @@ class PackageInstall final : public Action {
                                      .sub_state = {},
                                      .main_pid = lines.number("pid"),
                                      .started_at = lines.number("started"),
-                                     .package_changed_at = lines.number("changed")};
+                                     .package_changed_at = lines.number("changed"),
+                                     .restarts = lines.number("restarts")};
+            learn_postmasters(*member, lines);
         };
     }
 };

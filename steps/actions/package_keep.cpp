@@ -120,7 +120,8 @@ class PackageKeep final : public Action {
         StepResult result;
         if (!done.ok()) {
             result.outcome = StepOutcome::failed;
-            result.message = "the way back cannot be prepared";
+            const std::string said = telling_line(done);
+            result.message = "the way back cannot be prepared" + (said.empty() ? "" : ": " + said);
             result.hint =
                 "Nothing was changed. See its last lines; plan again once that is mended. " +
                 go_without(call);

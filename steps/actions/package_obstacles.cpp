@@ -2,6 +2,7 @@
 
 #include "base/error.hpp"
 #include "base/join.hpp"
+#include "base/units.hpp"
 
 #include <map>
 #include <optional>
@@ -148,7 +149,61 @@ std::vector<Finding> obstacles(const StepCall& call, const PackageTool& tool) {
                            tool.install({package_item(call, chosen_version(call))}, Direction::up) +
                            "`.");
     }
+    for (const auto& text : probed.value("no_room", std::vector<std::string>())) {
+        const std::string mount = text.substr(0, text.find(' '));
+        Finding full = refusal(call,
+                               "disk.low",
+                               "there is no room for " + package + ": " + text,
+                               "Make room on " + mount +
+                                   " first; `apt-get clean` there gives back what apt "
+                                   "has downloaded. If it is enough: --accept disk.low:" +
+                                   mount + "@" + call.member + " --reason \"…\".");
+        full.subject = mount;
+        full.acceptable = true;
+        refused.push_back(std::move(full));
+    }
     return refused;
+}
+
+// dpkg writes the new files beside the old ones, so their whole size counts. /var takes the
+// archive, the old package that is kept, and dpkg's own files, which are written anew.
+std::vector<std::string> no_room(const std::vector<std::string>& df, const std::string& sizes) {
+    constexpr std::int64_t k_dpkgs_own = std::int64_t{16} << 20;
+    std::int64_t archive = 0;
+    std::int64_t unpacked = 0;
+    if (!(std::istringstream(sizes) >> archive >> unpacked)) {
+        return {};
+    }
+
+    struct Room {
+        std::int64_t free = 0;
+        std::int64_t needed = 0;
+    };
+
+    std::map<std::string, Room> rooms;
+    std::vector<std::int64_t> needs{unpacked, 2 * archive + k_dpkgs_own};
+    std::size_t line_of = 0;
+    for (const std::string& line : df) {
+        std::istringstream words(line);
+        std::string device;
+        std::string mount;
+        std::string ignored;
+        std::int64_t free = 0;
+        if (words >> device >> ignored >> ignored >> free >> ignored >> mount &&
+            mount.starts_with('/') && line_of < needs.size()) {
+            Room& room = rooms[mount];
+            room.free = free;
+            room.needed += needs[line_of++];
+        }
+    }
+    std::vector<std::string> found;
+    for (const auto& [mount, room] : rooms) {
+        if (line_of == needs.size() && room.free < room.needed) {
+            found.push_back(mount + " has " + format_bytes(room.free) + " free, and needs " +
+                            format_bytes(room.needed));
+        }
+    }
+    return found;
 }
 
 std::vector<Finding> refuse_unpackaged(const MemberFacts& member, const StepCall& call) {

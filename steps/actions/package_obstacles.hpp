@@ -27,6 +27,11 @@ namespace lockstep {
 [[nodiscard]] std::vector<Finding> refuse_unpackaged(const MemberFacts& member,
                                                      const StepCall& call);
 
+/// The file systems that are too small for what is to be unpacked, each as `MOUNT TEXT`, by the
+/// lines of `df -PB1 /usr /var` and by `sizes` of the tool. Nothing where either is not known.
+[[nodiscard]] std::vector<std::string> no_room(const std::vector<std::string>& df,
+                                               const std::string& sizes);
+
 /// That the chosen version will not last, by apt's preferences; empty: nothing says so.
 [[nodiscard]] std::string preference_note(const StepCall& call);
 

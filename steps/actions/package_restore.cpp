@@ -2,6 +2,7 @@
 #include "base/shell_quote.hpp"
 #include "base/units.hpp"
 #include "steps/actions/daemon.hpp"
+#include "steps/actions/host_obstacles.hpp"
 #include "steps/actions/report_lines.hpp"
 #include "steps/catalog.hpp"
 #include "steps/packages/package_tool.hpp"
@@ -25,7 +26,8 @@ std::string install_text(const StepCall& call, const PackageTool& tool, const Me
 std::string restore_script(const PackageTool& tool,
                            const StepCall& call,
                            const std::string& install,
-                           const std::string& unit) {
+                           const std::string& unit,
+                           const MemberFacts& member) {
     const std::string package = package_name(call);
     const std::string version = text_arg(call, "version");
     std::string script = package_functions(tool) + find_kept(call) +
@@ -55,7 +57,7 @@ std::string restore_script(const PackageTool& tool,
                   "  systemctl restart -- \"$service\" </dev/null || status=$?\nfi\n" +
                   unit_report(unit) + "printf 'changed=%s\\n' \"$changed\"\n";
     }
-    return script + "exit \"$status\"\n";
+    return script + postmasters_report(member) + "exit \"$status\"\n";
 }
 
 /// Puts a package back to a version that was kept before it was changed, and sees a Patroni run and
@@ -82,7 +84,10 @@ class PackageRestore final : public Action {
                 preview.because = version + " is installed and runs";
                 return preview;
             }
-            preview.blocked_by = refuse_unless_paused(*member, call, facts);
+            preview.blocked_by = refuse_to_change_package(*member, cluster);
+            for (Finding& refused : refuse_unless_paused(*member, call, facts)) {
+                preview.blocked_by.push_back(std::move(refused));
+            }
         }
         preview.effect = [name = call.member, version, is_patroni](ClusterFacts& later) {
             MemberFacts* changed = later.find(name);
@@ -105,9 +110,11 @@ class PackageRestore final : public Action {
             {.script = restore_script(tool,
                                       call,
                                       install_text(call, tool, member),
-                                      is_patroni ? context.cluster.patroni_service : "")});
+                                      is_patroni ? context.cluster.patroni_service : "",
+                                      member)});
         const ReportLines lines(done.out);
         StepResult result;
+        result.learned = learn_postmasters(call.member, lines);
         if (!done.ok() || lines.last("installed") != version) {
             result.outcome = StepOutcome::failed;
             result.message = "it ended with status " + std::to_string(done.exit_status) + ", and " +
@@ -117,13 +124,25 @@ class PackageRestore final : public Action {
             }
             result.hint = "See its last lines, and " + std::string(tool.log) + " on the member.";
             result.last_lines = last_lines(done);
-            if (!result.last_lines.empty()) {
-                result.message += ": " + result.last_lines.back();
+            if (const std::string said = telling_line(done); !said.empty()) {
+                result.message += ": " + said;
             }
             return result;
         }
-        return is_patroni ? see_it_run(call, context, version, postgres_is_down(member))
-                          : StepResult{.message = "back to " + version};
+        if (!is_patroni) {
+            result.message = "back to " + version;
+            return result;
+        }
+        StepResult seen = see_it_run(call, context, version, postgres_is_down(member));
+        seen.learned = [first = result.learned, then = seen.learned](ClusterFacts& facts) {
+            if (first) {
+                first(facts);
+            }
+            if (then) {
+                then(facts);
+            }
+        };
+        return seen;
     }
 
   private:

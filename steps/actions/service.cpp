@@ -1,5 +1,6 @@
 #include "base/shell_quote.hpp"
 #include "steps/actions/daemon.hpp"
+#include "steps/actions/host_obstacles.hpp"
 #include "steps/actions/probe_stamp.hpp"
 #include "steps/actions/service_commands.hpp"
 #include "steps/catalog.hpp"
@@ -56,6 +57,13 @@ class ServiceSwitch final : public Action {
         if (patroni) {
             preview.felt = "";  // in pause PostgreSQL goes on without it
         }
+        if (!start_) {
+            for (Finding& refused : patroni
+                                        ? refuse_to_stop_unit(*member)
+                                        : refuse_to_stop_other(*member, short_unit_name(unit))) {
+                preview.blocked_by.push_back(std::move(refused));
+            }
+        }
         if (patroni && !start_) {
             const std::vector<Finding> refused = refuse_unless_paused(*member, call, facts);
             preview.blocked_by.insert(preview.blocked_by.end(), refused.begin(), refused.end());
@@ -89,7 +97,8 @@ class ServiceSwitch final : public Action {
                 return refused_unpaused(status, "stopped");
             }
         }
-        const CommandResult done = context.spooled(call, member, {.script = run_script(unit)});
+        const CommandResult done =
+            context.spooled(call, member, {.script = run_script(unit, member)});
         const ReportLines lines(done.out);
         const std::string state = lines.last("state");
         StepResult result;
@@ -98,8 +107,9 @@ class ServiceSwitch final : public Action {
             result.message = unit + " is " + lines.last("before");
             return result;
         }
-        if (patroni && !state.empty()) {
-            result.learned = learn_unit(call.member, lines);
+        if (!state.empty()) {
+            result.learned =
+                patroni ? learn_unit(call.member, lines) : learn_postmasters(call.member, lines);
         }
         if (!done.ok() || !is_there(state)) {
             result.outcome = StepOutcome::failed;
@@ -176,7 +186,7 @@ class ServiceSwitch final : public Action {
     }
 
     /// Looks first, in the same round trip: the unit may be there already.
-    [[nodiscard]] std::string run_script(const std::string& unit) const {
+    [[nodiscard]] std::string run_script(const std::string& unit, const MemberFacts& member) const {
         return "before=$(" + show_command(unit) +
                ") || exit 1\n"
                "load=$(printf '%s\\n' \"$before\" | sed -n 's/^LoadState=//p')\n"
@@ -186,7 +196,7 @@ class ServiceSwitch final : public Action {
                "not-found:inactive) echo 'there is no such unit' >&2; exit 1 ;;\n" +
                (start_ ? "*:active | *:reloading | *:refreshing) exit 0 ;;\n"
                        : "*:inactive | *:failed) exit 0 ;;\n") +
-               "esac\n" + systemctl_script(verb(), unit);
+               "esac\n" + systemctl_script(verb(), unit, member);
     }
 
     static void foresee_patroni(MemberFacts& member, bool up) {

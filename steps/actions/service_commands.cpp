@@ -2,6 +2,7 @@
 
 #include "base/shell_quote.hpp"
 #include "steps/actions/daemon.hpp"
+#include "steps/actions/host_obstacles.hpp"
 
 namespace lockstep {
 
@@ -23,6 +24,11 @@ namespace {
 std::vector<Finding> refuse_without_unit(const MemberFacts& member,
                                          const std::string& unit,
                                          const Cluster& cluster) {
+    if (is_patroni_unit(unit, cluster)) {
+        if (std::vector<Finding> other = refuse_to_start_unit(member); !other.empty()) {
+            return other;
+        }
+    }
     const bool no_systemd = member.os && member.os->systemd == false;
     const auto why = member.unknown.find("unit");
     const bool unknown =
@@ -62,7 +68,9 @@ const MemberFacts* member_with_unit(const StepCall& call,
     if (preview.blocked_by.empty()) {
         return member;
     }
-    preview.because = "systemd cannot be asked for it";
+    preview.because = preview.blocked_by.front().id == "service.not_what_runs"
+                          ? "it is not what runs there"
+                          : "systemd cannot be asked for it";
     return nullptr;
 }
 
@@ -70,8 +78,11 @@ std::string systemctl_command(const std::string& verb, const std::string& unit) 
     return "systemctl " + verb + " -- " + shell_quote(unit);
 }
 
-std::string systemctl_script(const std::string& verb, const std::string& unit) {
+std::string systemctl_script(const std::string& verb,
+                             const std::string& unit,
+                             const MemberFacts& member) {
     return systemctl_command(verb, unit) + " </dev/null\nstatus=$?\n" + unit_report(unit) +
+           postmasters_report(member) +
            "[ \"$status\" -eq 0 ] || journalctl -q --no-pager -n 8 -o cat -u " + shell_quote(unit) +
            " >&2\nexit \"$status\"\n";
 }
@@ -79,11 +90,16 @@ std::string systemctl_script(const std::string& verb, const std::string& unit) {
 std::function<void(ClusterFacts&)> learn_unit(const std::string& member, const ReportLines& lines) {
     return [member, lines](ClusterFacts& facts) {
         MemberFacts* changed = facts.find(member);
-        if (changed == nullptr || !changed->unit) {
+        if (changed == nullptr) {
+            return;
+        }
+        learn_postmasters(*changed, lines);
+        if (!changed->unit) {
             return;
         }
         changed->unit->active_state = lines.last("state");
         changed->unit->main_pid = lines.number("pid");
+        changed->unit->restarts = lines.number("restarts");
         // Of a unit that is down, systemd still tells when it was started last.
         changed->unit->started_at =
             changed->unit->active_state == "active" ? lines.number("started") : 0;

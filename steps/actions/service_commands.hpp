@@ -22,9 +22,11 @@ namespace lockstep {
 /// `systemctl start -- pgbouncer`
 [[nodiscard]] std::string systemctl_command(const std::string& verb, const std::string& unit);
 
-/// Shell text that does it, prints unit_report() and exits with systemctl's status; the end of the
-/// unit's log goes to stderr where that is not 0.
-[[nodiscard]] std::string systemctl_script(const std::string& verb, const std::string& unit);
+/// Shell text that does it, prints unit_report() and postmasters_report(), and exits with
+/// systemctl's status; the end of the unit's log goes to stderr where that is not 0.
+[[nodiscard]] std::string systemctl_script(const std::string& verb,
+                                           const std::string& unit,
+                                           const MemberFacts& member);
 
 /// What a report says of Patroni's unit, for the facts.
 [[nodiscard]] std::function<void(ClusterFacts&)> learn_unit(const std::string& member,

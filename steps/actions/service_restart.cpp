@@ -1,4 +1,5 @@
 #include "steps/actions/daemon.hpp"
+#include "steps/actions/host_obstacles.hpp"
 #include "steps/actions/patroni_requests.hpp"
 #include "steps/actions/report_lines.hpp"
 #include "steps/actions/service_commands.hpp"
@@ -31,7 +32,12 @@ class ServiceRestart final : public Action {
             }
         }
         if (is_patroni(call, cluster)) {
-            preview.blocked_by = refuse_unless_paused(*member, call, facts);
+            preview.blocked_by = refuse_to_stop_unit(*member);
+            const std::vector<Finding> refused = refuse_unless_paused(*member, call, facts);
+            preview.blocked_by.insert(preview.blocked_by.end(), refused.begin(), refused.end());
+        } else {
+            preview.blocked_by =
+                refuse_to_stop_other(*member, short_unit_name(text_arg(call, "service")));
         }
         preview.operations.push_back(
             {Operation::Kind::ssh, systemctl_command("restart", text_arg(call, "service"))});
@@ -61,19 +67,11 @@ class ServiceRestart final : public Action {
             }
         }
         const CommandResult done =
-            context.spooled(call, member, {.script = systemctl_script("restart", service)});
+            context.spooled(call, member, {.script = systemctl_script("restart", service, member)});
         const ReportLines lines(done.out);
         StepResult result;
-        if (is_patroni(call, context.cluster)) {
-            result.learned = [name = call.member, lines](ClusterFacts& facts) {
-                MemberFacts* changed = facts.find(name);
-                if (changed != nullptr && changed->unit) {
-                    changed->unit->active_state = lines.last("state");
-                    changed->unit->main_pid = lines.number("pid");
-                    changed->unit->started_at = lines.number("started");
-                }
-            };
-        }
+        result.learned = is_patroni(call, context.cluster) ? learn_unit(call.member, lines)
+                                                           : learn_postmasters(call.member, lines);
         if (!done.ok() || lines.last("state") != "active") {
             result.outcome = StepOutcome::failed;
             result.message = service + " is " + lines.last("state") + " after the restart";
@@ -125,6 +123,12 @@ class ServiceRestart final : public Action {
                 preview.because = "it runs what is installed";
                 return;
             case DaemonState::outdated:
+                if (member.unit && member.unit->fails_again_and_again() &&
+                    member.patroni.running.empty()) {
+                    preview.because = "it does not answer, and systemd has started it again " +
+                                      std::to_string(member.unit->restarts) + " times";
+                    return;
+                }
                 preview.because = "it runs " +
                                   (member.patroni.running.empty() ? std::string("something older")
                                                                   : member.patroni.running) +
@@ -132,7 +136,9 @@ class ServiceRestart final : public Action {
                 return;
             case DaemonState::unknown:
                 preview.verdict = Verdict::may;
-                preview.because = "only if its package does not restart it by itself";
+                preview.because = member.setup && member.setup->packaged == false
+                                      ? "no package tells what it should run"
+                                      : "only if its package does not restart it by itself";
                 return;
         }
     }

@@ -1,6 +1,7 @@
 #include "base/error.hpp"
 #include "base/utf8.hpp"
 #include "steps/lock/engine_process.hpp"
+#include "steps/observation/host_reading.hpp"
 #include "steps/observation/json_fields.hpp"
 #include "steps/observation/member_query.hpp"
 #include "steps/observation/member_script.hpp"
@@ -92,46 +93,47 @@ std::string reason(const Section& section) {
     return "it ended with exit status " + std::to_string(*section.status);
 }
 
-// `process=77 0::/system.slice/docker-1f2e.scope` of a Patroni that is not the unit's, with all its
-// cgroups.
-std::string other_patroni(const Section& section) {
-    constexpr std::array<std::string_view, 6> k_containers{
-        "docker", "containerd", "libpod", "crio", "kubepods", "lxc"};
-    const std::vector<std::string> parts = words(value_of(section, "process"));
-    if (parts.empty()) {
+// Of a Patroni that is not the unit's, with all its cgroups.
+std::string other_patroni(const Section& host) {
+    const auto processes = patroni_processes(host.lines);
+    if (processes.empty() || processes.front().empty()) {
         return {};
     }
-    const auto contained = std::ranges::find_if(parts, [&](const std::string& group) {
-        return std::ranges::any_of(k_containers, [&](std::string_view name) {
-            return group.find(name) != std::string::npos;
-        });
-    });
-    return "; a Patroni runs there as pid " + parts.front() +
-           (contained == parts.end()
+    const std::string contained = container_of(processes.front());
+    return "; a Patroni runs there as pid " + processes.front().front() +
+           (contained.empty()
                 ? ", and not under this name"
-                : ", in a container (" + contained->substr(contained->rfind(':') + 1) + ")");
+                : ", in a container (" + contained.substr(contained.rfind(':') + 1) + ")");
 }
 
-void read_unit(const Section& section, const std::string& unit, MemberFacts& member) {
-    const std::string loaded = value_of(section, "LoadState");
+void read_unit(const Section& shown,
+               const Section& host,
+               const std::string& unit,
+               MemberFacts& member) {
+    const Section ours{lines_of_our_unit(shown.lines), shown.status};
+    const std::string loaded = value_of(ours, "LoadState");
     if (member.os && member.os->systemd == false) {
-        member.unknown["unit"] = "it was not booted with systemd" + other_patroni(section);
+        member.unknown["unit"] = "it was not booted with systemd" + other_patroni(host);
         return;
     }
-    if (!section.ok() || loaded.empty()) {
-        member.unknown["unit"] = reason(section);
+    if (!shown.ok() || loaded.empty()) {
+        member.unknown["unit"] = reason(shown);
         return;
+    }
+    if (host.ok()) {
+        member.on_host = read_host(shown.lines, host.lines);
     }
     if (loaded == "not-found") {
-        member.unknown["unit"] = "systemd has no unit " + unit + other_patroni(section);
+        member.unknown["unit"] = "systemd has no unit " + unit + other_patroni(host);
         return;
     }
     UnitFacts facts;
-    facts.active_state = value_of(section, "ActiveState");
-    facts.sub_state = value_of(section, "SubState");
-    facts.main_pid = parse_number<std::int64_t>(value_of(section, "MainPID")).value_or(0);
+    facts.active_state = value_of(ours, "ActiveState");
+    facts.sub_state = value_of(ours, "SubState");
+    facts.main_pid = parse_number<std::int64_t>(value_of(ours, "MainPID")).value_or(0);
+    facts.restarts = parse_number<std::int64_t>(value_of(ours, "NRestarts")).value_or(0);
     if (facts.main_pid > 0) {
-        facts.started_at = systemd_time(value_of(section, "ExecMainStartTimestamp")).value_or(0);
+        facts.started_at = systemd_time(value_of(ours, "ExecMainStartTimestamp")).value_or(0);
     }
     member.unit = facts;
 }
@@ -163,6 +165,9 @@ void read_setup(const Section& section, MemberFacts& member) {
         const nlohmann::json body = nlohmann::json::parse(line, nullptr, false);
         if (section.ok() && json_fields::at(body, "modules").is_object()) {
             member.setup = setup_of(body);
+            if (const std::string packaged = value_of(section, "packaged"); !packaged.empty()) {
+                member.setup->packaged = packaged == "yes";
+            }
             return;
         }
     }
@@ -333,7 +338,7 @@ void read_output(const MemberScript& script, const CommandResult& result, Member
         member.boot_id = boot.lines.back();
     }
     read_os(section("os"), member);
-    read_unit(section("unit"), script.unit, member);
+    read_unit(section("unit"), section("host"), script.unit, member);
     read_setup(section("setup"), member);  // before SQL, whose settings it selects
     read_patroni_package(section("patroni_package"), member);
     read_available(section("available"), member);

@@ -28,32 +28,82 @@ end() { printf '\n%s end %s\n' "$marker" "$?"; }
 bounded() { if command -v timeout >/dev/null; then timeout "$@"; else shift; "$@"; fi; }
 )sh";
 
-//
-// Where the unit is not there a Patroni may run all the same, in a container: its cgroup tells.
-constexpr const char* k_host = R"sh(
+// One call for our unit and all that are named like it; the units are set apart by `--`.
+constexpr const char* k_units = R"sh(
 begin boot
 cat /proc/sys/kernel/random/boot_id
 end
 begin unit
-shown=$(systemctl show -p LoadState -p ActiveState -p SubState -p MainPID -p ExecMainStartTimestamp -- "$unit")
+shown=$(systemctl show -p Id -p LoadState -p ActiveState -p SubState -p MainPID -p ExecMainStartTimestamp -p NRestarts -p KillMode -- "$unit" "patroni*.service")
 result=$?
-printf '%s\n' "$shown"
+printf "%s\n" "$shown" | sed "s/^\$/--/"
+main=${shown%%"
+
+"*}
 daemon=
-case $shown in *MainPID=*) daemon=${shown##*MainPID=}; daemon=${daemon%%[!0-9]*} ;; esac
-case $shown in
-*LoadState=loaded*) ;;
-*)
-  for file in $(grep -las patroni /proc/[0-9]*/cmdline); do
-    pid=${file#/proc/} pid=${pid%%/*}
-    called=$(tr '\0' ' ' <"$file")
-    case ${called%% *} in */python* | python*) ;; *) continue ;; esac
-    case $called in
-    *patroni*.y*ml*) printf 'process=%s %s\n' "$pid" "$(paste -sd' ' "/proc/$pid/cgroup")" ;;
-    esac
-  done 2>/dev/null ;;
-esac
+case $main in *MainPID=*) daemon=${main#*MainPID=}; daemon=${daemon%%[!0-9]*} ;; esac
 (exit "$result")
 end
+)sh";
+
+// A postmaster is the process whose working directory is a data directory with its own pid in
+// postmaster.pid; line 4 of that is the port, line 5 the socket's directory (PostgreSQL 11 to 18,
+// utils/pidfile.h). Builtins only: a busy host has hundreds of backends.
+//
+// A Patroni is a Python whose program is called so; in another pid namespace it is a container's.
+// Which one is this cluster's, where that is not plain, says the socket that listens on the port of
+// its REST API.
+constexpr const char* k_host = R"sh(
+begin host
+groups() {
+  while read -r line; do printf " %s" "$line"; done <"/proc/$1/cgroup"
+  echo
+}
+found= socket= pythons= patronis=
+for proc in /proc/[0-9]*; do
+  read -r comm <"$proc/comm" || continue
+  pid=${proc#/proc/}
+  case $comm in
+  patroni | python*) pythons="$pythons $proc/cmdline" ;;
+  postgres | postmaster)
+    [ -r "$proc/cwd/postmaster.pid" ] || continue
+    { read -r its_pid; read -r its_data; read -r its_start; read -r its_port; read -r its_socket; } \
+      <"$proc/cwd/postmaster.pid"
+    [ "$its_pid" = "$pid" ] || continue
+    if [ "$its_port" = "$port" ] && [ -z "$found" ]; then found=$proc socket=$its_socket; fi
+    printf "postmaster=%s %s" "$pid" "$its_port"
+    groups "$pid"
+    printf "data=%s %s\n" "$pid" "$its_data" ;;
+  esac
+done 2>/dev/null
+ours=$(readlink /proc/self/ns/pid)
+for file in $(grep -las patroni /dev/null $pythons); do
+  pid=${file#/proc/} pid=${pid%%/*}
+  case $(tr "\0" " " <"$file") in
+  */patroni\ * | *\ patroni\ * | *patroni.py\ * | */patroni/__main__.py\ *)
+    patronis="$patronis $pid"
+    printf "patroni=%s" "$pid"
+    case $(readlink "/proc/$pid/ns/pid") in "" | "$ours") ;; *) printf " pid-namespace" ;; esac
+    groups "$pid" ;;
+  esac
+done 2>/dev/null
+if [ -n "$patronis" ] && [ "$patronis" != " $daemon" ]; then
+  sockets=$(port=$(printf %04X "$api_port") awk "\$4 == \"0A\" && substr(\$2, length(\$2) - 3) == ENVIRON[\"port\"] { print \$10 }" /proc/net/tcp /proc/net/tcp6)
+  for pid in $patronis; do
+    open=$(ls -l "/proc/$pid/fd")
+    for inode in $sockets; do
+      case $open in *"socket:[$inode]"*) patronis=$pid; break 2 ;; esac
+    done
+  done
+  case $patronis in *\ *) ;; *) daemon=$patronis; printf "daemon=%s\n" "$daemon" ;; esac
+elif [ -n "$patronis" ]; then
+  printf "daemon=%s\n" "$daemon"
+fi 2>/dev/null
+true
+end
+)sh";
+
+constexpr const char* k_os = R"sh(
 begin os
 release=/etc/os-release
 [ -r "$release" ] || release=/usr/lib/os-release
@@ -82,25 +132,31 @@ setup() {
   fi
   if [ "$(id -u)" != 0 ] || [ -z "$owner" ] || [ "$owner" = root ]; then set --
   else set -- runuser -u "$owner" --; fi
-  bounded 10 "$@" "$python" -E -s -B -c "$setup_program" "${daemon:-0}"
+  said=$(bounded 10 "$@" "$python" -E -s -B -c "$setup_program" "${daemon:-0}")
+  result=$?
+  printf "%s\n" "$said"
+  case $said in
+  *\"module\":\ \"/*)
+    module=${said##*\"module\": \"} module=${module%%\"*}
+    if [ "$python" = python3 ]; then :
+    elif owned "$module"; then echo packaged=yes
+    else echo packaged=no; fi ;;
+  esac
+  (exit "$result")
   end
+}
+owned() {
+  if [ "$tool" = apt ]; then
+    cat "/var/lib/dpkg/info/$package.list" "/var/lib/dpkg/info/$package":*.list 2>/dev/null
+  else
+    rpm -ql -- "$package"
+  fi | grep -Fxq -e "$1"
 }
 )sh";
 
-// A postmaster is the process whose working directory is a data directory with its own pid in
-// postmaster.pid; line 4 of that is the port, line 5 the socket's directory (PostgreSQL 11 to 18,
-// utils/pidfile.h). Builtins only: a busy host has hundreds of backends.
 constexpr const char* k_postmaster = R"sh(
 begin postmaster
-found= socket= data= binary=
-for proc in /proc/[0-9]*; do
-  read -r comm <"$proc/comm" || continue
-  case $comm in postgres|postmaster) ;; *) continue ;; esac
-  [ -r "$proc/cwd/postmaster.pid" ] || continue
-  { read -r its_pid; read -r its_data; read -r its_start; read -r its_port; read -r socket; } \
-    <"$proc/cwd/postmaster.pid"
-  if [ "$its_pid" = "${proc#/proc/}" ] && [ "$its_port" = "$port" ]; then found=$proc; break; fi
-done 2>/dev/null
+data= binary=
 if [ -n "$found" ]; then
   data=$(readlink "$found/cwd") binary=$(readlink "$found/exe")
   binary=${binary%" (deleted)"}
@@ -171,7 +227,8 @@ fi
 end
 )sh";
 
-// One stat for all entries: each more is a fork.
+// One stat for all entries: each more is a fork. A run whose lock is another cluster's is that
+// cluster's business, as are its commands.
 constexpr const char* k_leftover = R"sh(
 begin leftover
 if [ -z "$lock" ]; then
@@ -185,8 +242,16 @@ else
   if [ -e "$folder/$lock" ]; then
     while IFS= read -r line; do printf 'lock.%s\n' "$line"; done <"$folder/$lock"
   fi
+  others=
+  for file in "$folder"/lock.*; do
+    if [ "$file" != "$folder/$lock" ] && [ -r "$file" ]; then
+      while IFS= read -r line; do case $line in run=?*) others="$others ${line#run=}. " ;; esac; done <"$file"
+    fi
+  done
   stat -c '%Y %n' -- "$folder"/spool/*/started 2>/dev/null | while read -r at entry; do
     entry=${entry%/started}
+    key=${entry##*/}
+    case $others in *" ${key%%.*}. "*) continue ;; esac
     if job_state "$entry"; then printf 'spool=%s %s %s\n' "${entry##*/}" "$state" "$at"; fi
   done
   true
@@ -244,10 +309,11 @@ std::string render(const MemberScript& script) {
         assignment("marker", "@" + script.nonce) + assignment("unit", script.unit) +
         assignment("package", script.package) + assignment("os_user", script.os_user) +
         assignment("port", std::to_string(script.port)) +
+        assignment("api_port", script.api_port.empty() ? "0" : script.api_port) +
         assignment("lock", script.scope.empty() ? "" : lock_file_name(script.scope)) + k_prelude +
-        assignment("setup_program", setup_program()) + std::string(k_find_package_tool) + k_host +
-        k_setup + offered_of_each() + k_available + k_beside + k_postmaster + k_packages +
-        k_member_folder + k_alive + k_job_state + k_leftover;
+        assignment("setup_program", setup_program()) + std::string(k_find_package_tool) + k_units +
+        k_host + k_os + k_setup + offered_of_each() + k_available + k_beside + k_postmaster +
+        k_packages + k_member_folder + k_alive + k_job_state + k_leftover;
     if (!script.os_user.empty()) {
         text += sql_section(script);
     }

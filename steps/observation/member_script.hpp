@@ -17,7 +17,8 @@ struct MemberScript {
     std::string package;  ///< of Patroni
     std::string os_user;  ///< who may connect by the socket; empty: SQL is asked in another way
     std::uint16_t port = 5432;
-    std::string scope;  ///< Patroni's: names the lock; empty: not known, nor is the lock
+    std::string api_port;  ///< of its Patroni's REST API; empty: not known
+    std::string scope;     ///< Patroni's: names the lock; empty: not known, nor is the lock
 };
 
 /// A fresh 128 bit nonce in hex.
@@ -25,8 +26,8 @@ struct MemberScript {
 
 [[nodiscard]] std::string render(const MemberScript& script);
 
-/// Reads the output into `member`: boot id, unit, packages, disk, what
-/// lockstep has there, and by SQL wal and slots. What
+/// Reads the output into `member`: boot id, unit, the host's Patronis and postmasters, packages,
+/// disk, what lockstep has there, and by SQL wal and slots. What
 /// could not be had is in `member.sql` and `member.unknown`; `member.ssh` fails when the script did
 /// not run at all.
 void read_output(const MemberScript& script, const CommandResult& result, MemberFacts& member);

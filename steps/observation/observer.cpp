@@ -199,6 +199,7 @@ class MemberVisit {
         script.package = cluster_.patroni_package;
         script.os_user = with_sql ? cluster_.postgres.os_user : std::string();
         script.port = member_.pg_port;
+        script.api_port = patroni_api::port_of(member_.api_url);
         script.scope = scope_;
         if (link_.ssh_settings.host.empty()) {
             throw Error("the host is not known, because Patroni does not list this member",

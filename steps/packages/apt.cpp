@@ -90,6 +90,14 @@ simulated() {
   apt-get -s -q --no-remove --no-install-recommends --allow-downgrades install "$1" 2>&1 |
     sed -n '/^Inst /p; /^Remv /p; /^E: /p'
 }
+sizes() {
+  items=$(sed -n 's/^Inst \([^ ]*\)[^(]*(\([^ ]*\) .*/\1=\2/p')
+  [ -n "$items" ] || return 0
+  apt-cache show --no-all-versions $items 2>/dev/null | awk '
+    $1 == "Size:" { archive += $2 }
+    $1 == "Installed-Size:" { unpacked += $2 * 1024 }
+    END { if (unpacked > 0) printf "%.0f %.0f\n", archive, unpacked }'
+}
 described() { dpkg-deb -f "$1" Package Version | awk '{ print $2 }' | paste -sd' '; }
 cached() { ls "/var/cache/apt/archives/$1_$(printf %s "$2" | sed 's/:/%3a/g')"_*.deb 2>/dev/null | head -n 1; }
 files_of() {

@@ -40,6 +40,8 @@ struct PackageTool {
     ///   known NAME            true where the tool has heard of such a package
     ///   preferred NAME        `candidate VERSION`, and `VERSION PRIORITY` of every version (pins)
     ///   simulated ITEM        what installing it would do: `Inst NAME [OLD]`, `Remv NAME`, `E: …`
+    ///   sizes                 of what `simulated` printed: bytes of the archives, and unpacked;
+    ///                         nothing where the tool looks at free space before it begins
     ///   described FILE        `NAME VERSION` of a package's file
     ///   cached NAME VERSION   the file that an earlier download of it has left; nothing: none
     ///   can_repack NAME VERSION  true where that is installed and can be made a file again

@@ -201,7 +201,7 @@ class OfAServiceElsewhere(LiveTest):
         inventory.write_text(self.inventory.read_text().replace("patroni_service: patroni\n", "patroni_service: nowhere\n"))
         plan = self.assert_unchanged(
             lambda: self.upgrade(PACKAGE[NEWEST], "--output", "json", command="plan", inventory=inventory))
-        self.assert_refused(plan, 4, "service.unknown", "patroni@main")
+        self.assert_refused(plan, 4, "service.not_what_runs", "patroni_service: patroni")
         said = " ".join(f["message"] for f in plan.json["blocked_by"])
-        self.assertIn("systemd has no unit nowhere; a Patroni runs there as pid", said)
+        self.assertIn("nowhere is not what runs this cluster (systemd: not-found): the daemon, pid", said)
         self.assertEqual({f["member"] for f in plan.json["blocked_by"]}, set(MEMBERS), REPLICAS)

@@ -247,6 +247,68 @@ TEST_F(Running, StopsWhenPostgresWasRestartedUnderIt) {
     EXPECT_EQ(state->measured().at("postgres_restarts"), 1);
 }
 
+TEST_F(Running, StopsAtOnceWhenAStepSaysThatThePostmasterIsGone) {
+    for (MemberFacts& member : runner.facts.members) {
+        member.on_host = HostFacts{.postmasters = {{7, member.pg_port, "/pg", "patroni"}}};
+    }
+    const Plan planned =
+        plan("- {id: a, on: members, uses: change}\n", "guards: [postgres_not_restarted]\n");
+    runner.workers["change"] = [this](const StepCall& call, ClusterFacts&) {
+        runner.facts.find(call.member)->on_host->postmasters.clear();
+        StepResult result;
+        result.learned = [name = call.member](ClusterFacts& facts) {
+            facts.find(name)->on_host->postmasters.clear();
+        };
+        return result;
+    };
+    const auto begun = clock.steady_now();
+    const RunEnd end = run(planned);
+    EXPECT_EQ(end.exit_code, 10);
+    EXPECT_NE(end.message.find("PostgreSQL on n1 is gone"), std::string::npos) << end.message;
+    EXPECT_EQ(started(), Names{"a on n1"});
+    EXPECT_LT(clock.steady_now() - begun, std::chrono::seconds{3});
+    EXPECT_EQ(state->measured().at("postgres_restarts"), 1);
+}
+
+TEST_F(Running, AsksTheHostsWhenAPatroniStaysSilent) {
+    for (MemberFacts& member : runner.facts.members) {
+        member.on_host = HostFacts{.postmasters = {{7, member.pg_port, "/pg", "patroni"}}};
+    }
+    const Plan planned =
+        plan("- {id: a, on: members, uses: change}\n", "guards: [postgres_not_restarted]\n");
+    runner.workers["change"] = [this](const StepCall&, ClusterFacts&) {
+        runner.facts.members[0].postgres.started_at = "";
+        runner.facts.members[0].on_host->postmasters.clear();
+        return StepResult{};
+    };
+    const auto begun = clock.steady_now();
+    const RunEnd end = run(planned);
+    EXPECT_NE(end.message.find("PostgreSQL on n1 is gone"), std::string::npos) << end.message;
+    EXPECT_LT(clock.steady_now() - begun, std::chrono::seconds{10});
+}
+
+// What a run was allowed to do in its plan it is not refused when it comes to it.
+TEST_F(Running, GoesPastWhatWasAcceptedOfThisMemberAndSubject) {
+    std::string subject = "billing";
+    runner.previews["change"] = [&](const StepCall& call, const ClusterFacts&) {
+        Preview preview;
+        preview.blocked_by.push_back({.id = "package.restarts_other",
+                                      .member = call.member,
+                                      .subject = subject,
+                                      .message = "another Patroni runs there",
+                                      .acceptable = true});
+        return preview;
+    };
+    accepted = {"package.restarts_other"};
+    const Plan planned = plan("- {id: a, on: n2, uses: change}\n");
+    EXPECT_EQ(run(planned).exit_code, 0);
+    journal.kept.clear();
+    runner.asked.clear();
+    subject = "invoices";  // came since
+    EXPECT_NE(run(planned).exit_code, 0);
+    EXPECT_TRUE(started().empty());
+}
+
 TEST_F(Running, WaitsForAGuardThatIsBlindForAMomentButNotForEver) {
     const Plan planned =
         plan("- {id: a, on: members, uses: change}\n", "guards: [postgres_not_restarted]\n");

@@ -345,6 +345,7 @@ TEST(MemberOutput, KeepsTheReasonOfWhatIsUnknown) {
     std::string text = with_section(
         debian(), "patroni_package", "dpkg-query: no packages found matching patroni", 1);
     text = with_section(text, "unit", "LoadState=not-found\nActiveState=inactive", 0);
+    text = with_section(text, "host", "", 0);
     text = with_section(text, "disk", "the data directory is unknown", 1);
     const MemberFacts member = read(text);
     EXPECT_EQ(member.unknown.at("patroni_package"),
@@ -379,31 +380,33 @@ TEST(MemberOutput, ReadsRpmAndDnf) {
               (std::vector<std::string>{"4.0.6-1PGDG.rhel9", "4.0.7-1PGDG.rhel9"}));
 }
 
+/// A member whose host section says this of its processes.
+std::string with_process(const std::string& line) {
+    return with_section(debian(), "host", line, 0);
+}
+
 TEST(MemberOutput, TellsAPatroniInAContainerFromNone) {
-    const std::string missing = "LoadState=not-found\nActiveState=inactive\nMainPID=0";
-    EXPECT_EQ(read(with_section(debian(), "unit", missing, 0)).unknown.at("unit"),
-              "systemd has no unit patroni");
+    const std::string missing = "Id=patroni.service\nLoadState=not-found\nActiveState=inactive";
+    const auto unknown = [&](const std::string& line) {
+        return read(with_section(with_process(line), "unit", missing, 0)).unknown.at("unit");
+    };
+    EXPECT_EQ(unknown(""), "systemd has no unit patroni");
+    EXPECT_EQ(unknown("patroni=77 9:name=systemd:/ 8:pids:/docker/1f2e"),
+              "systemd has no unit patroni; a Patroni runs there as pid 77, in a container "
+              "(/docker/1f2e)");
     EXPECT_EQ(
-        read(
-            with_section(
-                debian(), "unit", missing + "\nprocess=77 9:name=systemd:/ 8:pids:/docker/1f2e", 0))
-            .unknown.at("unit"),
-        "systemd has no unit patroni; a Patroni runs there as pid 77, in a container "
-        "(/docker/1f2e)");
-    EXPECT_EQ(
-        read(
-            with_section(debian(), "unit", missing + "\nprocess=77 0::/system.slice/ha.service", 0))
-            .unknown.at("unit"),
+        unknown("patroni=77 0::/system.slice/ha.service"),
         "systemd has no unit patroni; a Patroni runs there as pid 77, and not under this name");
 }
 
 TEST(MemberOutput, SaysThatThereIsNoSystemd) {
-    const std::string text = replaced(debian(), "systemd=yes", "systemd=no");
-    const MemberFacts member = read(with_section(
-        text, "unit", "sh: 9: systemctl: not found\nprocess=12 0::/kubepods/pod3", 127));
+    const std::string text =
+        replaced(with_process("patroni=12 0::/kubepods/pod3"), "systemd=yes", "systemd=no");
+    const MemberFacts member = read(with_section(text, "unit", "sh: 9: systemctl: not found", 127));
     ASSERT_TRUE(member.os);
     EXPECT_EQ(member.os->systemd, false);
     EXPECT_FALSE(member.unit);
+    EXPECT_FALSE(member.on_host);
     EXPECT_EQ(member.unknown.at("unit"),
               "it was not booted with systemd; a Patroni runs there as pid 12, in a container "
               "(/kubepods/pod3)");
@@ -455,6 +458,7 @@ TEST(MemberScript, FindsTheLockAndTheCommandsOfRuns) {
     host.write("lock.billing", "id=b1\nrun=r2\n");
     host.runs_command("r1.install.n1.1");
     host.runs_command("r1.restart.n1.1");
+    host.runs_command("r2.install.n1.1");  // of the run that has the lock of another cluster
     host.write("spool/r1.restart.n1.1/rc", "ended 0\n");
     host.write("spool/r0.died/started", "1 1 " + boot + "\n");
     host.write("spool/r0.never/cmd", "true\n");

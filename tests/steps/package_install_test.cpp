@@ -198,10 +198,10 @@ TEST_F(Install, IsRefusedWhereNothingInstallsPackages) {
 
 // A second Patroni beside one that pip or a container brought.
 TEST_F(Install, LeavesAPatroniAloneThatNoPackageHasBrought) {
-    world.members.at("n2").seen = {
-        {"package=patroni installed", "package=patroni not-installed"},
-        {"LoadState=loaded", "LoadState=not-found"},
-        {"SubState=running", "process=77 0::/system.slice/docker-1f.scope"}};
+    world.members.at("n2").seen = {{"package=patroni installed", "package=patroni not-installed"},
+                                   {"LoadState=loaded", "LoadState=not-found"},
+                                   {"patroni=69 0::/system.slice/patroni.service",
+                                    "patroni=77 0::/system.slice/docker-1f.scope"}};
     says(repository("", {k_new}));
     const Preview preview = plan(install(k_new));
     ASSERT_EQ(ids_of(preview.blocked_by), (Names{"package.not_its_own"}));
@@ -325,7 +325,7 @@ TEST_F(Install, FailsByTheExitStatusAndKeepsTheLastLines) {
     const StepResult result =
         run(k_new, command_result(100, k_report, "Reading package lists...\nE: broken\n"));
     EXPECT_EQ(result.outcome, StepOutcome::failed);
-    EXPECT_EQ(result.message, "apt-get ended with status 100");
+    EXPECT_EQ(result.message, "apt-get ended with status 100: E: broken");
     EXPECT_EQ(result.last_lines, (Names{"Reading package lists...", "E: broken"}));
     EXPECT_TRUE(static_cast<bool>(result.learned));
 }

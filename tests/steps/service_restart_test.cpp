@@ -221,8 +221,9 @@ TEST(ServiceRestart, OfATemplatesInstanceIsNeededAfterItsPackage) {
 TEST(ServiceRestart, LeavesAloneWhatSystemdDoesNotHave) {
     FakeCluster world;
     world.is_paused();
-    world.members.at("n2").seen = {{"LoadState=loaded", "LoadState=not-found"},
-                                   {"SubState=running", "process=77 0::/docker/1f2e"}};
+    world.members.at("n2").seen = {
+        {"LoadState=loaded", "LoadState=not-found"},
+        {"patroni=69 0::/system.slice/patroni.service", "patroni=77 0::/docker/1f2e"}};
     world.members.at("n3").seen = {{"systemd=yes", "systemd=no"}};
     for (const char* verb : {"service.restart", "service.start", "service.stop"}) {
         const Preview none = world.preview(step_call(verb, "n2", {{"service", "patroni"}}));

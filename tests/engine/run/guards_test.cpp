@@ -64,6 +64,68 @@ TEST_F(Guards, NoticeARestartedPostmaster) {
     EXPECT_NE(check("postgres_not_restarted").find("n2"), std::string::npos);
 }
 
+/// What the hosts say of their processes.
+class GuardsOfHosts : public Guards {
+  protected:
+    GuardsOfHosts() {
+        for (ClusterFacts* facts : {&start, &now}) {
+            for (MemberFacts& member : facts->members) {
+                member.boot_id = "b";
+                member.postgres.data_directory = "/pg";
+                member.on_host =
+                    HostFacts{.patronis = {{"patroni", "active"}, {"patroni@17-billing", "active"}},
+                              .postmasters = {{7, 5432, "/pg", "patroni"},
+                                              {8, 5433, "/billing", "patroni@17-billing"},
+                                              {9, 5434, "/toy", "toy"}}};
+            }
+        }
+    }
+
+    std::vector<PostmasterFacts>& postmasters() { return now.members[1].on_host->postmasters; }
+};
+
+TEST_F(GuardsOfHosts, TripAtOnceWhereThePostmasterIsGone) {
+    EXPECT_EQ(check("postgres_not_restarted"), "");
+    postmasters().erase(postmasters().begin());
+    EXPECT_EQ(check("postgres_not_restarted"),
+              "guard postgres_not_restarted: PostgreSQL on n2 is gone: it ran as pid 7 since then, "
+              "and its host has no such process any more");
+    now.members[1].postgres.started_at = "";  // and its Patroni does not say
+    EXPECT_NE(check("postgres_not_restarted").find("n2 is gone"), std::string::npos);
+    EXPECT_EQ(postmaster_stayed(start.members[1], &now.members[1]), false);
+}
+
+TEST_F(GuardsOfHosts, TripWhereAnotherPostmasterHasTheDataDirectory) {
+    postmasters()[0].pid = 70;
+    EXPECT_NE(check("postgres_not_restarted").find("runs as pid 70, before as pid 7"),
+              std::string::npos);
+}
+
+TEST_F(GuardsOfHosts, TellOfOneThatIsGoneBeforeOneThatIsUnknown) {
+    now.members[0].postgres.started_at = "";
+    EXPECT_EQ(check("postgres_not_restarted"), "?");
+    postmasters().erase(postmasters().begin());
+    EXPECT_NE(check("postgres_not_restarted").find("n2 is gone"), std::string::npos);
+}
+
+TEST_F(GuardsOfHosts, KnowNothingOfAHostThatWasNotAskedOrWasBootedAnew) {
+    now.members[1].on_host.reset();
+    now.members[1].postgres.started_at = "";
+    EXPECT_EQ(check("postgres_not_restarted"), "?");
+    EXPECT_EQ(postmaster_stayed(start.members[1], &now.members[1]), std::nullopt);
+    now.members[1].on_host = HostFacts{};
+    now.members[1].boot_id = "c";
+    EXPECT_EQ(check("postgres_not_restarted"), "?");
+}
+
+TEST_F(GuardsOfHosts, HoldForAnotherClusterOnTheHost) {
+    postmasters().erase(postmasters().begin() + 2);  // no Patroni's: somebody's toy
+    EXPECT_EQ(check("postgres_not_restarted"), "");
+    postmasters().erase(postmasters().begin() + 1);
+    EXPECT_NE(check("postgres_not_restarted").find("another cluster on n2 (patroni@17-billing"),
+              std::string::npos);
+}
+
 TEST_F(Guards, CallAPostmasterUnknownThatNobodyTellsOf) {
     now.members[1].postgres.started_at = "";
     EXPECT_EQ(check("postgres_not_restarted"), "?");

@@ -1,0 +1,27 @@
+#pragma once
+
+#include "cluster/facts.hpp"
+#include "cluster/finding.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+/// What on a member's host stands against acting on its unit or its package. `check` and `doctor`
+/// warn of it; the steps that would do the damage refuse by the same words.
+namespace lockstep {
+
+/// The unit of the inventory is not the one in which this cluster's Patroni runs there.
+[[nodiscard]] std::optional<Finding> unit_is_not_what_runs(const MemberFacts& member);
+
+/// Stopping the unit would stop PostgreSQL with it, paused or not.
+[[nodiscard]] std::optional<Finding> unit_stops_postgres(const MemberFacts& member);
+
+/// The Patroni that runs is no file of the package that is installed beside it.
+[[nodiscard]] std::optional<Finding> program_is_not_packaged(const MemberFacts& member,
+                                                             const std::string& package);
+
+/// Each other Patroni of the host that a change of the package would reach. Acceptable.
+[[nodiscard]] std::vector<Finding> package_reaches_others(const MemberFacts& member);
+
+}  // namespace lockstep
