@@ -64,10 +64,12 @@ void ssh(const MemberFacts& member, Findings& found) {
 }
 
 void unknown_facts(const MemberFacts& member, Findings& found) {
+    const bool no_postgres = postgres_state(member) != PostgresState::runs;
     for (const auto& [what, why] : member.unknown) {
         // Nothing that is done to a cluster depends on the setup; a daemon that is stopped, which
-        // is one reason for not having it, is found by itself.
-        if (what == "setup") {
+        // is one reason for not having it, is found by itself. So is a PostgreSQL that does not
+        // run, without which nobody knows its disk and its package.
+        if (what == "setup" || (no_postgres && (what == "disk" || what == "postgres_package"))) {
             continue;
         }
         std::string message = "the " + what + " of " + member.name;
@@ -89,7 +91,8 @@ void ways_to(const MemberFacts& member,
              const ClusterFacts& facts,
              const Cluster& expected,
              Findings& found) {
-    if (is_silent(member, expected)) {
+    const bool useless_url = has_useless_api_url(facts, member);  // patroni.api_address says so
+    if (!useless_url && is_silent(member, expected)) {
         unreachable(
             member,
             "member",
@@ -98,7 +101,7 @@ void ways_to(const MemberFacts& member,
             found);
         return;
     }
-    if (member.api.failed()) {
+    if (member.api.failed() && !useless_url) {
         api(member, expected, found);
     } else if (!member.listed && facts.cluster_error.empty()) {
         unreachable(member,
@@ -111,7 +114,7 @@ void ways_to(const MemberFacts& member,
         ssh(member, found);
     }
     const bool follows = member.ssh.failed() && expected.postgres.via == PostgresSettings::Via::ssh;
-    if (member.sql.failed() && !follows) {
+    if (member.sql.failed() && !follows && postgres_state(member) == PostgresState::runs) {
         unreachable(member,
                     "sql",
                     "PostgreSQL on " + member.name +

@@ -276,6 +276,17 @@ Place postgres_place() {
               .shapes = {{word}},
               .description = "For `ssh`: who runs psql.",
               .example = "os_user: postgres",
+              .otherwise = "postgres"},
+             {.name = "user",
+              .shapes = {{word}},
+              .description = "For `ssh`: the role of PostgreSQL to log in as, where it is not the "
+                             "one named as os_user; with a password in the ~/.pgpass of os_user "
+                             "where pg_hba.conf wants one. For `direct`, dsn has it.",
+              .example = "user: patroni_superuser"},
+             {.name = "database",
+              .shapes = {{word}},
+              .description = "To connect to, where no step names another.",
+              .example = "database: postgres",
               .otherwise = "postgres"}}};
 }
 

@@ -6,6 +6,7 @@
 #include "steps/observation/setup_program.hpp"
 #include "steps/packages/package_tool.hpp"
 #include "steps/spool/member_folder.hpp"
+#include "transport/psql_script.hpp"
 
 #include <array>
 #include <cstdio>
@@ -171,8 +172,17 @@ fi
 end
 )sh";
 
-// One stat for all entries: each more is a fork.
+// One stat for all entries: each more is a fork. A host may have members of several clusters, and
+// an entry is its cluster's: by its `scope`, else by the lock that names its run.
 constexpr const char* k_leftover = R"sh(
+owner_of() {
+  for file in "$folder"/lock.*; do
+    [ -r "$file" ] || continue
+    while read -r line; do
+      if [ "$line" = "run=${1%%.*}" ]; then owner=${file##*/lock.}; fi
+    done <"$file"
+  done
+}
 begin leftover
 if [ -z "$lock" ]; then
   echo 'the scope of the cluster is not known'; false
@@ -186,8 +196,13 @@ else
     while IFS= read -r line; do printf 'lock.%s\n' "$line"; done <"$folder/$lock"
   fi
   stat -c '%Y %n' -- "$folder"/spool/*/started 2>/dev/null | while read -r at entry; do
-    entry=${entry%/started}
-    if job_state "$entry"; then printf 'spool=%s %s %s\n' "${entry##*/}" "$state" "$at"; fi
+    entry=${entry%/started} owner=
+    job_state "$entry" || continue
+    if [ -r "$entry/scope" ]; then read -r owner <"$entry/scope"; else owner_of "${entry##*/}"; fi
+    case $owner in
+    '' | "${lock#lock.}")
+      printf 'spool=%s %s %s %s\n' "${entry##*/}" "$state" "$at" "${owner:+ours}" ;;
+    esac
   done
   true
 fi
@@ -200,7 +215,8 @@ begin sql
 psql=${binary%/*}/psql
 [ -n "$binary" ] && [ -x "$psql" ] || psql=psql
 if [ "$(id -un)" = "$os_user" ]; then set --; else set -- runuser -u "$os_user" --; fi
-bounded 30 "$@" "$psql" -XAtq -v ON_ERROR_STOP=1 ${socket:+-h "$socket"} -p "$port" -d postgres \
+bounded 30 "$@" "$psql" -XAtqw -v ON_ERROR_STOP=1 ${socket:+-h "$socket"} ${role:+-U "$role"} \
+  -p "$port" -d "$database" \
 )sh";
 
 std::string assignment(const char* name, const std::string& value) {
@@ -243,7 +259,8 @@ std::string render(const MemberScript& script) {
     std::string text =
         assignment("marker", "@" + script.nonce) + assignment("unit", script.unit) +
         assignment("package", script.package) + assignment("os_user", script.os_user) +
-        assignment("port", std::to_string(script.port)) +
+        assignment("port", std::to_string(script.port)) + assignment("role", script.role) +
+        assignment("database", psql_database(script.database)) +
         assignment("lock", script.scope.empty() ? "" : lock_file_name(script.scope)) + k_prelude +
         assignment("setup_program", setup_program()) + std::string(k_find_package_tool) + k_host +
         k_setup + offered_of_each() + k_available + k_beside + k_postmaster + k_packages +

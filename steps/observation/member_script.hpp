@@ -17,6 +17,8 @@ struct MemberScript {
     std::string package;  ///< of Patroni
     std::string os_user;  ///< who may connect by the socket; empty: SQL is asked in another way
     std::uint16_t port = 5432;
+    std::string role;  ///< of PostgreSQL; empty: the one named as os_user
+    std::string database = "postgres";
     std::string scope;  ///< Patroni's: names the lock; empty: not known, nor is the lock
 };
 
