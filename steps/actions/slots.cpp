@@ -155,8 +155,9 @@ class SlotsDrop final : public Action {
     /// By a look of its own: what a plan found stuck may have moved since, or be read again.
     StepResult run(const StepCall& call, ActionContext& context) const override {
         const std::string slot = text_arg(call, "slot");
-        if (bool_arg(call, "only_stuck", true)) {
-            const ClusterFacts earlier = context.facts;
+        const ClusterFacts earlier = context.facts;
+        const bool only_stuck = bool_arg(call, "only_stuck", true);
+        if (only_stuck) {
             context.refresh(Depth::full);
             settle_slots(context.facts, &earlier, context.observer, context.clock, context.stop);
         }
@@ -171,7 +172,10 @@ class SlotsDrop final : public Action {
         }
         std::vector<std::string> dropped;
         for (const Holder& holder : holders.members) {
-            if (holder.kept.empty() && !holder.undecided) {
+            const SlotFacts* before = find_slot(earlier.find(holder.member), slot);
+            const bool moved =
+                only_stuck && before != nullptr && before->restart_lsn != holder.slot->restart_lsn;
+            if (holder.kept.empty() && !holder.undecided && !moved) {
                 context.sql(*context.facts.find(holder.member), drop_statement(slot));
                 dropped.push_back(holder.member);
             }

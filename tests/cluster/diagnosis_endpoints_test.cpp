@@ -75,13 +75,14 @@ TEST_F(EndpointsTest, OfTwoClustersAreNamedWithWhatEachSays) {
     const Finding finding = found()[0];
     EXPECT_EQ(finding.severity, Severity::critical);
     EXPECT_FALSE(finding.acceptable);
-    expect_said(finding,
-                {"different clusters",
-                 "http://10.0.0.11:8008: scope orders, system identifier 77, members n1, n2 and n3, "
-                 "leader n1",
-                 "http://10.0.9.1:8008: scope orders, system identifier 88, members n1 and n2, "
-                 "leader n2",
-                 "patroni.endpoints"});
+    expect_said(
+        finding,
+        {"different clusters",
+         "http://10.0.0.11:8008: scope orders, system identifier 77, members n1, n2 and n3, "
+         "leader n1",
+         "http://10.0.9.1:8008: scope orders, system identifier 88, members n1 and n2, "
+         "leader n2",
+         "patroni.endpoints"});
 }
 
 TEST_F(EndpointsTest, OfTwoHalvesOfADcsAreToldToLookThere) {
@@ -157,10 +158,12 @@ TEST_F(EndpointsTest, WhichSeveralMembersPublishAreNobodysOwn) {
 }
 
 TEST(Loopback, IsWhatOnlyTheHostItselfCanAsk) {
-    for (const char* url : {"http://127.0.0.1:8008", "https://localhost:8008", "http://[::1]:8008"}) {
+    for (const char* url :
+         {"http://127.0.0.1:8008", "https://localhost:8008", "http://[::1]:8008"}) {
         EXPECT_TRUE(is_loopback_url(url)) << url;
     }
-    for (const char* url : {"http://10.0.0.11:8008", "http://127db:8008", "http://[fe80::1]:8008"}) {
+    for (const char* url :
+         {"http://10.0.0.11:8008", "http://127db:8008", "http://[fe80::1]:8008"}) {
         EXPECT_FALSE(is_loopback_url(url)) << url;
     }
 }

@@ -102,8 +102,9 @@ TEST_F(EndpointsOfAnInventory, ThatAreDeadAreSaidWithTheirError) {
 }
 
 TEST_F(EndpointsOfAnInventory, MayBeOtherNamesForMembers) {
-    has_endpoint(
-        "http://db.example:8008", list({"n1", "n2", "n3"}), status("orders", "7711291720471441498"));
+    has_endpoint("http://db.example:8008",
+                 list({"n1", "n2", "n3"}),
+                 status("orders", "7711291720471441498"));
     EXPECT_EQ(findings(world.observe()), Names{});
 }
 
@@ -117,8 +118,7 @@ TEST_F(EndpointsOfAnInventory, AreHintedAtWhereAMemberPublishesLoopback) {
     world.http.answer("GET http://10.0.9.1:8008/cluster", cluster.dump());
     world.http.answer("GET http://10.0.9.1:8008/config", "{}");
     world.http.answer("GET http://10.0.9.1:8008/patroni", status("orders", "7").dump());
-    world.http.fail(
-        "GET http://127.0.0.1:8008/patroni", TransportError::Kind::connect, "refused");
+    world.http.fail("GET http://127.0.0.1:8008/patroni", TransportError::Kind::connect, "refused");
     const ClusterFacts facts = world.observe();
     EXPECT_NE(facts.find("n1")->api.hint.find("patroni.via: ssh"), std::string::npos);
     const Names ids = findings(facts);
