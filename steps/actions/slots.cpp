@@ -60,6 +60,16 @@ Finding refusal(const Holder& holder) {
             .source = {}};
 }
 
+/// Nobody's under the leader of the plan, before 4.0; under the one that it was upgraded to Patroni
+/// deals with it, and that is no reason to go back.
+bool became_patronis(const StepCall& call, const Holder& holder) {
+    const SlotFacts* before =
+        call.at_start == nullptr ? nullptr
+                                 : find_slot(call.at_start->find(holder.member), holder.slot->name);
+    return holder.slot->serves == SlotServes::absent && before != nullptr &&
+           may_be_dropped(*before);
+}
+
 /// Refused where there is none that may go, and one that must not; else those are left alone.
 Holders find_holders(const StepCall& call, const ClusterFacts& facts) {
     const std::string slot_name = text_arg(call, "slot");
@@ -77,7 +87,8 @@ Holders find_holders(const StepCall& call, const ClusterFacts& facts) {
     }
     if (!holders.any(true) && !holders.any(false)) {
         for (const Holder& holder : holders.members) {
-            if (holder.slot->active || !may_be_dropped(*holder.slot)) {
+            if ((holder.slot->active || !may_be_dropped(*holder.slot)) &&
+                !became_patronis(call, holder)) {
                 holders.refused.push_back(refusal(holder));
             }
         }

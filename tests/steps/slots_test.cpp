@@ -178,6 +178,21 @@ TEST_F(SlotsDrop, TakesTheOneThatStandsStillAndLeavesTheOther) {
     }));
 }
 
+// The upgrade itself made it Patroni's: it was nobody's under the leader of before.
+TEST_F(SlotsDrop, IsNotFailedByAnUpgradeAfterWhichPatroniDealsWithTheSlot) {
+    world.has_slot("n1", "n9", k_far_behind);
+    world.has_version("n1", "3.3.2-1");
+    const ClusterFacts start = settled();
+    EXPECT_EQ(world.preview(drop("n9"), start).verdict, Verdict::will);
+    world.has_version("n1", "4.0.7-3~deb13u1");
+    StepCall call = drop("n9");
+    call.at_start = std::make_shared<const ClusterFacts>(start);
+    const Preview preview = this->preview(call);
+    EXPECT_TRUE(preview.blocked_by.empty());
+    EXPECT_EQ(preview.verdict, Verdict::wont);
+    EXPECT_EQ(world.run(call).outcome, StepOutcome::already_done);
+}
+
 TEST_F(SlotsDrop, IsRefusedForTheSlotOfAMemberThatIsAway) {
     world.has_slot("n1", "n9", k_far_behind);
     const Preview preview = this->preview(drop("n9"));
