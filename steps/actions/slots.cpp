@@ -13,25 +13,41 @@ namespace {
 struct Holder {
     std::string member;
     const SlotFacts* slot = nullptr;
-    std::string kept;        ///< why not; empty: it may
-    bool undecided = false;  ///< it may, once a second sample shows that it stands still
+    std::string kept;  ///< why not; empty: it may
 };
 
 struct Holders {
     std::vector<Holder> members;
     std::vector<Finding> refused;
 
-    [[nodiscard]] bool any(bool undecided) const {
-        return std::ranges::any_of(members, [&](const Holder& holder) {
-            return holder.kept.empty() && holder.undecided == undecided;
-        });
+    [[nodiscard]] bool any() const {
+        return std::ranges::any_of(members,
+                                   [](const Holder& holder) { return holder.kept.empty(); });
     }
 };
 
+const SlotFacts* slot_at_start(const StepCall& call, const Holder& holder) {
+    return call.at_start == nullptr
+               ? nullptr
+               : find_slot(call.at_start->find(holder.member), holder.slot->name);
+}
+
+/// In the samples of the plan, and where it was then.
+bool stands_still(const StepCall& call, const Holder& holder) {
+    if (call.at_start == nullptr) {  // these are the facts of the plan
+        return holder.slot->stuck;
+    }
+    const SlotFacts* before = slot_at_start(call, holder);
+    return before != nullptr && before->stuck && before->restart_lsn == holder.slot->restart_lsn;
+}
+
 /// Names are judged member by member: of a stuck copy on a replica the healthy original on the
 /// leader has the same.
-Holder judge_slot(const MemberFacts& member, const SlotFacts& slot, bool only_stuck) {
-    Holder holder{.member = member.name, .slot = &slot};
+Holder judge_slot(const StepCall& call,
+                  const MemberFacts& member,
+                  const SlotFacts& slot,
+                  bool only_stuck) {
+    Holder holder{.member = member.name, .slot = &slot, .kept = {}};
     const bool by_name_alone = slot.serves == SlotServes::absent && !only_stuck;
     if (slot.active) {
         holder.kept = "is in use";
@@ -43,9 +59,8 @@ Holder judge_slot(const MemberFacts& member, const SlotFacts& slot, bool only_st
             "not come back";
     } else if (!may_be_dropped(slot) && !by_name_alone) {
         holder.kept = "belongs to Patroni";
-    } else if (only_stuck && !slot.stuck) {
-        holder.undecided = holds_idle_wal(member, slot);
-        holder.kept = holder.undecided ? "" : "does not hold WAL back";
+    } else if (only_stuck && !stands_still(call, holder)) {
+        holder.kept = "is not stuck";
     }
     return holder;
 }
@@ -63,9 +78,7 @@ Finding refusal(const Holder& holder) {
 /// Nobody's under the leader of the plan, before 4.0; under the one that it was upgraded to Patroni
 /// deals with it, and that is no reason to go back.
 bool became_patronis(const StepCall& call, const Holder& holder) {
-    const SlotFacts* before =
-        call.at_start == nullptr ? nullptr
-                                 : find_slot(call.at_start->find(holder.member), holder.slot->name);
+    const SlotFacts* before = slot_at_start(call, holder);
     return holder.slot->serves == SlotServes::absent && before != nullptr &&
            may_be_dropped(*before);
 }
@@ -82,10 +95,10 @@ Holders find_holders(const StepCall& call, const ClusterFacts& facts) {
         const auto found = refuse_unless_reachable(&member, member.name, false, false, true);
         holders.refused.insert(holders.refused.end(), found.begin(), found.end());
         if (const SlotFacts* slot = find_slot(&member, slot_name)) {
-            holders.members.push_back(judge_slot(member, *slot, only_stuck));
+            holders.members.push_back(judge_slot(call, member, *slot, only_stuck));
         }
     }
-    if (!holders.any(true) && !holders.any(false)) {
+    if (!holders.any()) {
         for (const Holder& holder : holders.members) {
             if ((holder.slot->active || !may_be_dropped(*holder.slot)) &&
                 !became_patronis(call, holder)) {
@@ -142,16 +155,12 @@ class SlotsDrop final : public Action {
             return preview;
         }
         preview.because = "it holds " + format_bytes(retained) + " of WAL for nobody";
-        if (!holders.any(false)) {
-            preview.verdict = Verdict::may;
-            preview.because = "only where it does not move between two samples";
-        }
         preview.acts_within = k_sql_acts_within;
         preview.answers_within = sql_answers_within(call);
         preview.notes.emplace_back("the WAL that it held cannot be brought back");
         std::vector<std::string> on;
         for (const Holder& holder : holders.members) {
-            if (holder.kept.empty() && !holder.undecided) {
+            if (holder.kept.empty()) {
                 on.push_back(holder.member);
             }
         }
@@ -184,9 +193,9 @@ class SlotsDrop final : public Action {
         std::vector<std::string> dropped;
         for (const Holder& holder : holders.members) {
             const SlotFacts* before = find_slot(earlier.find(holder.member), slot);
-            const bool moved =
-                only_stuck && before != nullptr && before->restart_lsn != holder.slot->restart_lsn;
-            if (holder.kept.empty() && !holder.undecided && !moved) {
+            const bool still = !only_stuck || (holder.slot->stuck && before != nullptr &&
+                                               before->restart_lsn == holder.slot->restart_lsn);
+            if (holder.kept.empty() && still) {
                 context.sql(*context.facts.find(holder.member), drop_statement(slot));
                 dropped.push_back(holder.member);
             }
