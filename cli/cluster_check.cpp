@@ -160,8 +160,15 @@ void ClusterChecks::observe(One& one, CheckResult& result, const std::stop_token
     if (result.facts.paused) {
         result.facts.paused_since = history_.paused_since(result.cluster);
     }
+    std::vector<Sample> samples = history_.recent(result.facts, k_growth_window);
+    result.facts.missing = missing_members(samples, result.facts);
+    classify_slots(result.facts);
+    const auto sampled_at = result.facts.sampled_at;
     result.findings = one.runner->diagnose(result.facts, stop);
-    judge_growth(result.facts, history_.recent(result.facts, k_growth_window), result.findings);
+    if (result.facts.sampled_at != sampled_at) {  // a second look, of a later moment
+        samples = history_.recent(result.facts, k_growth_window);
+    }
+    judge_growth(result.facts, samples, result.findings);
     history_.add(result.facts);
 }
 

@@ -1,5 +1,6 @@
 #include "base/units.hpp"
 #include "cli/texts.hpp"
+#include "cluster/diagnosis.hpp"
 #include "engine/plan/durations.hpp"
 #include "engine/run/approval.hpp"
 
@@ -158,10 +159,13 @@ std::string decisions_text(const Plan& plan, const Terminal& terminal) {
                    step.id.find("[" + finding.subject + "]") != std::string::npos;
         });
         if (finding.needs_decision && !finding.subject.empty() && !dropped) {
+            const SlotFacts* slot = find_slot(plan.facts.find(finding.member), finding.subject);
+            const bool may_go = slot != nullptr && may_be_dropped(*slot);
             text += "  " + terminal.paint("decide", Tone::warn) + "  " +
                     wrap(finding.message + ". It stays as it is" +
-                             (can_drop ? " unless you say: --set drop_slots=" + finding.subject
-                                       : ": this runbook drops no slot"),
+                             (!may_go    ? ". " + finding.remedy
+                              : can_drop ? " unless you say: --set drop_slots=" + finding.subject
+                                         : ": this runbook drops no slot"),
                          10) +
                     "\n";
         }

@@ -249,8 +249,10 @@ std::string summary_text(const RunHeader& header, const RunState& state, const T
         }
         const int restarts = restarts_of(state, 0);
         if (restarts > 0) {
-            text += row(
-                "PostgreSQL", "restarted on " + std::to_string(restarts) + " members", terminal);
+            text += row("PostgreSQL",
+                        "restarted on " + std::to_string(restarts) +
+                            (restarts == 1 ? " member" : " members"),
+                        terminal);
         }
     }
     if (state.phase() == RunPhase::succeeded && state.changed_anything()) {

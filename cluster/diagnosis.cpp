@@ -220,6 +220,24 @@ void streaming(const MemberFacts& member, Findings& found) {
     if (!member.api.ok() || member.state == "streaming" || member.state == "in archive recovery") {
         return;
     }
+    const rules::PostgresState state = rules::postgres_state(member);
+    if (state == rules::PostgresState::created) {
+        found.push_back({"replication.not_streaming",
+                         Severity::critical,
+                         member.name,
+                         "",
+                         member.name +
+                             " is being created: a base backup is being taken (Patroni "
+                             "says: " +
+                             member.state + ")",
+                         "Wait until it streams; pg_stat_progress_basebackup on its source says "
+                         "how far it is. Do not restart its Patroni: the copy would begin anew.",
+                         ""});
+        return;
+    }
+    if (state != rules::PostgresState::runs) {
+        return;  // postgres.not_running
+    }
     found.push_back({"replication.not_streaming",
                      Severity::critical,
                      member.name,
@@ -230,6 +248,30 @@ void streaming(const MemberFacts& member, Findings& found) {
                      "Look at PostgreSQL's log on " + member.name +
                          ": usually WAL is missing, the timeline differs, or the login is refused.",
                      ""});
+}
+
+/// Of any role: why is in its log alone.
+void not_running(const ClusterFacts& facts, Findings& found) {
+    for (const MemberFacts& member : facts.members) {
+        const rules::PostgresState state = rules::postgres_state(member);
+        if (state != rules::PostgresState::starting && state != rules::PostgresState::down) {
+            continue;
+        }
+        const bool starting = state == rules::PostgresState::starting;
+        found.push_back(
+            {"postgres.not_running",
+             Severity::critical,
+             member.name,
+             "",
+             "PostgreSQL on " + member.name +
+                 (starting ? " is starting, and does not take connections yet" : " does not run") +
+                 " (Patroni says: " + member.state + ")",
+             std::string(starting ? "Wait: it replays WAL. If that does not end, look" : "Look") +
+                 " at the end of PostgreSQL's log on " + member.name +
+                 " (log_directory), and at `journalctl -u` of its Patroni for what came before "
+                 "the log was open.",
+             ""});
+    }
 }
 
 void replication(const ClusterFacts& facts, Findings& found) {
@@ -267,17 +309,35 @@ void replication(const ClusterFacts& facts, Findings& found) {
 
 }  // namespace
 
+rules::PostgresState rules::postgres_state(const MemberFacts& member) {
+    if (!member.api.ok()) {
+        return PostgresState::runs;
+    }
+    if (member.state.starts_with("creating replica")) {
+        return PostgresState::created;
+    }
+    if (member.state == "starting" || member.state == "restarting") {
+        return PostgresState::starting;
+    }
+    const bool down = member.state == "stopped" || member.state == "crashed" ||
+                      member.state == "start failed" || member.state == "restart failed";
+    return down ? PostgresState::down : PostgresState::runs;
+}
+
 /// The rules do not depend on each other; their order only decides where severity and member are
 /// alike.
 std::vector<Finding> diagnose(const ClusterFacts& facts, const Cluster& expected) {
     Findings found;
     leadership(facts, found);
     maintenance(facts, found);
+    rules::endpoints(facts, expected, found);
     rules::reachability(facts, expected, found);
     rules::hosts(facts, expected, found);
     rules::versions(facts, found);
+    rules::slot_findings(facts, found);
     rules::storage(facts, found);
     replication(facts, found);
+    not_running(facts, found);
     rules::settings(facts, found);
     rules::leftovers(facts, found);
     sort_worst_first(found);

@@ -4,6 +4,7 @@
 #include "cluster/finding.hpp"
 #include "inventory/inventory.hpp"
 
+#include <optional>
 #include <vector>
 
 /// From facts to findings. Pure: no I/O, no clock. Everything that Patroni or PostgreSQL do is
@@ -16,6 +17,13 @@ namespace lockstep {
 
 /// Says of every slot whom it serves: by the members' names and the `slots` of the configuration.
 void classify_slots(ClusterFacts& facts);
+
+/// Whether nothing is connected to it and it holds a segment of WAL or more.
+[[nodiscard]] bool holds_idle_wal(const MemberFacts& member, const SlotFacts& slot);
+
+/// Whether a person may decide that this slot goes: not one that is read, that Patroni keeps or
+/// makes anew, or that PostgreSQL copies from the leader.
+[[nodiscard]] bool may_be_dropped(const SlotFacts& slot);
 
 /// Slots that may be stuck: inactive, and holding at least one WAL segment. A healthy 4.x cluster
 /// has none for long, although each of its replicas has inactive slots: those advance.
@@ -34,6 +42,17 @@ bool mark_stuck_slots(ClusterFacts& later, const ClusterFacts& earlier);
 /// returns whether it decides for every suspicious slot. Samples of another system, or of before a
 /// start of PostgreSQL, decide nothing.
 bool settle_by_earlier(ClusterFacts& now, const ClusterFacts& earlier);
+
+/// Whether addresses of one inventory entry tell of different clusters, or of one cluster in
+/// different states: by members, leader, scope, system identifier. What one does not tell is no
+/// difference.
+[[nodiscard]] bool endpoints_disagree(const ClusterFacts& facts);
+
+/// That as a finding. It blocks every change: which cluster would be changed is not known.
+[[nodiscard]] std::optional<Finding> contradiction_of(const ClusterFacts& facts);
+
+/// Whether nobody but its own host can ask there: `http://127.0.0.1:8008`.
+[[nodiscard]] bool is_loopback_url(std::string_view url);
 
 /// Every finding but what is known of versions (engine/knowledge), worst first, then by member.
 /// `expected` names what the inventory says must exist.

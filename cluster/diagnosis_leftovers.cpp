@@ -14,6 +14,7 @@ struct Remains {
     std::vector<std::string> locked;    ///< members
     std::vector<std::string> commands;  ///< that still run, or died: `KEY on n2`
     bool runs = false;                  ///< one of them
+    bool owner_known = false;           ///< that it is a run on this cluster
 };
 
 /// By run, not by member: a person deals with a run, on all its members at once.
@@ -31,6 +32,7 @@ std::map<std::string, Remains> collect(const ClusterFacts& facts) {
                     std::pair(!remains.lock->left.empty(), remains.lock->expires_in_seconds)) {
                 remains.lock = &*lock;
             }
+            remains.owner_known = true;
             remains.locked.push_back(member.name);
         }
         for (const SpoolEntry& entry : member.leftover->spool) {
@@ -41,6 +43,7 @@ std::map<std::string, Remains> collect(const ClusterFacts& facts) {
             }
             Remains& remains = by_run[entry.run()];
             remains.runs = remains.runs || entry.state == "running";
+            remains.owner_known = remains.owner_known || entry.owner_known;
             remains.commands.push_back(
                 entry.key + (entry.state == "running" ? " still runs on " : " died on ") +
                 member.name + " (started " + ago(entry.age_seconds) + ")");
@@ -61,6 +64,7 @@ std::string message_of(const std::string& run, const Remains& remains, bool paus
                           ago(-lock.expires_in_seconds);
     } else {
         text += " left commands behind";
+        text += remains.owner_known ? "" : ", for this cluster or another one of these hosts";
     }
     for (const std::string& command : remains.commands) {
         text += "; " + command;
@@ -85,8 +89,10 @@ std::string remedy_of(const ClusterFacts& facts, const std::string& run, const R
                 remains.lock->id + "`.";
     } else if (remains.lock != nullptr) {
         text += "The next run takes its place.";
-    } else {
-        text += "If that is settled, remove their folders.";
+    } else if (!remains.runs) {
+        text += remains.owner_known ? "If that is settled, remove their folders."
+                                    : "If that is settled, and no run is at work on any cluster of "
+                                      "these hosts, remove their folders.";
     }
     return text;
 }

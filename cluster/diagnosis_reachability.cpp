@@ -70,11 +70,13 @@ void ssh(const MemberFacts& member, Findings& found) {
 }
 
 void unknown_facts(const MemberFacts& member, Findings& found) {
+    const bool no_postgres = postgres_state(member) != PostgresState::runs;
     for (const auto& [what, why] : member.unknown) {
         // Nothing that is done to a cluster depends on the setup; a daemon that is stopped, which
-        // is one reason for not having it, is found by itself.
-        // Where the unit has another name, that is found by itself, too.
-        if (what == "setup" || (what == "unit" && unit_is_not_what_runs(member))) {
+        // is one reason for not having it, is found by itself. So are a unit of another name, and a
+        // PostgreSQL that does not run, without which nobody knows its disk and its package.
+        if (what == "setup" || (what == "unit" && unit_is_not_what_runs(member)) ||
+            (no_postgres && (what == "disk" || what == "postgres_package"))) {
             continue;
         }
         std::string message = "the " + what + " of " + member.name;
@@ -96,7 +98,8 @@ void ways_to(const MemberFacts& member,
              const ClusterFacts& facts,
              const Cluster& expected,
              Findings& found) {
-    if (is_silent(member, expected)) {
+    const bool useless_url = has_useless_api_url(facts, member);  // patroni.api_address says so
+    if (!useless_url && is_silent(member, expected)) {
         unreachable(
             member,
             "member",
@@ -105,7 +108,7 @@ void ways_to(const MemberFacts& member,
             found);
         return;
     }
-    if (member.api.failed()) {
+    if (member.api.failed() && !useless_url) {
         api(member, expected, found);
     } else if (!member.listed && facts.cluster_error.empty()) {
         unreachable(member,
@@ -118,7 +121,7 @@ void ways_to(const MemberFacts& member,
         ssh(member, found);
     }
     const bool follows = member.ssh.failed() && expected.postgres.via == PostgresSettings::Via::ssh;
-    if (member.sql.failed() && !follows) {
+    if (member.sql.failed() && !follows && postgres_state(member) == PostgresState::runs) {
         unreachable(member,
                     "sql",
                     "PostgreSQL on " + member.name +

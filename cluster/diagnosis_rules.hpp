@@ -13,8 +13,13 @@ using Findings = std::vector<Finding>;
 
 /// Patroni's and PostgreSQL's versions: running, installed, side by side.
 void versions(const ClusterFacts& facts, Findings& found);
-/// Slots, WAL and disk of every member.
+/// WAL and disk of every member.
 void storage(const ClusterFacts& facts, Findings& found);
+
+/// Slots that are stuck, lost, or kept for members that are away.
+void slot_findings(const ClusterFacts& facts, Findings& found);
+/// The member for whom a slot of that name is kept; empty: nobody knows one.
+[[nodiscard]] std::string absent_member_of(const ClusterFacts& facts, std::string_view slot);
 
 /// `serves the member n2`, after a slot's name.
 [[nodiscard]] std::string slot_service(const ClusterFacts& facts, const SlotFacts& slot);
@@ -22,6 +27,22 @@ void storage(const ClusterFacts& facts, Findings& found);
 [[nodiscard]] std::string slot_remedy(const ClusterFacts& facts,
                                       const MemberFacts& member,
                                       const SlotFacts& slot);
+
+/// What to do about the WAL that a slot holds.
+[[nodiscard]] std::string slot_holds_wal(const ClusterFacts& facts,
+                                         const MemberFacts& member,
+                                         const SlotFacts& slot);
+
+/// Endpoints that contradict each other, are silent, or are no member's; members that are missing;
+/// addresses that members publish and nobody can use.
+void endpoints(const ClusterFacts& facts, const Cluster& expected, Findings& found);
+/// What Patroni says of a member's PostgreSQL (postgresql/__init__.py, 2.1 to 4.1); of one whose
+/// Patroni does not answer nothing is known, and that is another finding.
+enum class PostgresState { runs, created, starting, down };
+[[nodiscard]] PostgresState postgres_state(const MemberFacts& member);
+
+/// Whether Patroni publishes an address for the API of this member that cannot be its own.
+[[nodiscard]] bool has_useless_api_url(const ClusterFacts& facts, const MemberFacts& member);
 
 /// What answers and what does not, and who has lost the DCS.
 void reachability(const ClusterFacts& facts, const Cluster& expected, Findings& found);

@@ -1,4 +1,5 @@
-#include "cluster/diagnosis.hpp"
+#include "base/package_version.hpp"
+#include "cluster/diagnosis_rules.hpp"
 
 #include <algorithm>
 #include <array>
@@ -16,10 +17,9 @@ std::int64_t segment_of(const MemberFacts& member) {
                                                        : k_default_segment;
 }
 
-/// Less than a segment keeps no file back, whatever it is.
+/// One that waits for a member that is away stands still, as it should.
 bool is_suspicious(const MemberFacts& member, const SlotFacts& slot) {
-    return !slot.active && slot.restart_lsn && slot.retained_bytes &&
-           *slot.retained_bytes >= segment_of(member);
+    return slot.serves != SlotServes::absent && holds_idle_wal(member, slot);
 }
 
 // After a start of PostgreSQL a slot stands where it was last saved, with a checkpoint: it may look
@@ -60,19 +60,81 @@ bool is_members_slot(const ClusterFacts& facts, std::string_view slot) {
     });
 }
 
+/// One that the inventory or an earlier sample names and Patroni does not list, or whose PostgreSQL
+/// does not run: a base backup is being taken, or it does not start.
+bool is_of_a_missing_member(const ClusterFacts& facts, std::string_view slot) {
+    const bool told = facts.cluster_error.empty();
+    return std::ranges::any_of(facts.members,
+                               [&](const MemberFacts& member) {
+                                   const bool away =
+                                       (told && !member.listed) ||
+                                       rules::postgres_state(member) != rules::PostgresState::runs;
+                                   return away && slot_name_of(member.name) == slot;
+                               }) ||
+           std::ranges::any_of(facts.missing, [&](const MissingMember& member) {
+               return slot_name_of(member.name) == slot;
+           });
+}
+
+// `ignore_slots` is a list of matchers, of which each must fit in all that it names
+// (patroni/dcs/__init__.py and postgresql/slots.py, ignore_replication_slot, 2.1 to 4.1).
+bool is_ignored(const ClusterFacts& facts, const SlotFacts& slot) {
+    const nlohmann::json ignored = facts.config.is_object()
+                                       ? facts.config.value("ignore_slots", nlohmann::json())
+                                       : nlohmann::json();
+    const auto fits = [](const nlohmann::json& matcher, const char* key, const std::string& is) {
+        return !matcher.contains(key) || matcher.at(key) == is;
+    };
+    return ignored.is_array() && std::ranges::any_of(ignored, [&](const nlohmann::json& matcher) {
+               return matcher.is_object() && fits(matcher, "name", slot.name) &&
+                      fits(matcher, "type", slot.type) && fits(matcher, "plugin", slot.plugin) &&
+                      fits(matcher, "database", slot.database);
+           });
+}
+
+// Patroni drops in every loop the physical slots that it does not know, unless paused; from 4.0 on
+// it knows for member_slots_ttl those of members that are away (retain_slots in the DCS, 4.0 to
+// 4.1). So one that is still there under such a leader is kept for a member, whatever its name; and
+// where it is not, Patroni drops it by itself.
+bool is_retained(const ClusterFacts& facts, const SlotFacts& slot) {
+    const MemberFacts* leader = facts.leader_member();
+    const std::string version =
+        leader == nullptr ? std::string() : rules::plain_upstream(leader->patroni.running);
+    return !version.empty() && PackageVersion(version) >= PackageVersion("4.0.0") &&
+           keeps_member_slots(facts) && !is_ignored(facts, slot);
+}
+
 /// An active slot has a consumer, and a logical one is of no use without: only an inactive physical
 /// one that nobody names is nobody's.
 SlotServes whom_it_serves(const ClusterFacts& facts, const SlotFacts& slot) {
-    if (slot.type == "physical" && is_members_slot(facts, slot.name)) {
+    const bool physical = slot.type == "physical";
+    if (physical && !slot.active && is_of_a_missing_member(facts, slot.name)) {
+        return SlotServes::absent;
+    }
+    if (physical && is_members_slot(facts, slot.name)) {
         return SlotServes::member;
     }
     if (configured_slots(facts).contains(slot.name)) {
         return SlotServes::permanent;
     }
+    if (physical && !slot.active && is_retained(facts, slot)) {
+        return SlotServes::absent;
+    }
     return slot.active || slot.type == "logical" ? SlotServes::consumer : SlotServes::orphan;
 }
 
 }  // namespace
+
+/// Less than a segment keeps no file back, whatever it is.
+bool holds_idle_wal(const MemberFacts& member, const SlotFacts& slot) {
+    return !slot.active && slot.restart_lsn && slot.retained_bytes &&
+           *slot.retained_bytes >= segment_of(member);
+}
+
+bool may_be_dropped(const SlotFacts& slot) {
+    return !slot.active && !slot.synced &&
+           (slot.serves == SlotServes::consumer || slot.serves == SlotServes::orphan);
+}
 
 // slot_name_from_member_name() (patroni/dcs/__init__.py, 2.1 to 4.1). Member names are text: a
 // character is a code point there, so UTF-8 is decoded here.

@@ -34,7 +34,7 @@ std::optional<std::uint32_t> parse_hex(std::string_view text) {
 }
 
 Json to_json(const SlotFacts& slot) {
-    return {
+    Json json = {
         {"name", slot.name},
         {"type", slot.type},
         {"plugin", or_null(slot.plugin)},
@@ -46,6 +46,10 @@ Json to_json(const SlotFacts& slot) {
         {"serves", to_text(slot.serves)},
         {"stuck", slot.stuck},
     };
+    if (slot.synced) {
+        json["synced"] = true;
+    }
+    return json;
 }
 
 Json to_json(const ArchiverFacts& archiver) {
@@ -249,6 +253,8 @@ std::string_view to_text(SlotServes serves) {
     switch (serves) {
         case SlotServes::member:
             return "member";
+        case SlotServes::absent:
+            return "absent";
         case SlotServes::permanent:
             return "permanent";
         case SlotServes::consumer:
@@ -477,6 +483,8 @@ void ClusterFacts::update(const ClusterFacts& quick) {
     merged.patroni_write_refused = patroni_write_refused;
     merged.patroni_write_error = patroni_write_error;
     merged.patroni_write_hint = patroni_write_hint;
+    merged.endpoints = std::move(endpoints);
+    merged.missing = std::move(missing);
     *this = std::move(merged);
 }
 

@@ -43,6 +43,7 @@ struct Access {
 /// Whom a slot is there for.
 enum class SlotServes {
     member,     ///< named after a member of the cluster
+    absent,     ///< a member that is away: Patroni 4.0+ keeps its slot for `member_slots_ttl`
     permanent,  ///< in the `slots` of the dynamic configuration
     consumer,   ///< a logical slot, or one that something is connected to
     orphan,     ///< nobody that we know of
@@ -61,6 +62,9 @@ struct SlotFacts {
     std::string wal_status;  ///< PostgreSQL 13+; on a replica it is not to be trusted
     SlotServes serves = SlotServes::orphan;
     bool stuck = false;  ///< decided by diagnosis from two samples
+    /// PostgreSQL 17+: this is a copy of the leader's slot, which the replica makes and moves by
+    /// itself, and lets nobody drop (sync_replication_slots).
+    bool synced = false;
 };
 
 /// pg_stat_archiver, and what waits. Times are seconds ago, by the member's own clock.
@@ -218,6 +222,8 @@ struct SpoolEntry {
     std::string state;  ///< running | ended | died: without an exit status
     std::int64_t age_seconds = 0;
 
+    bool owner_known = true;  ///< false: it does not say for which cluster it was started
+
     [[nodiscard]] std::string run() const { return key.substr(0, key.find('.')); }
 };
 
@@ -294,6 +300,29 @@ struct SwitchoverFacts {
     std::string to;    ///< member; empty: Patroni chooses
 };
 
+/// What one address of Patroni's REST API says of the cluster: an endpoint of the inventory, or a
+/// member's own.
+struct EndpointFacts {
+    std::string url;
+    bool given = false;    ///< in the inventory, and no member's own
+    bool answers = false;  ///< /patroni, that is, or /cluster
+    std::string error;     ///< why it says nothing of the cluster; empty: it does
+    std::string member;    ///< whose it is, by its own word; empty: Patroni before 3.2
+    std::string scope;     ///< empty: not told, as everything below
+    std::string system_identifier;
+    std::string leader;
+    std::vector<std::string> members;  ///< in order
+
+    [[nodiscard]] bool tells() const { return error.empty(); }
+};
+
+/// A member of earlier samples that Patroni lists no more.
+struct MissingMember {
+    std::string name;
+    std::string host;
+    std::chrono::system_clock::time_point last_seen;
+};
+
 /// nullptr where the member is, where its slots are not known, or where it has no such slot.
 [[nodiscard]] const SlotFacts* find_slot(const MemberFacts* member, std::string_view name);
 
@@ -314,6 +343,10 @@ struct ClusterFacts {
     std::string patroni_write_error;
     std::string patroni_write_hint;    ///< what to do about it
     std::vector<MemberFacts> members;  ///< by name
+    /// What each address says, where all were asked (the full look), and who is missing by earlier
+    /// samples, where there are any. Both are for diagnosis, and in no JSON.
+    std::vector<EndpointFacts> endpoints;
+    std::vector<MissingMember> missing;
     std::chrono::system_clock::time_point observed_at;
     std::chrono::steady_clock::time_point sampled_at;
 

@@ -75,12 +75,16 @@ void take(const Fields& read, SlotFacts& slot) {
         .field("retained_bytes", slot.retained_bytes)
         .field("wal_status", slot.wal_status)
         .field("stuck", slot.stuck);
-    for (const SlotServes serves :
-         {SlotServes::member, SlotServes::permanent, SlotServes::consumer, SlotServes::orphan}) {
+    for (const SlotServes serves : {SlotServes::member,
+                                    SlotServes::absent,
+                                    SlotServes::permanent,
+                                    SlotServes::consumer,
+                                    SlotServes::orphan}) {
         if (read.json().value("serves", "") == to_text(serves)) {
             slot.serves = serves;
         }
     }
+    slot.synced = read.json().value("synced", false);
 }
 
 void take(const Fields& read, ArchiverFacts& archiver) {

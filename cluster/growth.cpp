@@ -1,7 +1,7 @@
 #include "cluster/growth.hpp"
 
 #include "base/units.hpp"
-#include "cluster/diagnosis.hpp"
+#include "cluster/diagnosis_rules.hpp"
 
 #include <algorithm>
 
@@ -83,18 +83,15 @@ const SlotFacts* oldest_slot(const MemberFacts& member) {
 /// What holds the oldest WAL, and what to do about it.
 /// A slot within the oldest segment holds that file. Archiving is named only where it fails or
 /// lags, because every segment waits for it for a moment.
-std::pair<std::string, std::string> holder_of(const MemberFacts& member) {
+std::pair<std::string, std::string> holder_of(const ClusterFacts& facts,
+                                              const MemberFacts& member) {
     const WalFacts& wal = *member.wal;
     const SlotFacts* slot = oldest_slot(member);
     if (slot != nullptr &&
         *slot->restart_lsn <= *wal.oldest + static_cast<Lsn>(wal.segment_bytes)) {
         const std::string what =
             std::string(slot->active ? "active" : "inactive") + " slot " + slot->name;
-        return {"the " + what + " holds it",
-                slot->active ? "Look why the reader of the slot " + slot->name +
-                                   " does not keep up with what is written."
-                             : "Cure what holds the slot " + slot->name +
-                                   " back; the WAL goes with the next checkpoint after that."};
+        return {"the " + what + " holds it", rules::slot_holds_wal(facts, member, *slot)};
     }
     const bool waits = wal.archiver && wal.archiver->waiting.value_or(0) > 4;
     if (wal.archiving_fails || waits) {
@@ -107,9 +104,11 @@ std::pair<std::string, std::string> holder_of(const MemberFacts& member) {
                 ": checkpoints (on a replica restartpoints) may fail or take too long."};
 }
 
-Finding finding_of(const MemberFacts& member, const EndlessGrowth& growth) {
+Finding finding_of(const ClusterFacts& facts,
+                   const MemberFacts& member,
+                   const EndlessGrowth& growth) {
     constexpr double k_soon = 6 * 3600.0;
-    const auto [holder, remedy] = holder_of(member);
+    const auto [holder, remedy] = holder_of(facts, member);
     std::string message =
         "pg_wal of " + member.name + " has " + format_bytes(member.wal->bytes) + " and grows by " +
         format_bytes(static_cast<std::int64_t>(growth.bytes_per_second * 3600)) + " an hour (" +
@@ -220,7 +219,7 @@ void judge_growth(ClusterFacts& facts,
         }
         member.wal->growth_per_second = growth_rate(points);
         if (const auto growth = endless_growth(points, *member.wal, stuck_interval(facts))) {
-            found.push_back(finding_of(member, *growth));
+            found.push_back(finding_of(facts, member, *growth));
         }
     }
     sort_worst_first(found);

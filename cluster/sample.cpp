@@ -38,7 +38,8 @@ Json slot_settings(const ClusterFacts& facts) {
 Json thin_member(const MemberFacts& member) {
     const Json all = member.to_json();
     Json kept = Json::object();
-    for (const char* name : {"name", "position", "system_identifier", "disk", "slots"}) {
+    for (const char* name :
+         {"name", "host", "listed", "position", "system_identifier", "disk", "slots"}) {
         kept[name] = all.at(name);
     }
     kept["patroni"] = {{"running", all.at("patroni").at("running")}};
@@ -143,6 +144,31 @@ std::vector<std::size_t> to_forget(const std::vector<Clock::Wall>& at, Clock::Wa
         dropped.insert(dropped.end(), kept.begin(), kept.end() - k_most_samples);
     }
     return dropped;
+}
+
+/// Where Patroni gives no list, nobody is missing from it.
+std::vector<MissingMember> missing_members(const std::vector<Sample>& samples,
+                                           const ClusterFacts& now) {
+    std::vector<MissingMember> missing;
+    if (!now.cluster_error.empty()) {
+        return missing;
+    }
+    const auto is_of_this_system = [&](const MemberFacts& before) {
+        return before.listed && !before.system_identifier.empty() &&
+               std::ranges::find(now.members,
+                                 before.system_identifier,
+                                 &MemberFacts::system_identifier) != now.members.end();
+    };
+    for (auto sample = samples.rbegin(); sample != samples.rend(); ++sample) {
+        for (const MemberFacts& member : sample->facts.members) {
+            if (is_of_this_system(member) && now.find(member.name) == nullptr &&
+                std::ranges::find(missing, member.name, &MissingMember::name) == missing.end()) {
+                missing.push_back({member.name, member.host, sample->at});
+            }
+        }
+    }
+    std::ranges::sort(missing, {}, &MissingMember::name);
+    return missing;
 }
 
 }  // namespace lockstep

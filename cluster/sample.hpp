@@ -45,6 +45,10 @@ struct Sample {
 [[nodiscard]] std::optional<ClusterFacts> earlier_for_slots(const std::vector<Sample>& samples,
                                                             const ClusterFacts& now);
 
+/// Members that samples of the same system show, and that nobody names now.
+[[nodiscard]] std::vector<MissingMember> missing_members(const std::vector<Sample>& samples,
+                                                         const ClusterFacts& now);
+
 /// Which samples to forget, as indices into `at`, which is in the order of taking. What stays: one
 /// in 5 s of the last 10 minutes, one a minute of the last hour, one in 10 minutes of the last day,
 /// one in 2 hours of the last 30 days, and always the newest; never more than k_most_samples.

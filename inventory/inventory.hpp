@@ -73,7 +73,11 @@ struct PostgresSettings {
 
     Via via = Via::ssh;
     std::string dsn;  ///< for direct: a libpq conninfo; host and port come from Patroni
-    std::string os_user = "postgres";  ///< for ssh: who runs psql on the member
+    std::string os_user = "postgres";   ///< for ssh: who runs psql on the member
+    std::string user;                   ///< for ssh: the role; empty: the one named as os_user
+    std::string database = "postgres";  ///< where no step says another
+    SourceLocation dsn_where;
+    SourceLocation user_where;
 };
 
 /// A member that must exist, with its own settings already merged in.

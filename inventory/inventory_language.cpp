@@ -150,49 +150,50 @@ Place cluster_place() {
 
 Place patroni_place() {
     const std::vector<Shape> secret{{keys, "inventory.secret_source"}};
-    return {"inventory.patroni",
-            "How to reach the REST API of Patroni.",
-            {{.name = "endpoints",
-              .shapes = {{url, {}, k_list}},
-              .description = "URLs of the REST API, scheme, host and port. One that answers is "
-                             "enough: the members are discovered.",
-              .example = "endpoints: [https://10.0.0.11:8008, https://10.0.0.12:8008]",
-              .required = true},
-             {.name = "via",
-              .shapes = {{words}},
-              .description = "`direct`: from here. `ssh`: by the curl of the member that is asked, "
-                             "over SSH; certificates and keys are files of this machine all the "
-                             "same.",
-              .example = "via: ssh",
-              .otherwise = "direct",
-              .words = {"direct", "ssh"}},
-             {.name = "username",
-              .shapes = {{word}},
-              .description = "For basic authentication, with `password`.",
-              .example = "username: admin"},
-             {.name = "password",
-              .shapes = secret,
-              .description = "For basic authentication, with `username`.",
-              .example = "password: {env: PATRONI_REST_PASSWORD}"},
-             {.name = "ca_file",
-              .shapes = {{path}},
-              .description = "The authorities that the server is verified against.",
-              .example = "ca_file: tls/ca.pem",
-              .otherwise = "those of the system"},
-             {.name = "cert_file",
-              .shapes = {{path}},
-              .description = "The certificate that lockstep shows.",
-              .example = "cert_file: tls/lockstep.pem"},
-             {.name = "key_file",
-              .shapes = {{path}},
-              .description = "The key of that certificate.",
-              .example = "key_file: tls/lockstep.key"},
-             {.name = "insecure_skip_verify",
-              .shapes = {{boolean}},
-              .description = "The server is not verified: encrypted, but to whom is anyone's "
-                             "guess.",
-              .example = "insecure_skip_verify: true",
-              .otherwise = "false"}}};
+    return {
+        "inventory.patroni",
+        "How to reach the REST API of Patroni.",
+        {{.name = "endpoints",
+          .shapes = {{url, {}, k_list}},
+          .description = "URLs of the REST API, scheme, host and port. One that answers is "
+                         "enough: the members are discovered. All are asked whether they agree.",
+          .example = "endpoints: [https://10.0.0.11:8008, https://10.0.0.12:8008]",
+          .required = true},
+         {.name = "via",
+          .shapes = {{words}},
+          .description = "`direct`: from here. `ssh`: by the curl of the member that is asked, "
+                         "over SSH; certificates and keys are files of this machine all the "
+                         "same.",
+          .example = "via: ssh",
+          .otherwise = "direct",
+          .words = {"direct", "ssh"}},
+         {.name = "username",
+          .shapes = {{word}},
+          .description = "For basic authentication, with `password`.",
+          .example = "username: admin"},
+         {.name = "password",
+          .shapes = secret,
+          .description = "For basic authentication, with `username`.",
+          .example = "password: {env: PATRONI_REST_PASSWORD}"},
+         {.name = "ca_file",
+          .shapes = {{path}},
+          .description = "The authorities that the server is verified against.",
+          .example = "ca_file: tls/ca.pem",
+          .otherwise = "those of the system"},
+         {.name = "cert_file",
+          .shapes = {{path}},
+          .description = "The certificate that lockstep shows.",
+          .example = "cert_file: tls/lockstep.pem"},
+         {.name = "key_file",
+          .shapes = {{path}},
+          .description = "The key of that certificate.",
+          .example = "key_file: tls/lockstep.key"},
+         {.name = "insecure_skip_verify",
+          .shapes = {{boolean}},
+          .description = "The server is not verified: encrypted, but to whom is anyone's "
+                         "guess.",
+          .example = "insecure_skip_verify: true",
+          .otherwise = "false"}}};
 }
 
 Place member_ssh_place() {
@@ -276,6 +277,17 @@ Place postgres_place() {
               .shapes = {{word}},
               .description = "For `ssh`: who runs psql.",
               .example = "os_user: postgres",
+              .otherwise = "postgres"},
+             {.name = "user",
+              .shapes = {{word}},
+              .description = "For `ssh`: the role of PostgreSQL to log in as, where it is not the "
+                             "one named as os_user; with a password in the ~/.pgpass of os_user "
+                             "where pg_hba.conf wants one. For `direct`, dsn has it.",
+              .example = "user: patroni_superuser"},
+             {.name = "database",
+              .shapes = {{word}},
+              .description = "To connect to, where no step names another.",
+              .example = "database: postgres",
               .otherwise = "postgres"}}};
 }
 

@@ -257,11 +257,41 @@ void Loader::read_postgres(const Node& node, PostgresSettings& postgres) {
         using Via = PostgresSettings::Via;
         postgres.via = yaml::as_choice<Via>(
             v, "way to PostgreSQL", {{"ssh", Via::ssh}, {"direct", Via::direct}});
+        // Of defaults that this entry departs from.
+        (postgres.via == Via::ssh ? postgres.dsn : postgres.user).clear();
     });
-    when_given(node, "dsn", [&](const Node& v) { postgres.dsn = inventory_fields::read_dsn(v); });
+    when_given(node, "dsn", [&](const Node& v) {
+        postgres.dsn = inventory_fields::read_dsn(v);
+        postgres.dsn_where = v.where;
+    });
     when_given(node, "os_user", [&](const Node& v) {
         postgres.os_user = inventory_fields::read_word(v, "os_user");
     });
+    when_given(node, "user", [&](const Node& v) {
+        postgres.user = inventory_fields::read_word(v, "user");
+        postgres.user_where = v.where;
+    });
+    when_given(node, "database", [&](const Node& v) {
+        postgres.database = inventory_fields::read_word(v, "database");
+    });
+}
+
+/// What would be ignored is refused: whoever wrote it believes that it counts.
+void check_postgres(const PostgresSettings& postgres) {
+    const bool direct = postgres.via == PostgresSettings::Via::direct;
+    if (!direct && !postgres.dsn.empty()) {
+        throw InputError(postgres.dsn_where,
+                         "dsn counts for postgres.via: direct alone, and here it is ssh",
+                         "Add via: direct to connect from here; psql on the member takes user: "
+                         "and database:.",
+                         "inventory.value");
+    }
+    if (direct && !postgres.user.empty()) {
+        throw InputError(postgres.user_where,
+                         "user counts for postgres.via: ssh alone, and here it is direct",
+                         "Write it into dsn: user=….",
+                         "inventory.value");
+    }
 }
 
 /// What can only be said once everything is merged.
@@ -281,6 +311,7 @@ void Loader::check(const Cluster& cluster, const SourceLocation& where) {
                          "Basic authentication needs both.",
                          "inventory.missing");
     }
+    check_postgres(cluster.postgres);
     if (patroni.cert_file.empty() && !patroni.key_file.empty()) {
         throw InputError(
             where, what + " has a patroni.key_file without a cert_file", {}, "inventory.missing");

@@ -3,6 +3,7 @@
 #include "base/clock.hpp"
 #include "base/error.hpp"
 #include "base/shell_quote.hpp"
+#include "transport/psql_script.hpp"
 
 #include <cmath>
 #include <cstdlib>
@@ -73,7 +74,9 @@ void WriteProbe::run_over_ssh(std::stop_token stop) {
         "while :; do\n"
         "  while sleep " +
         std::to_string(pause) + "; do echo " + shell_quote(std::string(k_write) + ";") +
-        " || exit 0; done | \\\n" + "  " + psql.become + " psql -XAtq -d postgres -p " +
+        " || exit 0; done | \\\n" + "  " + psql.become + " psql -XAtqw -d " +
+        shell_quote(psql_database(psql.database)) +
+        (psql.user.empty() ? "" : " -U " + shell_quote(psql.user)) + " -p " +
         std::to_string(psql.port) + " 2>&1 | sed -u 's/^[^0-9]/error &/'\n" +
         "  echo 'error the connection ended' || exit 0\n  sleep 0.1\ndone\n";
     RemoteCommand command{.script = script};

@@ -140,7 +140,7 @@ SqlResult PqClient::query(const SqlStatement& statement, Deadline deadline, std:
     // The read-only transaction is worth nothing to a text that ends it.
     const SqlStatement checked{single_statement(statement.text),
                                statement.params,
-                               statement.database,
+                               statement.database.empty() ? endpoint_.database : statement.database,
                                statement.read_only};
     // Out of the member while in use: a connection that something threw on is dropped.
     Connection connection = std::move(connection_);

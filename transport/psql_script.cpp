@@ -32,25 +32,6 @@ std::string end_line(std::string_view mark) {
     return "lockstep-end " + std::string(mark) + "\n";
 }
 
-/// A database as psql's --dbname, which takes a conninfo where there is a `=` in it.
-std::string dbname_argument(std::string_view database) {
-    const bool plain =
-        !database.empty() && std::all_of(database.begin(), database.end(), [](unsigned char c) {
-            return std::isalnum(c) != 0 || c == '_';
-        });
-    if (plain) {
-        return std::string(database);
-    }
-    std::string value;
-    for (const char c : database) {
-        if (c == '\'' || c == '\\') {
-            value += '\\';
-        }
-        value += c;
-    }
-    return "dbname='" + value + "'";
-}
-
 std::string execute_text(const SqlStatement& statement) {
     const std::string text = single_statement(statement.text);
     if (statement.params.empty()) {
@@ -115,7 +96,10 @@ std::string last_line(std::string_view err) {
 [[noreturn]] void throw_not_connected(const PsqlOutput& output) {
     const std::string said = last_line(output.err);
     const bool by_psql = output.err.find("psql: ") != std::string_view::npos;
-    std::string hint = "Check that PostgreSQL runs there, the port and the socket directory.";
+    std::string hint = psql_hint(said);
+    if (hint.empty()) {
+        hint = "Check that PostgreSQL runs there, the port and the socket directory.";
+    }
     std::string message = "psql could not connect: " + said;
     if (output.exit_status == 127 || output.exit_status == 126) {
         message = "psql could not be started: " + said;
@@ -163,6 +147,49 @@ std::chrono::milliseconds server_timeout(std::chrono::milliseconds remaining) {
     return std::clamp(remaining - margin, milliseconds(100), milliseconds(2'147'483'647));
 }
 
+std::string psql_database(std::string_view database) {
+    const bool plain =
+        !database.empty() && std::all_of(database.begin(), database.end(), [](unsigned char c) {
+            return std::isalnum(c) != 0 || c == '_';
+        });
+    if (plain) {
+        return std::string(database);
+    }
+    std::string value;
+    for (const char c : database) {
+        if (c == '\'' || c == '\\') {
+            value += '\\';
+        }
+        value += c;
+    }
+    return "dbname='" + value + "'";
+}
+
+std::string psql_hint(std::string_view said) {
+    const auto says = [&](std::string_view part) { return said.find(part) != std::string::npos; };
+    if (says("role \"") && says("does not exist")) {
+        return "Set postgres.user in the inventory to PostgreSQL's superuser as it is called there "
+               "(superuser.username in Patroni's configuration).";
+    }
+    if (says("database \"") && says("does not exist")) {
+        return "Set postgres.database in the inventory to one that is there.";
+    }
+    if (says("no pg_hba.conf entry")) {
+        return "Let that role in by a `local` line of pg_hba.conf, or set postgres.user in the "
+               "inventory to one that is.";
+    }
+    if (says("assword") || says("fe_sendauth")) {
+        return "Put the password into ~/.pgpass of the user who runs psql (~postgres/.pgpass, mode "
+               "0600, a line localhost:PORT:*:ROLE:PASSWORD), or set postgres.user in the "
+               "inventory to a role that local connections let in without one.";
+    }
+    if (says("eer authentication failed")) {
+        return "Set postgres.os_user in the inventory to the user whom pg_hba.conf and "
+               "pg_ident.conf let in as that role.";
+    }
+    return {};
+}
+
 std::string psql_command(const PsqlSettings& settings, std::string_view database) {
     // env stands behind `become`, because sudo clears the environment; cd, because psql complains
     // about a working directory that its user may not read.
@@ -172,8 +199,12 @@ std::string psql_command(const PsqlSettings& settings, std::string_view database
     if (!settings.socket_directory.empty()) {
         command += " --host=" + shell_quote(settings.socket_directory);
     }
+    if (!settings.user.empty()) {
+        command += " --username=" + shell_quote(settings.user);
+    }
     command += " --port=" + std::to_string(settings.port);
-    return command + " --dbname=" + shell_quote(dbname_argument(database)) + " --file=-";
+    const std::string_view name = database.empty() ? settings.database : database;
+    return command + " --dbname=" + shell_quote(psql_database(name)) + " --file=-";
 }
 
 std::string psql_stdin(const SqlStatement& statement,

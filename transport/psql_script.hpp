@@ -14,6 +14,12 @@ namespace lockstep {
 /// statement but the database. It works with psql 9.6 and later.
 [[nodiscard]] std::string psql_command(const PsqlSettings& settings, std::string_view database);
 
+/// A database as psql's --dbname, which takes a conninfo where there is a `=` in it.
+[[nodiscard]] std::string psql_database(std::string_view database);
+
+/// What to do about the reason why psql could not log in; empty: none that is known.
+[[nodiscard]] std::string psql_hint(std::string_view said);
+
 /// What psql reads: the settings, the statement in a read-only transaction where it is one, and the
 /// marks around the answer. `mark` separates the fields of the answer: a word that cannot be in it
 /// (random_hex()). `timeout` becomes the server's statement_timeout. Throws Error for a NUL byte

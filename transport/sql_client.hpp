@@ -17,8 +17,8 @@ namespace lockstep {
 struct SqlStatement {
     std::string text;                 ///< one statement; parameters are $1, $2, …
     std::vector<std::string> params;  ///< sent as text, types inferred by the server
-    std::string database = "postgres";
-    bool read_only = true;  ///< enforced by the transaction, not by trust
+    std::string database{};           ///< empty: the client's own
+    bool read_only = true;            ///< enforced by the transaction, not by trust
 };
 
 struct SqlResult {
@@ -57,6 +57,8 @@ struct PsqlSettings {
     std::string psql = "psql";     ///< the program; a path where it is not in the user's PATH
     std::string socket_directory;  ///< empty: the one psql was built for
     std::uint16_t port = 5432;
+    std::string user;  ///< empty: the role named as who runs psql
+    std::string database = "postgres";
 };
 
 /// psql over an SSH session, which must outlive the client.
@@ -69,6 +71,7 @@ struct PqEndpoint {
     std::string conninfo;
     std::string host;
     std::uint16_t port = 5432;
+    std::string database = "postgres";  ///< where a statement names none
 };
 
 [[nodiscard]] std::unique_ptr<SqlClient> make_pq_client(PqEndpoint endpoint);

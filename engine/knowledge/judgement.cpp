@@ -78,7 +78,8 @@ bool is_nofailover(const MemberFacts& member) {
 
 /// Slots that Patroni makes and moves by itself; rows about its slot management are about these.
 bool is_patronis(const SlotFacts& slot) {
-    return slot.serves == SlotServes::member || slot.serves == SlotServes::permanent;
+    return slot.serves == SlotServes::member || slot.serves == SlotServes::absent ||
+           slot.serves == SlotServes::permanent;
 }
 
 /// What rows ask of slots is worked out here, so that a `when` stays one short expression.

@@ -2,6 +2,7 @@
 
 #include "base/canonical_json.hpp"
 #include "base/utf8.hpp"
+#include "cluster/diagnosis.hpp"
 #include "engine/knowledge/path_judgement.hpp"
 #include "engine/plan/binding.hpp"
 #include "engine/plan/expansion.hpp"
@@ -441,6 +442,20 @@ void apply_acceptance(const PlanRequest& request, Plan& plan) {
     plan.blocked_by = std::move(blocking);
 }
 
+/// Which cluster would be changed is not known then, and no acceptance makes it known.
+void refuse_contradictions(Plan& plan) {
+    const bool changes = std::ranges::any_of(plan.steps, [](const PlannedStep& step) {
+        return step.changes && step.verdict != Verdict::wont;
+    });
+    const auto is_one = [](const Finding& finding) {
+        return finding.id == "cluster.endpoints_disagree";
+    };
+    auto finding = contradiction_of(plan.facts);
+    if (changes && finding && std::ranges::none_of(plan.blocked_by, is_one)) {
+        plan.blocked_by.push_back(std::move(*finding));
+    }
+}
+
 /// Over the part that a person approves; what moves by itself must not make an approval void.
 std::string hash_of(const Plan& plan) {
     return sha256_hex(canonical(bound_part(plan.to_json())));
@@ -466,6 +481,7 @@ Plan make_plan(const PlanRequest& request, StepRunner& runner, std::stop_token s
     evaluate_vars(*request.cluster, plan);
     plan.steps = expand_steps(request, plan);
     Forecast(request, plan, runner, stop).run();
+    refuse_contradictions(plan);
     apply_acceptance(request, plan);
     if (request.runbook->window && request.now) {
         plan.window = look(*request.runbook->window, *request.now);

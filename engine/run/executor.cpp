@@ -3,6 +3,7 @@
 #include "base/error.hpp"
 #include "base/join.hpp"
 #include "base/units.hpp"
+#include "cluster/diagnosis.hpp"
 
 #include <algorithm>
 #include <set>
@@ -262,6 +263,16 @@ void Executor::begin(std::size_t index, std::stop_token stop) {
     }
     if (preview.verdict == Verdict::wont) {
         skip(step, StepState::already_done, preview.because);
+        return;
+    }
+    // Afterwards it is no gate any more: what was begun is brought to an end.
+    if (const auto finding = contradiction_of(session_.facts());
+        finding && step.changes && !session_.state().changed_anything()) {
+        refuse(index,
+               {.outcome = StepOutcome::failed,
+                .message = finding->message,
+                .hint = finding->remedy,
+                .findings = {*finding}});
         return;
     }
     if (!is_allowed(index, bound.call)) {

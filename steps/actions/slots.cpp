@@ -1,5 +1,6 @@
 #include "base/error.hpp"
 #include "base/units.hpp"
+#include "cluster/diagnosis.hpp"
 #include "steps/catalog.hpp"
 
 #include <algorithm>
@@ -8,21 +9,84 @@ namespace lockstep {
 
 namespace {
 
-/// Where the slot is, and whether it may go.
+/// A member's slot of that name, and whether it may go.
 struct Holder {
     std::string member;
-    bool reserves = false;  ///< its slot holds WAL
+    const SlotFacts* slot = nullptr;
+    std::string kept;  ///< why not; empty: it may
 };
 
 struct Holders {
-    std::vector<Holder> members;  ///< that have it
+    std::vector<Holder> members;
     std::vector<Finding> refused;
-    std::int64_t retained = 0;
-    bool logical = false;
+
+    [[nodiscard]] bool any() const {
+        return std::ranges::any_of(members,
+                                   [](const Holder& holder) { return holder.kept.empty(); });
+    }
 };
 
+const SlotFacts* slot_at_start(const StepCall& call, const Holder& holder) {
+    return call.at_start == nullptr
+               ? nullptr
+               : find_slot(call.at_start->find(holder.member), holder.slot->name);
+}
+
+/// In the samples of the plan, and where it was then.
+bool stands_still(const StepCall& call, const Holder& holder) {
+    if (call.at_start == nullptr) {  // these are the facts of the plan
+        return holder.slot->stuck;
+    }
+    const SlotFacts* before = slot_at_start(call, holder);
+    return before != nullptr && before->stuck && before->restart_lsn == holder.slot->restart_lsn;
+}
+
+/// Names are judged member by member: of a stuck copy on a replica the healthy original on the
+/// leader has the same.
+Holder judge_slot(const StepCall& call,
+                  const MemberFacts& member,
+                  const SlotFacts& slot,
+                  bool only_stuck) {
+    Holder holder{.member = member.name, .slot = &slot, .kept = {}};
+    const bool by_name_alone = slot.serves == SlotServes::absent && !only_stuck;
+    if (slot.active) {
+        holder.kept = "is in use";
+    } else if (slot.synced) {
+        holder.kept = "is a copy that PostgreSQL keeps of the leader's slot";
+    } else if (slot.serves == SlotServes::absent && !by_name_alone) {
+        holder.kept =
+            "is kept for a member that is away: Patroni drops it itself when that does "
+            "not come back";
+    } else if (!may_be_dropped(slot) && !by_name_alone) {
+        holder.kept = "belongs to Patroni";
+    } else if (only_stuck && !stands_still(call, holder)) {
+        holder.kept = "is not stuck";
+    }
+    return holder;
+}
+
+Finding refusal(const Holder& holder) {
+    return {.id = "slot.in_use",
+            .severity = Severity::critical,
+            .member = holder.member,
+            .subject = holder.slot->name,
+            .message = "slot " + holder.slot->name + " on " + holder.member + " " + holder.kept,
+            .remedy = "Only a slot that serves nobody is dropped.",
+            .source = {}};
+}
+
+/// Nobody's under the leader of the plan, before 4.0; under the one that it was upgraded to Patroni
+/// deals with it, and that is no reason to go back.
+bool became_patronis(const StepCall& call, const Holder& holder) {
+    const SlotFacts* before = slot_at_start(call, holder);
+    return holder.slot->serves == SlotServes::absent && before != nullptr &&
+           may_be_dropped(*before);
+}
+
+/// Refused where there is none that may go, and one that must not; else those are left alone.
 Holders find_holders(const StepCall& call, const ClusterFacts& facts) {
     const std::string slot_name = text_arg(call, "slot");
+    const bool only_stuck = bool_arg(call, "only_stuck", true);
     Holders holders;
     for (const MemberFacts& member : facts.members) {
         if (!call.member.empty() && member.name != call.member) {
@@ -30,28 +94,15 @@ Holders find_holders(const StepCall& call, const ClusterFacts& facts) {
         }
         const auto found = refuse_unless_reachable(&member, member.name, false, false, true);
         holders.refused.insert(holders.refused.end(), found.begin(), found.end());
-        if (!member.slots) {
-            continue;
+        if (const SlotFacts* slot = find_slot(&member, slot_name)) {
+            holders.members.push_back(judge_slot(call, member, *slot, only_stuck));
         }
-        for (const SlotFacts& slot : *member.slots) {
-            if (slot.name != slot_name) {
-                continue;
-            }
-            holders.members.push_back({member.name, slot.restart_lsn.has_value()});
-            holders.logical = holders.logical || slot.type == "logical";
-            holders.retained += std::max<std::int64_t>(slot.retained_bytes.value_or(0), 0);
-            const bool kept =
-                slot.serves == SlotServes::member || slot.serves == SlotServes::permanent;
-            if (slot.active || kept) {
-                holders.refused.push_back(
-                    {.id = "slot.in_use",
-                     .severity = Severity::critical,
-                     .member = member.name,
-                     .subject = slot.name,
-                     .message = "slot " + slot.name + " on " + member.name +
-                                (slot.active ? " is in use" : " belongs to Patroni"),
-                     .remedy = "Only a slot that serves nobody is dropped.",
-                     .source = {}});
+    }
+    if (!holders.any()) {
+        for (const Holder& holder : holders.members) {
+            if ((holder.slot->active || !may_be_dropped(*holder.slot)) &&
+                !became_patronis(call, holder)) {
+                holders.refused.push_back(refusal(holder));
             }
         }
     }
@@ -67,12 +118,10 @@ std::string create_text(const std::string& slot, bool reserve) {
            (reserve ? "true" : "false") + ")";
 }
 
-void forget_slot(ClusterFacts& facts, const std::string& slot) {
-    for (MemberFacts& member : facts.members) {
-        if (member.slots) {
-            std::erase_if(*member.slots,
-                          [&](const SlotFacts& other) { return other.name == slot; });
-        }
+void forget_slot(ClusterFacts& facts, const std::string& slot, const std::string& on) {
+    MemberFacts* member = facts.find(on);
+    if (member != nullptr && member->slots) {
+        std::erase_if(*member->slots, [&](const SlotFacts& other) { return other.name == slot; });
     }
 }
 
@@ -90,44 +139,101 @@ class SlotsDrop final : public Action {
             preview.because = "no member has a slot " + slot;
             return preview;
         }
-        preview.because = "it holds " + format_bytes(holders.retained) + " of WAL for nobody";
+        std::int64_t retained = 0;
         for (const Holder& holder : holders.members) {
-            preview.operations.push_back(
-                {Operation::Kind::sql,
-                 "on " + holder.member + ": SELECT pg_drop_replication_slot('" + slot + "')"});
-            if (!holders.logical) {
-                preview.undo.push_back(
-                    {{Operation::Kind::sql,
-                      "on " + holder.member + ": " + create_text(slot, holder.reserves)},
-                     "slots.create",
-                     holder.member,
-                     {{"slot", slot}, {"reserve", holder.reserves}}});
+            if (holder.kept.empty()) {
+                retained += std::max<std::int64_t>(holder.slot->retained_bytes.value_or(0), 0);
+                add(preview, holder);
+            } else if (holders.refused.empty()) {
+                preview.notes.push_back("on " + holder.member + " it " + holder.kept +
+                                        ", and stays");
             }
         }
-        if (holders.logical) {
-            // A new one starts at the present: what its consumer had not read would be missing.
-            preview.no_way_back = "a logical slot has no way back: its consumer starts anew";
-            preview.notes.push_back(preview.no_way_back);
+        if (preview.operations.empty()) {
+            preview.verdict = Verdict::wont;
+            preview.because = "no slot " + slot + " stands still";
+            return preview;
         }
+        preview.because = "it holds " + format_bytes(retained) + " of WAL for nobody";
         preview.acts_within = k_sql_acts_within;
         preview.answers_within = sql_answers_within(call);
         preview.notes.emplace_back("the WAL that it held cannot be brought back");
-        preview.effect = [slot](ClusterFacts& later) { forget_slot(later, slot); };
+        std::vector<std::string> on;
+        for (const Holder& holder : holders.members) {
+            if (holder.kept.empty()) {
+                on.push_back(holder.member);
+            }
+        }
+        preview.effect = [slot, on](ClusterFacts& later) {
+            for (const std::string& member : on) {
+                forget_slot(later, slot, member);
+            }
+        };
         return preview;
     }
 
+    /// By a look of its own: what a plan found stuck may have moved since, or be read again.
     StepResult run(const StepCall& call, ActionContext& context) const override {
         const std::string slot = text_arg(call, "slot");
-        const Holders holders = find_holders(call, context.facts);
-        std::string dropped;
-        for (const Holder& holder : holders.members) {
-            context.sql(*context.facts.find(holder.member), drop_statement(slot));
-            dropped += (dropped.empty() ? "" : ", ") + holder.member;
+        const ClusterFacts earlier = context.facts;
+        const bool only_stuck = bool_arg(call, "only_stuck", true);
+        if (only_stuck) {
+            context.refresh(Depth::full);
+            settle_slots(context.facts, &earlier, context.observer, context.clock, context.stop);
         }
+        const Holders holders = find_holders(call, context.facts);
         StepResult result;
-        result.message = "dropped on " + dropped;
-        result.learned = [slot](ClusterFacts& facts) { forget_slot(facts, slot); };
+        if (!holders.refused.empty()) {
+            result.outcome = StepOutcome::failed;
+            result.message = holders.refused.front().message;
+            result.hint = holders.refused.front().remedy;
+            result.findings = holders.refused;
+            return result;
+        }
+        std::vector<std::string> dropped;
+        for (const Holder& holder : holders.members) {
+            const SlotFacts* before = find_slot(earlier.find(holder.member), slot);
+            const bool still = !only_stuck || (holder.slot->stuck && before != nullptr &&
+                                               before->restart_lsn == holder.slot->restart_lsn);
+            if (holder.kept.empty() && still) {
+                context.sql(*context.facts.find(holder.member), drop_statement(slot));
+                dropped.push_back(holder.member);
+            }
+        }
+        if (dropped.empty()) {
+            result.outcome = StepOutcome::already_done;
+            result.message = "no slot " + slot + " stands still";
+            return result;
+        }
+        for (const std::string& member : dropped) {
+            result.message += (result.message.empty() ? "dropped on " : ", ") + member;
+        }
+        result.learned = [slot, dropped](ClusterFacts& facts) {
+            for (const std::string& member : dropped) {
+                forget_slot(facts, slot, member);
+            }
+        };
         return result;
+    }
+
+  private:
+    static void add(Preview& preview, const Holder& holder) {
+        const std::string& slot = holder.slot->name;
+        preview.operations.push_back(
+            {Operation::Kind::sql,
+             "on " + holder.member + ": SELECT pg_drop_replication_slot('" + slot + "')"});
+        if (holder.slot->type == "logical") {
+            // A new one starts at the present: what its consumer had not read would be missing.
+            preview.no_way_back = "a logical slot has no way back: its consumer starts anew";
+            preview.notes.push_back(preview.no_way_back);
+            return;
+        }
+        const bool reserves = holder.slot->restart_lsn.has_value();
+        preview.undo.push_back(
+            {{Operation::Kind::sql, "on " + holder.member + ": " + create_text(slot, reserves)},
+             "slots.create",
+             holder.member,
+             {{"slot", slot}, {"reserve", reserves}}});
     }
 };
 
@@ -194,7 +300,7 @@ class SlotsCreate final : public Action {
             {{Operation::Kind::sql, "SELECT pg_drop_replication_slot('" + slot + "')"},
              "slots.drop",
              call.member,
-             {{"slot", slot}}});
+             {{"slot", slot}, {"only_stuck", false}}});
         if (!facts.config.is_object() || !is_configured(facts.config, slot)) {
             preview.notes.emplace_back(
                 "Patroni drops a slot that neither `slots` nor `ignore_slots` of its configuration "

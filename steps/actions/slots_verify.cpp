@@ -20,7 +20,7 @@ bool comes_and_goes(const SlotFacts& slot, const MemberFacts& now) {
         return true;
     }
     if (slot.serves != SlotServes::permanent || slot.type != "physical" || now.is_leader()) {
-        return slot.serves == SlotServes::member;
+        return slot.serves == SlotServes::member || slot.serves == SlotServes::absent;
     }
     const std::string running = rules::plain_upstream(now.patroni.running);
     return !running.empty() && PackageVersion(running) < PackageVersion("3.2.0");

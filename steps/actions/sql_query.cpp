@@ -8,7 +8,7 @@ namespace {
 SqlStatement statement_of(const StepCall& call) {
     return {.text = text_arg(call, "query"),
             .params = list_arg(call, "params"),
-            .database = text_arg(call, "database", "postgres"),
+            .database = text_arg(call, "database", ""),
             .read_only = bool_arg(call, "read_only", true)};
 }
 

@@ -174,12 +174,15 @@ std::unique_ptr<SqlClient> Connections::extra_sql(const MemberFacts& at) {
     direct.conninfo = cluster_.postgres.dsn;
     direct.host = at.pg_host;
     direct.port = at.pg_port;
+    direct.database = cluster_.postgres.database;
     return factory_.pq(std::move(direct));
 }
 
 PsqlSettings Connections::psql_settings(const MemberFacts& at) {
     return {.become = psql_become(cluster_.ssh_of(at.name), cluster_.postgres.os_user),
-            .port = at.pg_port};
+            .port = at.pg_port,
+            .user = cluster_.postgres.user,
+            .database = cluster_.postgres.database};
 }
 
 }  // namespace lockstep

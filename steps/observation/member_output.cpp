@@ -7,6 +7,7 @@
 #include "steps/observation/member_script.hpp"
 #include "steps/observation/observed_time.hpp"
 #include "steps/observation/setup_program.hpp"
+#include "transport/psql_script.hpp"
 
 #include <algorithm>
 #include <array>
@@ -255,7 +256,7 @@ void read_disk(const Section& section, MemberFacts& member) {
     member.unknown["disk"] = reason(section);
 }
 
-// `now=…`, `lock.KEY=…` as in the lock's file, `spool=KEY STATE STARTED`.
+// `now=…`, `lock.KEY=…` as in the lock's file, `spool=KEY STATE STARTED [ours]`.
 void read_leftover(const Section& section, MemberFacts& member) {
     if (!section.ok()) {
         return;
@@ -277,11 +278,12 @@ void read_leftover(const Section& section, MemberFacts& member) {
     }
     for (const std::string& line : section.lines) {
         const std::vector<std::string> parts = words(line);
-        if (!line.starts_with("spool=") || parts.size() != 3) {
+        if (!line.starts_with("spool=") || parts.size() < 3) {
             continue;
         }
         const auto started = parse_number<std::int64_t>(parts[2]);
-        leftover.spool.push_back({parts[0].substr(6), parts[1], now - started.value_or(now)});
+        leftover.spool.push_back(
+            {parts[0].substr(6), parts[1], now - started.value_or(now), parts.size() > 3});
     }
     member.leftover = std::move(leftover);
 }
@@ -308,6 +310,8 @@ void read_sql(const Section& section, MemberFacts& member) {
         member.sql.error = "there is no psql on the member: " + member.sql.error;
         member.sql.hint =
             "Install the PostgreSQL client on the member, or set postgres.via: direct.";
+    } else {
+        member.sql.hint = psql_hint(member.sql.error);
     }
 }
 

@@ -115,6 +115,7 @@ SlotFacts read_slot(const Json& row, std::optional<Lsn> position) {
     slot.active = flag(row, "active");
     slot.restart_lsn = lsn_at(row, "restart_lsn");
     slot.wal_status = text(row, "wal_status");
+    slot.synced = flag(row, "synced");
     if (slot.restart_lsn && position) {
         slot.retained_bytes =
             static_cast<std::int64_t>(*position) - static_cast<std::int64_t>(*slot.restart_lsn);

@@ -6,6 +6,7 @@
 #include "steps/observation/setup_program.hpp"
 #include "steps/packages/package_tool.hpp"
 #include "steps/spool/member_folder.hpp"
+#include "transport/psql_script.hpp"
 
 #include <array>
 #include <cstdio>
@@ -227,9 +228,17 @@ fi
 end
 )sh";
 
-// One stat for all entries: each more is a fork. A run whose lock is another cluster's is that
-// cluster's business, as are its commands.
+// One stat for all entries: each more is a fork. A host may have members of several clusters, and
+// an entry is its cluster's: by its `scope`, else by the lock that names its run.
 constexpr const char* k_leftover = R"sh(
+owner_of() {
+  for file in "$folder"/lock.*; do
+    [ -r "$file" ] || continue
+    while read -r line; do
+      if [ "$line" = "run=${1%%.*}" ]; then owner=${file##*/lock.}; fi
+    done <"$file"
+  done
+}
 begin leftover
 if [ -z "$lock" ]; then
   echo 'the scope of the cluster is not known'; false
@@ -242,17 +251,14 @@ else
   if [ -e "$folder/$lock" ]; then
     while IFS= read -r line; do printf 'lock.%s\n' "$line"; done <"$folder/$lock"
   fi
-  others=
-  for file in "$folder"/lock.*; do
-    if [ "$file" != "$folder/$lock" ] && [ -r "$file" ]; then
-      while IFS= read -r line; do case $line in run=?*) others="$others ${line#run=}. " ;; esac; done <"$file"
-    fi
-  done
   stat -c '%Y %n' -- "$folder"/spool/*/started 2>/dev/null | while read -r at entry; do
-    entry=${entry%/started}
-    key=${entry##*/}
-    case $others in *" ${key%%.*}. "*) continue ;; esac
-    if job_state "$entry"; then printf 'spool=%s %s %s\n' "${entry##*/}" "$state" "$at"; fi
+    entry=${entry%/started} owner=
+    job_state "$entry" || continue
+    if [ -r "$entry/scope" ]; then read -r owner <"$entry/scope"; else owner_of "${entry##*/}"; fi
+    case $owner in
+    '' | "${lock#lock.}")
+      printf 'spool=%s %s %s %s\n' "${entry##*/}" "$state" "$at" "${owner:+ours}" ;;
+    esac
   done
   true
 fi
@@ -265,7 +271,8 @@ begin sql
 psql=${binary%/*}/psql
 [ -n "$binary" ] && [ -x "$psql" ] || psql=psql
 if [ "$(id -un)" = "$os_user" ]; then set --; else set -- runuser -u "$os_user" --; fi
-bounded 30 "$@" "$psql" -XAtq -v ON_ERROR_STOP=1 ${socket:+-h "$socket"} -p "$port" -d postgres \
+bounded 30 "$@" "$psql" -XAtqw -v ON_ERROR_STOP=1 ${socket:+-h "$socket"} ${role:+-U "$role"} \
+  -p "$port" -d "$database" \
 )sh";
 
 std::string assignment(const char* name, const std::string& value) {
@@ -308,8 +315,9 @@ std::string render(const MemberScript& script) {
     std::string text =
         assignment("marker", "@" + script.nonce) + assignment("unit", script.unit) +
         assignment("package", script.package) + assignment("os_user", script.os_user) +
-        assignment("port", std::to_string(script.port)) +
         assignment("api_port", script.api_port.empty() ? "0" : script.api_port) +
+        assignment("port", std::to_string(script.port)) + assignment("role", script.role) +
+        assignment("database", psql_database(script.database)) +
         assignment("lock", script.scope.empty() ? "" : lock_file_name(script.scope)) + k_prelude +
         assignment("setup_program", setup_program()) + std::string(k_find_package_tool) + k_units +
         k_host + k_os + k_setup + offered_of_each() + k_available + k_beside + k_postmaster +

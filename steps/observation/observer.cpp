@@ -3,6 +3,7 @@
 #include "base/error.hpp"
 #include "cluster/diagnosis.hpp"
 #include "steps/observation/discovery.hpp"
+#include "steps/observation/endpoints.hpp"
 #include "steps/observation/json_fields.hpp"
 #include "steps/observation/member_query.hpp"
 #include "steps/observation/member_script.hpp"
@@ -20,6 +21,8 @@ using Json = nlohmann::json;
 
 // Beyond this nobody waits for a REST answer: /patroni is served from memory and one query.
 constexpr std::chrono::seconds k_api_patience{5};
+// What differs for longer is said.
+constexpr std::chrono::seconds k_moment{1};
 constexpr std::size_t k_most_threads = 32;
 
 /// Runs `work(0)` to `work(count - 1)` on a bounded number of threads and waits for all.
@@ -71,6 +74,20 @@ void add_member(ClusterFacts& facts, const std::string& name, const std::string&
     member.host = patroni_api::host_of(api_url);
     member.pg_host = member.host;
     facts.members.push_back(std::move(member));
+}
+
+/// The endpoints that are no member's own address: names for one, a load balancer, a member that is
+/// away, another cluster.
+std::vector<std::string> endpoints_beside(const Cluster& cluster, const ClusterFacts& facts) {
+    std::vector<std::string> urls;
+    for (const std::string& endpoint : cluster.patroni.endpoints) {
+        const std::string url = patroni_api::base_url(endpoint);
+        if (std::ranges::find(facts.members, url, &MemberFacts::api_url) == facts.members.end() &&
+            std::ranges::find(urls, url) == urls.end()) {
+            urls.push_back(url);
+        }
+    }
+    return urls;
 }
 
 /// The members that there are by anybody's word: Patroni's, the inventory's, and those that
@@ -138,7 +155,21 @@ class MemberVisit {
         } catch (const std::exception& problem) {
             note(member_.api, problem);
         }
+        if (is_loopback_url(member_.api_url) &&
+            cluster_.patroni.via == PatroniSettings::Via::direct) {
+            member_.api.hint =
+                "Patroni publishes " + member_.api_url +
+                ", where only its own host can ask it: set restapi.connect_address there; until "
+                "then patroni.via: ssh in the inventory asks each member on its own host.";
+        }
         return nullptr;
+    }
+
+    /// What the member's own API says of the whole; after ask_api().
+    EndpointFacts ask_cluster(const Json& status, Deadline deadline) {
+        const std::lock_guard lock(link_.http_use);
+        return ask_about_cluster(
+            *link_.http, member_.api_url, status, deadline.within(k_api_patience), stop_);
     }
 
     /// One script for everything over SSH, because a round trip is what an observation costs.
@@ -200,6 +231,8 @@ class MemberVisit {
         script.os_user = with_sql ? cluster_.postgres.os_user : std::string();
         script.port = member_.pg_port;
         script.api_port = patroni_api::port_of(member_.api_url);
+        script.role = cluster_.postgres.user;
+        script.database = cluster_.postgres.database;
         script.scope = scope_;
         if (link_.ssh_settings.host.empty()) {
             throw Error("the host is not known, because Patroni does not list this member",
@@ -280,20 +313,37 @@ ClusterFacts Observer::observe(Depth depth,
     facts.sampled_at = clock_.steady_now();
     std::optional<Json> config = found.config;
     std::vector<Json> statuses(facts.members.size());
-    in_parallel(1 + facts.members.size(), [&](std::size_t task) {
+    const bool compare = depth == Depth::full && found.cluster;
+    const std::vector<std::string> beside =
+        compare ? endpoints_beside(cluster, facts) : std::vector<std::string>();
+    std::vector<EndpointFacts> said(facts.members.size() + beside.size());
+    in_parallel(1 + said.size(), [&](std::size_t task) {
         if (task == 0) {
             config = found.cluster ? ask_config(connections_, found, soon, stop) : config;
             return;
         }
         const std::size_t n = task - 1;
+        if (n >= facts.members.size()) {
+            said[n] = ask_beside(beside[n - facts.members.size()], timeout, stop);
+            return;
+        }
         MemberVisit visit(cluster, facts.scope, *connections[n], facts.members[n], stop);
         const Deadline deadline = Deadline::after(timeout);
         statuses[n] = visit.ask_api(deadline);
+        std::jthread whole;  // beside the host's script, which takes longer
+        if (compare && facts.members[n].api.ok()) {
+            whole = std::jthread([&] { said[n] = visit.ask_cluster(statuses[n], deadline); });
+        }
         if (depth == Depth::full) {
             visit.ask_host(deadline);
         }
     });
     refuse_cancelled(stop);
+    if (compare) {
+        std::erase_if(said, [](const EndpointFacts& each) { return each.url.empty(); });
+        facts.endpoints = std::move(said);
+        ask_again_where_they_differ(facts, timeout, stop);
+    }
     if (config) {
         patroni_api::read_config(*config, facts);
     }
@@ -303,6 +353,40 @@ ClusterFacts Observer::observe(Depth depth,
         facts.paused = facts.paused || std::ranges::any_of(facts.members, &MemberFacts::paused);
     }
     return facts;
+}
+
+EndpointFacts Observer::ask_beside(const std::string& url,
+                                   std::chrono::milliseconds timeout,
+                                   std::stop_token stop) {
+    std::unique_ptr<HttpClient> client = connections_.lend_endpoint(url);
+    const Deadline deadline =
+        Deadline::after(std::min<std::chrono::milliseconds>(timeout, k_api_patience));
+    EndpointFacts said = ask_endpoint(*client, url, deadline, std::move(stop));
+    said.given = true;
+    connections_.give_back(url, std::move(client));
+    return said;
+}
+
+/// All read one DCS, within milliseconds of each other: what they differ in for longer than a
+/// moment is no member that joins, nor a failover.
+void Observer::ask_again_where_they_differ(ClusterFacts& facts,
+                                           std::chrono::milliseconds timeout,
+                                           std::stop_token stop) {
+    if (!endpoints_disagree(facts)) {
+        return;
+    }
+    if (!clock_.sleep_for(k_moment, stop)) {
+        refuse_cancelled(stop);
+    }
+    in_parallel(facts.endpoints.size(), [&](std::size_t n) {
+        EndpointFacts& said = facts.endpoints[n];
+        if (said.answers) {
+            const bool given = said.given;
+            said = ask_beside(said.url, timeout, stop);
+            said.given = given;
+        }
+    });
+    refuse_cancelled(stop);
 }
 
 // The probe goes to every member that answers: each has its own restapi.authentication and
@@ -372,6 +456,8 @@ void settle_slots(ClusterFacts& facts,
     later.patroni_write_refused = facts.patroni_write_refused;
     later.patroni_write_error = facts.patroni_write_error;
     later.patroni_write_hint = facts.patroni_write_hint;
+    later.missing = facts.missing;
+    classify_slots(later);
     later.paused_since = later.paused ? facts.paused_since : std::nullopt;
     mark_stuck_slots(later, facts);
     facts = std::move(later);

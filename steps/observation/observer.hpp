@@ -42,6 +42,14 @@ class Observer {
     void probe_write_access(ClusterFacts& facts, std::stop_token stop);
 
   private:
+    /// An endpoint that is no member's, or a member's API once more: by a connection of its own.
+    [[nodiscard]] EndpointFacts ask_beside(const std::string& url,
+                                           std::chrono::milliseconds timeout,
+                                           std::stop_token stop);
+    void ask_again_where_they_differ(ClusterFacts& facts,
+                                     std::chrono::milliseconds timeout,
+                                     std::stop_token stop);
+
     Connections& connections_;
     Clock& clock_;
     std::vector<MemberFacts> remembered_;  ///< name and where it is; nothing of how it is

@@ -119,6 +119,7 @@ detach() {
 }
 launch() {
   printf '%s' "$wrapper" >"$job/wrapper" || leave failed "cannot write to $job"
+  printf '%s\n' "$scope" >"$job/scope"
   set -- /bin/sh "$job/wrapper" "$nonce" "$in"
   if [ -n "$quick" ] && [ -d /run/systemd/system ] && command -v systemd-run >/dev/null 2>&1; then
     detach systemd-run --quiet --scope --collect --unit="lockstep-$key.scope" \

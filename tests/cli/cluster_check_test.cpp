@@ -99,6 +99,26 @@ TEST_F(ClusterCheckTest, SeesAMemberThatCameBack) {
     EXPECT_FALSE(has(checks.look({}).front(), "member.unreachable"));
 }
 
+// The inventory names no members: that there is one more is known from before.
+TEST_F(ClusterCheckTest, MissesAMemberThatItSawBefore) {
+    EXPECT_FALSE(has(look(), "member.missing"));
+    for (const char* path : {"/cluster", "/config", "/patroni"}) {
+        world.http.fail(
+            "GET " + FakeCluster::url("n2", path), TransportError::Kind::connect, "refused");
+    }
+    world.members.erase("n2");
+    auto& slots = world.members.at("n1").sql["slots"];
+    slots[0]["active"] = false;
+    slots[0]["restart_lsn"] = "0/1000000";
+    world.clock.advance(1min);
+    const CheckResult result = look();
+    EXPECT_EQ(result.status(), CheckStatus::warning);
+    EXPECT_EQ(ids_of(result.findings), (Names{"slot.member_away", "member.missing"}));
+    EXPECT_TRUE(world.clock.sleeps().empty());  // such a slot stands still as it should
+    world.clock.advance(7h);
+    EXPECT_FALSE(has(look(), "member.missing"));
+}
+
 TEST(ManyClusters, AreLookedAtEachByItself) {
     constexpr std::size_t k_count = 34;
     const TempDir dir;

@@ -124,6 +124,17 @@ TEST_F(LeftoversTest, CommandsAndLockOfARunAreOneFinding) {
     expect_parts(found[0].message, {"its lock on n1", "died on n2"});
 }
 
+// Nobody is told to remove what a live run may still read.
+TEST_F(LeftoversTest, WhatRunsIsNeverToBeRemoved) {
+    command_on("n2", "r1.install.n2.1", "running");
+    EXPECT_EQ(leftovers().at(0).remedy.find("remove"), std::string::npos);
+    facts.find("n2")->leftover->spool.back().state = "died";
+    expect_parts(leftovers().at(0).remedy, {"If that is settled, remove their folders"});
+    facts.find("n2")->leftover->spool.back().owner_known = false;
+    expect_parts(leftovers().at(0).message, {"for this cluster or another one of these hosts"});
+    expect_parts(leftovers().at(0).remedy, {"no run is at work on any cluster of these hosts"});
+}
+
 TEST_F(LeftoversTest, ACommandThatHasEndedIsNone) {
     command_on("n2", "r1.install.n2.1", "ended");
     EXPECT_TRUE(leftovers().empty());

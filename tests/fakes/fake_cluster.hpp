@@ -181,7 +181,9 @@ class FakeCluster {
     FakeProcesses processes;
     FakeClock clock;
     std::map<std::string, Member> members;
-    Json config = {{"loop_wait", 3}, {"ttl", 20}};
+    Json config = {{"loop_wait", 3},
+                   {"ttl", 20},
+                   {"ignore_slots", {{{"name", "legacy"}, {"type", "physical"}}}}};
     std::vector<long> patch_statuses;  ///< what the next PATCHes are answered with; then 200
     std::function<void()> on_patch;    ///< called once a PATCH is written
 

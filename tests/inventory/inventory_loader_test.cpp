@@ -87,7 +87,8 @@ TEST_F(InventoryLoader, ReadsEveryKeyOfTheFullExample) {
     EXPECT_EQ(orders.ssh.client, SshSettings::Client::automatic);
     EXPECT_EQ(orders.ssh.config_file, home(".ssh/config"));
     EXPECT_EQ(orders.patroni.via, PatroniSettings::Via::direct);
-    EXPECT_EQ(orders.postgres.dsn, "user=lockstep dbname=postgres sslmode=verify-full");
+    EXPECT_EQ(orders.postgres.user, "postgres");
+    EXPECT_EQ(orders.postgres.database, "postgres");
     ASSERT_EQ(orders.members.size(), 3U);
     EXPECT_EQ(orders.members[1].ssh.port, 2222);
     EXPECT_EQ(orders.members[2].name, "n3");
@@ -96,6 +97,20 @@ TEST_F(InventoryLoader, ReadsEveryKeyOfTheFullExample) {
     EXPECT_EQ(billing.ssh.user, "lockstep");
     EXPECT_EQ(billing.ssh.identity_files, Paths{home(".ssh/lockstep_ed25519")});
     EXPECT_EQ(billing.patroni_service, "patroni@billing");
+    EXPECT_EQ(billing.postgres.dsn, "user=lockstep dbname=postgres sslmode=verify-full");
+}
+
+// What defaults say for one way is no mistake of a cluster that goes the other.
+TEST_F(InventoryLoader, LeavesTheDefaultsOfAnotherWayToPostgresqlBehind) {
+    const Inventory inventory = parse_inventory(
+        "defaults: {postgres: {via: direct, dsn: user=a}}\n"
+        "clusters:\n"
+        "  c: {patroni: {endpoints: [http://a:8008]}}\n"
+        "  d: {patroni: {endpoints: [http://b:8008]}, postgres: {via: ssh, user: b}}\n",
+        "f");
+    EXPECT_EQ(inventory.cluster("c").postgres.dsn, "user=a");
+    EXPECT_EQ(inventory.cluster("d").postgres.dsn, "");
+    EXPECT_EQ(inventory.cluster("d").postgres.user, "b");
 }
 
 TEST_F(InventoryLoader, ReadsThePeopleOfTheFullExample) {
@@ -261,7 +276,7 @@ TEST_F(InventoryLoader, AcceptsConninfosWithoutAPassword) {
                             "user = a\\ password",
                             "postgresql:///orders?sslmode=require",
                             "postgresql://admin@/orders"}) {
-        EXPECT_EQ(cluster_of("    postgres: {dsn: \"" +
+        EXPECT_EQ(cluster_of("    postgres: {via: direct, dsn: \"" +
                              (std::string(dsn) == "user = a\\ password" ? "user = a\\\\ password"
                                                                         : std::string(dsn)) +
                              "\"}\n")

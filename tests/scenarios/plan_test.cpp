@@ -40,6 +40,45 @@ TEST_F(Planning, LooksAtTheClusterAndStartsNothing) {
     EXPECT_TRUE(started().empty());
 }
 
+/// Two addresses of one entry that belong to different clusters.
+std::vector<EndpointFacts> two_clusters() {
+    EndpointFacts here;
+    here.url = "http://10.0.0.11:8008";
+    here.answers = true;
+    here.system_identifier = "77";
+    here.members = {"n1", "n2", "n3"};
+    EndpointFacts there = here;
+    there.url = "http://10.0.9.1:8008";
+    there.system_identifier = "88";
+    return {here, there};
+}
+
+TEST_F(Planning, ChangesNothingWhereEndpointsTellOfDifferentClusters) {
+    runner.facts.endpoints = two_clusters();
+    const Plan planned = plan("- {id: a, uses: change}\n");
+    EXPECT_FALSE(planned.ready());
+    ASSERT_EQ(planned.blocked_by.size(), 1U);
+    EXPECT_EQ(planned.blocked_by[0].id, "cluster.endpoints_disagree");
+    EXPECT_FALSE(planned.blocked_by[0].acceptable);
+    EXPECT_TRUE(plan("- {id: a, uses: look}\n").ready());
+}
+
+// Between the plan and the first change; later it is no reason to stop halfway.
+TEST_F(Planning, IsNotFollowedWhereEndpointsDifferSince) {
+    const Plan planned = plan("- {id: a, uses: change}\n- {id: b, uses: change}\n");
+    runner.before_observe = [&] { runner.facts.endpoints = two_clusters(); };
+    EXPECT_EQ(run(planned).exit_code, 4);
+    EXPECT_TRUE(started().empty());
+    journal.kept.clear();
+    runner.facts.endpoints.clear();
+    bool began = false;
+    runner.before_observe = [&] {
+        runner.facts.endpoints = began ? two_clusters() : std::vector<EndpointFacts>();
+        began = began || !started().empty();
+    };
+    EXPECT_EQ(run(planned).exit_code, 0);
+}
+
 TEST_F(Planning, SpreadsABlockOverMembersInTheOrderOfTheirLag) {
     const Plan planned = plan(R"(
 - id: replicas

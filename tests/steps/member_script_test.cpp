@@ -485,6 +485,26 @@ TEST(MemberScript, FindsTheLockAndTheCommandsOfRuns) {
     EXPECT_EQ(states, expected);
 }
 
+// A host may have members of several clusters, and their runs share the folder.
+TEST(MemberScript, LeavesOutTheCommandsOfRunsOnOtherClusters) {
+    const ShellHost host;
+    host.write("lock.orders", "id=a1\nrun=r1\n");
+    host.write("lock.billing", "id=b1\nrun=r2\n");
+    for (const char* key : {"r1.a", "r2.a", "r3.a", "r4.a", "r5.a"}) {
+        host.runs_command(key);
+    }
+    host.write("spool/r3.a/scope", "billing\n");
+    host.write("spool/r4.a/scope", "orders\n");
+    const MemberFacts member = observed(host);
+    ASSERT_TRUE(member.leftover);
+    std::map<std::string, bool> known;
+    for (const SpoolEntry& entry : member.leftover->spool) {
+        known[entry.key] = entry.owner_known;
+    }
+    const std::map<std::string, bool> expected = {{"r1.a", true}, {"r4.a", true}, {"r5.a", false}};
+    EXPECT_EQ(known, expected);
+}
+
 TEST(MemberScript, KnowsNoLockWithoutAScope) {
     const ShellHost host;
     host.write("lock.orders", "id=a1\n");

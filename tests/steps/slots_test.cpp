@@ -21,6 +21,15 @@ class SlotsDrop : public testing::Test {
   protected:
     SlotsDrop() { world.has_slot("n1", "legacy", k_far_behind); }
 
+    /// Facts of two samples, as a plan has them.
+    ClusterFacts settled() {
+        ClusterFacts facts = world.observe();
+        settle_slots(facts, nullptr, world.observer(), world.clock, {});
+        return facts;
+    }
+
+    Preview preview(const StepCall& call) { return world.preview(call, settled()); }
+
     static StepCall drop(const std::string& slot = "legacy") {
         return step_call("slots.drop", "", {{"slot", slot}});
     }
@@ -29,7 +38,7 @@ class SlotsDrop : public testing::Test {
 };
 
 TEST_F(SlotsDrop, ShowsTheExactStatementAndWhatItCosts) {
-    const Preview preview = world.preview(drop());
+    const Preview preview = this->preview(drop());
     EXPECT_EQ(preview.verdict, Verdict::will);
     EXPECT_TRUE(preview.blocked_by.empty());
     ASSERT_EQ(preview.operations.size(), 1U);
@@ -99,7 +108,7 @@ TEST_F(SlotsDrop, OnOneMemberLeavesTheOthersAlone) {
     world.has_slot("n2", "legacy", k_far_behind);
     StepCall call = drop();
     call.member = "n2";
-    EXPECT_EQ(world.preview(call).operations.size(), 1U);
+    EXPECT_EQ(preview(call).operations.size(), 1U);
     world.members.at("n2").statements = [](const SqlStatement&) { return SqlResult{}; };
     EXPECT_EQ(world.run(call).message, "dropped on n2");
 }
@@ -107,7 +116,7 @@ TEST_F(SlotsDrop, OnOneMemberLeavesTheOthersAlone) {
 // A new logical slot starts at the present: what its consumer has not read is gone.
 TEST_F(SlotsDrop, PromisesNoWayBackForALogicalSlot) {
     world.has_slot("n1", "cdc", {{"slot_type", "logical"}, {"restart_lsn", "0/1000000"}});
-    const Preview preview = world.preview(drop("cdc"));
+    const Preview preview = this->preview(drop("cdc"));
     EXPECT_EQ(preview.verdict, Verdict::will);
     EXPECT_TRUE(preview.undo.empty());
     EXPECT_TRUE(std::ranges::any_of(
@@ -117,8 +126,88 @@ TEST_F(SlotsDrop, PromisesNoWayBackForALogicalSlot) {
 // It would hold WAL that it never held.
 TEST_F(SlotsDrop, GivesASlotBackThatHeldNothingAsOne) {
     world.has_slot("n2", "idle", {{"restart_lsn", nullptr}});
-    EXPECT_EQ(world.preview(drop("idle")).undo.at(0).operation.text,
+    world.config["ignore_slots"] = {{{"name", "idle"}}};
+    EXPECT_EQ(preview(drop("idle")).verdict, Verdict::wont);
+    StepCall call = drop("idle");
+    call.with.emplace("only_stuck", false);
+    EXPECT_EQ(preview(call).undo.at(0).operation.text,
               "on n2: SELECT pg_create_physical_replication_slot('idle', false)");
+}
+
+// Its reader may be away for a second.
+TEST_F(SlotsDrop, WontWhereNoTwoSamplesSayThatItStandsStill) {
+    const Preview preview = world.preview(drop());
+    EXPECT_EQ(preview.verdict, Verdict::wont);
+    EXPECT_EQ(preview.because, "no slot legacy stands still");
+}
+
+TEST_F(SlotsDrop, ThatThePlanDidNotFindStuckStays) {
+    StepCall call = drop();
+    call.at_start = std::make_shared<const ClusterFacts>(world.observe());
+    EXPECT_EQ(world.run(call).outcome, StepOutcome::already_done);
+    call.at_start = std::make_shared<const ClusterFacts>(settled());
+    world.members.at("n1").statements = [](const SqlStatement&) { return SqlResult{}; };
+    EXPECT_EQ(world.run(call).message, "dropped on n1");
+}
+
+// Between the plan and the run somebody came back to read it.
+TEST_F(SlotsDrop, LeavesASlotThatMovesBetweenTwoSamples) {
+    const ClusterFacts facts = world.observe();
+    world.members.at("n1").sql["slots"].back()["restart_lsn"] = "0/2000000";
+    const StepResult result = world.run(drop(), facts);
+    EXPECT_EQ(result.outcome, StepOutcome::already_done) << result.message;
+    world.members.at("n1").sql["slots"].back()["active"] = true;
+    EXPECT_EQ(world.run(drop(), facts).outcome, StepOutcome::failed);
+}
+
+// The copy on a replica stands still, and the original on the leader is of the same name.
+TEST_F(SlotsDrop, NeverTouchesAHealthyOriginalForTheSakeOfACopy) {
+    const nlohmann::json logical = {{"slot_type", "logical"}, {"failover", true}};
+    for (const bool connected : {true, false}) {
+        world.members.at("n1").sql["slots"].erase(2);
+        world.has_slot("n1", "cdc", logical);
+        world.members.at("n1").sql["slots"].back()["active"] = connected;
+        world.has_slot("n2", "cdc", logical);
+        world.members.at("n2").sql["slots"].back().update(k_far_behind);
+        world.members.at("n2").sql["slots"].back()["synced"] = true;
+        const Preview preview = this->preview(drop("cdc"));
+        ASSERT_FALSE(preview.blocked_by.empty());
+        EXPECT_TRUE(preview.operations.empty());
+        EXPECT_TRUE(contains(preview.blocked_by.back().message, "copy that PostgreSQL keeps"))
+            << preview.blocked_by.back().message;
+    }
+}
+
+TEST_F(SlotsDrop, TakesTheOneThatStandsStillAndLeavesTheOther) {
+    world.has_slot("n2", "legacy", {{"restart_lsn", "0/5000000"}});
+    const Preview preview = this->preview(drop());
+    ASSERT_EQ(preview.operations.size(), 1U);
+    EXPECT_TRUE(contains(preview.operations[0].text, "on n1")) << preview.operations[0].text;
+    EXPECT_TRUE(std::ranges::any_of(preview.notes, [](const std::string& note) {
+        return contains(note, "on n2 it is not stuck");
+    }));
+}
+
+// The upgrade itself made it Patroni's: it was nobody's under the leader of before.
+TEST_F(SlotsDrop, IsNotFailedByAnUpgradeAfterWhichPatroniDealsWithTheSlot) {
+    world.has_slot("n1", "n9", k_far_behind);
+    world.has_version("n1", "3.3.2-1");
+    const ClusterFacts start = settled();
+    EXPECT_EQ(world.preview(drop("n9"), start).verdict, Verdict::will);
+    world.has_version("n1", "4.0.7-3~deb13u1");
+    StepCall call = drop("n9");
+    call.at_start = std::make_shared<const ClusterFacts>(start);
+    const Preview preview = this->preview(call);
+    EXPECT_TRUE(preview.blocked_by.empty());
+    EXPECT_EQ(preview.verdict, Verdict::wont);
+    EXPECT_EQ(world.run(call).outcome, StepOutcome::already_done);
+}
+
+TEST_F(SlotsDrop, IsRefusedForTheSlotOfAMemberThatIsAway) {
+    world.has_slot("n1", "n9", k_far_behind);
+    const Preview preview = this->preview(drop("n9"));
+    ASSERT_EQ(ids_of(preview.blocked_by), (Names{"slot.in_use"}));
+    EXPECT_TRUE(contains(preview.blocked_by[0].message, "kept for a member that is away"));
 }
 
 class SlotsCreate : public testing::Test {
@@ -170,7 +259,8 @@ TEST_F(SlotsCreate, ComesBackAsItWasWhenALaterStepDropsIt) {
     for (const bool reserve : {false, true}) {
         ClusterFacts facts = world.observe();
         world.preview(create("other", {{"reserve", reserve}}), facts).effect(facts);
-        const Preview drop = world.preview(step_call("slots.drop", "", {{"slot", "other"}}), facts);
+        const Preview drop = world.preview(
+            step_call("slots.drop", "", {{"slot", "other"}, {"only_stuck", false}}), facts);
         EXPECT_EQ(drop.undo.at(0).operation.text,
                   "on n2: SELECT pg_create_physical_replication_slot('other', " +
                       std::string(reserve ? "true" : "false") + ")");

@@ -86,6 +86,29 @@ TEST(PsqlCommand, NamesTheDatabaseSafely) {
         << command;
 }
 
+TEST(PsqlCommand, LogsInAsTheRoleThatItIsTold) {
+    PsqlSettings settings;
+    settings.user = "patroni-usr";
+    settings.database = "ops";
+    const std::string command = psql_command(settings, "");
+    EXPECT_NE(command.find("--username=patroni-usr --port=5432"), std::string::npos) << command;
+    EXPECT_NE(command.find("--dbname=ops"), std::string::npos) << command;
+    EXPECT_EQ(psql_command(settings, "shop").find("--dbname=ops"), std::string::npos);
+}
+
+TEST(PsqlHint, KnowsWhyNobodyIsLetIn) {
+    const auto hints_at = [](const std::string& said, const std::string& part) {
+        return psql_hint(said).find(part) != std::string::npos;
+    };
+    EXPECT_TRUE(hints_at("FATAL:  role \"postgres\" does not exist", "postgres.user"));
+    EXPECT_TRUE(hints_at("FATAL:  database \"postgres\" does not exist", "postgres.database"));
+    EXPECT_TRUE(hints_at("FATAL:  no pg_hba.conf entry for host \"[local]\"", "pg_hba.conf"));
+    EXPECT_TRUE(hints_at("fe_sendauth: no password supplied", ".pgpass"));
+    EXPECT_TRUE(hints_at("FATAL:  password authentication failed for user \"a\"", ".pgpass"));
+    EXPECT_TRUE(hints_at("FATAL:  Peer authentication failed for user \"a\"", "os_user"));
+    EXPECT_EQ(psql_hint("connection refused"), "");
+}
+
 TEST(PsqlStdin, PutsAReadOnlyStatementIntoATransaction) {
     const std::string text = psql_stdin({.text = "SELECT 1;"}, 2500ms, "m");
     EXPECT_NE(text.find("SET statement_timeout = 2500;\nBEGIN READ ONLY;\nSELECT 1\n;\nCOMMIT;\n"),
