@@ -78,6 +78,7 @@ const std::vector<std::string>& finding_ids() {
         "disk.low",
         "replication.not_streaming",
         "replication.lag",
+        "replication.delayed",
         "replication.timeline",
         "cluster.no_leader",
         "cluster.dcs_unreachable",

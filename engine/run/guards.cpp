@@ -54,12 +54,14 @@ Judged check_postmasters(const ClusterFacts& start, const ClusterFacts& now) {
         if (before.postgres.started_at.empty()) {
             continue;  // it was not running when the run began: nothing to protect
         }
-        if (after == nullptr || after->postgres.started_at.empty()) {
+        const std::optional<bool> same =
+            after == nullptr ? std::nullopt : same_start(before.postgres, after->postgres);
+        if (!same) {
             return GuardVerdict{"it is not known whether PostgreSQL on " + before.name +
                                     " still runs: its Patroni does not say",
                                 true};
         }
-        if (after->postgres.started_at != before.postgres.started_at) {
+        if (!*same) {
             return GuardVerdict{"PostgreSQL on " + before.name + " was restarted: it runs since " +
                                 after->postgres.started_at + ", before since " +
                                 before.postgres.started_at};
@@ -219,8 +221,8 @@ std::optional<std::string> check_write_probe(const Runbook& runbook, const Probe
     }
     const std::optional<Value> errors = constant(*guard, "max_errors");
     if (errors && report.errors > errors->as_integer()) {
-        return "the write probe saw " + std::to_string(report.errors) +
-               " errors, the last: " + report.last_error;
+        return "the write probe saw " + counted(report.errors, "error") +
+               ", the last: " + report.last_error;
     }
     return std::nullopt;
 }

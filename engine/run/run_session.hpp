@@ -31,6 +31,9 @@ struct Failure {
     std::optional<OnFailure> on_failure;  ///< what the failed step says, where it does
     std::vector<std::string> waiting_for;
     std::string not_before;  ///< of one that waits: when there is something to do again
+    /// Nothing was left to change, and what had been in force meanwhile was given back: it proves
+    /// less than it should, and takes nothing back by itself.
+    bool stands = false;
 };
 
 /// How a run ended, or where it stopped.
@@ -239,7 +242,11 @@ class RunSession {
     [[nodiscard]] std::vector<Finding> diagnose(std::stop_token stop);
     /// What is found at the end of a way, by fresh facts.
     [[nodiscard]] std::vector<Finding> diagnose_end(std::stop_token stop);
+
     /// Critical, and not there when the run was planned.
+    /// What the end does not show, although the run succeeded.
+    void leave_unproven(const std::string& text) { unproven_.push_back(text); }
+
     [[nodiscard]] bool is_new_trouble(const Finding& finding) const;
 
     [[nodiscard]] const StepProgress& progress(std::size_t index) const {
@@ -278,6 +285,7 @@ class RunSession {
     std::vector<JournalRecord> pending_;  ///< applied, and not durable yet
     std::vector<Start> starts_;           ///< that wait for that
     std::string signed_;                  ///< what the lock says is in force
+    std::vector<std::string> unproven_;
     bool probing_ = false;
     Setup setup_;
     RunHeader header_;

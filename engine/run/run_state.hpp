@@ -170,6 +170,9 @@ class RunState {
 
     [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
 
+    /// What the end did not show, of no single step.
+    [[nodiscard]] const std::vector<std::string>& unproven() const { return unproven_; }
+
     /// Ids of findings that were still there at the end.
     [[nodiscard]] const std::vector<std::string>& open_findings() const { return open_findings_; }
 
@@ -259,6 +262,7 @@ class RunState {
     nlohmann::json measured_;
     std::vector<std::string> notes_;
     std::vector<std::string> open_findings_;
+    std::vector<std::string> unproven_;
     std::string failure_;
     std::string failure_hint_;
     std::vector<OpenTemporary> temporaries_;
