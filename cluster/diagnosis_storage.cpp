@@ -144,6 +144,8 @@ std::int64_t read_backlog(const MemberFacts& member) {
     return backlog;
 }
 
+// What a reader that is away, or a failing archive, keeps is for whoever has those to decide, on a
+// replica's copy of the slot as well: no upgrade mends it.
 // The slack of one max_wal_size is what a cluster may write between two checkpoints: slots that
 // trail by some loops stay within it.
 void oversize(const MemberFacts& member, Findings& found) {
@@ -173,17 +175,17 @@ void oversize(const MemberFacts& member, Findings& found) {
         holder = "nothing holds them any more";
         remedy = "They go with the next checkpoint; an idle cluster makes none by itself.";
     }
-    found.push_back({"wal.oversize",
-                     by_slot || wal.archiving_fails ? Severity::warning : Severity::info,
-                     member.name,
-                     "",
-                     "pg_wal of " + member.name + " has " + format_bytes(wal.bytes) +
-                         ", of which " + format_bytes(*held) +
-                         " are older than the last checkpoint needs, with max_wal_size " +
-                         format_bytes(wal.max_wal_size) + "; " + holder,
-                     remedy,
-                     "patroni#3184",
-                     by_slot && oldest->stuck && oldest->serves != SlotServes::member});
+    found.push_back(
+        {"wal.oversize",
+         by_slot || wal.archiving_fails ? Severity::warning : Severity::info,
+         member.name,
+         "",
+         "pg_wal of " + member.name + " has " + format_bytes(wal.bytes) + ", of which " +
+             format_bytes(*held) + " are older than the last checkpoint needs, with max_wal_size " +
+             format_bytes(wal.max_wal_size) + "; " + holder,
+         remedy,
+         "patroni#3184",
+         by_slot ? !oldest->active && oldest->serves != SlotServes::member : wal.archiving_fails});
 }
 
 // The archiver tries a segment three times, waits a minute, and takes no other before it

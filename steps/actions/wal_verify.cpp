@@ -28,8 +28,23 @@ struct WalVerdict {
 };
 
 bool is_to_heal(const StepCall& call, const char* id) {
-    return std::ranges::any_of(
-        call.heals, [&](const std::string& name) { return Finding{.id = id}.is_named(name); });
+    return std::ranges::find(call.heals, id) != call.heals.end();
+}
+
+/// What can be foreseen not to be proven, for the plan.
+std::vector<std::string> foreseen_open(const StepCall& call, const MemberFacts& member) {
+    std::vector<std::string> notes;
+    if (member.wal && member.wal->archiving_fails && !is_to_heal(call, "wal.not_archived")) {
+        notes.push_back(member.name +
+                        ": archiving fails, and keeps WAL: that is not proven then, " +
+                        "and no failure");
+    }
+    if (member.apply_delay().count() > 0) {
+        notes.push_back(
+            member.name + " replays " + format_duration(member.apply_delay()) +
+            " late: what it has received counts, and no checkpoint there is waited for");
+    }
+    return notes;
 }
 
 /// Judges one member, against what it was like when the run was planned.
@@ -223,6 +238,8 @@ class WalVerify final : public Action {
         for (const MemberFacts& member : facts.members) {
             const auto found = refuse_unless_reachable(&member, member.name, false, false, true);
             preview.blocked_by.insert(preview.blocked_by.end(), found.begin(), found.end());
+            const std::vector<std::string> open = foreseen_open(call, member);
+            preview.notes.insert(preview.notes.end(), open.begin(), open.end());
         }
         return preview;
     }

@@ -473,7 +473,7 @@ TEST(CheckText, SaysWhichRunHoldsTheCluster) {
         LockFacts{.run = "20261123-091502-3f2a", .who = "ann@ops1", .expires_in_seconds = 42};
     const std::string text = check_text(facts, {}, k_plain);
     EXPECT_EQ(text.substr(0, text.find('\n')),
-              "OK - orders: 1 members, leader n1, held by run 20261123-091502-3f2a of ann@ops1");
+              "OK - orders: 1 member, leader n1, held by run 20261123-091502-3f2a of ann@ops1");
 }
 
 TEST(HostileNames, NeverReachTheTerminalRaw) {

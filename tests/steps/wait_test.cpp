@@ -235,7 +235,7 @@ TEST_F(Assert, HoldsOrRefuses) {
     const Preview preview = world.preview(call_of("assert", "member.timeline == 5"));
     ASSERT_EQ(ids_of(preview.blocked_by), (Names{"runbook.assertion"}));
     EXPECT_EQ(preview.blocked_by[0].message,
-              "`member.timeline == 5` is not true (member.timeline is 4)");
+              "`member.timeline == 5` is not true (n2: timeline is 4)");
     EXPECT_EQ(world.run(call_of("assert", "member.timeline == 5")).outcome, StepOutcome::failed);
 }
 

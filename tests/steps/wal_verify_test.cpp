@@ -127,9 +127,19 @@ TEST_F(WalVerify, CallsNotProvenWhatWaitedForAFailingArchiveBefore) {
     EXPECT_TRUE(asked.empty());  // no checkpoint lets go of it
 
     sql["archiving_fails"] = false;  // it fails only since: that is news
+    call = verify({{"checkpoint", "wait"}, {"timeout", Value(5s)}});
     call.at_start = std::make_shared<const ClusterFacts>(world.observe());
     sql["archiving_fails"] = true;
     EXPECT_EQ(world.run(call).outcome, StepOutcome::failed);
+}
+
+TEST_F(WalVerify, ForetellsWhatItWillNotProve) {
+    world.members.at("n1").sql["archiving_fails"] = true;
+    world.members.at("n2").sql["settings"]["recovery_min_apply_delay"] = {"3600000", "ms"};
+    const std::vector<std::string> notes = world.preview(verify()).notes;
+    ASSERT_EQ(notes.size(), 2U);
+    EXPECT_TRUE(contains(notes[0], "n1: archiving fails")) << notes[0];
+    EXPECT_TRUE(contains(notes[1], "n2 replays 1 h late")) << notes[1];
 }
 
 TEST_F(WalVerify, GivesTimeToAnArchiverThatGetsOn) {
