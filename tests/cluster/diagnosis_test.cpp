@@ -361,6 +361,23 @@ TEST(Replication, ReportsLagOfMoreThanASegmentAndAnotherTimeline) {
     EXPECT_EQ(ids_of(facts), (Names{"replication.timeline:n2"}));
 }
 
+// On the leader and on the copy that a replica has of a permanent slot: no upgrade mends either.
+TEST(Oversize, ThatAnAbsentReaderOrAFailingArchiveKeepsIsForAPersonToDecide) {
+    ClusterFacts facts = healthy_cluster("4.0.7");
+    MemberFacts& n2 = *facts.find("n2");
+    n2.wal->oldest = 0x10000000;
+    n2.slots->push_back(sample_slot("archive", false, 0x10000000));
+    n2.slots->back().serves = SlotServes::permanent;
+    ASSERT_EQ(ids_of(facts), (Names{"wal.oversize:n2"}));
+    EXPECT_TRUE(findings_of(facts)[0].needs_decision);
+    n2.slots->back().serves = SlotServes::member;
+    EXPECT_FALSE(findings_of(facts)[0].needs_decision);
+    n2.slots->pop_back();
+    EXPECT_FALSE(findings_of(facts)[0].needs_decision);
+    n2.wal->archiving_fails = true;
+    EXPECT_TRUE(findings_of(facts)[0].needs_decision);
+}
+
 TEST(Replication, ThatIsBehindForSecondsAfterABulkLoadIsNoWarning) {
     ClusterFacts facts = healthy_cluster("4.0.7");
     facts.find("n2")->lag_bytes = 82 << 20;
