@@ -173,4 +173,8 @@ std::string format_bytes(std::int64_t bytes) {
     return with_tenth(tenths).append(" ").append(k_names[unit]);
 }
 
+std::string counted(std::int64_t count, std::string_view what) {
+    return std::to_string(count) + " " + std::string(what) + (count == 1 ? "" : "s");
+}
+
 }  // namespace lockstep

@@ -18,5 +18,7 @@ namespace lockstep {
 [[nodiscard]] std::string format_duration(std::chrono::milliseconds length);
 /// For people: `160 MB`, `1.4 GB`, `12 kB`.
 [[nodiscard]] std::string format_bytes(std::int64_t bytes);
+/// For people: `1 member`, `2 members`.
+[[nodiscard]] std::string counted(std::int64_t count, std::string_view what);
 
 }  // namespace lockstep

@@ -99,8 +99,7 @@ std::string summary_line(const ClusterFacts& facts,
     std::string line =
         terminal.paint(status, good ? Tone::good : tone_of(severity)) + " - " + facts.name + ": ";
     if (findings.empty()) {
-        line += std::to_string(facts.members.size()) +
-                (facts.members.size() == 1 ? " member, " : " members, ");
+        line += counted(static_cast<std::int64_t>(facts.members.size()), "member") + ", ";
     } else {
         // The worst first: a pager shows no more than the beginning.
         const Finding& first = findings.front();

@@ -75,8 +75,13 @@ std::string measured_text(const nlohmann::json& measured) {
     if (measured.contains("write_gap_ms") && !measured.at("write_gap_ms").is_null()) {
         add("longest write gap " +
             format_duration(std::chrono::milliseconds(measured.at("write_gap_ms").get<int>())));
-        add(std::to_string(measured.value("client_errors", 0)) + " client errors in " +
-            std::to_string(measured.value("writes", 0)) + " writes");
+        const nlohmann::json last = measured.value("last_client_error", nlohmann::json());
+        const int errors = measured.value("client_errors", 0);
+        add(counted(errors, "client error") + " in " +
+            counted(measured.value("writes", 0), "write") +
+            (errors > 0 && last.is_string()
+                 ? " (the last: " + one_line(last.get<std::string>()) + ")"
+                 : ""));
     }
     return text;
 }
@@ -249,10 +254,7 @@ std::string summary_text(const RunHeader& header, const RunState& state, const T
         }
         const int restarts = restarts_of(state, 0);
         if (restarts > 0) {
-            text += row("PostgreSQL",
-                        "restarted on " + std::to_string(restarts) +
-                            (restarts == 1 ? " member" : " members"),
-                        terminal);
+            text += row("PostgreSQL", "restarted on " + counted(restarts, "member"), terminal);
         }
     }
     if (state.phase() == RunPhase::succeeded && state.changed_anything()) {

@@ -23,6 +23,15 @@ std::string last_saw_the_dcs(const ClusterFacts& facts) {
     return rules::join_names(parts);
 }
 
+/// Only where everybody could be asked: a primary that does not answer may still take them.
+std::string who_takes_writes(const ClusterFacts& facts) {
+    bool all_follow = !facts.members.empty();
+    for (const MemberFacts& member : facts.members) {
+        all_follow = all_follow && (member.api.ok() || member.sql.ok()) && member.in_recovery;
+    }
+    return all_follow ? "no member takes writes: nobody can write" : "";
+}
+
 // A member answers /patroni from memory while the DCS is down, and fails or hangs in /cluster.
 void no_leader(const ClusterFacts& facts, Findings& found) {
     Finding finding{.id = "cluster.no_leader", .severity = Severity::critical};
@@ -30,11 +39,13 @@ void no_leader(const ClusterFacts& facts, Findings& found) {
         facts.members, [](const MemberFacts& member) { return member.api.ok(); });
     if (!facts.cluster_error.empty() && somebody_answers) {
         const std::string seen = last_saw_the_dcs(facts);
+        const std::string writes = who_takes_writes(facts);
         finding.subject = "dcs";
         finding.message =
             "it is unknown who leads, because the DCS cannot be reached: Patroni "
             "answers, but not about the cluster (" +
-            facts.cluster_error + ")" + (seen.empty() ? "" : "; the DCS was last seen by " + seen);
+            facts.cluster_error + ")" + (seen.empty() ? "" : "; the DCS was last seen by " + seen) +
+            (writes.empty() ? "" : "; " + writes);
         finding.remedy =
             "Bring the DCS (etcd, Consul, …) back first, or the network to it. Until then restart "
             "no Patroni: a daemon that starts without its DCS has no REST API.";
@@ -54,6 +65,9 @@ void no_leader(const ClusterFacts& facts, Findings& found) {
         finding.message = "the cluster has no leader: nobody holds the leader lock";
         if (!primaries.empty()) {
             finding.message += ", and " + rules::join_names(primaries) + " runs as primary without";
+        }
+        if (const std::string writes = who_takes_writes(facts); !writes.empty()) {
+            finding.message += "; " + writes;
         }
         if (facts.paused) {
             finding.message += "; the cluster is paused, so that no replica will take it";
@@ -214,6 +228,15 @@ bool is_replica(const MemberFacts& member) {
     return !member.is_leader() && member.role != "primary";
 }
 
+/// Whether there is anybody to follow: without a leader and a primary it is cluster.no_leader that
+/// is to be mended, and nothing on the replicas.
+bool has_source(const ClusterFacts& facts) {
+    return !facts.leader.empty() ||
+           std::ranges::any_of(facts.members, [](const MemberFacts& member) {
+               return member.role == "primary" || (member.api.ok() && !member.in_recovery);
+           });
+}
+
 /// Archive recovery is a way to follow as well, so it is no finding.
 void streaming(const MemberFacts& member, Findings& found) {
     // Of a member that does not answer nothing is known, and that is a finding of its own.
@@ -274,25 +297,66 @@ void not_running(const ClusterFacts& facts, Findings& found) {
     }
 }
 
-void replication(const ClusterFacts& facts, Findings& found) {
+/// The leader's position less what the member has of it.
+std::int64_t behind(const MemberFacts* leader, const std::optional<Lsn>& has) {
+    const bool known = leader != nullptr && leader->position && has;
+    return known && *leader->position > *has ? static_cast<std::int64_t>(*leader->position - *has)
+                                             : 0;
+}
+
+/// One that replays late on purpose is judged by what it has received.
+void delayed(const MemberFacts& member, std::int64_t waiting, Findings& found) {
+    found.push_back({"replication.delayed",
+                     Severity::info,
+                     member.name,
+                     "",
+                     member.name + " replays " + format_duration(member.apply_delay()) +
+                         " late, as recovery_min_apply_delay tells it to: " +
+                         format_bytes(waiting) + " are received and wait for that",
+                     "Nothing is to be done. What it has received counts as replicated.",
+                     ""});
+}
+
+/// By time where the member tells it: what a bulk load leaves behind for seconds passes by itself.
+void lag(const ClusterFacts& facts, const MemberFacts& member, Findings& found) {
     constexpr std::int64_t k_much_lag = std::int64_t{16}
                                         << 20;  // one WAL segment of the default size
+    constexpr std::int64_t k_short = 10;        // seconds
+    const bool late = member.apply_delay().count() > 0;
+    const std::int64_t to_get = behind(facts.leader_member(), member.received);
+    if (late && member.received) {
+        const std::int64_t has = behind(facts.leader_member(), member.position);
+        delayed(member, std::max<std::int64_t>(has - to_get, 0), found);
+    }
+    const std::int64_t lag = late && member.received ? to_get : member.lag_bytes.value_or(0);
+    const bool brief = !late && member.replayed_ago && *member.replayed_ago <= k_short;
+    if (lag <= k_much_lag || brief) {
+        return;
+    }
+    found.push_back(
+        {"replication.lag",
+         Severity::warning,
+         member.name,
+         "",
+         member.name + " is " + format_bytes(lag) + " behind the leader" +
+             (!late && member.replayed_ago
+                  ? ", and has replayed what was committed " +
+                        format_duration(std::chrono::seconds{*member.replayed_ago}) + " ago"
+                  : ""),
+         "Wait until it has caught up; if it does not, look at its disk and "
+         "network, and for long queries that hold its replay.",
+         ""});
+}
+
+void replication(const ClusterFacts& facts, Findings& found) {
     for (const MemberFacts& member : facts.members) {
         if (!is_replica(member)) {
             continue;
         }
-        streaming(member, found);
-        if (member.lag_bytes && *member.lag_bytes > k_much_lag) {
-            found.push_back(
-                {"replication.lag",
-                 Severity::warning,
-                 member.name,
-                 "",
-                 member.name + " is " + format_bytes(*member.lag_bytes) + " behind the leader",
-                 "Wait until it has caught up; if it does not, look at its disk and "
-                 "network, and for long queries that hold its replay.",
-                 ""});
+        if (has_source(facts)) {
+            streaming(member, found);
         }
+        lag(facts, member, found);
         if (facts.timeline && member.timeline && *member.timeline != *facts.timeline) {
             found.push_back({"replication.timeline",
                              Severity::critical,

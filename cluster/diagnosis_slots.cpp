@@ -25,8 +25,8 @@ bool is_suspicious(const MemberFacts& member, const SlotFacts& slot) {
 // After a start of PostgreSQL a slot stands where it was last saved, with a checkpoint: it may look
 // unmoved although it moved in between (ReplicationSlotMarkDirty, PostgreSQL 9.4 to 18).
 bool is_same_postgres(const MemberFacts& a, const MemberFacts& b) {
-    return a.system_identifier == b.system_identifier && !a.postgres.started_at.empty() &&
-           a.postgres.started_at == b.postgres.started_at;
+    return a.system_identifier == b.system_identifier &&
+           same_start(a.postgres, b.postgres).value_or(false);
 }
 
 // A copy on a replica cannot be ahead of its original: Patroni advances slots of members and

@@ -37,6 +37,8 @@ bool waits_for_a_person(const ClusterFacts& facts, const SlotFacts& slot) {
     return slot.serves == SlotServes::absent || (still && slot.serves != SlotServes::member);
 }
 
+// What a reader that is away, or a failing archive, keeps is for whoever has those to decide, on a
+// replica's copy of the slot as well: no upgrade mends it.
 // The slack of one max_wal_size is what a cluster may write between two checkpoints: slots that
 // trail by some loops stay within it.
 void oversize(const ClusterFacts& facts, const MemberFacts& member, Findings& found) {
@@ -75,7 +77,7 @@ void oversize(const ClusterFacts& facts, const MemberFacts& member, Findings& fo
                          format_bytes(wal.max_wal_size) + "; " + holder,
                      remedy,
                      "patroni#3184",
-                     by_slot && waits_for_a_person(facts, *oldest)});
+                     by_slot ? waits_for_a_person(facts, *oldest) : wal.archiving_fails});
 }
 
 // The archiver tries a segment three times, waits a minute, and takes no other before it

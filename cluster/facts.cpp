@@ -78,6 +78,7 @@ Json to_json(const WalFacts& wal) {
         {"archiver", wal.archiver ? to_json(*wal.archiver) : Json(nullptr)},
         {"checkpoint_age_seconds", or_null(wal.checkpoint_age_seconds)},
         {"checkpoint_timeout_seconds", wal.checkpoint_timeout_seconds},
+        {"apply_delay_ms", wal.apply_delay_ms},
         {"base_backups", wal.base_backups},
         {"growth_bytes_per_second", or_null(wal.growth_per_second)},
     };
@@ -306,12 +307,15 @@ Json MemberFacts::to_json() const {
         {"pg_host", or_null(pg_host)},
         {"pg_port", pg_port},
         {"role", or_null(role)},
+        {"is_leader", is_leader()},
         {"state", or_null(state)},
         {"listed", listed},
         {"timeline", or_null(timeline)},
         {"lag_bytes", or_null(lag_bytes)},
         {"lsn", lsn_or_null(position)},
         {"position", or_null(position)},
+        {"received", or_null(received)},
+        {"replayed_ago", or_null(replayed_ago)},
         {"in_recovery", in_recovery},
         {"paused", paused},
         {"dcs_last_seen", or_null(dcs_last_seen)},
@@ -349,6 +353,25 @@ Json MemberFacts::to_json() const {
           {"sql", lockstep::to_json(sql)}}},
         {"unknown", unknown},
     };
+}
+
+std::optional<bool> same_start(const PostgresFacts& a, const PostgresFacts& b) {
+    if (a.started_at.empty() || b.started_at.empty()) {
+        return std::nullopt;
+    }
+    if (a.started_at == b.started_at) {
+        return true;
+    }
+    const Clock::Wall first = from_iso8601(a.started_at);
+    const Clock::Wall second = from_iso8601(b.started_at);
+    const bool readable = first != Clock::Wall{};
+    if (readable != (second != Clock::Wall{})) {
+        return std::nullopt;
+    }
+    if (!readable) {
+        return false;
+    }
+    return std::chrono::abs(first - second) <= std::chrono::milliseconds{1};
 }
 
 const SlotFacts* find_slot(const MemberFacts* member, std::string_view name) {

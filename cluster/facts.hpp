@@ -95,7 +95,8 @@ struct WalFacts {
     /// began, by its clock, the checkpoint that was the last restartpoint here.
     std::optional<std::int64_t> checkpoint_age_seconds;
     std::int64_t checkpoint_timeout_seconds = 0;
-    std::int64_t base_backups = 0;  ///< that are being taken from it now (PostgreSQL 13+)
+    std::int64_t apply_delay_ms = 0;  ///< recovery_min_apply_delay (a parameter from 12 on)
+    std::int64_t base_backups = 0;    ///< that are being taken from it now (PostgreSQL 13+)
     /// By samples of before, where `check` has any: see growth.hpp. Negative: it shrinks.
     std::optional<double> growth_per_second;
 
@@ -196,7 +197,7 @@ struct PostgresFacts {
     std::string running;     ///< `17.12`
     std::string installed;   ///< version of the server package
     std::string package;     ///< its name: postgresql-17
-    std::string started_at;  ///< of the postmaster, in UTC: equal texts are the same start
+    std::string started_at;  ///< of the postmaster, ISO 8601 in UTC; compared by same_start()
     std::string data_directory;
     /// Parameters as they run, by name, as SHOW prints them: those that members must have alike, or
     /// a replica not smaller than the leader, and those that the member's own configuration sets.
@@ -250,6 +251,11 @@ struct MemberFacts {  // NOLINT(bugprone-exception-escape)
     std::optional<int> timeline;
     std::optional<std::int64_t> lag_bytes;  ///< of a replica, behind the leader's position
     std::optional<Lsn> position;            ///< written on a primary, replayed on a replica
+    /// Written on a primary; on a replica what it has got, replayed or not: a delay, a long query
+    /// or a pause of the replay holds `position` back, and not this.
+    std::optional<Lsn> received;
+    /// How long ago the last transaction that a replica has replayed was committed, in seconds.
+    std::optional<std::int64_t> replayed_ago;
     bool in_recovery = false;
     bool paused = false;                        ///< by the member's own word
     std::optional<std::int64_t> dcs_last_seen;  ///< seconds since the epoch, the member's clock
@@ -288,6 +294,11 @@ struct MemberFacts {  // NOLINT(bugprone-exception-escape)
 
     [[nodiscard]] bool is_leader() const { return role == "leader" || role == "standby_leader"; }
 
+    /// recovery_min_apply_delay: by its configuration it replays that much later. 0: at once.
+    [[nodiscard]] std::chrono::milliseconds apply_delay() const {
+        return std::chrono::milliseconds{in_recovery && wal ? wal->apply_delay_ms : 0};
+    }
+
     [[nodiscard]] nlohmann::json to_json() const;
     /// What to_json() gave, in facts_reading.cpp.
     [[nodiscard]] static MemberFacts from_json(const nlohmann::json& json);
@@ -322,6 +333,11 @@ struct MissingMember {
     std::string host;
     std::chrono::system_clock::time_point last_seen;
 };
+
+/// Whether two start times of a postmaster are one; nullopt where one is not known. Sources differ
+/// in precision (milliseconds before Patroni 2.1, and cut or rounded), and none restarts within
+/// one.
+[[nodiscard]] std::optional<bool> same_start(const PostgresFacts& a, const PostgresFacts& b);
 
 /// nullptr where the member is, where its slots are not known, or where it has no such slot.
 [[nodiscard]] const SlotFacts* find_slot(const MemberFacts* member, std::string_view name);

@@ -132,6 +132,7 @@ void take(const Fields& read, WalFacts& wal) {
         .part("archiver", wal.archiver)
         .field("checkpoint_age_seconds", wal.checkpoint_age_seconds)
         .field("checkpoint_timeout_seconds", wal.checkpoint_timeout_seconds)
+        .field("apply_delay_ms", wal.apply_delay_ms)
         .field("base_backups", wal.base_backups);
 }
 
@@ -194,6 +195,8 @@ MemberFacts MemberFacts::from_json(const Json& json) {
         .field("timeline", member.timeline)
         .field("lag_bytes", member.lag_bytes)
         .field("position", member.position)
+        .field("received", member.received)
+        .field("replayed_ago", member.replayed_ago)
         .field("in_recovery", member.in_recovery)
         .field("paused", member.paused)
         .field("dcs_last_seen", member.dcs_last_seen)

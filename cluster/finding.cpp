@@ -80,6 +80,7 @@ const std::vector<std::string>& finding_ids() {
         "disk.low",
         "replication.not_streaming",
         "replication.lag",
+        "replication.delayed",
         "replication.timeline",
         "cluster.endpoints_disagree",
         "cluster.no_leader",

@@ -43,7 +43,7 @@ class Explainer {
           wal_(*member.wal),
           segment_(static_cast<Lsn>(wal_.segment_bytes)),
           redo_(wal_.redo.value_or(0)),
-          position_(std::max(member.position.value_or(0), redo_)) {}
+          position_(std::max({member.position.value_or(0), member.received.value_or(0), redo_})) {}
 
     WalExplanation explain() {
         explanation_.member = member_.name;
@@ -54,6 +54,7 @@ class Explainer {
         add_archiving();
         add_checkpoint();
         decide();
+        add_replay();
         add_base_backups();
         add_reuse();
         std::ranges::stable_sort(held_, std::ranges::greater{}, [](const Held& held) {
@@ -152,6 +153,23 @@ class Explainer {
         return wal_.checkpoint_age_seconds && wal_.checkpoint_timeout_seconds > 0 &&
                *wal_.checkpoint_age_seconds > 3 * wal_.checkpoint_timeout_seconds &&
                position_ - redo_ > 2 * segment_;
+    }
+
+    // A replica keeps what it has received and not replayed, whoever else needs it; wal_keep_size
+    // counts from what it has received (PostgreSQL 11 to 18, CreateRestartPoint).
+    void add_replay() {
+        const Lsn replayed = member_.position.value_or(position_);
+        if (!member_.in_recovery || position_ < replayed + segment_) {
+            return;
+        }
+        const auto delay = member_.apply_delay();
+        held_.push_back(
+            {{.kind = "replay",
+              .text = "received and not replayed yet" +
+                      (delay.count() > 0 ? ": recovery_min_apply_delay is " + format_duration(delay)
+                                         : std::string()),
+              .bytes = static_cast<std::int64_t>(position_ - replayed)},
+             position_});
     }
 
     void add_base_backups() {

@@ -19,6 +19,10 @@ constexpr const char* k_write =
     "SELECT extract(epoch FROM clock_timestamp()) "
     "FROM pg_logical_emit_message(true, 'lockstep', 'write probe')";
 
+bool names_the_cause(const std::string& words) {
+    return words.find("FATAL:") != std::string::npos || words.find("PANIC:") != std::string::npos;
+}
+
 // A probe never outlives this, whatever happens to us.
 constexpr auto k_longest = 12h;
 
@@ -70,6 +74,7 @@ void WriteProbe::run_over_ssh(std::stop_token stop) {
     // One psql for as long as it lives; a new one when the server ended the connection. When our
     // side goes away, the pipe breaks and the loops end with it.
     const std::string script =
+        "cd /\n"  // psql up to 15 complains of a folder that it may not read
         "export LC_ALL=C PGAPPNAME=lockstep-write-probe PGCONNECT_TIMEOUT=5\n"
         "while :; do\n"
         "  while sleep " +
@@ -107,17 +112,41 @@ void WriteProbe::run_from_here(std::stop_token stop) {
 }
 
 void WriteProbe::take_output(std::string_view text) {
+    for (const ProbeReader::Event& event : reader_.read(text)) {
+        event.written_at ? wrote(*event.written_at) : failed(event.why);
+    }
+}
+
+std::vector<ProbeReader::Event> ProbeReader::read(std::string_view text) {
+    std::vector<Event> events;
     for (const char c : text) {
         if (c != '\n') {
             line_ += c;
             continue;
         }
-        if (line_.starts_with("error ")) {
-            failed(line_.substr(6));
-        } else if (!line_.empty()) {
-            wrote(std::strtod(line_.c_str(), nullptr));
-        }
+        take_line(events);
         line_.clear();
+    }
+    return events;
+}
+
+/// A write has failed when the server says so, or when the connection ended; FATAL ends it as well,
+/// and is counted then.
+void ProbeReader::take_line(std::vector<Event>& events) {
+    if (line_ == k_ended) {
+        events.push_back(
+            {std::nullopt, last_words_.empty() ? "the connection ended" : last_words_});
+        last_words_.clear();
+    } else if (line_.starts_with(k_said)) {
+        const std::string words = line_.substr(k_said.size());
+        if (words.find("ERROR:") != std::string::npos) {
+            events.push_back({std::nullopt, words});
+        } else if (!words.starts_with('\t') && !names_the_cause(last_words_)) {
+            last_words_ = words;
+        }
+    } else if (!line_.empty()) {
+        events.push_back({std::strtod(line_.c_str(), nullptr), {}});
+        last_words_.clear();
     }
 }
 

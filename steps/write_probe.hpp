@@ -6,9 +6,35 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <thread>
+#include <vector>
 
 namespace lockstep {
+
+/// Takes apart what the probe's script prints: writes, and writes that failed. What psql says
+/// beside that is at most why.
+class ProbeReader {
+  public:
+    struct Event {
+        std::optional<double> written_at;  ///< by the server's clock; absent: it failed
+        std::string why;
+    };
+
+    [[nodiscard]] std::vector<Event> read(std::string_view text);
+
+    /// A mark before each line that is no answer, and the line that says that psql has ended.
+    static constexpr std::string_view k_said = "error ";
+    static constexpr std::string_view k_ended = "error the connection ended";
+
+  private:
+    void take_line(std::vector<Event>& events);
+
+    std::string line_;        ///< an incomplete line of output
+    std::string last_words_;  ///< of psql since its last answer
+};
 
 /// A client that commits a tiny transaction again and again, to see what users of the database see.
 /// It leaves nothing behind: pg_logical_emit_message (PostgreSQL 9.6+) writes WAL without a table.
@@ -38,7 +64,7 @@ class WriteProbe {
     ProbeReport report_;
     double last_write_ = 0;  ///< seconds since the epoch, the server's clock
     std::chrono::steady_clock::time_point last_arrival_;  ///< when we heard of it
-    std::string line_;                                    ///< an incomplete line of output
+    ProbeReader reader_;
 
     std::jthread thread_;
 };

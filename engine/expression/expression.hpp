@@ -36,6 +36,14 @@ struct EvaluationError {
 /// A value (never of kind unknown), or why it is not known yet, or what is wrong.
 using Evaluation = std::variant<Value, Value::Unknown, EvaluationError>;
 
+/// A value that keeps a condition from being true: `state is 'stopped'` of `n2`.
+struct Reason {
+    std::string of;  ///< name of the member, or of what else has one; empty: of nothing named
+    std::string text;
+
+    friend bool operator==(const Reason&, const Reason&) = default;
+};
+
 /// A parsed expression; immutable, cheap to copy, safe to evaluate from several threads.
 class Expression {
   public:
@@ -46,6 +54,10 @@ class Expression {
     /// Lists and maps of the scope are passed on with the unknown values inside of them. Whatever
     /// the expression, it ends within a million steps and 64 MB, or in an error.
     [[nodiscard]] Evaluation evaluate(const Scope& scope) const;
+
+    /// Of a condition that is not true: each part of it that is not, by the values that it reads.
+    /// Secrets and long values are left out.
+    [[nodiscard]] std::vector<Reason> why_not(const Scope& scope) const;
 
     [[nodiscard]] const std::string& text() const;
     [[nodiscard]] const SourceLocation& where() const;

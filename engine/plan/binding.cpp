@@ -1,5 +1,6 @@
 #include "engine/plan/binding.hpp"
 
+#include "base/or_null.hpp"
 #include "engine/expression/facts_value.hpp"
 
 #include <algorithm>
@@ -125,9 +126,38 @@ void keep_registered(const PlannedStep& step, const Value& output, Value::Map& r
     registered.insert_or_assign(name, output);
 }
 
+namespace {
+
+/// `member.at_start`: what a member is compared with. Little, because every member has it.
+nlohmann::json start_of(const MemberFacts* before) {
+    if (before == nullptr) {
+        return nullptr;
+    }
+    return {{"role", or_null(before->role)},
+            {"is_leader", before->is_leader()},
+            {"state", or_null(before->state)},
+            {"in_recovery", before->in_recovery},
+            {"timeline", or_null(before->timeline)},
+            {"position", or_null(before->position)},
+            {"received", or_null(before->received)},
+            {"lag_bytes", or_null(before->lag_bytes)},
+            {"tags", before->tags},
+            {"patroni",
+             {{"running", or_null(before->patroni.running)},
+              {"installed", or_null(before->patroni.installed)}}},
+            {"postgres",
+             {{"running", or_null(before->postgres.running)},
+              {"started_at", or_null(before->postgres.started_at)}}}};
+}
+
+}  // namespace
+
 /// An empty leader is a text here, so that `cluster.leader == ""` is true rather than unknown.
-Value observed_value(const ClusterFacts& facts, const Cluster& cluster) {
+Value observed_value(const ClusterFacts& facts, const Cluster& cluster, const ClusterFacts& start) {
     nlohmann::json seen = facts.to_json();
+    for (nlohmann::json& member : seen.at("members")) {
+        member["at_start"] = start_of(start.find(member.at("name").get<std::string>()));
+    }
     seen["patroni_package"] = cluster.patroni_package;
     seen["patroni_service"] = cluster.patroni_service;
     if (facts.leader.empty()) {
@@ -138,8 +168,9 @@ Value observed_value(const ClusterFacts& facts, const Cluster& cluster) {
 
 /// One scope for plan and run: what an expression sees must not depend on who evaluates it.
 Scope make_scope(const ScopeSource& source) {
-    Value observed = source.observed != nullptr ? *source.observed
-                                                : observed_value(source.facts, source.cluster);
+    Value observed = source.observed != nullptr
+                         ? *source.observed
+                         : observed_value(source.facts, source.cluster, source.plan.facts);
     Scope scope;
     scope.emplace("members", observed.as_map().at("members"));
     for (const Value& candidate : observed.as_map().at("members").as_list()) {

@@ -28,11 +28,14 @@ struct ScopeSource {
     std::string_view member = {};            ///< `member`
     const CallFrame* frame = nullptr;        ///< of a runbook that another one calls: its names
     const std::optional<Value>* item = nullptr;
-    const Value* observed = nullptr;  ///< observed_value(facts), where it is at hand
+    const Value* observed = nullptr;  ///< observed_value(facts, …), where it is at hand
 };
 
-/// `cluster`, as expressions see it. Making it is most of the work of a scope.
-[[nodiscard]] Value observed_value(const ClusterFacts& facts, const Cluster& cluster);
+/// `cluster`, as expressions see it, each member with what it was like at `start`. Making it is
+/// most of the work of a scope.
+[[nodiscard]] Value observed_value(const ClusterFacts& facts,
+                                   const Cluster& cluster,
+                                   const ClusterFacts& start);
 
 /// The innermost runbook that a step is called in; null: the run's own.
 [[nodiscard]] const CallFrame* frame_of(const PlannedStep& step);

@@ -36,6 +36,7 @@ class Forecast {
           plan_(plan),
           runner_(runner),
           stop_(std::move(stop)),
+          start_(std::make_shared<const ClusterFacts>(plan.facts)),
           projected_(plan.facts),
           path_(shipped_knowledge(), plan.facts, plan.facts) {}
 
@@ -59,7 +60,7 @@ class Forecast {
         const ActionSchema& schema = *find_action(*request_.actions, step.uses);
         step.changes = schema.changes;
         if (!observed_) {
-            observed_ = observed_value(projected_, *request_.cluster);
+            observed_ = observed_value(projected_, *request_.cluster, plan_.facts);
         }
         const ScopeSource source{.plan = plan_,
                                  .facts = projected_,
@@ -84,6 +85,7 @@ class Forecast {
             case BoundStep::Kind::unknown:
                 step.verdict = Verdict::may;
                 step.because = bound.because;
+                foreseen_ = foreseen_ && !schema.changes && !schema.asks;
                 outline(step, schema, bound.call);
                 return;
             case BoundStep::Kind::error:
@@ -114,6 +116,8 @@ class Forecast {
     /// will be.
     void preview(PlannedStep& step, const ActionSchema& schema, const Scope& scope, StepCall call) {
         call.heals = plan_.runbook->heals;
+        call.at_start = start_;
+        call.foreseen = foreseen_;
         call.open_temporaries = open_;
         step.probed = runner_.probe(call, plan_.facts, stop_);
         call.probed = step.probed;
@@ -133,6 +137,7 @@ class Forecast {
         if (step.verdict == Verdict::wont) {
             return;
         }
+        foreseen_ = foreseen_ && (!step.changes || preview.effect) && !schema.asks;
         // An undo of what will not be done would be prepared, and would weigh on the way back.
         choose_undo(step, schema, scope, preview.needs_no_undo);
         if (preview.effect) {
@@ -408,7 +413,9 @@ class Forecast {
     Plan& plan_;
     StepRunner& runner_;
     std::stop_token stop_;
+    std::shared_ptr<const ClusterFacts> start_;
     ClusterFacts projected_;
+    bool foreseen_ = true;           ///< nothing so far does what no preview tells
     std::optional<Value> observed_;  ///< of projected_, made when it is needed
     PathJudgement path_;
     Value::Map registered_;

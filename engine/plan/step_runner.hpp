@@ -45,7 +45,9 @@ struct StepCall {
     nlohmann::json probed;                      ///< what probe() found when the plan was made
     std::vector<std::string> heals;             ///< findings that this run is there to cure
     std::vector<std::string> open_temporaries;  ///< `patroni.pause` while this run has paused
-    /// The cluster as it was when the run was planned; null in a plan and on the way back.
+    /// In a plan: all that the steps before it do is known, so that what they leave as it is stays.
+    bool foreseen = false;
+    /// The cluster as it was when the run was planned; null on the way back.
     std::shared_ptr<const ClusterFacts> at_start;
     /// What this run has changed before or may have, in the order of its plan. Empty for an action
     /// that always stands on a member.

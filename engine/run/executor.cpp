@@ -323,11 +323,13 @@ bool Executor::may_change(const PlannedStep& step, std::stop_token stop) {
     const bool guarded = part_ == Part::steps;
     if (const auto why = guarded ? session_.tripped_guard(stop) : std::nullopt) {
         session_.record(RecordKind::guard_tripped, &step, {{"message", *why}});
-        fail({exit_code,
-              RunPhase::failed,
-              *why,
-              "Nothing was done after it was noticed. Look at the cluster with `lockstep check` "
-              "before starting again."});
+        Failure tripped{exit_code,
+                        RunPhase::failed,
+                        *why,
+                        "Nothing was done after it was noticed. Look at the cluster with "
+                        "`lockstep check` before starting again."};
+        fail(change_stands(session_.index_of(step)) ? kept(std::move(tripped))
+                                                    : std::move(tripped));
         return false;
     }
     if (const std::string why = session_.obstacle(step.member); !why.empty()) {
@@ -553,11 +555,13 @@ void Executor::judge(std::size_t index, const StepResult& result) {
     }
     const bool unreachable = result.outcome == StepOutcome::unreachable;
     const int before_any_change = unreachable ? 16 : 4;
-    fail({session_.state().changed_anything() ? 10 : before_any_change,
-          RunPhase::failed,
-          where_of(step) + ": " + result.message,
-          result.hint,
-          step.spec->on_failure});
+    Failure failure{session_.state().changed_anything() ? 10 : before_any_change,
+                    RunPhase::failed,
+                    where_of(step) + ": " + result.message,
+                    result.hint,
+                    step.spec->on_failure};
+    const bool only_looked = !step.changes && step.spec->on_failure != OnFailure::rollback;
+    fail(only_looked && change_stands(index) ? kept(std::move(failure)) : std::move(failure));
 }
 
 /// max_failed and max_unreachable: more than that many members stop the run.
@@ -575,77 +579,6 @@ bool Executor::within_limits(const PlannedStep& step) const {
     }
     return static_cast<int>(failed.size()) <= step.fan_out->strategy.max_failed &&
            static_cast<int>(unreachable.size()) <= step.fan_out->strategy.max_unreachable;
-}
-
-/// With fresh facts of the whole cluster, because the facts of the steps are what they themselves
-/// reported. Only what was wrong before, and is in `heals`, fails the run: anything else that is
-/// open is told.
-std::optional<Failure> Executor::prove_end(std::stop_token stop) {
-    if (!session_.state().changed_anything()) {
-        return std::nullopt;
-    }
-    std::vector<Finding> remaining;
-    try {
-        remaining = session_.diagnose_end(stop);
-    } catch (const Error& error) {
-        return Failure{10,
-                       RunPhase::failed,
-                       std::string("the end could not be proven: ") + error.what(),
-                       error.hint()};
-    }
-    if (const std::optional<std::string> why = session_.tripped_guard(stop)) {
-        session_.record(RecordKind::guard_tripped, nullptr, {{"message", *why}});
-        return Failure{10, RunPhase::failed, *why, {}};
-    }
-    const auto& heals = session_.plan().runbook->heals;
-    for (const Finding& finding : remaining) {
-        const bool to_heal = std::ranges::any_of(
-            heals, [&](const std::string& name) { return finding.is_named(name); });
-        const auto& before = session_.plan().findings;
-        const bool was_there = std::ranges::any_of(before, [&](const Finding& old) {
-            return old.id == finding.id && old.member == finding.member &&
-                   old.subject == finding.subject;
-        });
-        if (to_heal && was_there && !finding.needs_decision) {
-            return Failure{10,
-                           RunPhase::failed,
-                           "not healed: " + finding.id + ": " + finding.message,
-                           finding.remedy};
-        }
-        session_.note("still open: " + finding.message, {{"finding", finding.to_json()}});
-    }
-    // What is worse now than before is no success; what was changed is no reason to go back for it.
-    const auto worse = std::ranges::find_if(
-        remaining, [&](const Finding& finding) { return session_.is_new_trouble(finding); });
-    if (worse != remaining.end()) {
-        return Failure{.exit_code = 10,
-                       .phase = RunPhase::failed,
-                       .message = "everything was done, and now: " + worse->message,
-                       .hint = worse->remedy,
-                       .on_failure = OnFailure::stop};
-    }
-    return what_nobody_can_see();
-}
-
-/// A finding that is gone because its member cannot be asked any more is not healed.
-std::optional<Failure> Executor::what_nobody_can_see() const {
-    const auto& heals = session_.plan().runbook->heals;
-    for (const Finding& finding : session_.plan().findings) {
-        const MemberFacts* member = session_.facts().find(finding.member);
-        const bool to_heal = std::ranges::any_of(
-            heals, [&](const std::string& name) { return finding.is_named(name); });
-        const bool blind = member != nullptr &&
-                           (member->ssh.failed() || member->api.failed() || member->sql.failed());
-        if (to_heal && blind) {
-            return Failure{.exit_code = 10,
-                           .phase = RunPhase::failed,
-                           .message = "whether " + finding.id + " on " + finding.member +
-                                      " is healed nobody can see: it cannot be asked",
-                           .hint = "Look with `lockstep check`.",
-                           .on_failure = OnFailure::stop};
-        }
-    }
-    return std::nullopt;
 }
 
 /// The first failure is the one that counts. What is always done goes on after one.

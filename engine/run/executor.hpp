@@ -28,7 +28,14 @@ class Executor {
     /// The end is proven, not assumed: the guards once more, and what the runbook heals is gone.
     [[nodiscard]] std::optional<Failure> prove_end(std::stop_token stop);
 
+    /// Of a failure at the end of a run: what was changed stays, where that is so.
+    void say_what_stands(std::optional<Failure>& failure) const;
+
   private:
+    [[nodiscard]] std::optional<Failure> look_at_end(std::stop_token stop);
+    void say_who_follows_the_archive() const;
+    [[nodiscard]] bool change_stands(std::size_t before) const;
+    [[nodiscard]] Failure kept(Failure failure) const;
     [[nodiscard]] std::optional<Failure> what_nobody_can_see() const;
     void start_ready(std::stop_token stop);
     [[nodiscard]] bool may_start(std::size_t index) const;

@@ -68,7 +68,7 @@ std::string what_became_of(const MemberFacts& before, const MemberFacts& after) 
     const std::string whose = "PostgreSQL on " + before.name;
     const std::string& was = before.postgres.started_at;
     const std::string& is = after.postgres.started_at;
-    if (!is.empty() && is != was) {
+    if (same_start(before.postgres, after.postgres) == false) {
         return whose + " was restarted: it runs since " + is + ", before since " + was;
     }
     const PostmasterFacts* old = own_postmaster(before);
@@ -229,10 +229,7 @@ std::optional<bool> postmaster_stayed(const MemberFacts& before, const MemberFac
     if (postmaster != nullptr && hosts_compare(before, *after) && is_gone(*postmaster, *after)) {
         return false;
     }
-    if (before.postgres.started_at.empty() || after->postgres.started_at.empty()) {
-        return std::nullopt;
-    }
-    return before.postgres.started_at == after->postgres.started_at;
+    return same_start(before.postgres, after->postgres);
 }
 
 std::optional<GuardVerdict> check_guard(const GuardSpec& guard,
@@ -289,8 +286,8 @@ std::optional<std::string> check_write_probe(const Runbook& runbook, const Probe
     }
     const std::optional<Value> errors = constant(*guard, "max_errors");
     if (errors && report.errors > errors->as_integer()) {
-        return "the write probe saw " + std::to_string(report.errors) +
-               " errors, the last: " + report.last_error;
+        return "the write probe saw " + counted(report.errors, "error") +
+               ", the last: " + report.last_error;
     }
     return std::nullopt;
 }

@@ -127,6 +127,7 @@ std::optional<Failure> stop_probe(RunSession& session) {
 /// run that changed nothing has no way to go.
 bool wants_rollback(const RunSession& session, const Failure& failure) {
     return failure.phase == RunPhase::failed && session.state().changed_anything() &&
+           !failure.stands &&
            failure.on_failure.value_or(session.plan().on_failure) == OnFailure::rollback;
 }
 
@@ -156,6 +157,7 @@ RunEnd go_on(RunSession& session, std::stop_token stop) {
     const std::optional<Failure> probe = stop_probe(session);
     if (!failure) {
         failure = probe;
+        executor.say_what_stands(failure);
     }
     // The probe is judged even where nothing else failed: its limits are what the runbook promised
     // to the clients.

@@ -274,7 +274,7 @@ const PlannedStep* RunSession::find(const std::string& id, const std::string& me
 
 ScopeSource RunSession::source_of(const PlannedStep& step) const {
     if (!observed_) {
-        observed_ = observed_value(*facts_, setup_.cluster);
+        observed_ = observed_value(*facts_, setup_.cluster, setup_.plan.facts);
     }
     return {.plan = setup_.plan,
             .facts = *facts_,
@@ -355,6 +355,11 @@ void RunSession::start_write_probe() {
     const std::optional<ProbeSettings> probe = write_probe_settings(*setup_.plan.runbook);
     if (probe && !probing_) {
         probing_ = true;
+        const MemberFacts* leader = facts_->leader_member();
+        if (leader != nullptr && leader->role == "standby_leader") {
+            note("the write probe does not write: a standby cluster takes no writes");
+            return;
+        }
         setup_.runner.start_write_probe(*probe, *facts_);
     }
 }
@@ -636,6 +641,7 @@ nlohmann::json RunSession::measure() {
     if (const std::optional<ProbeReport> probe = setup_.runner.write_probe()) {
         measured["write_gap_ms"] = probe->longest_gap.count();
         measured["client_errors"] = probe->errors;
+        measured["last_client_error"] = or_null(probe->last_error);
         measured["writes"] = probe->writes;
     }
     return measured;
@@ -673,6 +679,7 @@ RunEnd RunSession::end(RunEnd how, bool gave_up) {
             {"not_before", how.not_before},
             {"measured", measure()},
             {"differs", differs},
+            {"unproven", unproven_},
             {"seen", how.exit_code == 17 ? left() : seen()}});
     const bool left_some = std::ranges::any_of(state_.steps(), [](const StepProgress& step) {
         return step.changes && step.attempts > 0;  // what only looks leaves nothing on a member

@@ -31,6 +31,9 @@ struct Failure {
     std::optional<OnFailure> on_failure;  ///< what the failed step says, where it does
     std::vector<std::string> waiting_for;
     std::string not_before;  ///< of one that waits: when there is something to do again
+    /// Nothing was left to change, and what had been in force meanwhile was given back: it proves
+    /// less than it should, and takes nothing back by itself.
+    bool stands = false;
 };
 
 /// How a run ended, or where it stopped.
@@ -246,6 +249,10 @@ class RunSession {
         const std::function<bool(const std::vector<Finding>&)>& good,
         std::chrono::seconds patience,
         std::stop_token stop);
+
+    /// What the end does not show, although the run succeeded.
+    void leave_unproven(const std::string& text) { unproven_.push_back(text); }
+
     /// Critical, and not there when the run was planned.
     [[nodiscard]] bool is_new_trouble(const Finding& finding) const;
     [[nodiscard]] bool was_accepted(const Finding& finding) const;
@@ -286,6 +293,7 @@ class RunSession {
     std::vector<JournalRecord> pending_;  ///< applied, and not durable yet
     std::vector<Start> starts_;           ///< that wait for that
     std::string signed_;                  ///< what the lock says is in force
+    std::vector<std::string> unproven_;
     bool probing_ = false;
     Setup setup_;
     RunHeader header_;

@@ -274,6 +274,7 @@ void RunState::apply_end(const JournalRecord& record) {
     }
     failure_ = payload.at("message");
     failure_hint_ = text_of(payload, "hint");
+    unproven_ = payload.value("unproven", std::vector<std::string>());
     waiting_for_ = payload.value("waiting_for", std::vector<std::string>());
     not_before_ = text_of(payload, "not_before");
     ended_at_ = record.at;

@@ -172,6 +172,9 @@ class RunState {
     /// What was noted and still holds: what a later engine settled, or says anew, is left out.
     [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
 
+    /// What the end did not show, of no single step.
+    [[nodiscard]] const std::vector<std::string>& unproven() const { return unproven_; }
+
     /// Ids of findings that were still there at the end.
     [[nodiscard]] const std::vector<std::string>& open_findings() const { return open_findings_; }
 
@@ -271,6 +274,7 @@ class RunState {
     std::vector<std::string> notes_;
     std::vector<std::string> marks_;  ///< of each note: until when it holds
     std::vector<std::string> open_findings_;
+    std::vector<std::string> unproven_;
     std::string failure_;
     std::string failure_hint_;
     std::vector<OpenTemporary> temporaries_;

@@ -35,6 +35,7 @@ std::vector<std::string> unproven(const RunHeader& header, const RunState& state
     for (const StepProgress& step : state.steps()) {
         std::ranges::for_each(step.unproven, add);
     }
+    std::ranges::for_each(state.unproven(), add);
     for (const RunState::Gap& gap : state.gaps()) {
         const auto length = std::chrono::duration_cast<std::chrono::milliseconds>(
             from_iso8601(gap.to) - from_iso8601(gap.from));

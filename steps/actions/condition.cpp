@@ -10,40 +10,77 @@ namespace lockstep {
 
 namespace {
 
-/// The value at a dotted path of a scope, as text; empty when there is none or it is too long.
-std::string value_at(const Scope& scope, const std::string& path) {
-    std::size_t dot = path.find('.');
-    const auto root = scope.find(path.substr(0, dot));
-    const Value* value = root == scope.end() ? nullptr : &root->second;
-    while (value != nullptr && dot != std::string::npos) {
-        const std::size_t next = path.find('.', dot + 1);
-        if (value->kind() != Value::Kind::map) {
-            return {};
-        }
-        const auto field = value->as_map().find(path.substr(dot + 1, next - dot - 1));
-        value = field == value->as_map().end() ? nullptr : &field->second;
-        dot = next;
-    }
-    if (value == nullptr || value->tainted()) {
-        return {};
-    }
-    if (value->is_unknown()) {
-        return "unknown";
-    }
-    const std::string text =
-        value->to_json().dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-    return text.size() <= 80 ? text : std::string();
-}
-
-std::string describe_reads(const Expression& that, const Scope& scope) {
+/// With why a member is not known, where it is for its silence.
+std::string text_of(const std::vector<Reason>& reasons, const ClusterFacts& facts) {
+    constexpr std::size_t k_most = 8;
     std::string text;
-    for (const std::string& path : that.reads()) {
-        const std::string value = value_at(scope, path);
-        if (!value.empty()) {
-            text += (text.empty() ? "" : ", ") + path + " is " + value;
+    std::string of;
+    std::size_t told = 0;
+    for (const Reason& reason : reasons) {
+        if (told++ == k_most) {
+            text += "; and " + std::to_string(reasons.size() - k_most) + " more";
+            break;
+        }
+        const bool same = !text.empty() && reason.of == of;
+        text += text.empty() ? "" : same ? ", " : "; ";
+        text += same || reason.of.empty() ? "" : reason.of + ": ";
+        text += reason.text;
+        of = reason.of;
+        const MemberFacts* member = facts.find(of);
+        if (member != nullptr && member->api.failed() && reason.text.ends_with(" is not known")) {
+            text += " (" + member->api.error + ")";
         }
     }
     return text;
+}
+
+Scope scope_of(const StepCall& call, const ClusterFacts& facts, const Cluster& cluster) {
+    const ClusterFacts unknown;
+    const Value observed = observed_value(facts, cluster, call.at_start ? *call.at_start : unknown);
+    Scope scope = make_scope({.plan = Plan(),
+                              .facts = facts,
+                              .cluster = cluster,
+                              .member = call.member,
+                              .observed = &observed});
+    // What does not change while a condition is waited for is taken from the step.
+    for (const char* name : {"inputs", "vars", "run", "steps", "item"}) {
+        const auto given = call.scope.find(name);
+        if (given != call.scope.end()) {
+            scope.insert_or_assign(name, given->second);
+        }
+    }
+    return scope;
+}
+
+/// A member with those facts alone that stay as they are unless somebody changes them on purpose.
+/// In a standby cluster nobody is promoted; a member that must not stream does not begin to.
+Value settled(const Value& member, const MemberFacts& facts, bool of_standby_cluster) {
+    std::set<std::string_view> kept{"name", "host", "at_start", "os", "system_identifier", "tags"};
+    if (of_standby_cluster) {
+        kept.insert("in_recovery");
+    }
+    if (of_standby_cluster && facts.is_leader()) {
+        kept.insert({"role", "is_leader"});
+    }
+    const auto nostream = facts.tags.find("nostream");
+    if (nostream != facts.tags.end() && nostream->second == true &&
+        facts.state == "in archive recovery") {
+        kept.insert("state");
+    }
+    Value::Map fields = member.as_map();
+    for (auto& [name, value] : fields) {
+        if (!kept.contains(name)) {
+            value = Value::unknown(name + " may change");
+        }
+    }
+    return Value(std::move(fields));
+}
+
+Value settled_of(const ClusterFacts& facts, const Value& member) {
+    const MemberFacts* leader = facts.leader_member();
+    const MemberFacts* found = facts.find(member.as_map().at("name").as_string());
+    const bool standby = leader != nullptr && leader->role == "standby_leader";
+    return found == nullptr ? member : settled(member, *found, standby);
 }
 
 }  // namespace
@@ -52,21 +89,14 @@ Condition evaluate_condition(const Expression& that,
                              const StepCall& call,
                              const ClusterFacts& facts,
                              const Cluster& cluster) {
-    Scope scope =
-        make_scope({.plan = Plan(), .facts = facts, .cluster = cluster, .member = call.member});
-    // What does not change while a condition is waited for is taken from the step.
-    for (const char* name : {"inputs", "vars", "run", "steps", "item"}) {
-        const auto given = call.scope.find(name);
-        if (given != call.scope.end()) {
-            scope.insert_or_assign(name, given->second);
-        }
-    }
+    const Scope scope = scope_of(call, facts, cluster);
     const Evaluation evaluated = that.evaluate(scope);
     if (const auto* error = std::get_if<EvaluationError>(&evaluated)) {
         return {Condition::State::error, that.where().text() + ": " + error->message, error->hint};
     }
     if (const auto* unknown = std::get_if<Value::Unknown>(&evaluated)) {
-        return {Condition::State::unknown, unknown->because, {}};
+        const std::string why = text_of(that.why_not(scope), facts);
+        return {Condition::State::unknown, why.empty() ? unknown->because : why, {}};
     }
     const Value& value = std::get<Value>(evaluated);
     if (value.kind() != Value::Kind::boolean) {
@@ -78,7 +108,30 @@ Condition evaluate_condition(const Expression& that,
     if (value.as_bool()) {
         return {Condition::State::yes, {}, {}};
     }
-    return {Condition::State::no, describe_reads(that, scope), {}};
+    return {Condition::State::no, text_of(that.why_not(scope), facts), {}};
+}
+
+/// False whatever becomes of everything that may still change.
+bool can_never_hold(const Expression& that,
+                    const StepCall& call,
+                    const ClusterFacts& facts,
+                    const Cluster& cluster) {
+    Scope scope = scope_of(call, facts, cluster);
+    Value::List members;
+    for (const Value& member : scope.at("members").as_list()) {
+        members.push_back(settled_of(facts, member));
+    }
+    for (const char* name : {"member", "leader"}) {
+        const auto one = scope.find(name);
+        if (one != scope.end() && !one->second.is_unknown()) {
+            one->second = settled_of(facts, one->second);
+        }
+    }
+    scope.insert_or_assign("members", Value(std::move(members)));
+    scope.insert_or_assign("cluster", Value::unknown("the cluster may change"));
+    const Evaluation evaluated = that.evaluate(scope);
+    const auto* value = std::get_if<Value>(&evaluated);
+    return value != nullptr && *value == Value(false);
 }
 
 Depth depth_for(const Expression& that) {

@@ -54,6 +54,11 @@ std::vector<MemberStatus> statuses(ActionContext& context) {
     return ask_members(context);
 }
 
+/// What the end of our own patience cuts off says nothing: what was seen before stays.
+bool is_cut_off(const ActionContext& context, const std::string& before) {
+    return !before.empty() && context.deadline.remaining() < k_cut_off;
+}
+
 std::chrono::milliseconds patience(const StepCall& call) {
     return call.timeout.count() > 0 ? call.timeout : k_pause_wait;
 }
@@ -127,13 +132,16 @@ class PatroniPause final : public Action {
         patch_config(context, pause_body(true));
         std::string missing;
         while (context.clock.steady_now() - begun < patience(call)) {
-            missing.clear();
+            std::string now_missing;
             for (const MemberStatus& status : statuses(context)) {
                 if (!status.paused) {
-                    missing += (missing.empty() ? "" : ", ") + status.member;
+                    now_missing += (now_missing.empty() ? "" : ", ") + status.member;
                 }
             }
-            if (missing.empty()) {
+            if (!is_cut_off(context, missing)) {
+                missing = now_missing;
+            }
+            if (now_missing.empty()) {
                 StepResult result;
                 result.message =
                     "every member says so, after " +
@@ -209,7 +217,6 @@ class PatroniResume final : public Action {
 
   private:
     /// Why it is not safe to resume; empty: it is, or it is not paused at all.
-    /// What the end of our own patience cuts off says nothing: then the reason before stays.
     static std::string look(ActionContext& context, const std::string& before) {
         try {
             context.refresh(Depth::quick);
@@ -217,8 +224,7 @@ class PatroniResume final : public Action {
             if (error.kind() == TransportError::Kind::cancelled) {
                 throw;
             }
-            const bool cut_off = context.deadline.remaining() < k_cut_off;
-            return cut_off && !before.empty() ? before : error.what();
+            return is_cut_off(context, before) ? before : error.what();
         }
         return context.facts.paused ? unsafe_to_resume(context.facts) : "";  // else nothing to lift
     }
@@ -229,13 +235,16 @@ class PatroniResume final : public Action {
         const auto begun = context.clock.steady_now();
         std::string missing;
         while (context.clock.steady_now() - begun < patience(call)) {
-            missing.clear();
+            std::string now_missing;
             for (const MemberStatus& status : statuses(context)) {
                 if (status.paused || !status.error.empty()) {
-                    missing += (missing.empty() ? "" : ", ") + status.member;
+                    now_missing += (now_missing.empty() ? "" : ", ") + status.member;
                 }
             }
-            if (missing.empty()) {
+            if (!is_cut_off(context, missing)) {
+                missing = now_missing;
+            }
+            if (now_missing.empty()) {
                 StepResult result;
                 result.message = "every member says so";
                 result.learned = [](ClusterFacts& facts) {
@@ -286,7 +295,8 @@ std::string unsafe_to_resume(const ClusterFacts& facts) {
     }
     const bool standby_cluster = leader->role == "standby_leader";
     if (primaries != (standby_cluster ? 0 : 1)) {
-        return std::to_string(primaries) + " members run as primary";
+        return std::to_string(primaries) + (primaries == 1 ? " member runs" : " members run") +
+               " as primary";
     }
     if (!standby_cluster && leader->in_recovery) {
         return leader->name + " holds the leader lock and does not run as primary";

@@ -133,6 +133,10 @@ class SlotsProof {
         return call_.at_start ? find_slot(call_.at_start->find(member), slot) : nullptr;
     }
 
+    [[nodiscard]] bool is_to_heal(const char* id) const {
+        return std::ranges::find(call_.heals, id) != call_.heals.end();
+    }
+
     /// Somebody's slot that waited for its reader before this run waits for a decision, not for us.
     void weigh(const Finding& finding) {
         const SlotFacts* before = before_of(finding.member, finding.subject);
@@ -140,17 +144,21 @@ class SlotsProof {
         const std::string where = "slot " + finding.subject + " on " + finding.member;
         if (finding.id == "slot.stuck") {
             const bool lost_its_reader = before != nullptr && before->active;
-            if (!finding.needs_decision || lost_its_reader) {
+            const bool was_so = before != nullptr && before->stuck && !is_to_heal("slot.stuck");
+            if (!was_so && (!finding.needs_decision || lost_its_reader)) {
                 failures_.push_back(finding);
                 return;
             }
             ++left_;
-            unproven_.push_back(where + " stays as it is, for nobody named it: it holds " +
+            unproven_.push_back(where +
+                                (was_so
+                                     ? " was stuck before this run, and stays as it is: it holds "
+                                     : " stays as it is, for nobody named it: it holds ") +
                                 format_bytes(slot->retained_bytes.value_or(0)) + " of WAL");
             return;
         }
         const bool as_before = before != nullptr && before->wal_status == slot->wal_status;
-        if (finding.severity == Severity::critical || !as_before) {
+        if (!as_before || is_to_heal("slot.lost")) {
             failures_.push_back(finding);
             return;
         }

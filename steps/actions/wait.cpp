@@ -71,8 +71,13 @@ class WaitFor final : public Action {
         const Condition condition = evaluate_condition(that_of(call), call, facts, cluster);
         Preview preview;
         preview.because = "waits until `" + that_of(call).text() + "`";
-        if (condition.state == Condition::State::error) {
+        const bool never = call.foreseen && condition.state != Condition::State::yes &&
+                           can_never_hold(that_of(call), call, facts, cluster);
+        if (condition.state == Condition::State::error || never) {
             preview.blocked_by.push_back(unmet(call, condition));
+        }
+        if (never) {
+            preview.blocked_by.back().message += "; nothing in this plan changes that";
         }
         return preview;
     }
@@ -82,9 +87,10 @@ class WaitFor final : public Action {
         const auto every = duration_arg(call, "every", k_default_every);
         const auto begun = context.clock.steady_now();
         const Depth depth = depth_for(that_of(call));
-        Condition condition;
-        for (;;) {
-            condition = look(call, context, depth);
+        Condition seen;  ///< by the last look that was a whole one
+        for (bool ever_seen = false;;) {
+            const Look look = look_once(call, context, depth);
+            const Condition& condition = look.condition;
             const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(
                 context.clock.steady_now() - begun);
             if (condition.state == Condition::State::yes) {
@@ -98,10 +104,16 @@ class WaitFor final : public Action {
             if (condition.state == Condition::State::error) {
                 return failure(call, condition);
             }
+            // The last look is cut by our own deadline: what it did not see is nobody's fault.
+            const bool cut = waited >= wait && condition.state == Condition::State::unknown;
+            if (!ever_seen || (look.whole && !cut)) {
+                seen = condition;
+                ever_seen = look.whole;
+            }
             if (waited >= wait) {
-                condition.why += (condition.why.empty() ? "" : "; ") + std::string("waited ") +
-                                 format_duration(waited);
-                return failure(call, condition);
+                seen.why += (seen.why.empty() ? "" : "; ") + std::string("waited ") +
+                            format_duration(waited);
+                return failure(call, seen);
             }
             if (!context.clock.sleep_for(every, context.stop)) {
                 return {.outcome = StepOutcome::cancelled, .message = "stopped while it waited"};
@@ -110,17 +122,22 @@ class WaitFor final : public Action {
     }
 
   private:
+    struct Look {
+        Condition condition;
+        bool whole = true;
+    };
+
     /// A cluster that cannot be observed for a moment is unknown, and waited for.
-    static Condition look(const StepCall& call, ActionContext& context, Depth depth) {
+    static Look look_once(const StepCall& call, ActionContext& context, Depth depth) {
         try {
             context.refresh(depth);
         } catch (const TransportError& error) {
             if (error.kind() == TransportError::Kind::cancelled) {
                 throw;
             }
-            return {Condition::State::unknown, error.what(), error.hint()};
+            return {{Condition::State::unknown, error.what(), error.hint()}, false};
         }
-        return evaluate_condition(that_of(call), call, context.facts, context.cluster);
+        return {evaluate_condition(that_of(call), call, context.facts, context.cluster)};
     }
 };
 

@@ -97,6 +97,7 @@ WalFacts read_wal(const Json& document) {
     }
     wal.checkpoint_age_seconds = integer(document, "checkpoint_age");
     wal.checkpoint_timeout_seconds = setting(settings, "checkpoint_timeout").value_or(0);
+    wal.apply_delay_ms = setting(settings, "recovery_min_apply_delay").value_or(0);
     wal.base_backups = integer(document, "base_backups").value_or(0);
     if (const auto segments = setting(settings, "wal_keep_segments")) {
         wal.keep_size = *segments * wal.segment_bytes;
@@ -181,6 +182,7 @@ std::string observation_query(int major) {
     std::string query = R"sql(SELECT pg_catalog.jsonb_build_object(
   'in_recovery', pg_is_in_recovery(),
   'position', CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,
+  'received', CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() END,
   'timeline', CASE WHEN pg_is_in_recovery()
                    THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver), c.timeline_id)
                    ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
@@ -203,7 +205,8 @@ std::string observation_query(int major) {
               FROM pg_replication_slots s WHERE NOT s.temporary),
   'settings', (SELECT jsonb_object_agg(name, jsonb_build_array(setting, unit)) FROM pg_settings
                 WHERE name IN ('wal_segment_size', 'max_wal_size', 'min_wal_size', 'wal_keep_size',
-                               'wal_keep_segments', 'max_slot_wal_keep_size', 'checkpoint_timeout')),
+                               'wal_keep_segments', 'max_slot_wal_keep_size', 'checkpoint_timeout',
+                               'recovery_min_apply_delay')),
   'parameters', (SELECT jsonb_object_agg(name, current_setting(name)) FROM pg_settings
                   WHERE name IN ('wal_level', 'archive_mode', 'shared_preload_libraries')
                      OR vartype IN ('bool', 'integer', 'real') AND context <> 'internal'
@@ -232,6 +235,9 @@ void read_observation(std::string_view document, MemberFacts& member) {
     // Positions of the REST API were taken at one time on all members: they are better for lags.
     if (!member.position) {
         member.position = position;
+    }
+    if (!member.received && position) {
+        member.received = std::max(*position, lsn_at(body, "received").value_or(0));
     }
     if (!member.timeline) {
         if (const auto timeline = integer(body, "timeline")) {

@@ -60,9 +60,11 @@ int read_millis(const std::string& text, std::size_t& at) {
     return millis;
 }
 
-// `+01`, `+0130`, `-01:30`, `Z`; nullopt for anything else.
-std::optional<std::int64_t> read_offset(const std::string& text) {
-    if (text == "Z" || text == "UTC") {
+// `+01`, `+0130`, `-01:30`, `Z`, `UTC`; nullopt for anything else: an abbreviation such as `CST`
+// means several zones.
+std::optional<std::int64_t> read_offset(std::string text) {
+    text.erase(0, text.find_first_not_of(' '));
+    if (text == "Z" || text == "UTC" || text == "GMT") {
         return 0;
     }
     int hours = 0;
@@ -76,23 +78,30 @@ std::optional<std::int64_t> read_offset(const std::string& text) {
     return text[0] == '-' ? -seconds : seconds;
 }
 
+std::optional<std::chrono::milliseconds> utc_time(const std::string& text) {
+    DateTime at;
+    std::size_t length = read_date_time(text, at);
+    if (length == 0) {
+        return std::nullopt;
+    }
+    const int millis = read_millis(text, length);
+    const auto offset = read_offset(text.substr(length));
+    if (!offset) {
+        return std::nullopt;
+    }
+    return std::chrono::seconds{utc_seconds(at) - *offset} + std::chrono::milliseconds{millis};
+}
+
 }  // namespace
 
 std::string to_utc(std::string_view text) {
-    std::string whole(text);
-    DateTime at;
-    std::size_t length = read_date_time(whole, at);
-    if (length == 0) {
-        return whole;
-    }
-    const int millis = read_millis(whole, length);
-    const auto offset = read_offset(whole.substr(length));
-    if (!offset) {
-        return whole;
-    }
-    const auto since_epoch =
-        std::chrono::seconds{utc_seconds(at) - *offset} + std::chrono::milliseconds{millis};
-    return to_iso8601(std::chrono::system_clock::time_point{since_epoch});
+    const auto at = utc_time(std::string(text));
+    return at ? to_iso8601(std::chrono::system_clock::time_point{*at}) : std::string();
+}
+
+std::optional<std::int64_t> seconds_of_utc(const std::string& text) {
+    const auto at = utc_time(text);
+    return at ? std::optional(std::chrono::floor<std::chrono::seconds>(*at).count()) : std::nullopt;
 }
 
 std::optional<std::int64_t> systemd_time(const std::string& text) {

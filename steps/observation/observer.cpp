@@ -7,6 +7,7 @@
 #include "steps/observation/json_fields.hpp"
 #include "steps/observation/member_query.hpp"
 #include "steps/observation/member_script.hpp"
+#include "steps/observation/observed_time.hpp"
 #include "steps/observation/patroni_api.hpp"
 
 #include <algorithm>
@@ -216,6 +217,11 @@ class MemberVisit {
         if (member_.dcs_last_seen && response.date > 0) {
             member_.dcs_seen_ago =
                 std::max<std::int64_t>(response.date - *member_.dcs_last_seen, 0);
+        }
+        const auto replayed =
+            seconds_of_utc(json_fields::text(json_fields::at(body, "xlog"), "replayed_timestamp"));
+        if (replayed && response.date > 0) {
+            member_.replayed_ago = std::max<std::int64_t>(response.date - *replayed, 0);
         }
         if (scope_.empty()) {  // before Patroni 3.2 /cluster does not have it
             scope_ = json_fields::text(json_fields::at(body, "patroni"), "scope");

@@ -168,6 +168,9 @@ void read_status(const Json& body, MemberFacts& member) {
     const char* position = member.in_recovery ? "replayed_location" : "location";
     if (const auto bytes = integer(xlog, position)) {
         member.position = static_cast<Lsn>(*bytes);
+        // What comes from an archive is replayed and never received, which is 0 or old then.
+        const auto received = integer(xlog, "received_location").value_or(0);
+        member.received = static_cast<Lsn>(std::max(*bytes, received));
     }
     if (const auto timeline = integer(body, "timeline")) {
         member.timeline = static_cast<int>(*timeline);

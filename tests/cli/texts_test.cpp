@@ -3,6 +3,7 @@
 #include "cli/commands.hpp"
 #include "cli/shipped_runbooks.hpp"
 #include "cluster/diagnosis.hpp"
+#include "engine/plan/binding.hpp"
 #include "engine/plan/planner.hpp"
 #include "steps/catalog.hpp"
 #include "steps/live_runner.hpp"
@@ -211,6 +212,49 @@ TEST_F(Texts, PlansToAlignNothingWithALeaderThatWasNotRestarted) {
     EXPECT_NE(planned.blocked_by.front().message.find("Run patroni-upgrade"), std::string::npos)
         << planned.blocked_by.front().message;
     EXPECT_FALSE(plan_of("patroni-align-replicas", {{"target", k_old}}).ready());
+}
+
+// Each is a cluster on which the shipped runbooks have a way to succeed: nothing refuses, and every
+// condition on it is true of the members once they run the target.
+TEST_F(Texts, PlansToUpgradeClustersThatAreNotLikeOthers) {
+    const auto expect_true_at_the_end = [&](const char* what) {
+        for (auto& [name, member] : world.members) {
+            world.has_version(name, k_old);
+        }
+        const Plan planned = plan();
+        EXPECT_TRUE(planned.ready()) << what;
+        for (auto& [name, member] : world.members) {
+            world.has_version(name, k_target);
+        }
+        LiveRunner runner(world.cluster, world.factory(), world.clock);
+        const ClusterFacts facts = runner.observe(true, {});
+        for (const PlannedStep& step : planned.steps) {
+            if (step.uses != "wait_for") {
+                continue;
+            }
+            const ScopeSource source{
+                .plan = planned, .facts = facts, .cluster = world.cluster, .member = step.member};
+            const Expression& that = std::get<Expression>(step.spec->with.at("that").content);
+            const Evaluation holds = that.evaluate(make_scope(source));
+            const auto* value = std::get_if<Value>(&holds);
+            EXPECT_TRUE(value != nullptr && *value == Value(true))
+                << what << ": " << step.id << " on " << step.member;
+        }
+    };
+    expect_true_at_the_end("a usual one");
+    world.members.at("n2").sql["settings"]["recovery_min_apply_delay"] = {"3600000", "ms"};
+    world.members.at("n2").status["xlog"]["replayed_location"] = 1000;
+    expect_true_at_the_end("a delayed replica");
+    world.members.at("n3").status["tags"] = {{"nostream", true}};
+    world.members.at("n3").status["replication_state"] = "in archive recovery";
+    world.members.at("n3").status["xlog"] = {{"received_location", 0}, {"replayed_location", 1000}};
+    expect_true_at_the_end("one that follows the archive");
+    auto& leader = world.members.at("n1");
+    leader.role = "standby_leader";
+    leader.status["role"] = "standby_leader";
+    leader.status["xlog"] = {{"received_location", 83887680}, {"replayed_location", 83887616}};
+    leader.sql["in_recovery"] = true;
+    expect_true_at_the_end("a standby cluster");
 }
 
 TEST_F(Texts, PlansToAlignReplicasWithNothingButTheirLeader) {

@@ -72,6 +72,24 @@ TEST(Dcs, ThatNobodyReachesIsToldFromALockThatNobodyHolds) {
     EXPECT_EQ(findings_of(facts).size(), 4U);  // no leader, and each of them has lost the DCS
 }
 
+// The primary of a cluster whose only DCS is away demotes itself: nothing is wrong with its WAL.
+TEST(Dcs, ThatIsAwayExplainsWhyNobodyReplicates) {
+    ClusterFacts facts = seeing_cluster();
+    facts.leader.clear();
+    facts.cluster_error = "GET http://10.0.0.11:8008/cluster: no answer in time";
+    for (MemberFacts& member : facts.members) {
+        member.role = "replica";
+        member.state = "running";
+        member.in_recovery = true;
+        member.dcs_seen_ago = 45;
+    }
+    ASSERT_EQ(ids_of(facts), (Names{"cluster.no_leader"}));
+    EXPECT_TRUE(has(findings_of(facts)[0].message, "nobody can write"))
+        << findings_of(facts)[0].message;
+    facts.find("n3")->api.error = facts.find("n3")->sql.error = "no route to host";
+    EXPECT_FALSE(has(findings_of(facts)[0].message, "nobody can write"));
+}
+
 TEST(NoLeader, InAPauseIsCuredByThePrimarysDaemon) {
     ClusterFacts facts = seeing_cluster();
     facts.leader.clear();

@@ -362,6 +362,50 @@ TEST(Replication, ReportsLagOfMoreThanASegmentAndAnotherTimeline) {
     EXPECT_EQ(ids_of(facts), (Names{"replication.timeline:n2"}));
 }
 
+// On the leader and on the copy that a replica has of a permanent slot: no upgrade mends either.
+TEST(Oversize, ThatAnAbsentReaderOrAFailingArchiveKeepsIsForAPersonToDecide) {
+    ClusterFacts facts = healthy_cluster("4.0.7");
+    MemberFacts& n2 = *facts.find("n2");
+    n2.wal->oldest = 0x10000000;
+    n2.slots->push_back(sample_slot("archive", false, 0x10000000));
+    n2.slots->back().serves = SlotServes::permanent;
+    ASSERT_EQ(ids_of(facts), (Names{"wal.oversize:n2"}));
+    EXPECT_TRUE(findings_of(facts)[0].needs_decision);
+    n2.slots->back().serves = SlotServes::member;
+    EXPECT_FALSE(findings_of(facts)[0].needs_decision);
+    n2.slots->pop_back();
+    EXPECT_FALSE(findings_of(facts)[0].needs_decision);
+    n2.wal->archiving_fails = true;
+    EXPECT_TRUE(findings_of(facts)[0].needs_decision);
+}
+
+TEST(Replication, ThatIsBehindForSecondsAfterABulkLoadIsNoWarning) {
+    ClusterFacts facts = healthy_cluster("4.0.7");
+    facts.find("n2")->lag_bytes = 82 << 20;
+    facts.find("n2")->replayed_ago = 2;
+    EXPECT_EQ(ids_of(facts), Names{});
+    facts.find("n2")->replayed_ago = 40;
+    ASSERT_EQ(ids_of(facts), (Names{"replication.lag:n2"}));
+    EXPECT_NE(findings_of(facts)[0].message.find("committed 40 s ago"), std::string::npos);
+}
+
+TEST(Replication, ThatIsDelayedOnPurposeIsJudgedByWhatWasReceived) {
+    ClusterFacts facts = healthy_cluster("4.0.7");
+    MemberFacts& n2 = *facts.find("n2");
+    n2.wal->apply_delay_ms = 3'600'000;
+    n2.position = 0x20000000 - (192 << 20);
+    n2.received = 0x20000000;
+    n2.lag_bytes = 192 << 20;
+    n2.replayed_ago = 3600;
+    ASSERT_EQ(ids_of(facts), (Names{"replication.delayed:n2"}));
+    EXPECT_EQ(findings_of(facts)[0].severity, Severity::info);
+    EXPECT_NE(findings_of(facts)[0].message.find("replays 1 h late"), std::string::npos);
+    EXPECT_NE(findings_of(facts)[0].message.find("192 MB are received"), std::string::npos);
+    n2.received = 0x20000000 - (64 << 20);
+    ASSERT_EQ(ids_of(facts), (Names{"replication.lag:n2", "replication.delayed:n2"}));
+    EXPECT_NE(findings_of(facts)[0].message.find("64 MB behind"), std::string::npos);
+}
+
 TEST(Leader, MustExist) {
     ClusterFacts facts = healthy_cluster("3.0.2");
     facts.leader.clear();

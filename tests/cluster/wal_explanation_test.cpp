@@ -55,6 +55,23 @@ class WalExplanationTest : public testing::Test {
 
 using Kinds = std::vector<std::string>;
 
+// Seen as "renamed for WAL to come", and as held by wal_keep_size, which counts from there.
+TEST_F(WalExplanationTest, TellsWhatIsReceivedAndNotReplayedFromOldSegments) {
+    n2().wal->apply_delay_ms = 3'600'000;
+    n2().wal->keep_size = 8 * static_cast<std::int64_t>(k_segment);
+    n2().received = k_now + 12 * k_segment;
+    has_files_from(1);
+    n2().wal->bytes = 14 * static_cast<std::int64_t>(k_segment);
+    const WalExplanation explanation = explain();
+    const auto replay = std::ranges::find(explanation.holders, "replay", &WalHolder::kind);
+    ASSERT_NE(replay, explanation.holders.end());
+    EXPECT_EQ(replay->bytes, 12 * static_cast<std::int64_t>(k_segment));
+    EXPECT_TRUE(has(replay->text, "recovery_min_apply_delay is 1 h")) << replay->text;
+    EXPECT_EQ(std::ranges::find(explanation.holders, "reuse", &WalHolder::kind),
+              explanation.holders.end());
+    EXPECT_FALSE(has(explanation.verdict, "wal_keep_size decides")) << explanation.verdict;
+}
+
 TEST_F(WalExplanationTest, OfAHealthyMemberFindsNothingWrong) {
     const WalExplanation explanation = explain();
     EXPECT_EQ(kinds(explanation), (Kinds{"reuse", "checkpoint"}));

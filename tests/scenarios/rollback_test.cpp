@@ -42,6 +42,54 @@ TEST_F(GoingBack, HappensByItselfOnlyWhereTheRunbookSaysSo) {
     EXPECT_FALSE(runner.facts.paused);
 }
 
+TEST_F(GoingBack, IsNotBegunByAProofThatFailsOnceThePauseIsLifted) {
+    runner.workers["look"] = [](const StepCall& call, ClusterFacts&) {
+        return StepResult{
+            .outcome = call.id == "end" ? StepOutcome::failed : StepOutcome::succeeded,
+            .message = "n2: state is 'running'"};
+    };
+    const RunEnd end = run(plan(k_upgrade, "on_failure: rollback\n"));
+    EXPECT_EQ(end.exit_code, 10);
+    EXPECT_EQ(end.phase, RunPhase::failed);
+    EXPECT_NE(end.message.find("what was changed is kept"), std::string::npos) << end.message;
+    EXPECT_NE(end.hint.find("`lockstep rollback run`"), std::string::npos) << end.hint;
+    EXPECT_TRUE(all_are("new"));
+    EXPECT_FALSE(runner.facts.paused);
+    EXPECT_EQ(runner.count("start hold"), 1);
+    EXPECT_EQ(roll_back().exit_code, 0);
+    EXPECT_TRUE(all_are("old"));
+}
+
+TEST_F(GoingBack, IsBegunByAProofThatFailsInThePauseOrWhoseStepSaysSo) {
+    const auto fails_at = [this](const std::string& id) {
+        runner.workers["look"] = [id](const StepCall& call, ClusterFacts&) {
+            return StepResult{
+                .outcome = call.id == id ? StepOutcome::failed : StepOutcome::succeeded,
+                .message = "no"};
+        };
+    };
+    fails_at("replicas.seen");
+    EXPECT_EQ(run(plan(k_upgrade, "on_failure: rollback\n")).exit_code, 11);
+    EXPECT_TRUE(all_are("old"));
+    journal.kept.clear();
+    fails_at("end");
+    std::string steps = k_upgrade;
+    steps.replace(
+        steps.find("{id: end, uses: look}"), 21, "{id: end, uses: look, on_failure: rollback}");
+    EXPECT_EQ(run(plan(steps)).exit_code, 11);
+    EXPECT_TRUE(all_are("old"));
+}
+
+TEST_F(GoingBack, IsNotBegunByWhatTheEndShowsOnceThePauseIsLifted) {
+    runner.probe_report =
+        ProbeReport{.writes = 10, .errors = 0, .longest_gap = std::chrono::milliseconds{1500}};
+    const RunEnd end =
+        run(plan(k_upgrade, "on_failure: rollback\nguards: [{write_probe: {max_gap: 1s}}]\n"));
+    EXPECT_EQ(end.exit_code, 10);
+    EXPECT_NE(end.message.find("what was changed is kept"), std::string::npos) << end.message;
+    EXPECT_TRUE(all_are("new"));
+}
+
 TEST_F(GoingBack, ToleratesWhatNeverHappened) {
     broken = "n3";
     EXPECT_EQ(run(plan(k_upgrade)).exit_code, 10);

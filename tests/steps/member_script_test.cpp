@@ -564,12 +564,16 @@ TEST(ObservedTime, IsTheSameMomentInEveryRendering) {
                              "2026-11-23 10:11:42.825+01",
                              "2026-11-23T04:41:42.825999-04:30",
                              "2026-11-23 14:56:42.825+0545",
+                             "2026-11-23 09:11:42.825 UTC",
                              "2026-11-23 09:11:42.825Z"}) {
         EXPECT_EQ(to_utc(text), "2026-11-23T09:11:42.825Z") << text;
     }
     EXPECT_EQ(to_utc("2026-11-23 09:11:42+00:00"), "2026-11-23T09:11:42.000Z");
-    EXPECT_EQ(to_utc("yesterday"), "yesterday");
-    EXPECT_EQ(to_utc("2026-11-23 09:11:42 CEST"), "2026-11-23 09:11:42 CEST");
+    EXPECT_EQ(seconds_of_utc("2026-11-23 09:11:42.825+00:00"), 1795425102);
+    for (const char* unknown : {"yesterday", "", "2026-11-23 09:11:42 CEST"}) {
+        EXPECT_EQ(to_utc(unknown), "") << unknown;
+        EXPECT_FALSE(seconds_of_utc(unknown)) << unknown;
+    }
 }
 
 TEST(ObservedTime, OfSystemdIsReadInUtcAlone) {

@@ -373,7 +373,7 @@ TEST(UnsafeToResume, KnowsEveryDanger) {
              as_standby_cluster(facts);
              facts.find("n2")->in_recovery = false;
          },
-         "1 members run as primary"},
+         "1 member runs as primary"},
         {"no lock", [](ClusterFacts& facts) { facts.leader.clear(); }, "nobody holds"},
         {"a stranger holds the lock", [](ClusterFacts& facts) { facts.leader = "n9"; }, "n9 holds"},
         {"a silent daemon",

@@ -58,9 +58,8 @@ TEST_F(WaitFor, SaysWhatTheValuesWereWhenItGivesUp) {
     call.with.emplace("every", Value(1000ms));
     const StepResult result = world.run(call);
     EXPECT_EQ(result.outcome, StepOutcome::failed);
-    EXPECT_TRUE(contains(result.message, R"(member.state is "streaming")")) << result.message;
-    EXPECT_TRUE(contains(result.message, "member.timeline is 4")) << result.message;
-    EXPECT_TRUE(contains(result.message, "waited 3 s")) << result.message;
+    EXPECT_TRUE(contains(result.message, "(n2: state is 'streaming', timeline is 4; waited 3 s)"))
+        << result.message;
     EXPECT_EQ(world.clock.sleeps(), (std::vector<std::chrono::milliseconds>{1s, 1s, 1s}));
     EXPECT_EQ(ids_of(result.findings), (Names{"runbook.assertion"}));
 }
@@ -70,7 +69,7 @@ TEST_F(WaitFor, SaysTheRunbooksOwnMessage) {
     call.timeout = 1s;
     call.with.emplace("message", "n2 must be on a new timeline");
     const StepResult result = world.run(call);
-    EXPECT_TRUE(contains(result.message, "n2 must be on a new timeline (member.timeline is 4"))
+    EXPECT_TRUE(contains(result.message, "n2 must be on a new timeline (n2: timeline is 4"))
         << result.message;
 }
 
@@ -81,7 +80,53 @@ TEST_F(WaitFor, WaitsForWhatIsNotKnownYet) {
     const StepResult result = world.run(call);
     EXPECT_EQ(result.outcome, StepOutcome::failed);
     EXPECT_EQ(world.clock.sleeps().size(), 10U);
-    EXPECT_TRUE(contains(result.message, "not known")) << result.message;
+    EXPECT_TRUE(contains(result.message, "n2: patroni.running is not known (")) << result.message;
+    EXPECT_TRUE(contains(result.message, "refused")) << result.message;
+}
+
+// Its own deadline cuts the last look: the error of that is nobody's trouble.
+TEST_F(WaitFor, TellsTheLastWholeLookAndNotTheErrorOfOneThatWasCutOff) {
+    world.members.at("n3").status["replication_state"] = "in archive recovery";
+    const ClusterFacts facts = world.observe();
+    int looks = 0;
+    world.http.compute("GET " + FakeCluster::url("n3", "/patroni"), [&](const HttpRequest&) {
+        if (++looks == 5) {
+            for (const char* name : {"n1", "n2", "n3"}) {
+                world.is_dead(name);
+            }
+        }
+        return HttpResponse{200, world.members.at("n3").status.dump(), ""};
+    });
+    StepCall call = call_of("wait_for", "members.all(m, m.is_leader or m.state == 'streaming')");
+    call.timeout = 1s;
+    const StepResult result = world.run(call, facts);
+    EXPECT_EQ(result.outcome, StepOutcome::failed);
+    EXPECT_TRUE(contains(result.message,
+                         "(n3: is_leader is false, state is 'in archive recovery'; waited 1 s)"))
+        << result.message;
+    EXPECT_EQ(result.hint, "");
+}
+
+TEST_F(WaitFor, ComparesAMemberWithHowItWasAtTheStart) {
+    world.members.at("n2").status["replication_state"] = "in archive recovery";
+    StepCall call = call_of("wait_for", "member.state == member.at_start.state");
+    call.at_start = std::make_shared<const ClusterFacts>(world.observe());
+    EXPECT_EQ(world.run(call).outcome, StepOutcome::succeeded);
+    world.members.at("n2").status["replication_state"] = "streaming";
+    call.timeout = 1s;
+    const StepResult result = world.run(call);
+    EXPECT_EQ(result.outcome, StepOutcome::failed);
+    EXPECT_TRUE(contains(result.message, "at_start.state is 'in archive recovery'"))
+        << result.message;
+}
+
+TEST_F(WaitFor, SeesWhatIsReceivedApartFromWhatIsReplayed) {
+    world.members.at("n2").status["xlog"]["replayed_location"] = 1000;
+    EXPECT_EQ(world.run(call_of("wait_for", "member.received == 83887680")).outcome,
+              StepOutcome::succeeded);
+    world.members.at("n2").status["xlog"]["received_location"] = 0;  // by the archive
+    EXPECT_EQ(world.run(call_of("wait_for", "member.received == 1000")).outcome,
+              StepOutcome::succeeded);
 }
 
 TEST_F(WaitFor, WaitsForAClusterThatCannotBeSeen) {
@@ -131,6 +176,28 @@ TEST_F(WaitFor, IsRefusedByAPlanOnlyForAnError) {
               (Names{"runbook.assertion"}));
 }
 
+TEST_F(WaitFor, IsRefusedByAPlanWhereItCanNeverComeTrue) {
+    const auto refused = [&](const char* that, const char* member, bool foreseen = true) {
+        StepCall call = call_of("wait_for", that, member);
+        call.foreseen = foreseen;
+        const auto found = world.preview(call).blocked_by;
+        return found.empty() ? std::string() : found.front().message;
+    };
+    const char* streams = "member.state == 'streaming'";
+    world.members.at("n2").status["replication_state"] = "in archive recovery";
+    EXPECT_EQ(refused(streams, "n2"), "");  // it may begin to
+    world.members.at("n2").status["tags"] = {{"nostream", true}};
+    EXPECT_TRUE(contains(refused(streams, "n2"), "n2: state is 'in archive recovery'"))
+        << refused(streams, "n2");
+    EXPECT_EQ(refused(streams, "n2", false), "");
+    EXPECT_EQ(refused(streams, "n3"), "");
+    EXPECT_EQ(refused("member.role == 'leader' and not member.in_recovery", "n1"), "");
+    world.members.at("n1").role = "standby_leader";
+    world.members.at("n1").status["role"] = "standby_leader";
+    EXPECT_TRUE(contains(refused("member.role == 'leader'", "n1"), "n1: role is 'standby_leader'"));
+    EXPECT_EQ(refused("cluster.leader == 'n3'", "n1"), "");
+}
+
 TEST_F(WaitFor, SeesInputsAndTheStartOfTheRun) {
     StepCall call = call_of("wait_for", "member.patroni.running == inputs.v and run.timeline == 4");
     call.scope.emplace("inputs", Value(Value::Map{{"v", "4.0.7"}}));
@@ -168,7 +235,7 @@ TEST_F(Assert, HoldsOrRefuses) {
     const Preview preview = world.preview(call_of("assert", "member.timeline == 5"));
     ASSERT_EQ(ids_of(preview.blocked_by), (Names{"runbook.assertion"}));
     EXPECT_EQ(preview.blocked_by[0].message,
-              "`member.timeline == 5` is not true (member.timeline is 4)");
+              "`member.timeline == 5` is not true (n2: timeline is 4)");
     EXPECT_EQ(world.run(call_of("assert", "member.timeline == 5")).outcome, StepOutcome::failed);
 }
 

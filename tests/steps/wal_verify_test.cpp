@@ -109,6 +109,81 @@ TEST_F(WalVerify, PassesBesideAnOrphanThatWasLeft) {
     EXPECT_TRUE(contains(result.unproven[0], "pg_wal of n1")) << result.unproven[0];
 }
 
+TEST_F(WalVerify, CallsNotProvenWhatWaitedForAFailingArchiveBefore) {
+    answers_checkpoints();
+    holds_old_wal("n1");
+    auto& sql = world.members.at("n1").sql;
+    sql["archiving_fails"] = true;
+    sql["archiver"] = {{"failed", 9}, {"last_failed_wal", "000000040000000000000001"}};
+    sql["waiting"] = 4;
+    StepCall call = verify({});
+    call.at_start = std::make_shared<const ClusterFacts>(world.observe());
+    const StepResult result = world.run(call);
+    EXPECT_EQ(result.outcome, StepOutcome::succeeded) << result.message;
+    ASSERT_EQ(result.unproven.size(), 1U);
+    EXPECT_TRUE(contains(result.unproven[0], "4 segments wait for archiving, which fails"))
+        << result.unproven[0];
+    EXPECT_TRUE(contains(result.unproven[0], "as before this run")) << result.unproven[0];
+    EXPECT_TRUE(asked.empty());  // no checkpoint lets go of it
+
+    sql["archiving_fails"] = false;  // it fails only since: that is news
+    call = verify({{"checkpoint", "wait"}, {"timeout", Value(5s)}});
+    call.at_start = std::make_shared<const ClusterFacts>(world.observe());
+    sql["archiving_fails"] = true;
+    EXPECT_EQ(world.run(call).outcome, StepOutcome::failed);
+}
+
+TEST_F(WalVerify, ForetellsWhatItWillNotProve) {
+    world.members.at("n1").sql["archiving_fails"] = true;
+    world.members.at("n2").sql["settings"]["recovery_min_apply_delay"] = {"3600000", "ms"};
+    const std::vector<std::string> notes = world.preview(verify()).notes;
+    ASSERT_EQ(notes.size(), 2U);
+    EXPECT_TRUE(contains(notes[0], "n1: archiving fails")) << notes[0];
+    EXPECT_TRUE(contains(notes[1], "n2 replays 1 h late")) << notes[1];
+}
+
+TEST_F(WalVerify, GivesTimeToAnArchiverThatGetsOn) {
+    holds_old_wal("n1");
+    world.members.at("n1").sql["archiver"] = {{"failed", 0}};
+    world.members.at("n1").sql["waiting"] = 4;
+    const StepResult result = world.run(verify({{"checkpoint", "wait"}, {"timeout", Value(30s)}}));
+    EXPECT_EQ(result.outcome, StepOutcome::succeeded) << result.message;
+    EXPECT_EQ(result.unproven.size(), 1U);
+    EXPECT_EQ(world.clock.sleeps().size(), 10U);
+}
+
+TEST_F(WalVerify, ForcesOneCheckpointAndNoSecondWhereNothingHasMoved) {
+    answers_checkpoints();
+    auto& n1 = world.members.at("n1");
+    n1.statements = [this, answer = n1.statements](const SqlStatement& statement) {
+        const SqlResult result = answer(statement);
+        holds_old_wal("n1");
+        return result;
+    };
+    holds_old_wal("n1");
+    const StepResult result = world.run(verify({{"timeout", Value(30s)}}));
+    EXPECT_EQ(result.outcome, StepOutcome::failed);
+    EXPECT_EQ(std::count(asked.begin(), asked.end(), "n1: CHECKPOINT"), 1);
+}
+
+TEST_F(WalVerify, WaitsForNoReplicaThatReplaysLateOnPurpose) {
+    answers_checkpoints();
+    holds_old_wal("n1");
+    world.members.at("n2").sql["settings"]["recovery_min_apply_delay"] = {"3600000", "ms"};
+    replayed_after = 0;
+    EXPECT_EQ(world.run(verify({})).outcome, StepOutcome::succeeded);
+    EXPECT_EQ(std::count(asked.begin(), asked.end(), "n2: CHECKPOINT"), 0);
+    EXPECT_EQ(std::count(asked.begin(), asked.end(), "n3: CHECKPOINT"), 1);
+}
+
+TEST_F(WalVerify, StopsWaitingForAReplayThatHangsWhenItsTimeIsOver) {
+    answers_checkpoints();
+    holds_old_wal("n1");
+    replayed_after = 1 << 30;
+    const StepResult result = world.run(verify({{"timeout", Value(30s)}}));
+    EXPECT_LT(world.clock.sleeps().size(), 1000U) << result.message;
+}
+
 TEST_F(WalVerify, NeverTakesUnknownForReleased) {
     world.sql.fail("10.0.0.12", TransportError::Kind::connect, "refused");
     const StepResult result = world.run(verify({{"checkpoint", "wait"}, {"timeout", Value(1s)}}));

@@ -73,6 +73,28 @@ bool holds(const std::string& text) {
     return value.kind() == Value::Kind::boolean && value.as_bool();
 }
 
+std::string why_not(const std::string& text) {
+    std::string why;
+    for (const Reason& reason : parsed(text).why_not(scope())) {
+        why +=
+            (why.empty() ? "" : "; ") + (reason.of.empty() ? "" : reason.of + ": ") + reason.text;
+    }
+    return why;
+}
+
+TEST(Expression, SaysWhatKeepsAConditionFromBeingTrue) {
+    EXPECT_EQ(why_not("member.lag == 5 and inputs.count == 3"), "n1: lag is 100");
+    EXPECT_EQ(why_not("members.all(m, m.name == 'n1' or m.lag == 100)"),
+              "n2: name is 'n2'; n2: lag is null");
+    EXPECT_EQ(why_not("members.any(m, m.name == 'n3')"), "n1: name is 'n1'; n2: name is 'n2'");
+    EXPECT_EQ(why_not("not (member.lag == 100)"), "n1: lag is 100");
+    EXPECT_EQ(why_not("not members.any(m, m.name == 'n2')"), "n2: name is 'n2'");
+    EXPECT_EQ(why_not("members.all(m, m.version == version('1'))"),
+              "n1: version is '1:4.0.7-1.pgdg120+1'; n2: version is not known");
+    EXPECT_EQ(why_not("inputs.password == 'x'"), "");
+    EXPECT_EQ(why_not("step == 1"), "step is not known");
+}
+
 TEST(Expression, KeepsItsTextAndPlace) {
     const Expression expression = parsed("member.lag < 5");
     EXPECT_EQ(expression.text(), "member.lag < 5");

@@ -126,6 +126,17 @@ TEST_F(GuardsOfHosts, HoldForAnotherClusterOnTheHost) {
               std::string::npos);
 }
 
+// Patroni before 2.1 tells milliseconds, later ones microseconds, and one of them is cut.
+TEST_F(Guards, TakeOneStartInTwoPrecisionsForOne) {
+    start.members[1].postgres.started_at = "2026-11-30T23:29:28.229Z";
+    now.members[1].postgres.started_at = "2026-11-30T23:29:28.230Z";
+    EXPECT_EQ(check("postgres_not_restarted"), "");
+    now.members[1].postgres.started_at = "2026-11-30T23:29:29.229Z";
+    EXPECT_NE(check("postgres_not_restarted").find("was restarted"), std::string::npos);
+    now.members[1].postgres.started_at = "2026-11-30 23:29:28.229 CET";
+    EXPECT_EQ(check("postgres_not_restarted"), "?");
+}
+
 TEST_F(Guards, CallAPostmasterUnknownThatNobodyTellsOf) {
     now.members[1].postgres.started_at = "";
     EXPECT_EQ(check("postgres_not_restarted"), "?");
@@ -172,6 +183,9 @@ TEST(WriteProbeGuard, FailsARunOnlyByTheLimitsThatAreGiven) {
     EXPECT_TRUE(check_write_probe(with("{max_gap: 1s}"), slow));
     EXPECT_FALSE(check_write_probe(with("{max_gap: 3s}"), slow));
     EXPECT_TRUE(check_write_probe(with("{max_errors: 0}"), slow));
+    EXPECT_EQ(check_write_probe(with("{max_errors: 0}"),
+                                ProbeReport{.writes = 1, .errors = 1, .last_error = "x"}),
+              "the write probe saw 1 error, the last: x");
     EXPECT_TRUE(check_write_probe(with("{max_gap: 3s}"), ProbeReport{}));
     EXPECT_FALSE(check_write_probe(with("{every: 50ms}"), ProbeReport{}));
     EXPECT_EQ(write_probe_settings(with("{every: 50ms, from: here}"))->every,
