@@ -130,7 +130,9 @@ std::string way_on_text(const Recorded& run) {
 
 /// Later runs that stand in the way: what they changed would be undone under them, or undo theirs.
 /// The exit code; nullopt: none does.
-std::optional<int> refuse_after_later_runs(const Recorded& run, Going going, JournalStore& journal) {
+std::optional<int> refuse_after_later_runs(const Recorded& run,
+                                           Going going,
+                                           JournalStore& journal) {
     std::vector<LaterRun> later;
     for (RunHeader& header : journal.runs()) {  // newest first
         if (header.id == run.header.id) {

@@ -34,7 +34,8 @@ std::int64_t read_backlog(const MemberFacts& member) {
 bool waits_for_a_person(const ClusterFacts& facts, const SlotFacts& slot) {
     const SlotFacts* original = find_slot(facts.leader_member(), slot.name);
     const bool still = slot.stuck || (original != nullptr && original->stuck);
-    return slot.serves == SlotServes::absent || (still && slot.serves != SlotServes::member);
+    return slot.serves == SlotServes::absent ||
+           ((still || !slot.active) && slot.serves != SlotServes::member);
 }
 
 // What a reader that is away, or a failing archive, keeps is for whoever has those to decide, on a

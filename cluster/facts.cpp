@@ -476,6 +476,8 @@ void take_quick(MemberFacts& member, const MemberFacts& seen) {
     member.timeline = seen.timeline;
     member.lag_bytes = seen.lag_bytes;
     member.position = seen.position;
+    member.received = seen.received;
+    member.replayed_ago = seen.replayed_ago;
     member.in_recovery = seen.in_recovery;
     member.paused = seen.paused;
     member.dcs_last_seen = seen.dcs_last_seen;

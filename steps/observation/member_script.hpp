@@ -18,7 +18,7 @@ struct MemberScript {
     std::string os_user;  ///< who may connect by the socket; empty: SQL is asked in another way
     std::uint16_t port = 5432;
     std::string api_port;  ///< of its Patroni's REST API; empty: not known
-    std::string role;  ///< of PostgreSQL; empty: the one named as os_user
+    std::string role;      ///< of PostgreSQL; empty: the one named as os_user
     std::string database = "postgres";
     std::string scope;  ///< Patroni's: names the lock; empty: not known, nor is the lock
 };

@@ -35,7 +35,13 @@ class UnfinishedRun : public testing::Test {
             {{"attempt", 1}, {"acts", true}, {"temporary", "patroni.pause"}});
         add(RecordKind::step_result,
             "pause",
-            {{"outcome", "succeeded"}, {"message", ""}, {"temporary", "patroni.pause"}});
+            {{"outcome", "succeeded"},
+             {"message", ""},
+             {"hint", ""},
+             {"last_lines", nlohmann::json::array()},
+             {"retry", false},
+             {"output", nullptr},
+             {"temporary", "patroni.pause"}});
     }
 
     void add(RecordKind kind, const std::string& step, nlohmann::json payload) {
@@ -86,7 +92,14 @@ TEST_F(UnfinishedRun, WhoseEngineRunsOrCannotBeSeenFromHereIsNotAbandoned) {
 TEST_F(UnfinishedRun, IsNoneThatHasEndedAndNoneOfAnotherCluster) {
     begin(dead());
     EXPECT_FALSE(abandoned_run(journal, "billing"));
-    add(RecordKind::run_ended, "", {{"state", "failed"}, {"exit_code", 10}});
+    add(RecordKind::run_ended,
+        "",
+        {{"state", "failed"},
+         {"exit_code", 10},
+         {"measured", nullptr},
+         {"message", ""},
+         {"hint", ""},
+         {"seen", nullptr}});
     EXPECT_FALSE(abandoned_run(journal, "orders"));
 }
 

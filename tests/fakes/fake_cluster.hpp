@@ -34,7 +34,7 @@ class FakeCluster {
         std::string unit_state = "active";
         std::string package_tool = "apt";
         std::map<std::string, std::string> seen;  ///< other lines of the observation: old -> new
-        bool listed = true;  ///< Patroni still has it as a member
+        bool listed = true;                       ///< Patroni still has it as a member
         bool says_paused = false;
         int loops_until_it_knows = 2;  ///< how often it is asked before it says what was written
         bool never_knows = false;

@@ -63,18 +63,22 @@ TEST_F(Planning, ChangesNothingWhereEndpointsTellOfDifferentClusters) {
     EXPECT_TRUE(plan("- {id: a, uses: look}\n").ready());
 }
 
-// Between the plan and the first change; later it is no reason to stop halfway.
+// Whoever takes a run up looks anew. Once something was changed it is no reason to stop halfway.
 TEST_F(Planning, IsNotFollowedWhereEndpointsDifferSince) {
-    const Plan planned = plan("- {id: a, uses: change}\n- {id: b, uses: change}\n");
+    const std::string steps = "- {id: a, uses: change}\n- {id: b, uses: change}\n";
+    const Plan planned = plan(steps);
+    journal.die_before = 3;  // before the first intent
+    EXPECT_THROW(run(planned), FakeJournal::Death);
+    journal.die_before = 0;
     runner.before_observe = [&] { runner.facts.endpoints = two_clusters(); };
-    EXPECT_EQ(run(planned).exit_code, 4);
+    EXPECT_EQ(resume().exit_code, 4);
     EXPECT_TRUE(started().empty());
-    journal.kept.clear();
-    runner.facts.endpoints.clear();
-    bool began = false;
+}
+
+TEST_F(Planning, IsFollowedToItsEndWhereEndpointsDifferHalfway) {
+    const Plan planned = plan("- {id: a, uses: change}\n- {id: b, uses: change}\n");
     runner.before_observe = [&] {
-        runner.facts.endpoints = began ? two_clusters() : std::vector<EndpointFacts>();
-        began = began || !started().empty();
+        runner.facts.endpoints = started().empty() ? std::vector<EndpointFacts>() : two_clusters();
     };
     EXPECT_EQ(run(planned).exit_code, 0);
 }

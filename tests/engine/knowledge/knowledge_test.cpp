@@ -144,6 +144,8 @@ struct RowCase {
 const Config k_physical{{"ext", {{"type", "physical"}}}};
 const Config k_logical{{"cdc", {{"type", "logical"}}}};
 const Config k_standby{{"host", "10.9.9.9"}};
+// Patroni 4 drops or keeps for a member whatever it is not told to leave alone.
+const Adjust k_ignored = config("ignore_slots", Config::array({{{"name", "legacy"}}}));
 
 const std::vector<RowCase>& row_cases() {
     static const std::vector<RowCase> k_cases{
@@ -170,7 +172,7 @@ const std::vector<RowCase>& row_cases() {
           state("3.2.0", "3.2.0", slot("n1", "", false))},
          {state("4.0.7", "4.0.7", slot("n1", "lost", false)),
           state("3.1.2", "3.1.2", slot("n1", "lost", false)),
-          state("4.0.6", "4.0.6", slot("legacy", "lost", false)),
+          state("4.0.6", "4.0.6", k_ignored, slot("legacy", "lost", false)),
           state("4.0.6", "4.0.6")}},
         {"lost-slots-stay",
          {state("4.0.9", "4.0.9", slot("n1", "lost", false)),
@@ -178,7 +180,7 @@ const std::vector<RowCase>& row_cases() {
           state("3.3.11", "3.3.11", slot("n1", "lost", false))},
          {state("4.0.10", "4.0.10", slot("n1", "lost", false)),
           state("4.1.4", "4.1.4", slot("n1", "lost", false)),
-          state("4.0.9", "4.0.9", slot("legacy", "lost", false)),
+          state("4.0.9", "4.0.9", k_ignored, slot("legacy", "lost", false)),
           state("4.0.9", "4.0.9", slot("n1", "reserved", true))}},
         {"logical-slot-removal",
          {state("4.1.3", "4.1.3", slots(k_logical)), state("3.3.10", "3.3.10", slots(k_logical))},

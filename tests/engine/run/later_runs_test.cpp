@@ -38,13 +38,25 @@ RunState run_over(const Names& members, bool undone = false, std::size_t acted =
                                      {"uses", "change"},
                                      {"member", member},
                                      {"with", nlohmann::json::object()}};
-        state.apply({++seq, at, RecordKind::step_intent, id, member,
-                     {{"attempt", 1}, {"undo", {undo}}}});
-        state.apply({++seq, at, RecordKind::step_result, id, member,
-                     {{"outcome", "succeeded"}, {"retry", false}, {"message", ""}, {"hint", ""},
-                      {"last_lines", Names{}}, {"output", nullptr}}});
+        state.apply(
+            {++seq, at, RecordKind::step_intent, id, member, {{"attempt", 1}, {"undo", {undo}}}});
+        state.apply({++seq,
+                     at,
+                     RecordKind::step_result,
+                     id,
+                     member,
+                     {{"outcome", "succeeded"},
+                      {"retry", false},
+                      {"message", ""},
+                      {"hint", ""},
+                      {"last_lines", Names{}},
+                      {"output", nullptr}}});
         if (undone) {
-            state.apply({++seq, at, RecordKind::undo_result, id, member,
+            state.apply({++seq,
+                         at,
+                         RecordKind::undo_result,
+                         id,
+                         member,
                          {{"n", 0}, {"outcome", "succeeded"}}});
         }
     };
@@ -85,8 +97,7 @@ TEST(LaterRuns, CountForAResumeOnWhatIsStillToComeAsWell) {
     const RunState half = run_over({"n1", "n2"}, false, 1);
     const std::vector<LaterRun> other{later("b", run_over({"n2"}))};
     EXPECT_EQ(changed_since(half, Going::back, other, actions()), Names{});
-    EXPECT_EQ(changed_since(half, Going::on, other, actions()),
-              (Names{"b (work-mem) changed n2"}));
+    EXPECT_EQ(changed_since(half, Going::on, other, actions()), (Names{"b (work-mem) changed n2"}));
 }
 
 }  // namespace
