@@ -89,6 +89,9 @@ commands_of_others() {
   found=1
   for entry in "$folder"/spool/*; do
     case ${entry##*/} in "$run".*) continue ;; esac
+    owner=
+    [ ! -r "$entry/scope" ] || read -r owner <"$entry/scope"
+    case $owner in '' | "${lock#lock.}") ;; *) continue ;; esac
     if job_state "$entry" && [ "$state" = running ]; then
       started=$(stat -c %Y -- "$entry/started") || started=$now
       say "command=$((now - started)) ${entry##*/}"

@@ -161,6 +161,16 @@ TEST(LockScript, IsRefusedWhileACommandOfAnotherRunRuns) {
     EXPECT_EQ(on(host, script(Act::take, k_bob)).state, State::ours);  // its own
 }
 
+// Two clusters may have members on one host: each has its own lock, and its own commands.
+TEST(LockScript, IsNotRefusedForACommandOnAnotherCluster) {
+    const ShellHost host;
+    host.runs_command("run-b.restart.n1.1");
+    host.write("spool/run-b.restart.n1.1/scope", "orders\n");
+    EXPECT_EQ(on(host, script(Act::take)).state, State::busy);
+    host.write("spool/run-b.restart.n1.1/scope", "billing\n");
+    EXPECT_EQ(on(host, script(Act::take)).state, State::ours);
+}
+
 TEST(LockScript, IsNotRefusedForCommandsThatRunNoLonger) {
     const ShellHost host;
     const std::string start = ShellHost::own_start();
