@@ -24,4 +24,9 @@ Account own_account() {
     return account;
 }
 
+std::string own_host() {
+    std::array<char, 256> name{};
+    return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
+}
+
 }  // namespace lockstep

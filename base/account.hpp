@@ -15,4 +15,7 @@ struct Account {
 /// set.
 [[nodiscard]] Account own_account();
 
+/// The name of this machine; empty where the system does not say.
+[[nodiscard]] std::string own_host();
+
 }  // namespace lockstep

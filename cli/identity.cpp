@@ -1,5 +1,6 @@
 #include "cli/identity.hpp"
 
+#include "base/account.hpp"
 #include "steps/lock/engine_process.hpp"
 
 #include <pwd.h>
@@ -14,16 +15,12 @@ std::string operator_identity() {
     passwd* found = nullptr;
     std::array<char, 4096> buffer{};
     ::getpwuid_r(::getuid(), &entry, buffer.data(), buffer.size(), &found);
-    std::array<char, 256> host{};
-    ::gethostname(host.data(), host.size() - 1);
     return (found == nullptr ? std::to_string(::getuid()) : std::string(found->pw_name)) + "@" +
-           host.data();
+           own_host();
 }
 
 EngineId own_engine() {
-    std::array<char, 256> host{};
-    ::gethostname(host.data(), host.size() - 1);
-    return {own_engine_process(), host.data(), static_cast<int>(::getpid())};
+    return {own_engine_process(), own_host(), static_cast<int>(::getpid())};
 }
 
 }  // namespace lockstep

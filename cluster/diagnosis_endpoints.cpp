@@ -1,4 +1,5 @@
 #include "base/clock.hpp"
+#include "base/url.hpp"
 #include "cluster/diagnosis_rules.hpp"
 
 #include <algorithm>
@@ -32,16 +33,6 @@ bool any_two(const ClusterFacts& facts, const Differ& differ) {
         }
     }
     return false;
-}
-
-/// The host of a URL, without brackets.
-std::string url_host(std::string_view url) {
-    const std::size_t scheme = url.find("://");
-    std::string_view rest = scheme == std::string_view::npos ? url : url.substr(scheme + 3);
-    if (rest.starts_with('[')) {
-        return std::string(rest.substr(1, rest.find(']') - 1));
-    }
-    return std::string(rest.substr(0, rest.find_first_of(":/")));
 }
 
 }  // namespace
@@ -115,6 +106,7 @@ const MissingMember* missing_at(const ClusterFacts& facts, const std::string& ho
 
 /// What is no member's own address, and says nothing, or the name of somebody who is not listed.
 void strangers(const ClusterFacts& facts, Findings& found) {
+    const bool disagree = endpoints_disagree(facts);
     for (const EndpointFacts& endpoint : facts.endpoints) {
         if (!endpoint.given) {
             continue;
@@ -135,7 +127,7 @@ void strangers(const ClusterFacts& facts, Findings& found) {
         }
         const MemberFacts* member = facts.find(endpoint.member);
         const bool unknown = member == nullptr || !member->listed;
-        if (endpoint.answers && !endpoint.member.empty() && unknown && !endpoints_disagree(facts)) {
+        if (endpoint.answers && !endpoint.member.empty() && unknown && !disagree) {
             found.push_back({"endpoint.no_member",
                              Severity::warning,
                              "",

@@ -1,5 +1,6 @@
 #include "steps/lock/cluster_lock.hpp"
 
+#include "base/account.hpp"
 #include "base/error.hpp"
 #include "base/units.hpp"
 #include "steps/lock/cluster_lock_words.hpp"
@@ -8,10 +9,7 @@
 
 #include <spdlog/spdlog.h>
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
 #include <map>
 #include <utility>
 
@@ -21,11 +19,6 @@ namespace {
 
 // A renewal that failed is repeated after this while somebody waits for it.
 constexpr std::chrono::seconds k_between_attempts{1};
-
-std::string own_host() {
-    std::array<char, 256> name{};
-    return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
-}
 
 void refuse_cancelled(const std::stop_token& stop) {
     if (stop.stop_requested()) {

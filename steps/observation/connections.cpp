@@ -3,6 +3,7 @@
 #include "base/account.hpp"
 #include "base/error.hpp"
 #include "base/shell_quote.hpp"
+#include "base/url.hpp"
 #include "steps/observation/patroni_api.hpp"
 #include "transport/ssh_http_client.hpp"
 
@@ -152,7 +153,7 @@ std::unique_ptr<HttpClient> Connections::lend_endpoint(const std::string& url) {
         return std::move(idle.mapped());
     }
     MemberFacts at;
-    at.host = patroni_api::host_of(url);
+    at.host = url_host(url);
     for (const MemberSettings& member : cluster_.members) {
         if (member.ssh.host == at.host || member.name == at.host) {
             at.name = member.name;

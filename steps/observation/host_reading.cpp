@@ -1,33 +1,20 @@
 #include "steps/observation/host_reading.hpp"
 
+#include "steps/observation/script_lines.hpp"
+
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <map>
 #include <sstream>
 
 namespace lockstep {
 
 namespace {
 
+using script_lines::last_value;
+
 using Lines = std::vector<std::string>;
 
 constexpr std::string_view k_service = ".service";
-
-Lines split_words(const std::string& text) {
-    std::istringstream stream(text);
-    Lines found;
-    for (std::string word; stream >> word;) {
-        found.push_back(word);
-    }
-    return found;
-}
-
-std::int64_t to_number(const std::string& text) {
-    std::int64_t value = 0;
-    std::from_chars(text.data(), text.data() + text.size(), value);
-    return value;
-}
 
 std::string without_suffix(std::string name) {
     if (name.ends_with(k_service)) {
@@ -36,14 +23,8 @@ std::string without_suffix(std::string name) {
     return name;
 }
 
-/// The last `key=` of these lines.
-std::string last_value(const Lines& lines, std::string_view key) {
-    for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
-        if (line->starts_with(key) && line->size() > key.size() && (*line)[key.size()] == '=') {
-            return line->substr(key.size() + 1);
-        }
-    }
-    return {};
+std::int64_t to_number(const std::string& text) {
+    return script_lines::parse_number<std::int64_t>(text).value_or(0);
 }
 
 std::vector<Lines> blocks_of(const Lines& shown) {
@@ -84,7 +65,7 @@ void read_units(const Lines& shown, HostFacts& host) {
 void read_postmasters(const Lines& lines, HostFacts& host) {
     for (const std::string& line : lines) {
         if (line.starts_with("postmaster=")) {
-            const Lines words = split_words(line.substr(line.find('=') + 1));
+            const Lines words = script_lines::words(line.substr(line.find('=') + 1));
             if (words.size() >= 2) {
                 host.postmasters.push_back(
                     {.pid = to_number(words[0]),
@@ -159,7 +140,7 @@ std::vector<Lines> patroni_processes(const Lines& lines) {
     std::vector<Lines> found;
     for (const std::string& line : lines) {
         if (line.starts_with("patroni=")) {
-            found.push_back(split_words(line.substr(line.find('=') + 1)));
+            found.push_back(script_lines::words(line.substr(line.find('=') + 1)));
         }
     }
     return found;

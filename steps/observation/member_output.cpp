@@ -6,12 +6,12 @@
 #include "steps/observation/member_query.hpp"
 #include "steps/observation/member_script.hpp"
 #include "steps/observation/observed_time.hpp"
+#include "steps/observation/script_lines.hpp"
 #include "steps/observation/setup_program.hpp"
 #include "transport/psql_script.hpp"
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <optional>
 #include <sstream>
 #include <string_view>
@@ -19,6 +19,9 @@
 namespace lockstep {
 
 namespace {
+
+using script_lines::parse_number;
+using script_lines::words;
 
 /// One section of the script's output.
 struct Section {
@@ -29,25 +32,6 @@ struct Section {
 };
 
 using Sections = std::map<std::string, Section>;
-
-template <typename Number>
-std::optional<Number> parse_number(std::string_view text) {
-    Number value{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc{} || end != text.data() + text.size()) {
-        return std::nullopt;
-    }
-    return value;
-}
-
-std::vector<std::string> words(const std::string& line) {
-    std::istringstream stream(line);
-    std::vector<std::string> found;
-    for (std::string word; stream >> word;) {
-        found.push_back(word);
-    }
-    return found;
-}
 
 // Everything outside of sections (banners of a shell, warnings of sudo) is dropped.
 Sections split(const std::string& output, const std::string& nonce) {
@@ -71,14 +55,8 @@ Sections split(const std::string& output, const std::string& nonce) {
     return sections;
 }
 
-// The value behind `key=` on the last line that starts so.
 std::string value_of(const Section& section, std::string_view key) {
-    for (auto line = section.lines.rbegin(); line != section.lines.rend(); ++line) {
-        if (line->starts_with(key) && line->size() > key.size() && (*line)[key.size()] == '=') {
-            return line->substr(key.size() + 1);
-        }
-    }
-    return {};
+    return script_lines::last_value(section.lines, key);
 }
 
 // Why a section has no result, in one line.

@@ -1,6 +1,7 @@
 #include "steps/observation/observer.hpp"
 
 #include "base/error.hpp"
+#include "base/url.hpp"
 #include "cluster/diagnosis.hpp"
 #include "steps/observation/discovery.hpp"
 #include "steps/observation/endpoints.hpp"
@@ -58,7 +59,7 @@ void note(Access& access, const std::exception& problem) {
 /// Patroni lists no member that has lost its DCS for longer than ttl; its REST API still answers.
 std::string guess_api_url(const Cluster& cluster, const std::string& ssh_host) {
     for (const std::string& endpoint : cluster.patroni.endpoints) {
-        if (!ssh_host.empty() && patroni_api::host_of(endpoint) == ssh_host) {
+        if (!ssh_host.empty() && url_host(endpoint) == ssh_host) {
             return patroni_api::base_url(endpoint);
         }
     }
@@ -72,7 +73,7 @@ void add_member(ClusterFacts& facts, const std::string& name, const std::string&
     MemberFacts member;
     member.name = name;
     member.api_url = api_url;
-    member.host = patroni_api::host_of(api_url);
+    member.host = url_host(api_url);
     member.pg_host = member.host;
     facts.members.push_back(std::move(member));
 }
@@ -236,7 +237,7 @@ class MemberVisit {
         script.package = cluster_.patroni_package;
         script.os_user = with_sql ? cluster_.postgres.os_user : std::string();
         script.port = member_.pg_port;
-        script.api_port = patroni_api::port_of(member_.api_url);
+        script.api_port = url_port(member_.api_url);
         script.role = cluster_.postgres.user;
         script.database = cluster_.postgres.database;
         script.scope = scope_;

@@ -217,28 +217,6 @@ std::string base_url(std::string_view api_url) {
     return std::string(api_url.substr(0, api_url.find('/', scheme + 3)));
 }
 
-std::string host_of(std::string_view url) {
-    const std::size_t scheme = url.find("://");
-    std::string_view rest = scheme == std::string_view::npos ? url : url.substr(scheme + 3);
-    rest = rest.substr(0, rest.find('/'));
-    if (rest.starts_with('[')) {
-        return std::string(rest.substr(1, rest.find(']') - 1));
-    }
-    return std::string(rest.substr(0, rest.find(':')));
-}
-
-std::string port_of(std::string_view url) {
-    const std::size_t scheme = url.find("://");
-    std::string_view rest = scheme == std::string_view::npos ? url : url.substr(scheme + 3);
-    rest = rest.substr(0, rest.find('/'));
-    const std::size_t colon = rest.rfind(':');
-    const std::string_view port =
-        colon == std::string_view::npos ? std::string_view() : rest.substr(colon + 1);
-    const bool number =
-        !port.empty() && port.find_first_not_of("0123456789") == std::string_view::npos;
-    return number ? std::string(port) : std::string();
-}
-
 std::string refusal_hint(long status, std::string_view body) {
     constexpr long k_unauthorized = 401;
     constexpr long k_forbidden = 403;

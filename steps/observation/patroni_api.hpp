@@ -31,11 +31,6 @@ void combine(ClusterFacts& facts, const std::vector<nlohmann::json>& statuses);
 
 /// `http://10.0.0.11:8008/patroni`, as members publish it, without the path.
 [[nodiscard]] std::string base_url(std::string_view api_url);
-/// The host of a URL, without brackets; empty when it has none.
-[[nodiscard]] std::string host_of(std::string_view url);
-/// Its port; empty when it names none.
-[[nodiscard]] std::string port_of(std::string_view url);
-
 /// `170012` -> `17.12`.
 [[nodiscard]] std::string server_version_text(std::int64_t number);
 

@@ -1,6 +1,7 @@
 #include "steps/observation/observer.hpp"
 
 #include "base/error.hpp"
+#include "base/url.hpp"
 #include "cluster/diagnosis.hpp"
 #include "steps/observation/patroni_api.hpp"
 #include "tests/fakes/fake_clock.hpp"
@@ -547,8 +548,8 @@ TEST_F(ObserverTest, SettlesWithoutWaitingWhenThereIsAnOldSample) {
 TEST(PatroniApi, ReadsUrlsAndVersions) {
     EXPECT_EQ(patroni_api::base_url("https://[fd00::1]:8008/patroni"), "https://[fd00::1]:8008");
     EXPECT_EQ(patroni_api::base_url("http://10.0.0.11:8008"), "http://10.0.0.11:8008");
-    EXPECT_EQ(patroni_api::host_of("https://[fd00::1]:8008/patroni"), "fd00::1");
-    EXPECT_EQ(patroni_api::host_of("http://db1.example:8008"), "db1.example");
+    EXPECT_EQ(url_host("https://[fd00::1]:8008/patroni"), "fd00::1");
+    EXPECT_EQ(url_host("http://db1.example:8008"), "db1.example");
     EXPECT_EQ(patroni_api::server_version_text(170012), "17.12");
     EXPECT_EQ(patroni_api::server_version_text(110022), "11.22");
 }
