@@ -349,11 +349,12 @@ void lag(const ClusterFacts& facts, const MemberFacts& member, Findings& found) 
 }
 
 void replication(const ClusterFacts& facts, Findings& found) {
+    const bool has_somebody_to_follow = has_source(facts);
     for (const MemberFacts& member : facts.members) {
         if (!is_replica(member)) {
             continue;
         }
-        if (has_source(facts)) {
+        if (has_somebody_to_follow) {
             streaming(member, found);
         }
         lag(facts, member, found);

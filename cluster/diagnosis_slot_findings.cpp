@@ -9,9 +9,9 @@ namespace lockstep::rules {
 namespace {
 
 /// The member that a slot is named after.
-const MemberFacts* served_member(const ClusterFacts& facts, const SlotFacts& slot) {
+const MemberFacts* served_member(const ClusterFacts& facts, std::string_view slot) {
     const auto found = std::ranges::find_if(facts.members, [&](const MemberFacts& member) {
-        return slot_name_of(member.name) == slot.name;
+        return slot_name_of(member.name) == slot;
     });
     return found == facts.members.end() ? nullptr : &*found;
 }
@@ -20,7 +20,7 @@ std::string remedy_of_member_slot(const ClusterFacts& facts,
                                   const MemberFacts& member,
                                   const SlotFacts& slot) {
     const MemberFacts* leader = facts.leader_member();
-    const MemberFacts* served = served_member(facts, slot);
+    const MemberFacts* served = served_member(facts, slot.name);
     if (leader == &member) {
         const std::string name = served == nullptr ? slot.name : served->name;
         return "Let " + name + " stream again. If it is gone for good, remove it from the cluster.";
@@ -184,7 +184,7 @@ void absent_members(const ClusterFacts& facts, Findings& found) {
         }
         for (const SlotFacts& slot : *member.slots) {
             // Of a member that is listed another finding says why it does not read.
-            const MemberFacts* served = served_member(facts, slot);
+            const MemberFacts* served = served_member(facts, slot.name);
             if (slot.serves == SlotServes::absent && slot.wal_status != "lost" &&
                 holds_idle_wal(member, slot) && (served == nullptr || !served->listed)) {
                 held[slot.name].push_back(format_bytes(*slot.retained_bytes) + " on " +
@@ -209,10 +209,8 @@ void absent_members(const ClusterFacts& facts, Findings& found) {
 }  // namespace
 
 std::string absent_member_of(const ClusterFacts& facts, std::string_view slot) {
-    for (const MemberFacts& member : facts.members) {
-        if (slot_name_of(member.name) == slot) {
-            return member.name;
-        }
+    if (const MemberFacts* served = served_member(facts, slot)) {
+        return served->name;
     }
     for (const MissingMember& member : facts.missing) {
         if (slot_name_of(member.name) == slot) {
@@ -227,11 +225,11 @@ std::string slot_service(const ClusterFacts& facts, const SlotFacts& slot) {
         slot.database.empty() ? "" : " (" + slot.plugin + " in the database " + slot.database + ")";
     switch (slot.serves) {
         case SlotServes::member: {
-            const MemberFacts* served = served_member(facts, slot);
+            const MemberFacts* served = served_member(facts, slot.name);
             return "serves the member " + (served == nullptr ? slot.name : served->name);
         }
         case SlotServes::absent: {
-            const MemberFacts* served = served_member(facts, slot);
+            const MemberFacts* served = served_member(facts, slot.name);
             const std::string who = absent_member_of(facts, slot.name);
             const bool listed = served != nullptr && served->listed;
             return who.empty()

@@ -266,14 +266,15 @@ void Executor::begin(std::size_t index, std::stop_token stop) {
         return;
     }
     // Afterwards it is no gate any more: what was begun is brought to an end.
-    if (const auto finding = contradiction_of(session_.facts());
-        finding && step.changes && !session_.state().changed_anything()) {
-        refuse(index,
-               {.outcome = StepOutcome::failed,
-                .message = finding->message,
-                .hint = finding->remedy,
-                .findings = {*finding}});
-        return;
+    if (step.changes && !session_.state().changed_anything()) {
+        if (const auto finding = contradiction_of(session_.facts())) {
+            refuse(index,
+                   {.outcome = StepOutcome::failed,
+                    .message = finding->message,
+                    .hint = finding->remedy,
+                    .findings = {*finding}});
+            return;
+        }
     }
     if (!is_allowed(index, bound.call)) {
         return;
