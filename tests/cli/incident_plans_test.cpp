@@ -1,8 +1,4 @@
-#include "cli/commands.hpp"
-#include "engine/plan/planner.hpp"
-#include "steps/catalog.hpp"
-#include "steps/live_runner.hpp"
-#include "tests/fakes/fake_cluster.hpp"
+#include "tests/cli/plan_on.hpp"
 
 #include <gtest/gtest.h>
 
@@ -28,14 +24,7 @@ class IncidentPlans : public testing::Test {
     }
 
     Plan plan_of(const std::string& name, const std::map<std::string, std::string>& set = {}) {
-        LiveRunner runner(world.cluster, world.factory(), world.clock);
-        PlanRequest request;
-        request.runbook = find_runbook(name);
-        request.inventory = &inventory;
-        request.cluster = &world.cluster;
-        request.inputs = read_inputs(*request.runbook, set);
-        request.actions = &action_catalog();
-        Plan planned = make_plan(request, runner, {});
+        Plan planned = plan_on(world, inventory, name, set);
         for (const Finding& finding : planned.blocked_by) {
             ADD_FAILURE() << finding.id << ": " << finding.message;
         }

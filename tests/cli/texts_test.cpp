@@ -7,6 +7,7 @@
 #include "engine/plan/planner.hpp"
 #include "steps/catalog.hpp"
 #include "steps/live_runner.hpp"
+#include "tests/cli/plan_on.hpp"
 #include "tests/fakes/fake_cluster.hpp"
 #include "tests/golden/golden_text.hpp"
 
@@ -70,14 +71,7 @@ class Texts : public testing::Test {
     }
 
     Plan plan_of(const std::string& name, const std::map<std::string, std::string>& set = {}) {
-        LiveRunner runner(world.cluster, world.factory(), world.clock);
-        PlanRequest request;
-        request.runbook = find_runbook(name);
-        request.inventory = &inventory;
-        request.cluster = &world.cluster;
-        request.inputs = read_inputs(*request.runbook, set);
-        request.actions = &action_catalog();
-        return make_plan(request, runner, {});
+        return plan_on(world, inventory, name, set);
     }
 
     /// A plan that may be run, as text.

@@ -36,6 +36,19 @@ REPLICAS = ["n2", "n3"]
 LAB_RUN = pathlib.Path(os.environ.get("LOCKSTEP_LAB_RUN", "/run/lockstep-lab/" + os.environ["LOCKSTEP_LAB"]))
 
 
+# Holds a run between the replicas and the leader, while the cluster is paused, until open_gate(): for a minute at most.
+GATE = """\
+  - id: gate
+    on: n3
+    uses: ssh.run
+    timeout: 90s
+    with:
+      read_only: true
+      shell: for i in $(seq 300); do if [ -e /var/tmp/lab-gate ]; then exit 0; fi; sleep 0.2; done; exit 1
+
+"""
+
+
 def shell(*argv, timeout=180, check=True, **more):
     """A command's stdout; its stderr is in the exception when it fails."""
     done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False, **more)
@@ -71,6 +84,14 @@ def on_each(act, members=None):
 def file_of(member, path):
     """A file of a member as this host sees it, so that looking needs neither network nor sshd there."""
     return LAB_RUN / "members" / member / "root" / path.lstrip("/")
+
+
+def open_gate():
+    file_of("n3", "/var/tmp/lab-gate").touch()
+
+
+def close_gate():
+    file_of("n3", "/var/tmp/lab-gate").unlink(missing_ok=True)
 
 
 def dpkg_log(member):
@@ -333,6 +354,16 @@ class LiveTest(unittest.TestCase):
     def start_upgrade(self, version, *argv, **more):
         return self.start("run", "patroni-upgrade", "--set", f"target={PACKAGE[version]}", "--yes", "--output", "jsonl",
                           *argv, **more)
+
+    def start_gated_upgrade(self, version):
+        """The whole upgrade, which stands at its gate before the leader's turn, in the pause."""
+        text = (ROOT / "runbooks" / "patroni-upgrade.yaml").read_text(encoding="utf-8")
+        self.assertEqual(text.count("  - id: leader\n"), 1)
+        path = self.write_runbook(text.replace("  - id: leader\n", GATE + "  - id: leader\n"), "gated")
+        run = self.start("run", path, "--set", f"target={PACKAGE[version]}", "--yes", "--output", "jsonl")
+        run.wait_for_intent("gate", "n3", seconds=120)
+        self.assertTrue(config()["pause"])
+        return run
 
     def write_runbook(self, text, name="own"):
         path = pathlib.Path(self.work.name) / f"{name}.yaml"

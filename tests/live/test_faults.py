@@ -5,20 +5,8 @@ import pathlib
 import sqlite3
 import time
 
-from harness import (MEMBERS, NEW, NEWEST, OLD, PACKAGE, ROOT, DpkgLogs, LiveTest, cluster, config, installed_versions, lab, leader,
-                     member_versions, postmasters, primaries, shell, wait_until)
-
-# Holds a run between the replicas and the leader, while the cluster is paused, until the test has done its worst.
-GATE = """\
-  - id: gate
-    on: n3
-    uses: ssh.run
-    timeout: 90s
-    with:
-      read_only: true
-      shell: for i in $(seq 300); do if [ -e /run/lab-gate ]; then exit 0; fi; sleep 0.2; done; exit 1
-
-"""
+from harness import (MEMBERS, NEW, NEWEST, OLD, PACKAGE, DpkgLogs, LiveTest, close_gate, cluster, config, installed_versions, lab,
+                     leader, member_versions, open_gate, postmasters, primaries, shell, wait_until)
 
 
 class ClusterFaults(LiveTest):
@@ -28,20 +16,15 @@ class ClusterFaults(LiveTest):
         self.before, self.logs = self.identity(), DpkgLogs()
 
     def tearDown(self):
-        lab("ssh", "n3", "rm -f /run/lab-gate", check=False)
+        close_gate()
         self.reset()
 
     def run_through(self, fault, then=lambda: None):
         """The whole upgrade, with `fault` before the leader's turn and `then` once that has begun. Never two primaries."""
-        text = (ROOT / "runbooks" / "patroni-upgrade.yaml").read_text(encoding="utf-8")
-        self.assertEqual(text.count("  - id: leader\n"), 1)
-        path = self.write_runbook(text.replace("  - id: leader\n", GATE + "  - id: leader\n"), "gated")
-        run = self.start("run", path, "--set", f"target={PACKAGE[NEWEST]}", "--yes", "--output", "jsonl")
-        run.wait_for_intent("gate", "n3", seconds=120)
-        self.assertTrue(config()["pause"])
+        run = self.start_gated_upgrade(NEWEST)
         self.assertEqual(self.logs.all_installs(), {"n1": [], "n2": [PACKAGE[NEWEST]], "n3": [PACKAGE[NEWEST]]})
         fault()
-        lab("ssh", "n3", "touch /run/lab-gate")
+        open_gate()
         then()
         deadline = time.monotonic() + 400
         while run.running():

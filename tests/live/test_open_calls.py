@@ -1,18 +1,6 @@
 """What was sent and not seen to end: the engine that dies in its pause, the command that outlives its timeout."""
 
-from harness import MEMBERS, NEWEST, PACKAGE, ROOT, LiveTest, config, file_of, lab, wait_until
-
-# Keeps a run in its pause until the test lets it go on, for a minute at most.
-GATE = """\
-  - id: gate
-    on: n3
-    uses: ssh.run
-    timeout: 90s
-    with:
-      read_only: true
-      shell: for i in $(seq 300); do if [ -e /var/tmp/lab-gate ]; then exit 0; fi; sleep 0.2; done; exit 1
-
-"""
+from harness import MEMBERS, NEWEST, PACKAGE, LiveTest, close_gate, config, file_of, lab, open_gate, wait_until
 
 # A service that takes 15 s to start, and says each time that it was started.
 SLOW_UNIT = r"[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c 'sleep 15; echo started >>/var/tmp/lab-starts'\n"
@@ -28,9 +16,8 @@ class OpenCalls(LiveTest):
     lists_members = False
 
     def tearDown(self):
-        for member in MEMBERS:
-            for path in file_of(member, "/var/tmp").glob("lab-*"):
-                path.unlink()
+        close_gate()
+        file_of("n2", "/var/tmp/lab-starts").unlink(missing_ok=True)
         lab("ssh", "n2", "systemctl stop lab-slow 2>/dev/null; rm -f /run/systemd/system/lab-slow.service; systemctl daemon-reload")
         self.reset()
 
@@ -38,11 +25,7 @@ class OpenCalls(LiveTest):
         return {f["id"]: f for f in result.json["findings"] if f.get("subject") == run}
 
     def test_an_engine_that_dies_in_its_pause_is_named_with_the_way_on(self):
-        text = (ROOT / "runbooks" / "patroni-upgrade.yaml").read_text(encoding="utf-8")
-        path = self.write_runbook(text.replace("  - id: leader\n", GATE + "  - id: leader\n"), "gated")
-        run = self.start("run", path, "--set", f"target={PACKAGE[NEWEST]}", "--yes", "--output", "jsonl")
-        run.wait_for_intent("gate", "n3", seconds=120)
-        self.assertTrue(config()["pause"])
+        run = self.start_gated_upgrade(NEWEST)
         run_id = run.wait_for_event(event="run_started")["run"]
         run.kill()
 
@@ -64,7 +47,7 @@ class OpenCalls(LiveTest):
         self.assertEqual(new.code, 15, str(new))
         self.assertIn(f"lockstep resume {run_id}", new.out + new.err)
 
-        file_of("n3", "/var/tmp/lab-gate").touch()
+        open_gate()
         result = self.resume()
         self.assertEqual(result.code, 0, str(result))
         self.assertNotIn("pause", config())
