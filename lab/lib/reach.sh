@@ -75,7 +75,7 @@ install_sudoers() {
 
 # ---- inventory -------------------------------------------------------------------------------
 
-# inventory [--user U] [--become sudo] [--become-password FILE] [--client C] [--via ssh]
+# inventory [--user U] [--become sudo] [--become-password FILE] [--client C] [--via ssh] [--members no]
 inventory() {
   local member endpoints=() user=root ssh="" patroni="" listed=yes
   while [[ $# -gt 0 ]]; do
