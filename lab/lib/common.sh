@@ -34,7 +34,7 @@ wait_for() {
   shift
   until "$@" >/dev/null 2>&1; do
     ((${EPOCHREALTIME//[!0-9]/} < deadline)) || return 1
-    sleep 0.15
+    sleep 0.3
   done
 }
 

@@ -71,7 +71,7 @@ def wait_until(condition, seconds, what):
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(max(0.05, time.monotonic() - asked))  # at most half of the time is spent on looking
+        time.sleep(max(0.05, 3 * (time.monotonic() - asked)))  # at most a quarter of the time is spent on looking
 
 
 def on_each(act, members=None):
