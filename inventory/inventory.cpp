@@ -7,6 +7,13 @@
 
 namespace lockstep {
 
+bool PatroniSettings::is_authenticated() const {
+    return via == Via::ssh ||
+           (!insecure_skip_verify && std::ranges::all_of(endpoints, [](const std::string& url) {
+               return url.starts_with("https://");
+           }));
+}
+
 namespace {
 
 std::vector<std::string> names_of(const std::vector<Cluster>& clusters) {

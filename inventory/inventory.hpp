@@ -47,6 +47,9 @@ struct PatroniSettings {
     std::string key_file;
     bool insecure_skip_verify = false;
     Via via = Via::direct;  ///< ssh: by the curl of the member that is asked
+
+    /// Whether nobody between here and a member can answer for it: TLS that is verified, or SSH.
+    [[nodiscard]] bool is_authenticated() const;
 };
 
 enum class Become { none, sudo };
