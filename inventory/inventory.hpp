@@ -101,6 +101,8 @@ struct Cluster {
     std::vector<std::string> notify_targets{};  ///< the names in Inventory::notify
     SourceLocation where;
 
+    /// What to know where Patroni's REST API is not authenticated, in one line; empty: it is.
+    [[nodiscard]] std::string note_on_rest() const;
     /// The settings for a member by name: its own entry, else the cluster's.
     [[nodiscard]] SshSettings ssh_of(std::string_view member) const;
 };
