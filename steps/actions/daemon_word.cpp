@@ -47,27 +47,38 @@ if must == "lead" and (status != 200 or said.get("cluster_unlocked")):
     sys.exit("it does not hold the leader lock")
 )py";
 
-// The unit's process, or the Patroni in its cgroup where that is a wrapper.
+// The unit's process, or the Patroni in its cgroup where that is a wrapper; without systemd whatever
+// Patroni there is.
 constexpr const char* k_ask = R"sh(
+patroni_in() {
+  ours=$(readlink /proc/self/ns/pid)
+  for proc in /proc/[0-9]*; do
+    read -r comm <"$proc/comm" || continue
+    case $comm in patroni | python*) ;; *) continue ;; esac
+    [ "$(readlink "$proc/ns/pid")" = "$ours" ] || continue
+    [ -z "$1" ] || cmp -s "$1" "$proc/cgroup" || continue
+    case $(tr "\0" " " <"$proc/cmdline") in
+    */patroni\ * | *\ patroni\ * | *patroni.py\ * | */patroni/__main__.py\ *) echo "${proc#/proc/}"; return ;;
+    esac
+  done 2>/dev/null
+}
 ask_daemon() {
   export LC_ALL=C
   PATH=$PATH:/usr/sbin:/sbin
-  daemon=$(systemctl show -p MainPID -- "$daemon_unit" </dev/null | sed -n "s/^MainPID=//p")
+  if [ -d /run/systemd/system ]; then
+    daemon=$(systemctl show -p MainPID -- "$daemon_unit" </dev/null | sed -n "s/^MainPID=//p")
+    [ -n "$daemon" ] || { echo "systemd does not tell its process"; return 1; }
+  else
+    daemon=$(patroni_in "")
+  fi
   if [ "${daemon:-0}" = 0 ]; then
-    [ "$daemon" = 0 ] || { echo "systemd does not tell its process"; return 1; }
     [ "$daemon_must" != lead ] || { echo "it does not run"; return 1; }
     return 0
   fi
   case $(tr "\0" " " <"/proc/$daemon/cmdline") in
   *patroni*) ;;
-  *)
-    for proc in /proc/[0-9]*; do
-      read -r comm <"$proc/comm" || continue
-      case $comm in
-      patroni | python*) if cmp -s "$proc/cgroup" "/proc/$daemon/cgroup"; then daemon=${proc#/proc/}; break; fi ;;
-      esac
-    done ;;
-  esac 2>/dev/null
+  *) within=$(patroni_in "/proc/$daemon/cgroup"); daemon=${within:-$daemon} ;;
+  esac
   python=python3 owner=$(stat -c %U "/proc/$daemon")
   first=$(tr "\0" "\n" <"/proc/$daemon/cmdline" | { read -r word; printf "%s" "$word"; })
   for word in "$first" "$(readlink "/proc/$daemon/exe")"; do
