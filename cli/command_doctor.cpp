@@ -72,6 +72,12 @@ void print(const std::vector<Way>& ways, const Terminal& terminal) {
     std::cout << table.text(terminal) << details;
 }
 
+void print_note(const std::string& note) {
+    if (!note.empty()) {
+        std::cout << "\n" << wrap(printable(note), 0) << "\n";
+    }
+}
+
 }  // namespace
 
 int command_doctor(const Options& options, Interrupts& interrupts) {
@@ -79,12 +85,15 @@ int command_doctor(const Options& options, Interrupts& interrupts) {
     const std::vector<Way> ways = place.runner.reachability(interrupts.token());
     if (options.output == Output::text) {
         print(ways, Terminal::on(STDOUT_FILENO));
+        print_note(place.cluster.note_on_rest());
     } else {
         nlohmann::json list = nlohmann::json::array();
         for (const Way& way : ways) {
             list.push_back(way_json(way));
         }
-        std::cout << nlohmann::json{{"cluster", place.cluster.name}, {"ways", list}}.dump(2)
+        std::cout << nlohmann::json{{"cluster", place.cluster.name},
+                                    {"rest_authenticated", place.cluster.patroni.is_authenticated()},
+                                    {"ways", list}}.dump(2)
                   << "\n";
     }
     const bool good = std::ranges::none_of(

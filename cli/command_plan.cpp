@@ -115,6 +115,9 @@ int command_plan(const Options& options, Interrupts& interrupts) {
         options, place, find_runbook(from_anywhere(options.runbooks.front())), interrupts.token());
     if (options.output == Output::text) {
         std::cout << plan_text(plan, Terminal::on(STDOUT_FILENO));
+        if (const std::string note = place.cluster.note_on_rest(); !note.empty()) {
+            std::cerr << printable(note) << "\n";
+        }
     } else {
         std::cout << json_text(plan.to_json(), options.output);
     }

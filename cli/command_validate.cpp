@@ -27,6 +27,16 @@ Problems problems_of(const std::function<Problems()>& read) {
     }
 }
 
+/// Of the first that there is to say it of: the others are alike.
+std::string note_on_rest(const Inventory& inventory) {
+    for (const Cluster& cluster : inventory.clusters) {
+        if (const std::string note = cluster.note_on_rest(); !note.empty()) {
+            return note + "\n";
+        }
+    }
+    return {};
+}
+
 std::string verdict_text(const std::string& name, const Problems& problems) {
     const auto warnings = std::ranges::count_if(problems, is_warning);
     const auto errors = static_cast<std::ptrdiff_t>(problems.size()) - warnings;
@@ -53,10 +63,12 @@ int command_validate(const Options& options) {
         all.insert(all.end(), problems.begin(), problems.end());
     };
     if (!options.inventory.empty()) {
+        std::string note;
         take(options.inventory, problems_of([&]() -> Problems {
-                 static_cast<void>(load_inventory(options.inventory));
+                 note = note_on_rest(load_inventory(options.inventory));
                  return {};
              }));
+        std::cerr << printable(note);
     }
     for (const std::string& wanted : options.runbooks) {
         take(wanted,

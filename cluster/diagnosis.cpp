@@ -396,6 +396,7 @@ std::vector<Finding> diagnose(const ClusterFacts& facts, const Cluster& expected
     leadership(facts, found);
     maintenance(facts, found);
     rules::endpoints(facts, expected, found);
+    rules::identities(facts, found);
     rules::reachability(facts, expected, found);
     rules::hosts(facts, expected, found);
     rules::versions(facts, found);

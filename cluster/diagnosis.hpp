@@ -43,13 +43,22 @@ bool mark_stuck_slots(ClusterFacts& later, const ClusterFacts& earlier);
 /// start of PostgreSQL, decide nothing.
 bool settle_by_earlier(ClusterFacts& now, const ClusterFacts& earlier);
 
-/// Whether addresses of one inventory entry tell of different clusters, or of one cluster in
-/// different states: by members, leader, scope, system identifier. What one does not tell is no
-/// difference.
+/// Whether addresses of one inventory entry, and members over SSH, tell of different clusters, or
+/// of one cluster in different states: by members and where they are, leader, scope, system
+/// identifier. What one does not tell is no difference.
 [[nodiscard]] bool endpoints_disagree(const ClusterFacts& facts);
 
 /// That as a finding. It blocks every change: which cluster would be changed is not known.
 [[nodiscard]] std::optional<Finding> contradiction_of(const ClusterFacts& facts);
+
+/// Members whose host, asked over SSH, is not the one that REST names: by name and scope of its
+/// Patroni's configuration, by the system identifier that its PostgreSQL tells, or because one
+/// daemon was found under two names. And those for which Patroni publishes what is no address. Block
+/// every change as well. A host that does not tell who it is contradicts nobody.
+[[nodiscard]] std::vector<Finding> mistaken_members(const ClusterFacts& facts);
+
+/// All of these: nobody may be changed while there is one, and nobody can accept it.
+[[nodiscard]] std::vector<Finding> contradictions(const ClusterFacts& facts);
 
 /// Whether nobody but its own host can ask there: `http://127.0.0.1:8008`.
 [[nodiscard]] bool is_loopback_url(std::string_view url);

@@ -17,8 +17,14 @@ bool are_two_clusters(const EndpointFacts& a, const EndpointFacts& b) {
     return texts_differ(a.scope, b.scope) || texts_differ(a.system_identifier, b.system_identifier);
 }
 
+/// The same names, which are to be found at different places.
+bool place_members_differently(const EndpointFacts& a, const EndpointFacts& b) {
+    return a.tells() && b.tells() && a.members == b.members && !a.addresses.empty() &&
+           !b.addresses.empty() && a.addresses != b.addresses;
+}
+
 bool contradict(const EndpointFacts& a, const EndpointFacts& b) {
-    return are_two_clusters(a, b) ||
+    return are_two_clusters(a, b) || place_members_differently(a, b) ||
            (a.tells() && b.tells() && (a.leader != b.leader || a.members != b.members));
 }
 
@@ -33,6 +39,20 @@ bool any_two(const ClusterFacts& facts, const Differ& differ) {
         }
     }
     return false;
+}
+
+/// Somebody says by one way what nobody says by the other: parts of a DCS that differ say the same by
+/// both.
+bool ways_disagree(const ClusterFacts& facts) {
+    return std::ranges::any_of(facts.endpoints, [&](const EndpointFacts& one) {
+        bool asked = false;
+        const bool confirmed = std::ranges::any_of(facts.endpoints, [&](const EndpointFacts& other) {
+            const bool counts = other.over_ssh != one.over_ssh && other.answers && other.tells();
+            asked = asked || counts;
+            return counts && !contradict(one, other);
+        });
+        return one.answers && one.tells() && asked && !confirmed;
+    });
 }
 
 }  // namespace
@@ -50,7 +70,7 @@ bool is_loopback_url(std::string_view url) {
 namespace {
 
 /// `http://10.0.0.11:8008: scope orders, system 77…, members n1 and n2, leader n1`
-std::string word_of(const EndpointFacts& endpoint) {
+std::string word_of(const EndpointFacts& endpoint, bool with_addresses) {
     std::string text = endpoint.url + ": ";
     text += endpoint.scope.empty() ? "" : "scope " + endpoint.scope + ", ";
     text += endpoint.system_identifier.empty()
@@ -59,8 +79,12 @@ std::string word_of(const EndpointFacts& endpoint) {
     if (!endpoint.tells()) {
         return text + "no list of members (" + endpoint.error + ")";
     }
-    text += endpoint.members.size() == 1 ? "member " : "members ";
-    text += endpoint.members.empty() ? "none" : rules::join_names(endpoint.members);
+    std::vector<std::string> names = endpoint.members;
+    for (std::size_t n = 0; with_addresses && n < endpoint.addresses.size(); ++n) {
+        names[n] += " (" + endpoint.addresses[n] + ")";
+    }
+    text += names.size() == 1 ? "member " : "members ";
+    text += names.empty() ? "none" : rules::join_names(names);
     return text + (endpoint.leader.empty() ? ", no leader" : ", leader " + endpoint.leader);
 }
 
@@ -72,27 +96,31 @@ std::optional<Finding> contradiction_of(const ClusterFacts& facts) {
         return std::nullopt;
     }
     const bool two = any_two(facts, are_two_clusters);
-    std::string message = two ? "the endpoints belong to different clusters"
-                              : "the endpoints tell of the cluster in different ways";
+    const bool lies = ways_disagree(facts);
+    const bool places = any_two(facts, place_members_differently);
+    Finding finding{lies ? "cluster.members_disagree" : "cluster.endpoints_disagree",
+                    Severity::critical};
+    finding.message = lies  ? "members say over SSH something else of the cluster than REST does"
+                      : two ? "the endpoints belong to different clusters"
+                            : "the endpoints tell of the cluster in different ways";
     std::string separator = ": ";
     for (const EndpointFacts& endpoint : facts.endpoints) {
         if (endpoint.answers) {
-            message += separator + word_of(endpoint);
+            finding.message += separator + word_of(endpoint, places);
             separator = "; ";
         }
     }
-    return Finding{
-        "cluster.endpoints_disagree",
-        Severity::critical,
-        "",
-        "",
-        message,
-        two ? "Change nothing before they agree. Take the endpoints of the other cluster out of "
-              "patroni.endpoints in the inventory: each cluster has an entry of its own."
-            : "Change nothing before they agree. Look at the DCS first (etcd: `etcdctl endpoint "
-              "status --cluster`): its servers may not form one cluster, so that each part has a "
-              "leader of its own. Keep clients off all primaries but the right one.",
-        ""};
+    finding.remedy =
+        lies ? "Change nothing before they agree: whoever answers for Patroni's REST API is not, or "
+               "not only, this cluster's Patroni. Look at patroni.endpoints in the inventory and at "
+               "every proxy before them. http is not authenticated: https with ca_file is, and with "
+               "patroni.via: ssh the members are asked on their own hosts."
+        : two ? "Change nothing before they agree. Take the endpoints of the other cluster out of "
+                "patroni.endpoints in the inventory: each cluster has an entry of its own."
+              : "Change nothing before they agree. Look at the DCS first (etcd: `etcdctl endpoint "
+                "status --cluster`): its servers may not form one cluster, so that each part has a "
+                "leader of its own. Keep clients off all primaries but the right one.";
+    return finding;
 }
 
 namespace rules {

@@ -98,6 +98,9 @@ void ways_to(const MemberFacts& member,
              const ClusterFacts& facts,
              const Cluster& expected,
              Findings& found) {
+    if (!member.odd_address.empty()) {
+        return;  // member.odd_address: that is why
+    }
     const bool useless_url = has_useless_api_url(facts, member);  // patroni.api_address says so
     if (!useless_url && is_silent(member, expected)) {
         unreachable(

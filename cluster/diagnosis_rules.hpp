@@ -46,6 +46,8 @@ enum class PostgresState { runs, created, starting, down };
 
 /// What answers and what does not, and who has lost the DCS.
 void reachability(const ClusterFacts& facts, const Cluster& expected, Findings& found);
+/// Hosts that are not whom REST names.
+void identities(const ClusterFacts& facts, Findings& found);
 /// Units, programs and other Patronis of the hosts, which a change could reach.
 void hosts(const ClusterFacts& facts, const Cluster& expected, Findings& found);
 /// Parameters of PostgreSQL: waiting for a restart, different between members, and other than the

@@ -141,6 +141,8 @@ Json to_json(const SetupFacts& setup) {
         {"has_ctl_certificate", setup.has_ctl_certificate},
         {"allowlist_by_members", setup.allowlist_by_members},
         {"parameters", setup.parameters},
+        {"name", or_null(setup.name)},
+        {"scope", or_null(setup.scope)},
     };
 }
 
@@ -446,6 +448,22 @@ Json ClusterFacts::to_json() const {
     };
 }
 
+void EndpointFacts::take(const ClusterFacts& listed) {
+    answers = true;
+    scope = listed.scope.empty() ? scope : listed.scope;
+    leader = listed.leader;
+    std::vector<std::pair<std::string, std::string>> all;
+    for (const MemberFacts& each : listed.members) {
+        all.emplace_back(
+            each.name, each.pg_host + ":" + std::to_string(each.pg_port) + ", " + each.api_url);
+    }
+    std::ranges::sort(all);
+    for (auto& [name, address] : all) {
+        members.push_back(name);
+        addresses.push_back(address);
+    }
+}
+
 ClusterFacts ClusterFacts::only(std::string_view member) const {
     ClusterFacts one;
     one.name = name;
@@ -467,6 +485,7 @@ namespace {
 /// and will be, stays as the last full look saw it.
 void take_quick(MemberFacts& member, const MemberFacts& seen) {
     member.host = seen.host;
+    member.odd_address = seen.odd_address;
     member.api_url = seen.api_url;
     member.pg_host = seen.pg_host;
     member.pg_port = seen.pg_port;

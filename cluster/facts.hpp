@@ -182,6 +182,8 @@ struct SetupFacts {
     bool has_ctl_certificate = false;
     bool allowlist_by_members = false;  ///< restapi.allowlist_include_members
     nlohmann::json parameters;          ///< postgresql.parameters of the file: name -> value
+    std::string name;   ///< whose configuration it is: of the member, and of its cluster; both by
+    std::string scope;  ///< the environment before the file. Empty: not told
 };
 
 struct OsFacts {
@@ -234,6 +236,35 @@ struct LeftoverFacts {
     std::vector<SpoolEntry> spool;
 };
 
+struct ClusterFacts;
+
+/// What one address of Patroni's REST API says of the cluster: an endpoint of the inventory, or a
+/// member's own. Or what the daemon of a member says on its own host, asked over SSH.
+struct EndpointFacts {
+    std::string url;        ///< over SSH: the member's name and `over SSH`
+    bool given = false;     ///< in the inventory, and no member's own
+    bool over_ssh = false;  ///< nobody in between can have said it
+    bool answers = false;   ///< /patroni, that is, or /cluster
+    std::string error;      ///< why it says nothing of the cluster; empty: it does
+    std::string member;     ///< whose it is, by its own word; empty: Patroni before 3.2
+    std::string scope;      ///< empty: not told, as everything below
+    std::string system_identifier;
+    std::string leader;
+    std::vector<std::string> members;    ///< in order
+    std::vector<std::string> addresses;  ///< of each of these: host, port and REST API
+
+    [[nodiscard]] bool tells() const { return error.empty(); }
+
+    /// Members and leader as a list of `/cluster` has them; this is then what it tells.
+    void take(const ClusterFacts& listed);
+};
+
+/// Who answers where SSH leads, by what only that host itself knows. What is empty is not known.
+struct HostIdentity {
+    std::string host;  ///< boot id and pid namespace: one for each running system, cloned or not
+    std::string system_identifier;  ///< by SQL on the member
+};
+
 // A moved-from JSON value is asserted to be sound: that is the exception that tidy 14 sees.
 struct MemberFacts {  // NOLINT(bugprone-exception-escape)
     std::string name;
@@ -269,6 +300,10 @@ struct MemberFacts {  // NOLINT(bugprone-exception-escape)
     std::string system_identifier;
     std::map<std::string, nlohmann::json> tags;
     std::string boot_id;
+    HostIdentity identity;  ///< in no JSON: it is for diagnosis, by a full look
+    /// What Patroni publishes as an address of it and is none; it is not connected to there.
+    std::string odd_address;
+    std::optional<EndpointFacts> own_word;  ///< of the cluster, over SSH; goes into `endpoints`
 
     PatroniFacts patroni;
     PostgresFacts postgres;
@@ -311,22 +346,6 @@ struct SwitchoverFacts {
     std::string to;    ///< member; empty: Patroni chooses
 };
 
-/// What one address of Patroni's REST API says of the cluster: an endpoint of the inventory, or a
-/// member's own.
-struct EndpointFacts {
-    std::string url;
-    bool given = false;    ///< in the inventory, and no member's own
-    bool answers = false;  ///< /patroni, that is, or /cluster
-    std::string error;     ///< why it says nothing of the cluster; empty: it does
-    std::string member;    ///< whose it is, by its own word; empty: Patroni before 3.2
-    std::string scope;     ///< empty: not told, as everything below
-    std::string system_identifier;
-    std::string leader;
-    std::vector<std::string> members;  ///< in order
-
-    [[nodiscard]] bool tells() const { return error.empty(); }
-};
-
 /// A member of earlier samples that Patroni lists no more.
 struct MissingMember {
     std::string name;
@@ -359,8 +378,8 @@ struct ClusterFacts {
     std::string patroni_write_error;
     std::string patroni_write_hint;    ///< what to do about it
     std::vector<MemberFacts> members;  ///< by name
-    /// What each address says, where all were asked (the full look), and who is missing by earlier
-    /// samples, where there are any. Both are for diagnosis, and in no JSON.
+    /// What each address says, and each member over SSH, where all were asked (the full look), and
+    /// who is missing by earlier samples, where there are any. Both are for diagnosis, in no JSON.
     std::vector<EndpointFacts> endpoints;
     std::vector<MissingMember> missing;
     std::chrono::system_clock::time_point observed_at;

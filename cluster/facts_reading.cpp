@@ -107,7 +107,9 @@ void take(const Fields& read, SetupFacts& setup) {
         .field("verify_client", setup.verify_client)
         .field("has_ctl_certificate", setup.has_ctl_certificate)
         .field("allowlist_by_members", setup.allowlist_by_members)
-        .field("parameters", setup.parameters);
+        .field("parameters", setup.parameters)
+        .field("name", setup.name)
+        .field("scope", setup.scope);
 }
 
 void take(const Fields& read, OsFacts& os) {

@@ -7,6 +7,22 @@
 
 namespace lockstep {
 
+bool PatroniSettings::is_authenticated() const {
+    return via == Via::ssh ||
+           (!insecure_skip_verify && std::ranges::all_of(endpoints, [](const std::string& url) {
+               return url.starts_with("https://");
+           }));
+}
+
+std::string Cluster::note_on_rest() const {
+    return patroni.is_authenticated()
+               ? ""
+               : "note: Patroni's REST API of " + name +
+                     " is not authenticated: whoever is in between can lie. Nothing is changed on "
+                     "its word alone, each member is asked over SSH, too. https with ca_file, or "
+                     "patroni.via: ssh, ends that.";
+}
+
 namespace {
 
 std::vector<std::string> names_of(const std::vector<Cluster>& clusters) {

@@ -47,6 +47,9 @@ struct PatroniSettings {
     std::string key_file;
     bool insecure_skip_verify = false;
     Via via = Via::direct;  ///< ssh: by the curl of the member that is asked
+
+    /// Whether nobody between here and a member can answer for it: TLS that is verified, or SSH.
+    [[nodiscard]] bool is_authenticated() const;
 };
 
 enum class Become { none, sudo };
@@ -98,6 +101,8 @@ struct Cluster {
     std::vector<std::string> notify_targets{};  ///< the names in Inventory::notify
     SourceLocation where;
 
+    /// What to know where Patroni's REST API is not authenticated, in one line; empty: it is.
+    [[nodiscard]] std::string note_on_rest() const;
     /// The settings for a member by name: its own entry, else the cluster's.
     [[nodiscard]] SshSettings ssh_of(std::string_view member) const;
 };

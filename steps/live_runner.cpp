@@ -202,6 +202,7 @@ LockGrant LiveRunner::take_lock(const LockRequest& request,
         throw Error("no member says what Patroni's scope is",
                     "Look at the members with `lockstep doctor`.");
     }
+    connections_.keep_hosts();
     scope_ = facts.scope;
     run_ = request.run;
     lock_ = std::make_unique<ClusterLock>(connections_, clock_, facts, scope_, lock_timing());

@@ -1,6 +1,7 @@
 #include "steps/reachability.hpp"
 
 #include "base/error.hpp"
+#include "cluster/diagnosis.hpp"
 #include "cluster/host_findings.hpp"
 
 #include <chrono>
@@ -75,8 +76,11 @@ Seen read_seen(const std::string& text) {
 /// The ways to one member.
 class MemberWays {
   public:
-    MemberWays(const Cluster& cluster, MemberConnections& link, const MemberFacts& facts)
-        : cluster_(cluster), link_(link), facts_(facts) {}
+    MemberWays(const Cluster& cluster,
+               MemberConnections& link,
+               const ClusterFacts& all,
+               const MemberFacts& facts)
+        : cluster_(cluster), link_(link), all_(all), facts_(facts) {}
 
     std::vector<Way> find(const std::stop_token& stop) {
         ssh(stop);
@@ -84,6 +88,7 @@ class MemberWays {
             root(stop);
             programs();
         }
+        identity();
         unit();
         rest();
         sql();
@@ -105,12 +110,14 @@ class MemberWays {
     void ssh(const std::stop_token& stop);
     void root(const std::stop_token& stop);
     void programs();
+    void identity();
     void unit();
     void rest();
     void sql();
 
     const Cluster& cluster_;
     MemberConnections& link_;
+    const ClusterFacts& all_;
     const MemberFacts& facts_;
     std::optional<Seen> seen_;
     std::vector<Way> ways_;
@@ -208,6 +215,37 @@ void MemberWays::programs() {
     }
 }
 
+/// Whether SSH leads to whom REST names; a host that does not tell is no other one.
+void MemberWays::identity() {
+    if (!facts_.ssh.ok() && facts_.odd_address.empty()) {
+        return;  // its own row says why
+    }
+    for (const Finding& finding : mistaken_members(all_)) {
+        if (finding.member == facts_.name) {
+            add("identity",
+                "is somebody else",
+                {.asked = true, .error = finding.message, .hint = finding.remedy});
+            return;
+        }
+    }
+    const bool known = facts_.setup && !facts_.setup->name.empty();
+    Access access{.asked = true};
+    if (!known) {
+        access.hint =
+            "Whether this host is " + facts_.name +
+            " is not known: Patroni's configuration there could not be read, or names nobody." +
+            (facts_.unknown.contains("setup") ? " It says: " + facts_.unknown.at("setup") : "");
+    }
+    Way& way = add("identity",
+                   known ? facts_.setup->name + " of " + facts_.setup->scope +
+                               ", by its configuration"
+                         : "not told",
+                   access);
+    if (!known) {
+        way.verdict = Verdict::limited;
+    }
+}
+
 /// The same words as the findings of `check`, and as the refusals of a plan.
 void MemberWays::unit() {
     if (!facts_.unit && !facts_.on_host) {
@@ -241,7 +279,8 @@ void MemberWays::unit() {
 
 void MemberWays::rest() {
     const PatroniSettings& patroni = cluster_.patroni;
-    std::string how = "http";
+    std::string how =
+        patroni.via == PatroniSettings::Via::ssh ? "http" : "http, not authenticated";
     if (facts_.api_url.starts_with("https://")) {
         how = patroni.insecure_skip_verify ? "https, NOT verified" : "https, verified";
         how += patroni.cert_file.empty() ? "" : ", with a certificate";
@@ -287,7 +326,8 @@ std::vector<Way> find_reachability(Connections& connections,
         std::vector<std::jthread> threads;
         for (std::size_t n = 0; n < found.size(); ++n) {
             threads.emplace_back([&, n] {
-                found[n] = MemberWays(connections.cluster(), *at[n], facts.members[n]).find(stop);
+                found[n] =
+                    MemberWays(connections.cluster(), *at[n], facts, facts.members[n]).find(stop);
             });
         }
     }

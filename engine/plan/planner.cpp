@@ -454,12 +454,16 @@ void refuse_contradictions(Plan& plan) {
     const bool changes = std::ranges::any_of(plan.steps, [](const PlannedStep& step) {
         return step.changes && step.verdict != Verdict::wont;
     });
-    const auto is_one = [](const Finding& finding) {
-        return finding.id == "cluster.endpoints_disagree";
-    };
-    auto finding = contradiction_of(plan.facts);
-    if (changes && finding && std::ranges::none_of(plan.blocked_by, is_one)) {
-        plan.blocked_by.push_back(std::move(*finding));
+    if (!changes) {
+        return;
+    }
+    for (Finding& finding : contradictions(plan.facts)) {
+        const auto is_it = [&](const Finding& other) {
+            return other.id == finding.id && other.member == finding.member;
+        };
+        if (std::ranges::none_of(plan.blocked_by, is_it)) {
+            plan.blocked_by.push_back(std::move(finding));
+        }
     }
 }
 

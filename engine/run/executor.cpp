@@ -265,14 +265,13 @@ void Executor::begin(std::size_t index, std::stop_token stop) {
         skip(step, StepState::already_done, preview.because);
         return;
     }
-    // Afterwards it is no gate any more: what was begun is brought to an end.
-    if (step.changes && !session_.state().changed_anything()) {
-        if (const auto finding = contradiction_of(session_.facts())) {
+    if (step.changes) {
+        if (const std::vector<Finding> found = what_forbids(step); !found.empty()) {
             refuse(index,
                    {.outcome = StepOutcome::failed,
-                    .message = finding->message,
-                    .hint = finding->remedy,
-                    .findings = {*finding}});
+                    .message = found.front().message,
+                    .hint = found.front().remedy,
+                    .findings = found});
             return;
         }
     }
@@ -282,6 +281,18 @@ void Executor::begin(std::size_t index, std::stop_token stop) {
     if (!step.changes || may_change(step, stop)) {
         launch(index, std::move(bound.call), preview);
     }
+}
+
+/// Afterwards contradictions are no gate any more: what was begun is brought to an end. But not on a
+/// host that is somebody else's.
+std::vector<Finding> Executor::what_forbids(const PlannedStep& step) const {
+    std::vector<Finding> found = contradictions(session_.facts());
+    if (session_.state().changed_anything()) {
+        std::erase_if(found, [&](const Finding& finding) {
+            return step.member.empty() || finding.member != step.member;
+        });
+    }
+    return found;
 }
 
 /// Whether nobody has to be waited for. A step that is a gate itself is over with that.

@@ -4,6 +4,7 @@
 #include "base/shell_quote.hpp"
 #include "cluster/host_findings.hpp"
 #include "steps/actions/daemon.hpp"
+#include "steps/actions/daemon_word.hpp"
 #include "steps/actions/host_obstacles.hpp"
 #include "steps/actions/package_obstacles.hpp"
 #include "steps/actions/report_lines.hpp"
@@ -249,10 +250,17 @@ class PackageInstall final : public Action {
             call,
             tool,
             is_patroni ? member.patroni.installed : call.probed.at("installed").get<std::string>());
+        // Its package restarts the daemon, whatever the plan's steps do.
+        const std::string first =
+            is_patroni
+                ? ask_daemon_script(member, context.facts, context.cluster, DaemonMust::be_paused)
+                : "";
+        const std::string& unit = context.cluster.patroni_service;
         const CommandResult done = context.spooled(
-            call,
-            member,
-            {.script = run_script(tool, call, command, context.cluster.patroni_service, member)});
+            call, member, {.script = first + run_script(tool, call, command, unit, member)});
+        if (auto refused = refused_by_daemon(call.member, done, package + " was not changed")) {
+            return *refused;
+        }
         const ReportLines lines(done.out);
         const std::string installed = lines.last("installed");
         StepResult result;

@@ -2,10 +2,13 @@
 #include "base/shell_quote.hpp"
 #include "base/units.hpp"
 #include "steps/actions/daemon.hpp"
+#include "steps/actions/daemon_word.hpp"
 #include "steps/actions/host_obstacles.hpp"
 #include "steps/actions/report_lines.hpp"
 #include "steps/catalog.hpp"
 #include "steps/packages/package_tool.hpp"
+
+#include <algorithm>
 
 namespace lockstep {
 
@@ -104,14 +107,23 @@ class PackageRestore final : public Action {
         const std::string version = text_arg(call, "version");
         const bool is_patroni = package_name(call) == context.cluster.patroni_package;
         const PackageTool& tool = package_tool(member, call);
+        const auto& open = call.open_temporaries;
+        const bool ours = std::ranges::find(open, "patroni.pause") != open.end();
+        const DaemonMust must = ours ? DaemonMust::be_paused_or_silent : DaemonMust::be_paused;
+        const std::string first =
+            is_patroni ? ask_daemon_script(member, context.facts, context.cluster, must) : "";
         const CommandResult done = context.spooled(
             call,
             member,
-            {.script = restore_script(tool,
-                                      call,
-                                      install_text(call, tool, member),
-                                      is_patroni ? context.cluster.patroni_service : "",
-                                      member)});
+            {.script = first + restore_script(tool,
+                                              call,
+                                              install_text(call, tool, member),
+                                              is_patroni ? context.cluster.patroni_service : "",
+                                              member)});
+        if (auto refused = refused_by_daemon(
+                call.member, done, package_name(call) + " was not taken back")) {
+            return *refused;
+        }
         const ReportLines lines(done.out);
         StepResult result;
         result.learned = learn_postmasters(call.member, lines);

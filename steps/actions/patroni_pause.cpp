@@ -1,6 +1,7 @@
 #include "base/error.hpp"
 #include "base/units.hpp"
 #include "steps/actions/daemon.hpp"
+#include "steps/actions/daemon_word.hpp"
 #include "steps/actions/patroni_requests.hpp"
 #include "steps/catalog.hpp"
 
@@ -197,6 +198,9 @@ class PatroniResume final : public Action {
         std::string unsafe = "nothing was observed yet";
         while (!unsafe.empty()) {
             unsafe = look(context, unsafe);
+            if (unsafe.empty() && context.facts.paused) {
+                unsafe = look_there(context);
+            }
             if (!unsafe.empty() && (context.clock.steady_now() - begun >= patience(call) ||
                                     !context.clock.sleep_for(k_pause_poll, context.stop))) {
                 return {.outcome = StepOutcome::failed,
@@ -227,6 +231,19 @@ class PatroniResume final : public Action {
             return is_cut_off(context, before) ? before : error.what();
         }
         return context.facts.paused ? unsafe_to_resume(context.facts) : "";  // else nothing to lift
+    }
+
+    /// Who holds the lock says so itself, on its own host: lifting the pause while its daemon is
+    /// down is what makes two primaries, and REST may be somebody else's word.
+    static std::string look_there(ActionContext& context) {
+        try {
+            return ask_daemon(context, *context.facts.leader_member(), DaemonMust::hold_the_lock);
+        } catch (const TransportError& error) {
+            if (error.kind() == TransportError::Kind::cancelled) {
+                throw;
+            }
+            return context.facts.leader + ", by SSH: " + error.what();
+        }
     }
 
     /// In doubt and not failed: the pause is lifted by what was written, and a member that is late

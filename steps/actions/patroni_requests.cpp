@@ -41,7 +41,6 @@ MemberStatus ask_member(ActionContext& context, const MemberFacts& member) {
         status.paused = body.contains("pause") && body["pause"] == true;
     } catch (const TransportError& error) {
         status.error = error.what();
-        status.nobody_listens = error.kind() == TransportError::Kind::connect;
     }
     return status;
 }

@@ -11,8 +11,7 @@ namespace lockstep {
 struct MemberStatus {
     std::string member;
     bool paused = false;
-    std::string error;            ///< it did not answer; empty: it did
-    bool nobody_listens = false;  ///< not even a connection: no daemon is there
+    std::string error;  ///< it did not answer; empty: it did
 };
 
 /// Asks every member of the context's facts, side by side.

@@ -1,5 +1,6 @@
 #include "base/shell_quote.hpp"
 #include "steps/actions/daemon.hpp"
+#include "steps/actions/daemon_word.hpp"
 #include "steps/actions/host_obstacles.hpp"
 #include "steps/actions/probe_stamp.hpp"
 #include "steps/actions/service_commands.hpp"
@@ -90,15 +91,17 @@ class ServiceSwitch final : public Action {
         const MemberFacts& member = context.member(call);
         const std::string unit = text_arg(call, "service");
         const bool patroni = is_patroni_unit(unit, context.cluster);
-        if (patroni && !start_ && !call.attach_only) {
-            // Asked once more at the last moment: somebody may have resumed the cluster.
-            const MemberStatus status = ask_member(context, member);
-            if (!status.paused && !status.nobody_listens) {
-                return refused_unpaused(status, "stopped");
-            }
-        }
+        // Asked once more at the last moment: somebody may have resumed the cluster, or answered
+        // for its REST API. What is started does not run, so there is nobody to ask.
+        const std::string first =
+            patroni && !start_
+                ? ask_daemon_script(member, context.facts, context.cluster, DaemonMust::be_paused)
+                : "";
         const CommandResult done =
-            context.spooled(call, member, {.script = run_script(unit, member)});
+            context.spooled(call, member, {.script = first + run_script(unit, member)});
+        if (auto refused = refused_by_daemon(call.member, done, unit + " was not stopped")) {
+            return *refused;
+        }
         const ReportLines lines(done.out);
         const std::string state = lines.last("state");
         StepResult result;

@@ -106,14 +106,4 @@ std::function<void(ClusterFacts&)> learn_unit(const std::string& member, const R
     };
 }
 
-StepResult refused_unpaused(const MemberStatus& status, const std::string& done) {
-    const std::string what = status.error.empty()
-                                 ? status.member + " is not paused any more"
-                                 : "it is not known whether " + status.member + " is paused";
-    return {.outcome = StepOutcome::failed,
-            .message = what + ": its Patroni was not " + done + ", for that would stop PostgreSQL" +
-                       (status.error.empty() ? "" : " (" + status.error + ")"),
-            .hint = "Somebody may have resumed the cluster meanwhile: look with `lockstep check`."};
-}
-
 }  // namespace lockstep

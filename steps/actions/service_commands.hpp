@@ -1,6 +1,6 @@
 #pragma once
 
-#include "steps/actions/patroni_requests.hpp"
+#include "steps/actions/action.hpp"
 #include "steps/actions/report_lines.hpp"
 
 #include <functional>
@@ -31,8 +31,5 @@ namespace lockstep {
 /// What a report says of Patroni's unit, for the facts.
 [[nodiscard]] std::function<void(ClusterFacts&)> learn_unit(const std::string& member,
                                                             const ReportLines& lines);
-
-/// A Patroni that is not known to be paused is not `done` ("stopped"): that stops PostgreSQL.
-[[nodiscard]] StepResult refused_unpaused(const MemberStatus& status, const std::string& done);
 
 }  // namespace lockstep

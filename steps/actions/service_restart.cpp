@@ -1,4 +1,5 @@
 #include "steps/actions/daemon.hpp"
+#include "steps/actions/daemon_word.hpp"
 #include "steps/actions/host_obstacles.hpp"
 #include "steps/actions/patroni_requests.hpp"
 #include "steps/actions/report_lines.hpp"
@@ -57,17 +58,17 @@ class ServiceRestart final : public Action {
     StepResult run(const StepCall& call, ActionContext& context) const override {
         const MemberFacts& member = context.member(call);
         const std::string service = text_arg(call, "service");
-        if (is_patroni(call, context.cluster) && !call.attach_only) {
-            // Asked once more at the last moment: somebody may have resumed the cluster meanwhile.
-            // Only where nobody listens is there no daemon that could stop PostgreSQL; any other
-            // silence is not known.
-            const MemberStatus status = ask_member(context, member);
-            if (!status.paused && !status.nobody_listens) {
-                return refused_unpaused(status, "restarted");
-            }
+        // Asked once more at the last moment: somebody may have resumed the cluster meanwhile, or
+        // answered for its REST API.
+        const std::string first =
+            is_patroni(call, context.cluster)
+                ? ask_daemon_script(member, context.facts, context.cluster, DaemonMust::be_paused)
+                : "";
+        const CommandResult done = context.spooled(
+            call, member, {.script = first + systemctl_script("restart", service, member)});
+        if (auto refused = refused_by_daemon(call.member, done, service + " was not restarted")) {
+            return *refused;
         }
-        const CommandResult done =
-            context.spooled(call, member, {.script = systemctl_script("restart", service, member)});
         const ReportLines lines(done.out);
         StepResult result;
         result.learned = is_patroni(call, context.cluster) ? learn_unit(call.member, lines)

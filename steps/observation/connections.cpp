@@ -2,6 +2,7 @@
 
 #include "base/account.hpp"
 #include "base/error.hpp"
+#include "base/host_name.hpp"
 #include "base/shell_quote.hpp"
 #include "base/url.hpp"
 #include "steps/observation/patroni_api.hpp"
@@ -61,10 +62,18 @@ Secret Connections::secret(const SecretRef& ref) {
     return secrets_.emplace(key, resolve_secret(ref, *process_)).first->second;
 }
 
+void Connections::keep_hosts() {
+    const std::lock_guard lock(mutex_);
+    hosts_stay_ = true;
+}
+
 SshEndpoint Connections::endpoint(const MemberFacts& at) {
     const SshSettings settings = cluster_.ssh_of(at.name);
     SshEndpoint endpoint;
-    endpoint.host = settings.host.empty() ? at.host : settings.host;
+    endpoint.host = settings.host;
+    if (settings.host.empty() && is_host_name(at.host)) {  // what others say is no option of ssh
+        endpoint.host = at.host;
+    }
     endpoint.port = settings.port;
     endpoint.user = settings.user;
     endpoint.identity_files = settings.identity_files;
@@ -110,7 +119,8 @@ MemberConnections& Connections::of(const MemberFacts& at) {
     const std::lock_guard lock(mutex_);
     std::unique_ptr<MemberConnections>& link = connections_[at.name];
     SshEndpoint ssh = endpoint(at);
-    if (link && (ssh.host.empty() || ssh.host == link->ssh_settings.host)) {
+    const bool stays = hosts_stay_ && link && !link->ssh_settings.host.empty();
+    if (link && (stays || ssh.host.empty() || ssh.host == link->ssh_settings.host)) {
         return *link;
     }
     if (link) {
@@ -165,6 +175,10 @@ std::unique_ptr<HttpClient> Connections::lend_endpoint(const std::string& url) {
 std::unique_ptr<SshSession> Connections::extra_session(const MemberFacts& at) {
     const std::lock_guard lock(mutex_);
     SshEndpoint ssh = endpoint(at);
+    const auto known = connections_.find(at.name);
+    if (hosts_stay_ && known != connections_.end() && !known->second->ssh_settings.host.empty()) {
+        ssh.host = known->second->ssh_settings.host;
+    }
     std::optional<SudoSettings> sudo = sudo_settings(cluster_.ssh_of(at.name), ssh.user);
     std::unique_ptr<SshSession> session = factory_.ssh(std::move(ssh));
     return sudo ? make_sudo_session(std::move(session), std::move(*sudo)) : std::move(session);

@@ -53,6 +53,10 @@ class Connections {
   public:
     Connections(const Cluster& cluster, ConnectionFactory factory);
 
+    /// From now on a member stays on the host on which it was found: a run does not follow what
+    /// somebody says of it meanwhile.
+    void keep_hosts();
+
     /// `at` says where the member is: host, api_url, pg_port.
     MemberConnections& of(const MemberFacts& at);
     /// Lends a client for one of the inventory's endpoints, of which nobody knows yet to which
@@ -88,6 +92,7 @@ class Connections {
     ConnectionFactory factory_;
     std::unique_ptr<ProcessRunner> process_;
     std::mutex mutex_;
+    bool hosts_stay_ = false;
     std::map<std::string, std::unique_ptr<MemberConnections>> connections_;
     /// Connections to hosts that a member had before: another thread may still use one.
     std::vector<std::unique_ptr<MemberConnections>> retired_;

@@ -4,7 +4,6 @@
 #include "steps/observation/json_fields.hpp"
 #include "steps/observation/patroni_api.hpp"
 
-#include <algorithm>
 #include <utility>
 
 namespace lockstep {
@@ -47,13 +46,7 @@ EndpointFacts ask_about_cluster(HttpClient& http,
         }
         ClusterFacts listed;
         patroni_api::read_cluster(body, listed);
-        endpoint.answers = true;
-        endpoint.scope = listed.scope.empty() ? endpoint.scope : listed.scope;
-        endpoint.leader = listed.leader;
-        for (const MemberFacts& member : listed.members) {
-            endpoint.members.push_back(member.name);
-        }
-        std::ranges::sort(endpoint.members);
+        endpoint.take(listed);
     } catch (const std::exception& error) {
         endpoint.error = error.what();
     }

@@ -6,6 +6,7 @@
 #include "steps/observation/member_query.hpp"
 #include "steps/observation/member_script.hpp"
 #include "steps/observation/observed_time.hpp"
+#include "steps/observation/patroni_api.hpp"
 #include "steps/observation/script_lines.hpp"
 #include "steps/observation/setup_program.hpp"
 #include "transport/psql_script.hpp"
@@ -138,8 +139,24 @@ void read_os(const Section& section, MemberFacts& member) {
     }
 }
 
-// One line of JSON, as setup_program() prints it.
+/// The list of members is the daemon's own `/cluster`, over SSH.
+void read_own_word(const nlohmann::json& body, MemberFacts& member) {
+    ClusterFacts listed;
+    patroni_api::read_cluster(body, listed);
+    EndpointFacts& said = member.own_word.emplace();
+    said.url = member.name + " over SSH";
+    said.over_ssh = true;
+    said.take(listed);
+}
+
+// Lines of JSON, as setup_program() prints them.
 void read_setup(const Section& section, MemberFacts& member) {
+    for (const std::string& line : section.lines) {
+        const nlohmann::json body = nlohmann::json::parse(line, nullptr, false);
+        if (json_fields::at(body, "members").is_array()) {
+            read_own_word(body, member);
+        }
+    }
     for (const std::string& line : section.lines) {
         const nlohmann::json body = nlohmann::json::parse(line, nullptr, false);
         if (section.ok() && json_fields::at(body, "modules").is_object()) {
@@ -319,6 +336,8 @@ void read_output(const MemberScript& script, const CommandResult& result, Member
     if (boot.ok() && !boot.lines.empty()) {
         member.boot_id = boot.lines.back();
     }
+    const std::string space = value_of(section("host"), "namespace");
+    member.identity.host = member.boot_id.empty() || space.empty() ? "" : member.boot_id + " " + space;
     read_os(section("os"), member);
     read_unit(section("unit"), section("host"), script.unit, member);
     read_setup(section("setup"), member);  // before SQL, whose settings it selects

@@ -244,8 +244,9 @@ void read_observation(std::string_view document, MemberFacts& member) {
             member.timeline = static_cast<int>(*timeline);
         }
     }
+    member.identity.system_identifier = text(body, "system_identifier");
     if (member.system_identifier.empty()) {
-        member.system_identifier = text(body, "system_identifier");
+        member.system_identifier = member.identity.system_identifier;
     }
     if (member.postgres.started_at.empty()) {
         member.postgres.started_at = to_utc(text(body, "started_at"));

@@ -78,6 +78,7 @@ for proc in /proc/[0-9]*; do
   esac
 done 2>/dev/null
 ours=$(readlink /proc/self/ns/pid)
+printf "namespace=%s\n" "$ours"
 for file in $(grep -las patroni /dev/null $pythons); do
   pid=${file#/proc/} pid=${pid%%/*}
   case $(tr "\0" " " <"$file") in

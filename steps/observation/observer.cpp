@@ -1,6 +1,7 @@
 #include "steps/observation/observer.hpp"
 
 #include "base/error.hpp"
+#include "base/host_name.hpp"
 #include "base/url.hpp"
 #include "cluster/diagnosis.hpp"
 #include "steps/observation/discovery.hpp"
@@ -14,6 +15,7 @@
 #include <algorithm>
 #include <atomic>
 #include <thread>
+#include <utility>
 
 namespace lockstep {
 
@@ -92,6 +94,19 @@ std::vector<std::string> endpoints_beside(const Cluster& cluster, const ClusterF
     return urls;
 }
 
+/// Where a member is, is somebody else's word: what is no host goes into no argv, no ProxyCommand and
+/// no URL, and a member that has it is reached by what the inventory says alone.
+void refuse_odd_addresses(MemberFacts& member) {
+    const auto take_away = [&](std::string& text, bool good) {
+        if (!text.empty() && !good) {
+            member.odd_address = std::exchange(text, "");
+        }
+    };
+    take_away(member.host, is_host_name(member.host));
+    take_away(member.pg_host, is_host_name(member.pg_host));
+    take_away(member.api_url, is_plain_base_url(member.api_url));
+}
+
 /// The members that there are by anybody's word: Patroni's, the inventory's, and those that
 /// answered themselves.
 void collect_members(const Discovery& found,
@@ -100,6 +115,7 @@ void collect_members(const Discovery& found,
                      ClusterFacts& facts) {
     if (found.cluster) {
         patroni_api::read_cluster(*found.cluster, facts);
+        std::ranges::for_each(facts.members, refuse_odd_addresses);
     }
     facts.cluster_error = found.cluster_error;
     for (const auto& [url, name] : found.names_of_urls) {
@@ -147,7 +163,7 @@ class MemberVisit {
     Json ask_api(Deadline deadline) {
         if (member_.api_url.empty()) {
             member_.api.asked = true;
-            member_.api.error = "Patroni does not list this member";
+            member_.api.error = nowhere();
             member_.api.hint =
                 "Check that Patroni runs there, and the name under members: in the inventory.";
             return nullptr;
@@ -192,6 +208,12 @@ class MemberVisit {
     }
 
   private:
+    /// Why nobody knows where it is.
+    [[nodiscard]] std::string nowhere() const {
+        return member_.odd_address.empty() ? "Patroni does not list this member"
+                                           : "what Patroni publishes is no address";
+    }
+
     /// What answers must be Patroni, and of this member: behind a proxy, or an address that was
     /// reused, is somebody else.
     Json ask_api_or_throw(Deadline deadline) {
@@ -242,7 +264,7 @@ class MemberVisit {
         script.database = cluster_.postgres.database;
         script.scope = scope_;
         if (link_.ssh_settings.host.empty()) {
-            throw Error("the host is not known, because Patroni does not list this member",
+            throw Error("the host is not known: " + nowhere(),
                         "Give ssh: {host: …} under members: in the inventory.");
         }
         RemoteCommand command;
@@ -272,6 +294,16 @@ class MemberVisit {
     MemberFacts& member_;
     std::stop_token stop_;
 };
+
+/// What the member's own daemon says of the cluster counts beside what all addresses say.
+void take_own_word(MemberFacts& member, ClusterFacts& facts) {
+    if (member.own_word) {
+        EndpointFacts said = *std::exchange(member.own_word, std::nullopt);
+        said.scope = said.scope.empty() && member.setup ? member.setup->scope : said.scope;
+        said.system_identifier = member.identity.system_identifier;
+        facts.endpoints.push_back(std::move(said));
+    }
+}
 
 /// Asked after the threads: half an observation would look like members that do not answer.
 void refuse_cancelled(const std::stop_token& stop) {
@@ -349,6 +381,9 @@ ClusterFacts Observer::observe(Depth depth,
     if (compare) {
         std::erase_if(said, [](const EndpointFacts& each) { return each.url.empty(); });
         facts.endpoints = std::move(said);
+        for (MemberFacts& member : facts.members) {
+            take_own_word(member, facts);
+        }
         ask_again_where_they_differ(facts, timeout, stop);
     }
     if (config) {
@@ -385,7 +420,18 @@ void Observer::ask_again_where_they_differ(ClusterFacts& facts,
     if (!clock_.sleep_for(k_moment, stop)) {
         refuse_cancelled(stop);
     }
-    in_parallel(facts.endpoints.size(), [&](std::size_t n) {
+    const auto asked_over_ssh = [](const EndpointFacts& each) { return each.over_ssh; };
+    std::vector<MemberFacts> again = facts.members;
+    const bool over_ssh = std::ranges::any_of(facts.endpoints, asked_over_ssh);
+    std::erase_if(facts.endpoints, asked_over_ssh);
+    in_parallel(facts.endpoints.size() + (over_ssh ? again.size() : 0), [&](std::size_t n) {
+        if (n >= facts.endpoints.size()) {
+            MemberFacts& member = again[n - facts.endpoints.size()];
+            MemberVisit visit(
+                connections_.cluster(), facts.scope, connections_.of(member), member, stop);
+            visit.ask_host(Deadline::after(timeout));
+            return;
+        }
         EndpointFacts& said = facts.endpoints[n];
         if (said.answers) {
             const bool given = said.given;
@@ -394,6 +440,9 @@ void Observer::ask_again_where_they_differ(ClusterFacts& facts,
         }
     });
     refuse_cancelled(stop);
+    for (MemberFacts& member : again) {
+        take_own_word(member, facts);
+    }
 }
 
 // The probe goes to every member that answers: each has its own restapi.authentication and

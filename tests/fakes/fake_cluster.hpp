@@ -36,6 +36,8 @@ class FakeCluster {
         std::map<std::string, std::string> seen;  ///< other lines of the observation: old -> new
         bool listed = true;                       ///< Patroni still has it as a member
         bool says_paused = false;
+        std::string own_refusal;  ///< why it does not say, on its host, that it is paused and leads
+        std::string own_cluster;  ///< a line of the observation: what it says there of the cluster
         int loops_until_it_knows = 2;  ///< how often it is asked before it says what was written
         bool never_knows = false;
         std::optional<TransportError> api_error;
@@ -230,7 +232,10 @@ class FakeCluster {
                 throw TransportError(*on.ssh_error);
             }
             if (is_observation(command.script)) {
-                return observation(on, command.script);
+                return observation(name, on, command.script);
+            }
+            if (command.script.starts_with("daemon_must=lead\n")) {
+                return own_word(on);
             }
             if (!on.commands) {
                 ADD_FAILURE() << "no command was expected on " << name << ": " << command.script;
@@ -325,9 +330,29 @@ class FakeCluster {
         return script.find("marker=@") != std::string::npos;
     }
 
+    /// What the daemon says on its own host to whoever wants to lift the pause.
+    static CommandResult own_word(const Member& member) {
+        const std::string why = member.api_error              ? "it does not answer"
+                                : !member.says_paused         ? "it is not paused"
+                                : member.role != "leader"     ? "it does not hold the leader lock"
+                                : member.own_refusal.empty() ? ""
+                                                              : member.own_refusal;
+        CommandResult result;
+        result.exit_status = why.empty() ? 0 : 77;
+        result.out = why.empty() ? "" : "refused=" + why + "\n";
+        return result;
+    }
+
     /// What the recorded member printed, with the nonce that this script asks for.
-    static CommandResult observation(const Member& member, const std::string& script) {
+    static CommandResult observation(const std::string& name,
+                                     const Member& member,
+                                     const std::string& script) {
         std::string text = recorded_text("member_debian.txt");
+        text = replaced(text,
+                        "\"by_members\": false}",
+                        "\"by_members\": false, \"name\": \"" + name +
+                            "\", \"scope\": \"orders\"}" + member.own_cluster);
+        text = replaced(text, "\ndaemon=69", "\nnamespace=pid:[" + member.host + "]\ndaemon=69");
         text = replaced(text, "4.0.7-3~deb13u1\nchanged", member.installed + "\nchanged");
         text = replaced(text, "ActiveState=active", "ActiveState=" + member.unit_state);
         text = replaced(text, "package_tool=apt", "package_tool=" + member.package_tool);

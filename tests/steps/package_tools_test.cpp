@@ -37,6 +37,7 @@ class PackageTools : public testing::Test {
         world.members.at("n2").commands = [this](const std::string& script) {
             return on.run(replaced(script, "/var/lib/lockstep", on.path("lockstep")));
         };
+        on.has("systemctl", "echo MainPID=0");
         on.has("rpm",
                "case $* in\n"
                "*INSTALLTIME*) echo 1795430000 ;;\n"

@@ -348,6 +348,23 @@ TEST_F(Resume, TakesSilenceForNoConfirmation) {
     EXPECT_EQ(result.message, "resumed, but not confirmed by n3");
 }
 
+// REST may be a proxy that says what one likes to hear; the daemon on its own host is not.
+TEST_F(Resume, LeavesItPausedWhereTheLockHolderDoesNotSaySoItself) {
+    world.members.at("n1").own_refusal = "it does not run";
+    expect_left_paused("n1, asked on its own host: it does not run");
+}
+
+TEST_F(Resume, LeavesItPausedWhereTheLockHolderCannotBeAsked) {
+    const ClusterFacts facts = world.observe();
+    world.members.at("n1").ssh_error = TransportError(Kind::connect, "no route to host");
+    StepCall call = resume_call();
+    call.timeout = std::chrono::seconds{1};
+    const StepResult result = world.run(call, facts);
+    EXPECT_EQ(result.outcome, StepOutcome::failed);
+    EXPECT_TRUE(contains(result.message, "n1, by SSH: no route to host")) << result.message;
+    EXPECT_TRUE(world.patches().empty());
+}
+
 struct Danger {
     const char* name;
     std::function<void(ClusterFacts&)> happens;

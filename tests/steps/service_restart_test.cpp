@@ -146,7 +146,10 @@ TEST_F(Restart, SendsTheCommandThatThePlanShowsAndLearnsTheNewStart) {
     const StepResult result = world.run(call());
     EXPECT_EQ(result.outcome, StepOutcome::succeeded) << result.message;
     EXPECT_EQ(result.message, "runs as pid 4711");
-    EXPECT_TRUE(world.commands_on("n2").at(0).starts_with(planned + " "));
+    const std::string sent = world.commands_on("n2").at(0);
+    ASSERT_TRUE(contains(sent, "\n" + planned + " ")) << sent;
+    EXPECT_LT(sent.find("exit 77"), sent.find(planned));  // asks first
+    EXPECT_TRUE(contains(sent, "daemon_name=n2\ndaemon_scope=orders\n")) << sent;
     ClusterFacts facts = world.observe();
     result.learned(facts);
     EXPECT_EQ(facts.find("n2")->unit->started_at, 1795430002);
@@ -155,12 +158,18 @@ TEST_F(Restart, SendsTheCommandThatThePlanShowsAndLearnsTheNewStart) {
 
 TEST_F(Restart, IsGivenUpAtTheLastMomentWhenSomebodyResumed) {
     is_outdated();
-    const ClusterFacts facts = world.observe();
-    world.is_paused(false);
-    const StepResult result = world.run(call(), facts);
+    answers(command_result(77, "refused=it is not paused\n"));
+    const StepResult result = world.run(call());
     EXPECT_EQ(result.outcome, StepOutcome::failed);
-    EXPECT_TRUE(contains(result.message, "n2 is not paused any more")) << result.message;
-    EXPECT_TRUE(world.commands_on("n2").empty());
+    EXPECT_EQ(result.message,
+              "n2: patroni was not restarted; its Patroni was asked on its own host: it is not "
+              "paused");
+}
+
+TEST_F(Restart, OfAnotherServiceAsksNobody) {
+    answers(command_result(0, "state=active\npid=1\nstarted=1\n"));
+    EXPECT_EQ(world.run(call("pgbouncer")).outcome, StepOutcome::succeeded);
+    EXPECT_FALSE(contains(world.commands_on("n2").at(0), "ask_daemon"));
 }
 
 TEST_F(Restart, BringsADeadDaemonBack) {
