@@ -85,6 +85,7 @@ class MemberWays {
             programs();
         }
         unit();
+        folder();
         rest();
         sql();
         return std::move(ways_);
@@ -106,6 +107,7 @@ class MemberWays {
     void root(const std::stop_token& stop);
     void programs();
     void unit();
+    void folder();
     void rest();
     void sql();
 
@@ -236,6 +238,15 @@ void MemberWays::unit() {
     Way& way = add("unit", how, access);
     if (!found.empty()) {
         way.verdict = Verdict::limited;
+    }
+}
+
+/// Only where it is in the way.
+void MemberWays::folder() {
+    if (const auto finding = folder_is_foreign(facts_)) {
+        add("folder",
+            "not lockstep's own",
+            {.asked = true, .error = finding->message, .hint = finding->remedy});
     }
 }
 

@@ -241,6 +241,7 @@ class MemberVisit {
         script.role = cluster_.postgres.user;
         script.database = cluster_.postgres.database;
         script.scope = scope_;
+        script.patience = std::chrono::ceil<std::chrono::seconds>(deadline.remaining());
         if (link_.ssh_settings.host.empty()) {
             throw Error("the host is not known, because Patroni does not list this member",
                         "Give ssh: {host: …} under members: in the inventory.");
