@@ -30,14 +30,18 @@ RunHeader header_for(const Options& options, const Inventory& inventory, const C
     header.reason = options.reason;
     header.engine_version = k_version;
     header.inventory_text = inventory.text;
-    header.inputs = {{"lock_id", options.lock_id}};
+    header.inputs = options.reset_fence ? Json{{"reset_fence", true}}
+                                        : Json{{"lock_id", options.lock_id}};
     header.plan = {{"steps", Json::array()}};
     return header;
 }
 
-std::string result_text(const FoundLock& lock) {
+std::string result_text(const FoundLock& lock, bool fences) {
     if (!lock.error.empty()) {
         return "not asked: " + lock.error;
+    }
+    if (fences) {
+        return lock.removed ? "put back: " + lock.found : "left alone";
     }
     return (lock.removed  ? "removed: "
             : lock.has_it ? "gone meanwhile: "
@@ -81,9 +85,9 @@ void print(const Options& options,
            const std::vector<FoundLock>& locks,
            const Terminal& terminal) {
     if (options.output == Output::text) {
-        Table table({"MEMBER", "LOCK"});
+        Table table({"MEMBER", options.reset_fence ? "FENCE" : "LOCK"});
         for (const FoundLock& lock : locks) {
-            table.add({lock.member, result_text(lock)},
+            table.add({lock.member, result_text(lock, options.reset_fence)},
                       {Tone::strong, lock.error.empty() ? Tone::plain : Tone::warn});
         }
         std::cout << table.text(terminal);
@@ -98,7 +102,7 @@ void print(const Options& options,
     }
     const Json document = {{"run", header.id},
                            {"cluster", header.cluster},
-                           {"lock_id", options.lock_id},
+                           {"lock_id", or_null(options.lock_id)},
                            {"members", members}};
     std::cout << json_text(document, options.output);
 }
@@ -113,17 +117,22 @@ std::vector<FoundLock> unlock_on_record(const Unlock& unlock,
         throw Error("the scope of " + unlock.facts.name + " is not known, and so is not its lock",
                     "Patroni's REST API says it: see that it answers on some member.");
     }
+    const bool fences = unlock.lock_id.empty();
     static_cast<void>(
-        find_lock(unlock.connections, unlock.facts, scope, unlock.lock_id, std::move(stop)));
+        fences ? find_odd_fences(unlock.connections, unlock.facts, scope, std::move(stop))
+               : find_lock(
+                     unlock.connections, unlock.facts, scope, unlock.lock_id, std::move(stop)));
     unlock.journal.create(header);
     Record record(unlock, header.id);
     record.add(RecordKind::run_started, {{"plan_hash", header.plan_hash}});
     try {
         // Not to be stopped half way: it is short.
         std::vector<FoundLock> locks =
-            break_lock(unlock.connections, unlock.facts, scope, unlock.lock_id, {});
+            fences
+                ? reset_odd_fences(unlock.connections, unlock.facts, scope, {})
+                : break_lock(unlock.connections, unlock.facts, scope, unlock.lock_id, {});
         for (const FoundLock& lock : locks) {
-            record.add(RecordKind::note, {{"message", lock.member + ": " + result_text(lock)}});
+            record.add(RecordKind::note, {{"message", lock.member + ": " + result_text(lock, fences)}});
         }
         record.end("succeeded", 0, "");
         return locks;

@@ -156,8 +156,12 @@ void add_commands(CLI::App& app, Options& options) {
     doctor->add_option("CLUSTER", options.cluster, "Cluster of the inventory");
     auto* unlock = app.add_subcommand("unlock", "Break a lock whose run is gone, on the record");
     unlock->add_option("CLUSTER", options.cluster, "Cluster of the inventory");
-    unlock->add_option("--lock-id", options.lock_id, "Id of the lock, as a refused run names it")
-        ->required()
+    auto* what = unlock->add_option_group("What", "One of these");
+    what->require_option(1);
+    what->add_flag("--reset-fence",
+                   options.reset_fence,
+                   "Put back fences that no run can have left (member.fence_odd)");
+    what->add_option("--lock-id", options.lock_id, "Id of the lock, as a refused run names it")
         ->check([](const std::string& id) {
             return id.empty() ? std::string("must not be empty") : std::string();
         });

@@ -44,6 +44,7 @@ struct Options {
     std::string key_file;          ///< of approve: proves who answers
     bool from_saved_plan = false;  ///< these are what a saved plan was made with
     std::string lock_id;           ///< of unlock
+    bool reset_fence = false;      ///< of unlock, instead of a lock: the fences that are odd
     std::string versions;          ///< of knowledge: `A..B`; empty: everything
     std::string topic;             ///< of explain, schema; empty: everything
     std::string explain;           ///< of check: a topic, `wal`

@@ -53,6 +53,9 @@ void hosts(const ClusterFacts& facts, const Cluster& expected, Findings& found) 
         if (auto finding = program_is_not_packaged(member, expected.patroni_package)) {
             found.push_back(std::move(*finding));
         }
+        if (auto finding = folder_is_foreign(member)) {
+            found.push_back(std::move(*finding));
+        }
         other_patronis(member, found);
     }
 }

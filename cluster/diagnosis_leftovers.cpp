@@ -1,5 +1,6 @@
 #include "base/units.hpp"
 #include "cluster/diagnosis_rules.hpp"
+#include "cluster/fences.hpp"
 
 #include <algorithm>
 #include <map>
@@ -97,6 +98,33 @@ std::string remedy_of(const ClusterFacts& facts, const std::string& run, const R
     return text;
 }
 
+/// A number that no run can have left. The next run puts it back; until then it is somebody's who
+/// can write there.
+void odd_fences(const ClusterFacts& facts, Findings& found) {
+    std::vector<std::optional<std::int64_t>> fences;
+    for (const MemberFacts& member : facts.members) {
+        fences.push_back(member.leftover ? member.leftover->fence : std::nullopt);
+    }
+    const Fences judged = judge_fences(fences);
+    for (const std::size_t n : judged.odd) {
+        const std::string& name = facts.members[n].name;
+        found.push_back(
+            {"member.fence_odd",
+             Severity::warning,
+             name,
+             "",
+             "the fence of lockstep on " + name + " is " + std::to_string(*fences[n]) +
+                 ", and that of the others at most " + std::to_string(judged.greatest) +
+                 ": no run has left it there" +
+                 (judged.undecided ? ", or too few members answer to tell" : ""),
+             "See who can write to /var/lib/lockstep on " + name + ". " +
+                 (judged.undecided ? "Once all members answer: `lockstep unlock "
+                                   : "The next run puts it back, and so does `lockstep unlock ") +
+                 facts.name + " --reset-fence`.",
+             ""});
+    }
+}
+
 }  // namespace
 
 std::string ago(std::int64_t seconds) {
@@ -104,6 +132,7 @@ std::string ago(std::int64_t seconds) {
 }
 
 void leftovers(const ClusterFacts& facts, Findings& found) {
+    odd_fences(facts, found);
     if (facts.held_lock() != nullptr) {
         return;  // a run is at work, and what is there may be its own
     }

@@ -234,6 +234,7 @@ struct SpoolEntry {
 struct LeftoverFacts {
     std::optional<LockFacts> lock;
     std::vector<SpoolEntry> spool;
+    std::optional<std::int64_t> fence;  ///< see cluster/fences.hpp; in no JSON
 };
 
 struct ClusterFacts;
@@ -321,7 +322,7 @@ struct MemberFacts {  // NOLINT(bugprone-exception-escape)
     Access sql;
     Access api_write;  ///< changing something by REST; asked when a run is planned, in no JSON
     /// What was asked on the member and could not be found out, with the reason: `disk`, `unit`,
-    /// `patroni_package`, `postgres_package`, `setup`.
+    /// `patroni_package`, `postgres_package`, `setup`; `folder`: lockstep's own there.
     std::map<std::string, std::string> unknown;
     /// In a plan: the state in which its steps will have left things that no observation looks at:
     /// `unit pgbouncer` -> `inactive`. Not observed, and so not in any JSON.

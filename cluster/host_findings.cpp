@@ -93,6 +93,23 @@ std::optional<Finding> unit_stops_postgres(const MemberFacts& member) {
             shell_quote(folder + "/zz-keep-postgres.conf") + " && systemctl daemon-reload");
 }
 
+std::optional<Finding> folder_is_foreign(const MemberFacts& member) {
+    const auto why = member.unknown.find("folder");
+    if (why == member.unknown.end()) {
+        return std::nullopt;
+    }
+    Finding finding = host_finding(
+        "host.foreign_folder",
+        member,
+        "",
+        why->second + ": no run is begun there, and no kept package is used",
+        "See who made it: a service whose StateDirectory is lockstep? (The shipped units have "
+        "/var/lib/lockstep-engine.) Then move it away, on " +
+            member.name + ": `mv /var/lib/lockstep /var/lib/lockstep.found`.");
+    finding.severity = Severity::critical;
+    return finding;
+}
+
 std::optional<Finding> program_is_not_packaged(const MemberFacts& member,
                                                const std::string& package) {
     if (!member.setup || member.setup->packaged != false || member.patroni.installed.empty()) {

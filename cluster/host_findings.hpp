@@ -21,6 +21,9 @@ namespace lockstep {
 [[nodiscard]] std::optional<Finding> program_is_not_packaged(const MemberFacts& member,
                                                              const std::string& package);
 
+/// Where lockstep keeps its things there, somebody else can write: its scripts refuse.
+[[nodiscard]] std::optional<Finding> folder_is_foreign(const MemberFacts& member);
+
 /// Each other Patroni of the host that a change of the package would reach. Acceptable.
 [[nodiscard]] std::vector<Finding> package_reaches_others(const MemberFacts& member);
 

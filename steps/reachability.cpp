@@ -90,6 +90,7 @@ class MemberWays {
         }
         identity();
         unit();
+        folder();
         rest();
         sql();
         return std::move(ways_);
@@ -112,6 +113,7 @@ class MemberWays {
     void programs();
     void identity();
     void unit();
+    void folder();
     void rest();
     void sql();
 
@@ -274,6 +276,15 @@ void MemberWays::unit() {
     Way& way = add("unit", how, access);
     if (!found.empty()) {
         way.verdict = Verdict::limited;
+    }
+}
+
+/// Only where it is in the way.
+void MemberWays::folder() {
+    if (const auto finding = folder_is_foreign(facts_)) {
+        add("folder",
+            "not lockstep's own",
+            {.asked = true, .error = finding->message, .hint = finding->remedy});
     }
 }
 

@@ -43,6 +43,9 @@ struct StepCall {
     std::map<std::string, Expression, std::less<>> expressions;  ///< params of kind expression
     Scope scope;  ///< `inputs`, `vars`, `steps`, `item`; the action adds `cluster` and `member`
     nlohmann::json probed;                      ///< what probe() found when the plan was made
+    /// Of an undo: the output on record of the step that prepared it, else what that step's probe
+    /// found; null: none did.
+    nlohmann::json prepared;
     std::vector<std::string> heals;             ///< findings that this run is there to cure
     std::vector<std::string> open_temporaries;  ///< `patroni.pause` while this run has paused
     /// In a plan: all that the steps before it do is known, so that what they leave as it is stays.

@@ -143,6 +143,7 @@ StepResult Rollback::undo_one(const PlannedStep& step, std::size_t n, std::stop_
     const StepProgress& acted = *session_.state().find(step.id, step.member);
     const Undo undo = acted.undo[n].undo;
     StepCall call = call_of(undo, step.id);
+    call.prepared = session_.prepared_for(undo);
     call.open_temporaries = session_.open_temporaries();
     call.attempt = acted.undo[n].attempts + 1;
     call.key = session_.key_of(step, ".undo" + std::to_string(n), call.attempt);

@@ -377,6 +377,29 @@ std::vector<Undo> RunSession::freeze_undo(const PlannedStep& step, const Preview
     return with_besides(std::move(undo), step.undo_besides);
 }
 
+/// The planner made the step of the undo's own arguments. One that had nothing to do has no output:
+/// what was there already, its probe has found.
+nlohmann::json RunSession::prepared_for(const Undo& undo) const {
+    const ActionSchema* action = find_action(setup_.actions, undo.uses);
+    if (action == nullptr || action->prepared_by.empty()) {
+        return nullptr;
+    }
+    for (const PlannedStep& step : setup_.plan.steps) {
+        const bool for_it =
+            step.made && step.uses == action->prepared_by && step.member == undo.member &&
+            std::ranges::all_of(step.spec->with, [&](const auto& argument) {
+                const Value* value = std::get_if<Value>(&argument.second.content);
+                return value != nullptr && undo.with.contains(argument.first) &&
+                       undo.with.at(argument.first) == value->to_json();
+            });
+        if (for_it) {
+            const nlohmann::json& output = progress(index_of(step)).output;
+            return output.is_null() ? step.probed : output;
+        }
+    }
+    return nullptr;
+}
+
 /// Becomes a folder's name on the member, hence the characters. With run and attempt it is used
 /// once only, so that a start that comes late cannot be taken for another.
 std::string RunSession::key_of(const PlannedStep& step,

@@ -265,6 +265,9 @@ class RunSession {
         return static_cast<std::size_t>(&step - setup_.plan.steps.data());
     }
 
+    /// What the step that prepared this way back has on record, see StepCall::prepared.
+    [[nodiscard]] nlohmann::json prepared_for(const Undo& undo) const;
+
     [[nodiscard]] const ActionSchema& schema_of(const PlannedStep& step) const;
     [[nodiscard]] const PlannedStep* find(const std::string& id, const std::string& member) const;
     /// Takes the lock of the cluster and records it.

@@ -4,6 +4,7 @@
 #include "steps/actions/report_lines.hpp"
 #include "steps/catalog.hpp"
 #include "steps/packages/package_tool.hpp"
+#include "steps/spool/member_folder.hpp"
 
 #include <algorithm>
 
@@ -11,15 +12,21 @@ namespace lockstep {
 
 namespace {
 
-std::string variables(const PackageTool& tool, const StepCall& call) {
-    return package_functions(tool) + "set -- " + shell_join(packages_of(call)) + "\n" +
-           find_kept(call);
+std::string variables(const PackageTool& tool, const StepCall& call, const char* refuse) {
+    return package_functions(tool) + refuse + find_kept(call);
 }
 
+// What a restore installs are these very files.
+constexpr const char* k_sums = R"sh(
+sums() { sha256sum ./*"$suffix" | sed 's/^/sum=/'; }
+)sh";
+
 std::string sources_script(const PackageTool& tool, const StepCall& call) {
-    return variables(tool, call) + R"sh(
+    return variables(tool, call, "refuse() { printf 'untrusted=%s\\n' \"$1\"; exit 0; }\n") + k_sums +
+           R"sh(
 if [ -n "$kept" ]; then
   cd "$folder" && against "$@" | sed 's/^/against=/'
+  sums
   echo kept=1
   exit 0
 fi
@@ -30,10 +37,11 @@ done
 )sh";
 }
 
-// What cannot be had whole leaves nothing behind. That it can be installed is asked before anything
+// What is there already counts only where somebody vouches for it; else it is made anew. What cannot
+// be had whole leaves nothing behind. That it can be installed is asked before anything
 // is changed.
 std::string keep_script(const PackageTool& tool, const StepCall& call) {
-    return variables(tool, call) + R"sh(
+    return variables(tool, call, "refuse() { printf '%s\\n' \"$1\" >&2; exit 1; }\n") + k_sums + R"sh(
 umask 077
 work=$folder.new
 give_up() { printf '%s\n' "$1" >&2; cd / && rm -rf "$work"; exit 1; }
@@ -50,12 +58,13 @@ fi
 cd "$folder" || exit 1
 why=$(against "$@")
 if [ -n "$why" ]; then printf '%s\n' "$why" >&2; exit 1; fi
-ls
+sums
 )sh";
 }
 
 /// A way back is prepared: the package as it is now, and what would change with it, kept as files
-/// on the member.
+/// on the member. Their digests go on record, in the result or in what the plan has probed; they are
+/// what the way back goes by.
 class PackageKeep final : public Action {
   public:
     nlohmann::json probe(const StepCall& call, ActionContext& context) const override {
@@ -65,6 +74,8 @@ class PackageKeep final : public Action {
         }
         const ReportLines lines(context.ssh(context.member(call), sources_script(*tool, call)).out);
         return {{"kept", lines.last("kept") == "1"},
+                {"sums", lines.all("sum")},
+                {"untrusted", lines.last("untrusted")},
                 {"against", lines.all("against")},
                 {"from", lines.all("from")},
                 {"missing", lines.all("missing")}};
@@ -77,6 +88,12 @@ class PackageKeep final : public Action {
         const PackageTool* tool = tool_for_preview(call, facts, preview);
         if (tool == nullptr || call.probed.is_null()) {
             call_unasked(preview);
+            return preview;
+        }
+        if (const std::string why = call.probed.value("untrusted", ""); !why.empty()) {
+            preview.because = "what is kept there may be somebody else's";
+            preview.blocked_by.push_back(
+                member_refusal(call, "host.foreign_folder", "", why, k_untrusted_hint));
             return preview;
         }
         const std::string what = text_arg(call, "package") + " " + text_arg(call, "version");
@@ -122,12 +139,15 @@ class PackageKeep final : public Action {
             result.outcome = StepOutcome::failed;
             const std::string said = telling_line(done);
             result.message = "the way back cannot be prepared" + (said.empty() ? "" : ": " + said);
-            result.hint =
-                "Nothing was changed. See its last lines; plan again once that is mended. " +
-                go_without(call);
+            result.hint = said.find(k_untrusted) != std::string::npos
+                              ? k_untrusted_hint
+                              : "Nothing was changed. See its last lines; plan again once that is "
+                                "mended. " +
+                                    go_without(call);
             result.last_lines = last_lines(done);
             return result;
         }
+        result.output = {{"sums", ReportLines(done.out).all("sum")}};
         result.message = text_arg(call, "package") + " " + text_arg(call, "version") + " is kept";
         return result;
     }

@@ -7,6 +7,9 @@
 #include "steps/actions/report_lines.hpp"
 #include "steps/catalog.hpp"
 #include "steps/packages/package_tool.hpp"
+#include "steps/spool/member_folder.hpp"
+
+#include <algorithm>
 
 #include <algorithm>
 
@@ -19,9 +22,37 @@ using namespace std::chrono_literals;
 constexpr auto k_restore_poll = 100ms;
 constexpr auto k_patience = 90s;
 
+std::vector<std::string> kept_sums(const StepCall& call) {
+    return call.prepared.is_object() ? call.prepared.value("sums", std::vector<std::string>())
+                                     : std::vector<std::string>();
+}
+
 std::string install_text(const StepCall& call, const PackageTool& tool, const MemberFacts& member) {
     const Direction back = direction(tool, member.patroni.installed, text_arg(call, "version"));
     return tool.install(packages_of(call), back);
+}
+
+// Root installs no file that this run has not kept: by the digests on its record, which nobody on the
+// member can write to. A run without such a record (of an earlier version) takes what somebody
+// vouches for. Where nothing is kept there is the repository, which proves its packages itself.
+std::string find_what_was_kept(const StepCall& call) {
+    std::string sums;
+    std::string names;
+    for (const std::string& sum : kept_sums(call)) {
+        sums += (sums.empty() ? "" : "\n") + sum;
+        names += " " + shell_quote(sum.substr(std::min(sum.find("  ") + 2, sum.size())));
+    }
+    if (sums.empty()) {
+        return find_kept(call) + "[ -z \"$kept\" ] || { cd \"$folder\" && set -- ./*\"$suffix\"; }\n";
+    }
+    return "differs=\nsame() {\n  [ -d \"$folder\" ] || return 1\n"
+           "  (cd \"$folder\" && printf '%s\\n' " +
+           shell_quote(sums) +
+           " | sha256sum -c --status 2>/dev/null) && return\n  differs=$folder\n  return 1\n}\n" +
+           find_kept(call, "same") +
+           "[ -n \"$kept\" ] || [ -z \"$differs\" ] ||\n"
+           "  refuse \"$differs does not hold what was kept: a file has another digest\"\n"
+           "set --" + names + "\n";
 }
 
 // A daemon that does not come up may have used up its starts (StartLimitBurst); and what a failed
@@ -33,9 +64,12 @@ std::string restore_script(const PackageTool& tool,
                            const MemberFacts& member) {
     const std::string package = package_name(call);
     const std::string version = text_arg(call, "version");
-    std::string script = package_functions(tool) + find_kept(call) +
-                         "package=" + shell_quote(package) + " version=" + shell_quote(version) +
-                         " service=" + shell_quote(unit) + "\nstatus=0\n";
+    std::string script =
+        package_functions(tool) + "package=" + shell_quote(package) +
+        " version=" + shell_quote(version) + " service=" + shell_quote(unit) +
+        "\nstatus=0\nrefuse() {\n  printf '%s\\n' \"$1\" >&2\n"
+        "  printf 'installed=%s\\n' \"$(unpacked \"$package\")\"\n  exit 1\n}\n" +
+        find_what_was_kept(call);
     // Stopped first, which in a pause leaves PostgreSQL alone: a daemon that crashes in a loop
     // would use up the starts that systemd grants, and the old package's own restart would be
     // refused.
@@ -138,6 +172,9 @@ class PackageRestore final : public Action {
             result.last_lines = last_lines(done);
             if (const std::string said = telling_line(done); !said.empty()) {
                 result.message += ": " + said;
+                if (said.find(k_untrusted) != std::string::npos) {
+                    result.hint = k_untrusted_hint;
+                }
             }
             return result;
         }

@@ -3,6 +3,7 @@
 #include "base/account.hpp"
 #include "base/error.hpp"
 #include "base/units.hpp"
+#include "cluster/fences.hpp"
 #include "steps/lock/cluster_lock_words.hpp"
 #include "steps/lock/engine_process.hpp"
 #include "steps/observation/member_script.hpp"
@@ -81,6 +82,7 @@ LockGrant ClusterLock::take(const LockOwner& owner, std::stop_token stop) {
     try {
         meet_members(stop);
         take_everywhere(stop);
+        choose_fence();
         raise_fence(stop);
     } catch (...) {
         end_everywhere({}, true);
@@ -114,6 +116,11 @@ LockGrant ClusterLock::grant() const {
                               ")");
     }
     for (const Member& member : members_) {
+        if (member.odd_fence) {
+            grant.notes.push_back(
+                lock_words::odd_fence(member.at.name, *member.odd_fence, mine_.fence - 1) +
+                (member.ours ? "; it is put back to " + std::to_string(mine_.fence) : ""));
+        }
         if (!member.ours) {
             grant.notes.push_back("the lock is not on " + member.at.name + ": " + member.problem);
         }
@@ -151,7 +158,7 @@ void ClusterLock::take_everywhere(const std::stop_token& stop) {
                 refuse(member, answer);
             }
             member.ours = true;
-            mine_.fence = std::max(mine_.fence, answer.fence);
+            member.fence = answer.fence;
             if (answer.lock && answer.lock->id != mine_.id) {
                 member.before = answer.lock;
                 member.taken_over = lock_words::taken_over(answer);
@@ -181,10 +188,31 @@ LockAnswer ClusterLock::take_or_take_over(Member& member, const std::stop_token&
     return answer;
 }
 
+/// Beyond every number that counts. Where too few answer to tell which do, nobody gets the cluster.
+void ClusterLock::choose_fence() {
+    std::vector<std::optional<std::int64_t>> fences;
+    for (const Member& member : members_) {
+        fences.push_back(member.fence);
+    }
+    const Fences judged = judge_fences(fences);
+    for (const std::size_t n : judged.odd) {
+        Member& member = members_[n];
+        if (judged.undecided) {
+            throw TransportError(
+                TransportError::Kind::connect,
+                lock_words::odd_fence(member.at.name, *member.fence, judged.greatest) +
+                    ", and too few members answer to tell which is right",
+                "Try again when all members can be reached. If that is for long: `lockstep unlock " +
+                    cluster_ + " --reset-fence` then puts it right.");
+        }
+        member.odd_fence = member.fence;
+    }
+    mine_.fence = judged.greatest + 1;
+}
+
 /// After this no command of an earlier run starts on the members that have the fence. One that was
 /// started since we looked first is looked for once more.
 void ClusterLock::raise_fence(const std::stop_token& stop) {
-    ++mine_.fence;
     renew_all(true, stop);
     refuse_cancelled(stop);
     if (!lost_.empty()) {
@@ -258,6 +286,7 @@ void ClusterLock::renew_all(bool first, const std::stop_token& stop) {
         LockScript renew = script(LockScript::Act::renew);
         renew.ours = member.ours;
         renew.mine.left = would_leave;
+        renew.odd_fence = first ? member.odd_fence : std::nullopt;
         renew.look_for_commands = first || !member.ours;
         visits.emplace_back([&, renew = std::move(renew)] {
             std::string problem;
@@ -279,9 +308,11 @@ void ClusterLock::renew_all(bool first, const std::stop_token& stop) {
     }
 }
 
-/// Whether the lock is ours there. mutex_ is held.
+/// Whether the lock is ours there. mutex_ is held. That it is lost one member says for itself; for
+/// the cluster those do that leave us no majority.
 bool ClusterLock::note_renewal(Member& member, const LockAnswer& answer) {
     member.command.clear();
+    member.lost = answer.state == LockAnswer::State::lost;
     switch (answer.state) {
         case LockAnswer::State::ours:
             member.ours = true;
@@ -290,7 +321,13 @@ bool ClusterLock::note_renewal(Member& member, const LockAnswer& answer) {
             member.command = lock_words::command(member.at.name, answer);
             return false;
         case LockAnswer::State::lost:
-            lost_ = lock_words::lost(cluster_, member.at.name, mine_, answer);
+            member.ours = false;
+            member.problem = lock_words::lost(cluster_, member.at.name, mine_, answer);
+            if (members_.size() -
+                    static_cast<std::size_t>(std::ranges::count(members_, true, &Member::lost)) <
+                majority()) {
+                lost_ = member.problem;
+            }
             return false;
         default:
             member.problem =

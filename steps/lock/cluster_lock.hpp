@@ -25,7 +25,9 @@
 /// DCS is: it is held by who holds it on a majority of all members. A lease alone excludes nobody,
 /// because its holder may be frozen between looking at it and acting. So every holder has a fence,
 /// a number greater than that of any before, which the members remember; a command that comes with
-/// a smaller one is not started there.
+/// a smaller one is not started there. cluster/fences.hpp says which of their numbers count, and
+/// why. What one member says of the lock is its own affair: held is what a majority confirms, and
+/// lost what a majority cannot confirm any more.
 namespace lockstep {
 
 /// Who holds, or wants, the lock of a cluster.
@@ -95,9 +97,12 @@ class ClusterLock {
         bool asked = false;              ///< to take or renew: our lock may be there
         std::optional<LockFile> before;  ///< the lock of another that ours has taken the place of
         std::string taken_over;          ///< that and how
+        std::optional<std::int64_t> fence;      ///< as it was found
+        std::optional<std::int64_t> odd_fence;  ///< the same, where it does not count
         // Guarded by mutex_ once the renewing thread runs.
         bool ours = false;    ///< by its last answer
         std::string problem;  ///< why its last answer is none
+        bool lost = false;    ///< by its last answer another holds the cluster
         std::string command;  ///< of another run that runs there
     };
 
@@ -111,6 +116,7 @@ class ClusterLock {
     void meet_members(const std::stop_token& stop);
     void take_everywhere(const std::stop_token& stop);
     [[nodiscard]] LockAnswer take_or_take_over(Member& member, const std::stop_token& stop);
+    void choose_fence();
     void raise_fence(const std::stop_token& stop);
     [[nodiscard]] LockGrant grant() const;
     [[noreturn]] void refuse(const Member& member, const LockAnswer& answer) const;
@@ -156,6 +162,7 @@ struct FoundLock {
     bool has_it = false;
     bool removed = false;
     std::string error;  ///< why nothing is known of it
+    std::optional<std::int64_t> fence;  ///< the greatest lock seen there
 };
 
 /// Looks for the lock with this id. Throws UsageError when no member has one, with the ids that
@@ -173,5 +180,19 @@ struct FoundLock {
                                                 const std::string& scope,
                                                 const std::string& lock_id,
                                                 std::stop_token stop);
+
+/// The members whose fence does not count (cluster/fences.hpp), or holds no number: `found` says
+/// so. Throws UsageError where there are none, or a run is at work; TransportError where too few
+/// answer to tell. Changes nothing.
+[[nodiscard]] std::vector<FoundLock> find_odd_fences(Connections& connections,
+                                                     const ClusterFacts& facts,
+                                                     const std::string& scope,
+                                                     std::stop_token stop);
+
+/// Puts these back to the greatest fence that counts; `removed`: done. Throws as the above.
+[[nodiscard]] std::vector<FoundLock> reset_odd_fences(Connections& connections,
+                                                      const ClusterFacts& facts,
+                                                      const std::string& scope,
+                                                      std::stop_token stop);
 
 }  // namespace lockstep

@@ -25,7 +25,7 @@ fail() { say "why=$1"; exit 1; }
 patience=4
 taken() { fail "somebody else keeps $1${2:+ locked}"; }
 verdict() { say "fence=$greatest"; say "now=$now"; say "state=$1"; exit 0; }
-is_number() { case $1 in ''|*[!0-9]*|????????????????*) return 1 ;; esac; }
+is_number() { case $1 in ''|*[!0-9]*|???????????????????*) return 1 ;; esac; }
 now=$(date +%s)
 greatest=0 l_id= l_since= l_expires= l_fence= since=$now
 write_file() {
@@ -42,7 +42,11 @@ write_lock() {
 // Without root the folder looks empty, and nothing is known of the lock.
 constexpr const char* k_files =
     R"sh(
+ours_alone() {
+  trust "$folder" "$folder"/* "$folder"/spool/* "$folder"/spool/*/* || fail "$untrusted"
+}
 make_folder() {
+  ours_alone
   mkdir -p -- "$folder" && chmod 700 -- "$folder" || fail "the folder $folder cannot be made"
 }
 need_folder() {
@@ -117,7 +121,7 @@ verdict ours
 
 constexpr const char* k_renew = R"sh(
 make_folder; guard; read_fence
-if [ "$greatest" -gt "$fence" ]; then read_lock; verdict lost; fi
+if [ "$greatest" -gt "$fence" ] && [ "$greatest" != "$odd_fence" ]; then read_lock; verdict lost; fi
 if read_lock; then
   if [ "$l_id" = "$id" ]; then
     since=$l_since
@@ -158,8 +162,18 @@ rm -f -- "$folder/$lock" || fail "$folder/$lock cannot be removed"
 verdict removed
 )sh";
 
+// What is there may hold no number at all. The lock is left alone: who has it is no matter here.
+constexpr const char* k_reset = R"sh(
+make_folder; guard
+read -r greatest <"$folder/$fence_file" && is_number "$greatest" || greatest=0
+write_fence
+verdict removed
+)sh";
+
 constexpr const char* k_look = R"sh(
-need_folder; read_fence; read_lock
+ours_alone
+[ ! -e "$folder" ] || { [ -r "$folder" ] && [ -x "$folder" ]; } || fail "$folder cannot be read"
+read_fence; read_lock
 verdict nothing
 )sh";
 
@@ -173,6 +187,8 @@ const char* act_text(LockScript::Act act) {
             return k_release;
         case LockScript::Act::unlock:
             return k_unlock;
+        case LockScript::Act::reset_fence:
+            return k_reset;
         case LockScript::Act::look:
             break;
     }
@@ -256,7 +272,9 @@ Error no_verdict(const std::string& why, const CommandResult& result) {
                std::to_string(result.exit_status) + " and without a result";
     }
     return Error(said,
-                 "The lock is kept in /var/lib/lockstep on the members: see that its file system "
+                 said.find(k_untrusted) != std::string::npos
+                     ? k_untrusted_hint
+                     : "The lock is kept in /var/lib/lockstep on the members: see that its file system "
                  "can be written, and that the login is root or has become: sudo.");
 }
 
@@ -286,13 +304,14 @@ std::string render(const LockScript& script) {
     assign("engine", script.mine.engine);
     assign("left", script.mine.left);
     assign("fence", std::to_string(script.mine.fence));
+    assign("odd_fence", script.odd_fence ? std::to_string(*script.odd_fence) : "");
     assign("gone", script.gone);
     assign("ours", script.ours ? "yes" : "");
     assign("look_for_commands", script.look_for_commands ? "yes" : "");
     assign("ttl", std::to_string(script.ttl.count()));
     text += "before=" + shell_quote(script.before ? file_text(*script.before) : "") + "\n";
     text += script.folder.empty() ? k_member_folder : "folder=" + shell_quote(script.folder) + "\n";
-    return text + k_prelude + k_guard + k_alive + k_job_state + k_files + act_text(script.act);
+    return text + k_prelude + k_trust + k_guard + k_alive + k_job_state + k_files + act_text(script.act);
 }
 
 LockAnswer read_answer(const LockScript& script, const CommandResult& result) {

@@ -44,6 +44,7 @@ struct LockScript {
         renew,    ///< writes our lock and fence where the lock is ours, or nobody else's
         release,  ///< removes our lock, or marks it with what is `left`, or puts back `before`
         unlock,   ///< removes the lock `mine.id`, whoever is behind it, and raises the fence
+        reset_fence,  ///< writes the fence of `mine`, whatever is there
     };
 
     Act act = Act::look;
@@ -53,6 +54,8 @@ struct LockScript {
     std::string gone;                ///< take: this lock's engine is gone; its expiry is no matter
     std::optional<LockFile> before;  ///< release: the lock that ours had taken the place of
     bool ours = false;               ///< renew: the lock was ours here before
+    /// renew: a fence above ours that the majority knows nothing of: it is put back to ours.
+    std::optional<std::int64_t> odd_fence;
     bool look_for_commands = false;  ///< renew: refuse while a command of another run runs here
     std::chrono::seconds ttl{60};
     std::string folder;  ///< on the member; empty: /var/lib/lockstep for root (member_folder.hpp)

@@ -52,6 +52,11 @@ std::string lost(const std::string& cluster,
     return "the lock of " + cluster + " is lost: on " + member + " " + by;
 }
 
+std::string odd_fence(const std::string& member, std::int64_t fence, std::int64_t others) {
+    return "the fence of " + member + " is " + std::to_string(fence) +
+           ", and that of the others at most " + std::to_string(others);
+}
+
 std::string found(const LockAnswer& answer) {
     if (!answer.lock) {
         return "no lock";

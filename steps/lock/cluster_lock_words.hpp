@@ -27,6 +27,10 @@ inline constexpr const char* k_wait_for_command =
                                const std::string& member,
                                const LockFile& mine,
                                const LockAnswer& answer);
+/// That a member's fence is not one that a run can have left there.
+[[nodiscard]] std::string odd_fence(const std::string& member,
+                                    std::int64_t fence,
+                                    std::int64_t others);
 /// What a look found: `the lock of run X by Y, renewed 3 s ago, expires in 57 s`.
 [[nodiscard]] std::string found(const LockAnswer& answer);
 

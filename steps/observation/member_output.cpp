@@ -34,10 +34,25 @@ struct Section {
 
 using Sections = std::map<std::string, Section>;
 
+// The word of the markers: others can read the nonce. The script tells it before anything else, so
+// the first line with the nonce counts.
+std::string marker_of(const std::string& output, const std::string& nonce) {
+    const std::string tag = "@" + nonce + " ";
+    const std::string secret = tag + "secret ";
+    std::istringstream stream(output);
+    for (std::string line; std::getline(stream, line);) {
+        if (line.starts_with(tag)) {
+            return line.starts_with(secret) ? "@" + line.substr(secret.size()) : "@" + nonce;
+        }
+    }
+    return "@" + nonce;
+}
+
 // Everything outside of sections (banners of a shell, warnings of sudo) is dropped.
 Sections split(const std::string& output, const std::string& nonce) {
-    const std::string begin = "@" + nonce + " begin ";
-    const std::string end = "@" + nonce + " end ";
+    const std::string marker = marker_of(output, nonce);
+    const std::string begin = marker + " begin ";
+    const std::string end = marker + " end ";
     Sections sections;
     Section* current = nullptr;
     std::istringstream stream(output);
@@ -60,6 +75,11 @@ std::string value_of(const Section& section, std::string_view key) {
     return script_lines::last_value(section.lines, key);
 }
 
+// A line of somebody else's program has a blank in front.
+std::string bare(const std::string& line) {
+    return line.starts_with(' ') ? line.substr(1) : line;
+}
+
 // Why a section has no result, in one line.
 std::string reason(const Section& section) {
     if (!section.status) {
@@ -67,7 +87,7 @@ std::string reason(const Section& section) {
     }
     for (const std::string& line : section.lines) {
         if (!line.starts_with("package=") && !line.starts_with("changed=")) {
-            return line;
+            return bare(line);
         }
     }
     return "it ended with exit status " + std::to_string(*section.status);
@@ -168,7 +188,7 @@ void read_setup(const Section& section, MemberFacts& member) {
         }
     }
     // A traceback says last what went wrong.
-    member.unknown["setup"] = section.lines.empty() ? reason(section) : section.lines.back();
+    member.unknown["setup"] = section.lines.empty() ? reason(section) : bare(section.lines.back());
 }
 
 /// `package=NAME STATUS VERSION`, as the script prints it for dpkg and rpm alike.
@@ -251,12 +271,16 @@ void read_disk(const Section& section, MemberFacts& member) {
     member.unknown["disk"] = reason(section);
 }
 
-// `now=…`, `lock.KEY=…` as in the lock's file, `spool=KEY STATE STARTED [ours]`.
+// `now=…`, `fence=…`, `lock.KEY=…` as in the lock's file, `spool=KEY STATE STARTED [ours]`.
 void read_leftover(const Section& section, MemberFacts& member) {
     if (!section.ok()) {
+        if (const std::string untrusted = value_of(section, "untrusted"); !untrusted.empty()) {
+            member.unknown["folder"] = untrusted;
+        }
         return;
     }
     LeftoverFacts leftover;
+    leftover.fence = parse_number<std::int64_t>(value_of(section, "fence"));
     const std::int64_t now = parse_number<std::int64_t>(value_of(section, "now")).value_or(0);
     const std::string expires = value_of(section, "lock.expires");
     if (std::ranges::any_of(section.lines,
@@ -286,7 +310,7 @@ void read_leftover(const Section& section, MemberFacts& member) {
 void read_sql(const Section& section, MemberFacts& member) {
     member.sql.asked = true;
     const auto document = std::ranges::find_if(
-        section.lines, [](const std::string& line) { return line.starts_with("{\""); });
+        section.lines, [](const std::string& line) { return bare(line).starts_with("{\""); });
     if (section.ok() && document != section.lines.end()) {
         try {
             read_observation(*document, member);

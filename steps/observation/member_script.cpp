@@ -19,14 +19,43 @@ namespace {
 // LC_ALL and TZ make the output of every program the same everywhere; under TZ=UTC systemctl prints
 // times in UTC on every version (its --timestamp=unix is of systemd 251). stderr joins stdout, so
 // that a section that fails carries its reason; the readers skip lines that they do not know.
+//
+// What is in this text everybody on the host can read in /proc/PID/cmdline. So sections are marked
+// by a word that this shell takes from the kernel, and tells first, while nobody else can write to
+// its output; it is in no argument and in no environment but of what runs as we do.
+//
+// `watch` ends all of it, and what hangs of it, also where nobody waits any more: sshd gives each
+// command a session of its own.
+//
+// `aside SECONDS COMMAND...` runs what is not ours: each of its lines gets a blank in front, so that
+// none passes for one of ours, what it says has an end, and what it leaves behind with the pipe
+// open is not waited for: the word behind its output ends it.
 constexpr const char* k_prelude = R"sh(exec 2>&1
 export LC_ALL=C TZ=UTC PGCONNECT_TIMEOUT=5 PGAPPNAME=lockstep PGCLIENTENCODING=UTF8
 PATH=$PATH:/usr/sbin:/sbin
 unset PGOPTIONS PGSERVICE PGHOST PGHOSTADDR PGUSER PGDATABASE PGPASSWORD
 cd /
-begin() { printf '\n%s begin %s\n' "$marker" "$1"; }
-end() { printf '\n%s end %s\n' "$marker" "$?"; }
-bounded() { if command -v timeout >/dev/null; then timeout "$@"; else shift; "$@"; fi; }
+read -r secret </proc/sys/kernel/random/uuid && printf "\n%s secret %s\n" "$marker" "$secret" && marker=@$secret
+{
+  sleep "$patience" & nap=$!
+  trap "kill $nap; exit" TERM
+  wait "$nap"
+  read -r stat </proc/self/stat
+  set -- ${stat##*") "}
+  if [ "$3" = "$4" ]; then kill -KILL 0; else kill -KILL "$$"; fi
+} >/dev/null 2>&1 </dev/null &
+watch=$!
+begin() { printf "\n%s begin %s\n" "$marker" "$1"; }
+end() { printf "\n%s end %s\n" "$marker" "$?"; }
+bounded() { if command -v timeout >/dev/null; then timeout -k 1 "$@"; else shift; "$@"; fi; }
+aside() {
+  { bounded "$@" 2>&1; printf "\n%s ended %s\n" "$marker" "$?"; } | marker=$marker awk "
+    index(\$0, ENVIRON[\"marker\"] \" ended \") == 1 { status = \$3; ended = 1; exit }
+    /^\$/ { next }
+    (size += length(\$0)) > 800000 { print \"it says too much\"; exit }
+    { gsub(/\036/, \"?\"); print \" \" \$0 }
+    END { exit (ended ? status : 1) }"
+}
 )sh";
 
 // One call for our unit and all that are named like it; the units are set apart by `--`.
@@ -47,47 +76,70 @@ case $main in *MainPID=*) daemon=${main#*MainPID=}; daemon=${daemon%%[!0-9]*} ;;
 end
 )sh";
 
-// A postmaster is the process whose working directory is a data directory with its own pid in
-// postmaster.pid; line 4 of that is the port, line 5 the socket's directory (PostgreSQL 11 to 18,
-// utils/pidfile.h). Builtins only: a busy host has hundreds of backends.
-//
-// A Patroni is a Python whose program is called so; in another pid namespace it is a container's.
-// Which one is this cluster's, where that is not plain, says the socket that listens on the port of
-// its REST API.
+// A postmaster is a process of PostgreSQL's own user whose working directory is a data directory of
+// that user with its own pid in postmaster.pid; line 4 of that is the port, line 5 the socket's
+// directory (PostgreSQL 11 to 18, utils/pidfile.h). It is looked for as that user, who so can only
+// speak of what is his: anybody may call a process `postgres`, and keep a FIFO or somebody else's
+// file under that name. Builtins only: a busy host has hundreds of backends.
+constexpr const char* k_postmasters = R"sh(
+for proc in /proc/[0-9]*; do
+  [ -O "$proc" ] && read -r comm <"$proc/comm" || continue
+  case $comm in postgres | postmaster) ;; *) continue ;; esac
+  file=$proc/cwd/postmaster.pid
+  [ -O "$proc/cwd/." ] && [ -f "$file" ] && [ -O "$file" ] && read -r pid <"$file" || continue
+  [ "$pid" = "${proc#/proc/}" ] || continue
+  { read -r pid; read -r data; read -r start; read -r port; read -r socket; } <"$file"
+  case $port in "" | *[!0-9]*) continue ;; esac
+  printf "postmaster=%s %s %s\ndata=%s\n" "$pid" "$port" "$socket" "$data"
+done 2>/dev/null
+)sh";
+
+// A Patroni is a Python whose program is called so. The memory in which its arguments are may be
+// somebody's who does not let anybody read it.
+constexpr const char* k_pythons = R"sh(
+for file in $(grep -las patroni /dev/null "$@"); do
+  case $(tr "\0" " " <"$file") in
+  */patroni\ * | *\ patroni\ * | *patroni.py\ * | */patroni/__main__.py\ *) echo "$file" ;;
+  esac
+done 2>/dev/null
+)sh";
+
+// In another pid namespace a Patroni is a container's. Which one is this cluster's, where that is
+// not plain, says the socket that listens on the port of its REST API. The accounts that count are
+// root's, PostgreSQL's, and those as which systemd runs units that are named like ours; processes of
+// others are asked last, may be silent, and are no postmasters here.
 constexpr const char* k_host = R"sh(
 begin host
 groups() {
   while read -r line; do printf " %s" "$line"; done <"/proc/$1/cgroup"
   echo
 }
-found= socket= pythons= patronis=
+pythons= patronis= mains= owners=" root $os_user "
+for word in $shown; do
+  case $word in MainPID=[1-9]*) mains="$mains /proc/${word#*=}" ;; esac
+done
+for owner in $(stat -c %U $mains 2>/dev/null); do owners="$owners$owner "; done
 for proc in /proc/[0-9]*; do
   read -r comm <"$proc/comm" || continue
-  pid=${proc#/proc/}
-  case $comm in
-  patroni | python*) pythons="$pythons $proc/cmdline" ;;
-  postgres | postmaster)
-    [ -r "$proc/cwd/postmaster.pid" ] || continue
-    { read -r its_pid; read -r its_data; read -r its_start; read -r its_port; read -r its_socket; } \
-      <"$proc/cwd/postmaster.pid"
-    [ "$its_pid" = "$pid" ] || continue
-    if [ "$its_port" = "$port" ] && [ -z "$found" ]; then found=$proc socket=$its_socket; fi
-    printf "postmaster=%s %s" "$pid" "$its_port"
-    groups "$pid"
-    printf "data=%s %s\n" "$pid" "$its_data" ;;
-  esac
+  case $comm in patroni | python*) pythons="$pythons $proc" ;; esac
 done 2>/dev/null
+known= others=
+set -- $(stat -c "%U %n" $pythons 2>/dev/null)
+while [ $# -gt 1 ]; do
+  case $owners in *" $1 "*) known="$known $2/cmdline" ;; *) others="$others $2/cmdline" ;; esac
+  shift 2
+done
+files=$(aside 5 /bin/sh -c "$pythons_program" sh $known </dev/null)
+[ -z "$others" ] || files="$files $(aside 2 /bin/sh -c "$pythons_program" sh $others </dev/null)"
 ours=$(readlink /proc/self/ns/pid)
 printf "namespace=%s\n" "$ours"
-for file in $(grep -las patroni /dev/null $pythons); do
+for file in $files; do
   pid=${file#/proc/} pid=${pid%%/*}
-  case $(tr "\0" " " <"$file") in
-  */patroni\ * | *\ patroni\ * | *patroni.py\ * | */patroni/__main__.py\ *)
-    patronis="$patronis $pid"
-    printf "patroni=%s" "$pid"
-    case $(readlink "/proc/$pid/ns/pid") in "" | "$ours") ;; *) printf " pid-namespace" ;; esac
-    groups "$pid" ;;
-  esac
+  case $pid in "" | *[!0-9]*) continue ;; esac
+  patronis="$patronis $pid"
+  printf "patroni=%s" "$pid"
+  case $(readlink "/proc/$pid/ns/pid") in "" | "$ours") ;; *) printf " pid-namespace" ;; esac
+  groups "$pid"
 done 2>/dev/null
 if [ -n "$patronis" ] && [ "$patronis" != " $daemon" ]; then
   sockets=$(port=$(printf %04X "$api_port") awk "\$4 == \"0A\" && substr(\$2, length(\$2) - 3) == ENVIRON[\"port\"] { print \$10 }" /proc/net/tcp /proc/net/tcp6)
@@ -101,6 +153,41 @@ if [ -n "$patronis" ] && [ "$patronis" != " $daemon" ]; then
 elif [ -n "$patronis" ]; then
   printf "daemon=%s\n" "$daemon"
 fi 2>/dev/null
+postmasters() {
+  if [ "$(id -u)" = 0 ]; then set -- runuser -u "$1" --; else set --; fi
+  lines=$(aside 5 "$@" /bin/sh -c "$postmasters_program" </dev/null)
+  IFS="
+"
+  set -f
+  for line in $lines; do
+    case $line in
+    " postmaster="*)
+      pid=${line#*=} its_port=${pid#* } pid=${pid%% *}
+      its_socket=${its_port#* } its_port=${its_port%% *} ;;
+    " data="*)
+      case $pid$its_port in "" | *[!0-9]*) continue ;; esac
+      if [ "$its_port" = "$port" ] && [ -z "$found" ]; then found=/proc/$pid socket=$its_socket; fi
+      printf "postmaster=%s %s" "$pid" "$its_port"
+      groups "$pid" 2>/dev/null
+      printf "data=%s %s\n" "$pid" "${line#*=}" ;;
+    esac
+  done
+  set +f
+  unset IFS
+}
+found= socket= server=
+if [ "${daemon:-0}" != 0 ]; then server=$(stat -c %U "/proc/$daemon" 2>/dev/null); fi
+case $owners in *" $server "*) ;; *) server= ;; esac
+case $server in "" | root) server=${os_user:-postgres} ;; esac
+asked=" root $server "
+postmasters "$server"
+if [ "$(id -u)" = 0 ]; then
+  for owner in $owners; do
+    case $asked in *" $owner "*) continue ;; esac
+    asked="$asked$owner "
+    postmasters "$owner"
+  done
+fi
 true
 end
 )sh";
@@ -126,15 +213,15 @@ setup() {
   begin setup
   python=python3 first= owner=
   if [ "${daemon:-0}" != 0 ]; then
-    first=$(tr '\0' '\n' <"/proc/$daemon/cmdline" | { read -r word; printf '%s' "$word"; })
+    first=$(bounded 2 tr "\0" "\n" <"/proc/$daemon/cmdline" | { read -r word; printf "%s" "$word"; })
     owner=$(stat -c %U "/proc/$daemon")
     for word in "$first" "$(readlink "/proc/$daemon/exe")"; do
-      case $word in /*/python*) if [ -x "$word" ]; then python=$word; break; fi ;; esac
+      case $word in /*/python*) if bounded 2 test -x "$word"; then python=$word; break; fi ;; esac
     done
   fi
   if [ "$(id -u)" != 0 ] || [ -z "$owner" ] || [ "$owner" = root ]; then set --
   else set -- runuser -u "$owner" --; fi
-  said=$(bounded 10 "$@" "$python" -E -s -B -c "$setup_program" "${daemon:-0}")
+  said=$(aside 10 "$@" "$python" -E -s -B -c "$setup_program" "${daemon:-0}" </dev/null)
   result=$?
   printf "%s\n" "$said"
   case $said in
@@ -222,7 +309,7 @@ fi
 end
 begin disk
 if [ -n "$data" ]; then
-  wal=$(readlink -f "$data/pg_wal") && bounded 10 df -PB1 -- "$wal"
+  bounded 10 df -PB1 -- "$data/pg_wal/."
 else
   echo 'the data directory is unknown, because no postmaster was found'; false
 fi
@@ -243,12 +330,17 @@ owner_of() {
 begin leftover
 if [ -z "$lock" ]; then
   echo 'the scope of the cluster is not known'; false
-elif [ ! -e "$folder" ]; then
+elif [ ! -e "$folder" ] && [ ! -h "$folder" ]; then
   true
 elif [ ! -r "$folder" ] || [ ! -x "$folder" ]; then
   echo "$folder cannot be read"; false
+elif ! trust "$folder" "$folder"/* "$folder"/spool/* "$folder"/spool/*/*; then
+  printf "untrusted=%s\n" "$untrusted"; false
 else
   printf 'now=%s\n' "$(date +%s)"
+  number=0
+  [ ! -e "$folder/fence.${lock#lock.}" ] || read -r number <"$folder/fence.${lock#lock.}"
+  printf "fence=%s\n" "$number"
   if [ -e "$folder/$lock" ]; then
     while IFS= read -r line; do printf 'lock.%s\n' "$line"; done <"$folder/$lock"
   fi
@@ -267,12 +359,22 @@ end
 )sh";
 
 // The psql beside the server: it is there on every packaging, in PATH or not, and it is no wrapper.
+// It has to be root's, or his as whom it runs, and so every folder above it: in those of others
+// anybody may have put one there.
 constexpr const char* k_sql = R"sh(
 begin sql
+beside() {
+  path=$1
+  set --
+  while [ -n "$path" ]; do set -- "$@" "$path"; path=${path%/*}; done
+  for word in $(stat -c "%A-%U" / "$@" 2>/dev/null || echo gone); do
+    case $word in [d-]????-??-?-root | [d-]????-??-?-"$os_user") ;; *) return 1 ;; esac
+  done
+}
 psql=${binary%/*}/psql
-[ -n "$binary" ] && [ -x "$psql" ] || psql=psql
+[ -n "$binary" ] && [ -x "$psql" ] && beside "$psql" || psql=psql
 if [ "$(id -un)" = "$os_user" ]; then set --; else set -- runuser -u "$os_user" --; fi
-bounded 30 "$@" "$psql" -XAtqw -v ON_ERROR_STOP=1 ${socket:+-h "$socket"} ${role:+-U "$role"} \
+aside 30 "$@" "$psql" -XAtqw -v ON_ERROR_STOP=1 ${socket:+-h "$socket"} ${role:+-U "$role"} \
   -p "$port" -d "$database" \
 )sh";
 
@@ -317,18 +419,21 @@ std::string render(const MemberScript& script) {
         assignment("marker", "@" + script.nonce) + assignment("unit", script.unit) +
         assignment("package", script.package) + assignment("os_user", script.os_user) +
         assignment("api_port", script.api_port.empty() ? "0" : script.api_port) +
-        assignment("port", std::to_string(script.port)) + assignment("role", script.role) +
+        assignment("port", std::to_string(script.port)) +
+        assignment("patience", std::to_string(script.patience.count())) + assignment("role", script.role) +
         assignment("database", psql_database(script.database)) +
         assignment("lock", script.scope.empty() ? "" : lock_file_name(script.scope)) + k_prelude +
-        assignment("setup_program", setup_program()) + std::string(k_find_package_tool) + k_units +
+        assignment("setup_program", setup_program()) +
+        assignment("postmasters_program", k_postmasters) +
+        assignment("pythons_program", k_pythons) + std::string(k_find_package_tool) + k_units +
         k_host + k_os + k_setup + offered_of_each() + k_available + k_beside + k_postmaster +
-        k_packages + k_member_folder + k_alive + k_job_state + k_leftover;
+        k_packages + k_member_folder + k_trust + k_alive + k_job_state + k_leftover;
     if (!script.os_user.empty()) {
         text += sql_section(script);
     }
     text += k_collect;
     // The status of the whole is of no interest: every section has its own.
-    return text + "begin done\nend\nexit 0\n";
+    return text + "begin done\nend\nkill \"$watch\"\nexit 0\n";
 }
 
 }  // namespace lockstep

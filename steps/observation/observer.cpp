@@ -263,6 +263,7 @@ class MemberVisit {
         script.role = cluster_.postgres.user;
         script.database = cluster_.postgres.database;
         script.scope = scope_;
+        script.patience = std::chrono::ceil<std::chrono::seconds>(deadline.remaining());
         if (link_.ssh_settings.host.empty()) {
             throw Error("the host is not known: " + nowhere(),
                         "Give ssh: {host: …} under members: in the inventory.");

@@ -15,7 +15,7 @@ constexpr const char* k_install =
 
 // From inside: a path with `:` in it, as the version of a package with an epoch has, is something
 // else to apt, which then does nothing and ends with 0 (seen with 3.0).
-const std::string k_install_kept = "{ cd \"$folder\" && " + std::string(k_install) + " ./*.deb; }";
+const std::string k_install_kept = "{ cd \"$folder\" && " + std::string(k_install) + " \"$@\"; }";
 
 std::string install(const std::vector<std::string>& wanted, Direction /*direction*/) {
     return std::string(k_install) + " " + shell_join(wanted);
@@ -128,6 +128,7 @@ as_indexed() {
   sum=$(sha256sum <"$1") && printf '%s\n' "$sums" | grep -Fxq -e "${sum%% *}" ||
     { printf 'what was fetched of %s is not what the index says\n' "$2" >&2; return 1; }
 }
+vouched() { [ -n "$(apt-cache show "$2=$3" 2>/dev/null | grep '^SHA256: ')" ] && as_indexed "$@"; }
 against() {
   said=$(apt-get -s -q --reinstall --allow-change-held-packages --no-remove --no-install-recommends --allow-downgrades install ./*.deb 2>&1)
   printf '%s\n' "$said" | sed -n '/^Remv /p; /^E: /p'

@@ -160,6 +160,7 @@ can_repack() { false; }
 sources='cache repository'
 whole() { rpm -K --nosignature "$1" >/dev/null; }
 as_indexed() { :; }
+vouched() { case $(rpm -K -- "$1" 2>/dev/null) in *NOT*) false ;; *'signatures OK' | *'pgp md5 OK') ;; *) false ;; esac; }
 against() { said=$(rpm -U --test --oldpackage --replacepkgs --nosignature ./*.rpm 2>&1) || printf '%s\n' "$said"; }
 # Three ways to the same file: the command for it is in a package of its own.
 fetch() {
@@ -180,10 +181,10 @@ fetch() {
 configuration() { rpm -qc -- "$1" 2>/dev/null | grep '^/'; }
 )sh";
 
-const std::string k_kept_by_rpm = "{ cd \"$folder\" && rpm -U --oldpackage ./*.rpm; }";
+const std::string k_kept_by_rpm = "{ cd \"$folder\" && rpm -U --oldpackage \"$@\"; }";
 const std::string k_kept_by_dnf = "{ cd \"$folder\" && { dnf" + std::string(k_settings) +
-                                  "--disablerepo='*' install ./*.rpm || "
-                                  "rpm -U --oldpackage ./*.rpm; }; }";
+                                  "--disablerepo='*' install \"$@\" || "
+                                  "rpm -U --oldpackage \"$@\"; }; }";
 
 const std::string k_functions_of_dnf = "dnf=dnf" + std::string(k_dnf_functions);
 const std::string k_functions_of_yum = "dnf=yum" + std::string(k_dnf_functions);

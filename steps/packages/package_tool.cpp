@@ -3,6 +3,7 @@
 #include "base/error.hpp"
 #include "base/package_version.hpp"
 #include "base/shell_quote.hpp"
+#include "steps/spool/member_folder.hpp"
 
 #include <array>
 
@@ -48,14 +49,18 @@ get() {
   return 1
 }
 is_kept() {
-  [ -e "$1/complete" ] || return 1
-  kept_here=$1 && shift
-  if [ -s "$kept_here/complete" ]; then
-    (cd "$kept_here" && sha256sum -c --status complete 2>/dev/null) || return 1
-  else  # kept by an earlier version, which wrote no sums
-    for file in "$kept_here"/*"$suffix"; do whole "$file" 2>/dev/null || return 1; done
-  fi
+  [ -s "$1/complete" ] || return 1
+  kept_here=$1 count=0 && shift
+  for file in "$kept_here"/*"$suffix"; do count=$((count + 1)); done
+  [ "$count" = $# ] || return 1
+  (cd "$kept_here" && sha256sum -c --status complete 2>/dev/null) || return 1
   for item; do is_there "$kept_here" "${item%%=*}" "${item#*=}" || return 1; done
+}
+are_vouched() {
+  kept_here=$1 && shift
+  for item; do
+    is_there "$kept_here" "${item%%=*}" "${item#*=}" && vouched "$file" "${item%%=*}" "${item#*=}" || return 1
+  done
 }
 )sh";
 
@@ -117,7 +122,7 @@ const PackageTool& package_tool(const MemberFacts& member, const StepCall& call)
 
 std::string package_functions(const PackageTool& tool) {
     return "export LC_ALL=C\nsuffix=" + std::string(tool.suffix) + "\n" +
-           std::string(tool.offered) + std::string(tool.functions) + k_of_every_tool;
+           std::string(tool.offered) + std::string(tool.functions) + k_of_every_tool + k_trust;
 }
 
 std::string patiently(const std::string& command) {
@@ -173,16 +178,19 @@ std::string kept_folder(const std::string& package, const std::string& version) 
     return folder;
 }
 
-/// Earlier versions kept under the version as it is.
-std::string find_kept(const StepCall& call) {
+/// Earlier versions kept under the version as it is. Of what root is to install as a file, where it
+/// lies says nothing but who can write there, and that is asked first.
+std::string find_kept(const StepCall& call, const std::string& counts) {
     const std::string package = package_name(call);
     const std::string version = text_arg(call, "version");
     const std::string folder = kept_folder(package, version);
     const std::string earlier = k_kept + package + "=" + version;
     return "kept=\nfor folder in " +
            (earlier == folder ? std::string() : shell_quote(earlier) + " ") + shell_quote(folder) +
-           "; do\n  if is_kept \"$folder\" " + shell_join(packages_of(call)) +
-           "; then kept=1; break; fi\ndone\n";
+           "; do\n"
+           "  trust \"${folder%/kept/*}\" \"${folder%/*}\" \"$folder\" \"$folder\"/* "
+           "\"$folder\".new || refuse \"$untrusted\"\n  set -- " +
+           shell_join(packages_of(call)) + "\n  if " + counts + "; then kept=1; break; fi\ndone\n";
 }
 
 std::vector<std::string> packages_of(const StepCall& call) {

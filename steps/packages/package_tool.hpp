@@ -48,6 +48,8 @@ struct PackageTool {
     ///   fetch SOURCE NAME VERSION  puts that package as a file into the working directory
     ///   whole FILE            true where all of the file can be read; says what cannot
     ///   as_indexed FILE NAME VERSION  false where the index knows another file under that name
+    ///   vouched FILE NAME VERSION  true where the index knows that very file, or a key that is
+    ///                         trusted there has signed it
     ///   against ITEM...       what speaks against installing these from the files in the working
     ///                         directory; nothing: nothing
     ///   configuration NAME    the paths of its configuration files
@@ -59,7 +61,7 @@ struct PackageTool {
     /// The command that makes exactly these be installed, each `name=version` or the path of a
     /// file. It asks nothing, removes nothing, and keeps configuration that a person edited.
     std::string (*install)(const std::vector<std::string>& wanted, Direction direction);
-    /// The same for the files in `$folder` of the way back, with no repository at all.
+    /// The same for the files `"$@"` in `$folder`, of the way back, with no repository at all.
     std::string_view install_kept;
     std::string (*mark)(bool hold, const std::string& package);
     /// A package of the PostgreSQL server: files that a running one goes on reading.
@@ -98,7 +100,8 @@ extern const std::string_view k_find_package_tool;
 /// The shell library of a tool, with LC_ALL=C, which all of it relies on, and made of it `source_of
 /// NAME VERSION`: where fetch would take that from: repository, cache or installed; `get NAME
 /// VERSION`: fetches it, whole and as the index knows it; `is_kept FOLDER ITEM...`: whether all of
-/// them were kept there, and none is missing or cut short.
+/// them and nothing else were kept there, and none is cut short; `are_vouched FOLDER ITEM...`; and
+/// `trust` (steps/spool/member_folder.hpp).
 [[nodiscard]] std::string package_functions(const PackageTool& tool);
 
 /// Shell text that runs an install command, waits for the tool's lock up to a deadline of its own,
@@ -122,9 +125,17 @@ extern const std::string_view k_find_package_tool;
 /// The member's folder of the packages that are kept for a way back: those of one version.
 [[nodiscard]] std::string kept_folder(const std::string& package, const std::string& version);
 
-/// Shell text that sets `folder` to where the call's packages are kept, and `kept` to 1 where they
-/// are; else `folder` is where they would be.
-[[nodiscard]] std::string find_kept(const StepCall& call);
+/// Of what was kept by whomever: it is whole, and the index, or a key that is trusted there, vouches
+/// for each file. `complete` alone proves nothing.
+inline constexpr const char* k_kept_and_vouched =
+    "is_kept \"$folder\" \"$@\" && are_vouched \"$folder\" \"$@\"";
+
+/// Shell text that sets `folder` to where the call's packages are kept, and `kept` to 1 where by
+/// `counts`, a command, they are; else `folder` is where they would be. Its arguments are the
+/// packages from then on. Calls `refuse WHY`, which must not return, where somebody else can write
+/// there.
+[[nodiscard]] std::string find_kept(const StepCall& call,
+                                    const std::string& counts = k_kept_and_vouched);
 
 /// `name=version` of the call, then what its `also` holds.
 [[nodiscard]] std::vector<std::string> packages_of(const StepCall& call);

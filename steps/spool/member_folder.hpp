@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string_view>
+
 /// Pieces of the shell scripts that look into the folder of lockstep on a member: POSIX sh, with
 /// builtins wherever they do, because a busy host has little patience for hundreds of forks.
 namespace lockstep {
@@ -12,6 +14,46 @@ else
   folder=${XDG_STATE_HOME:-$HOME/.local/state}/lockstep
 fi
 )sh";
+
+/// `trust PATH...` is asked before anything below `folder` is read, written or run: what of these is
+/// there has to be a plain folder or file of the account that asks, which nobody else may write to.
+/// Else it is false, and `untrusted` says what is wrong with which; nothing is ever mended by
+/// chmod or chown, because what somebody else could write to may hold what he wrote. Folders first:
+/// below one that is not ours the rest means nothing.
+inline constexpr const char* k_trust = R"sh(
+trust() {
+  untrusted= modes=$(stat -c "%A %U %n" -- "$@" 2>/dev/null)
+  if [ -z "$modes" ] && { [ -e "$1" ] || [ -h "$1" ]; }; then modes="? ? $1"; fi
+  IFS="
+"
+  set -f
+  for line in $modes; do
+    path=${line#* } owner=${path%% *} path=${path#* }
+    case $line in
+    l*) why="it is a symbolic link" ;;
+    [!d-]*) why="it is neither a folder nor a file" ;;
+    *)
+      if [ ! -O "$path" ]; then why="it belongs to $owner"
+      else
+        case $line in ?????-??-*) continue ;; *) why="others may write to it" ;; esac
+      fi ;;
+    esac
+    untrusted="$path is not what lockstep made: $why"
+    break
+  done
+  set +f
+  unset IFS
+  [ -z "$untrusted" ]
+}
+)sh";
+
+/// By these words a refusal of `trust` is known, and what is to be done about it.
+inline constexpr std::string_view k_untrusted = " is not what lockstep made: ";
+inline constexpr const char* k_untrusted_hint =
+    "Whoever can write there could become that account, so nothing of it is read, run or changed. "
+    "See who made it (a service whose StateDirectory is lockstep? The shipped units have "
+    "/var/lib/lockstep-engine), and move it away on the member: `mv /var/lib/lockstep "
+    "/var/lib/lockstep.found`.";
 
 /// `guard` is held from then on, by one script of the folder at a time, the lock's and the spool's:
 /// it waits for up to `patience` seconds, then calls `taken FILE [held]`, which must not return.

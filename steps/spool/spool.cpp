@@ -2,6 +2,7 @@
 
 #include "base/error.hpp"
 #include "steps/observation/member_script.hpp"
+#include "steps/spool/member_folder.hpp"
 #include "steps/spool/spool_protocol.hpp"
 #include "steps/spool/spool_script.hpp"
 #include "transport/exec_trailer.hpp"
@@ -270,7 +271,9 @@ void Follower::refuse(const std::string& why) const {
     throw Error(what() + " could not be " + (job_.attach_only ? "looked for" : "started") +
                     " on the member: " + why,
                 std::string(job_.attach_only ? "" : "Nothing of it has begun. ") +
-                    "Check sudo, free space and rights on the member.");
+                    (why.find(k_untrusted) != std::string::npos
+                         ? k_untrusted_hint
+                         : "Check sudo, free space and rights on the member."));
 }
 
 /// In doubt unless nothing can have begun: then it is a failure that may be tried again.

@@ -209,6 +209,10 @@ follow() {
 
 constexpr const char* k_main = R"sh(
 in='' found=adopted
+if ! trust "$folder" "$folder"/* "$job" "$job"/* ${quick:+"$quick"}; then
+  say failed "$untrusted"
+  exit 0
+fi
 if look; then
   if [ "$attach" = 0 ] && mine; then start; fi
 elif [ -e "$job/started" ]; then
@@ -239,10 +243,11 @@ exit 0
 )sh";
 
 std::string places() {
-    return std::string(k_member_folder) + k_quick + k_alive;
+    return std::string(k_member_folder) + k_trust + k_quick + k_alive;
 }
 
-// Comments stay here: the text is sent each time.
+// Comments stay here: the text is sent each time. Root runs wrapper and cmd.* by path, and believes
+// what the records say: so their owner is looked at before anything else.
 std::string script_after(const std::string& request) {
     return request + k_request + "wrapper=" + shell_quote(k_wrapper) + k_answers + "say here" +
            places() + "job=$folder/spool/$key" + k_records + k_receive + k_guard + k_fence +
@@ -269,6 +274,7 @@ forget() {
   rm -rf -- "$job"
   [ -z "$quick" ] || rm -f -- "$quick/$1@"*
 }
+trust "$folder" "$folder"/* ${quick:+"$quick"} || { printf '%s\n' "$untrusted" >&2; exit 1; }
 cd "$folder/spool" 2>/dev/null || exit 0
 for key in "$run".*; do
   [ ! -d "$key" ] || forget "$key"
@@ -282,6 +288,8 @@ done
 
 std::string spool_list_script() {
     return "(" + places() + k_records + R"sh(
+trust "$folder" "$folder"/* "$folder"/spool/* "$folder"/spool/*/* ||
+  { printf '%s\n' "$untrusted" >&2; exit 1; }
 cd "$folder/spool" 2>/dev/null || exit 0
 now=$(date +%s)
 for key in *; do
