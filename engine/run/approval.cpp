@@ -31,6 +31,11 @@ std::string joined(const std::vector<std::string>& names) {
     return text;
 }
 
+/// A user namespace shows whom its maker likes.
+bool is_unknown_user(std::string_view who) {
+    return user_of(who).ends_with(k_in_user_namespace);
+}
+
 /// A key that cannot be had refuses the answer: else taking the key file away would turn the proof
 /// off.
 std::string doubt_of(const RunHeader& run, const Answer& answer, const People& people) {
@@ -39,12 +44,12 @@ std::string doubt_of(const RunHeader& run, const Answer& answer, const People& p
         const std::optional<std::string> key =
             people.key_of ? people.key_of(name) : std::optional<std::string>();
         if (!key) {
-            return {};
+            return is_unknown_user(answer.by) ? "whose it is is not known" : "";
         }
         if (answer.proof.empty()) {
             return "the inventory asks for a proof from " + name + ", and there is none";
         }
-        return is_same_secret(answer.proof, proof_of(run.id, answer, *key))
+        return is_same_secret(answer.proof, proof_of(run, answer, *key))
                    ? ""
                    : "its proof was not made with the key of " + name + " for this answer";
     } catch (const Error& error) {
@@ -54,11 +59,18 @@ std::string doubt_of(const RunHeader& run, const Answer& answer, const People& p
 
 }  // namespace
 
-/// Everything that the answer says is signed, with run and plan: a yes cannot be copied to another
-/// one.
-std::string proof_of(const std::string& run, const Answer& answer, std::string_view key) {
-    const std::string text = canonical(nlohmann::json{
-        run, answer.gate, answer.yes, answer.by, answer.at, answer.comment, answer.plan_hash});
+/// Everything that the answer says is signed, with all that the run is about: texts, inputs, every
+/// step of the plan. A yes can neither be copied to another run nor stay behind when this one is
+/// changed.
+std::string proof_of(const RunHeader& run, const Answer& answer, std::string_view key) {
+    const std::string text =
+        canonical(nlohmann::json{run.digest.empty() ? header_digest(run) : run.digest,
+                                 answer.gate,
+                                 answer.yes,
+                                 answer.by,
+                                 answer.at,
+                                 answer.comment,
+                                 answer.plan_hash});
     return to_hex(hmac_sha256(key, text));
 }
 
@@ -75,6 +87,10 @@ std::string why_not_counted(const RunHeader& run,
     }
     if (const std::string doubt = doubt_of(run, answer, people); !doubt.empty()) {
         return doubt;
+    }
+    if (answer.yes && asked.not_self && is_unknown_user(run.started_by)) {
+        return "who started this run is not known (it was in a user namespace), and somebody else "
+               "has to approve it";
     }
     const std::string name(user_of(answer.by));
     const bool may =
