@@ -36,15 +36,30 @@ bool is_unknown_user(std::string_view who) {
     return user_of(who).ends_with(k_in_user_namespace);
 }
 
+/// As whom somebody is known who has proven it.
+std::string proven_name(const std::string& who) {
+    std::string name(user_of(who));
+    const std::string host = who.substr(name.size());
+    if (is_unknown_user(who)) {
+        name.resize(name.size() - k_in_user_namespace.size());
+    }
+    return name + host;
+}
+
 /// A key that cannot be had refuses the answer: else taking the key file away would turn the proof
 /// off.
 std::string doubt_of(const RunHeader& run, const Answer& answer, const People& people) {
-    const std::string name(user_of(answer.by));
+    const std::string name(user_of(proven_name(answer.by)));
     try {
         const std::optional<std::string> key =
             people.key_of ? people.key_of(name) : std::optional<std::string>();
+        if (!people.key_of && !answer.proof.empty()) {
+            return {};  // whoever approves has their own key alone: the engine looks at it
+        }
         if (!key) {
-            return is_unknown_user(answer.by) ? "whose it is is not known" : "";
+            return is_unknown_user(answer.by)
+                       ? "nobody knows whose it is: it was given in a user namespace, without a key"
+                       : "";
         }
         if (answer.proof.empty()) {
             return "the inventory asks for a proof from " + name + ", and there is none";
@@ -92,10 +107,11 @@ std::string why_not_counted(const RunHeader& run,
         return "who started this run is not known (it was in a user namespace), and somebody else "
                "has to approve it";
     }
-    const std::string name(user_of(answer.by));
+    const std::string who = proven_name(answer.by);
+    const std::string name(user_of(who));
     const bool may =
         asked.from.empty() || std::ranges::any_of(asked.from, [&](const std::string& entry) {
-            return is_meant(entry, answer.by, people);
+            return is_meant(entry, who, people);
         });
     if (!may) {
         return answer.by + " is not among those who are asked: " + joined(asked.from);
@@ -106,7 +122,7 @@ std::string why_not_counted(const RunHeader& run,
         return name + " started this run, and somebody else has to approve it";
     }
     const bool again = std::ranges::any_of(asked.answers, [&](const GivenAnswer& other) {
-        return other.why_not.empty() && other.yes && user_of(other.by) == name;
+        return other.why_not.empty() && other.yes && user_of(proven_name(other.by)) == name;
     });
     return answer.yes && again ? name + " has approved it already" : "";
 }
