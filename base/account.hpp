@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace lockstep {
 
@@ -14,6 +15,13 @@ struct Account {
 /// Of the effective user; both empty where the database has no entry (containers) and $HOME is not
 /// set.
 [[nodiscard]] Account own_account();
+
+/// Whether this process is in a user namespace other than the machine's own. Whoever makes one says
+/// as whom they are seen in it. True also where that cannot be looked at.
+[[nodiscard]] bool in_user_namespace();
+
+/// Whether a /proc/PID/uid_map is that of the first one, which maps every user to themselves.
+[[nodiscard]] bool is_first_uid_map(std::string_view text);
 
 /// The name of this machine; empty where the system does not say.
 [[nodiscard]] std::string own_host();

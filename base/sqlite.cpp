@@ -1,11 +1,11 @@
 #include "base/sqlite.hpp"
 
+#include "base/state_folder.hpp"
+
 #include <sqlite3.h>
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -27,17 +27,6 @@ constexpr std::array<unsigned long, 7> k_network_file_systems{
     0x0bd00bd0UL,  // Lustre
 };
 
-/// A file of a folder that people share is for them, too. What is somebody else's cannot be
-/// changed, and need not be: whoever made it did this.
-void share_with_group(int fd, const std::string& folder) {
-    struct stat about {};
-
-    if (::stat(folder.c_str(), &about) == 0 && (about.st_mode & S_IWGRP) != 0) {
-        (void)!::fchown(fd, static_cast<uid_t>(-1), about.st_gid);
-        (void)::fchmod(fd, 0660);
-    }
-}
-
 void check(sqlite3* db, int code) {
     if (code != SQLITE_OK) {
         throw SqliteError(sqlite3_errmsg(db));
@@ -57,47 +46,57 @@ bool is_on_network(const std::string& folder) {
            k_network_file_systems.end();
 }
 
-void make_folder(const std::string& folder) {
-    std::error_code error;
-    const bool is_new = std::filesystem::create_directories(folder, error);
-
-    struct stat about {};
-
-    if (!error && ::stat(folder.c_str(), &about) != 0) {
-        error = std::error_code(errno, std::generic_category());
-    }
-    if (error) {
-        throw SqliteError("cannot make the folder " + folder + ": " + error.message());
-    }
-    if (!is_new && (about.st_mode & S_IWOTH) != 0) {
-        throw SqliteError("everybody may write to the folder " + folder);
-    }
-    if (is_new || (about.st_mode & S_IWGRP) == 0) {
-        ::chmod(folder.c_str(), 0700);
-    }
-}
-
 void Database::Close::operator()(sqlite3* db) const {
     sqlite3_close(db);
 }
 
-Database::Database(const std::string& path, int patience_ms) {
-    if (path != ":memory:") {
-        // Created by us first, so that it is never readable by others, not even for a moment.
-        const int fd = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-        if (fd < 0) {
-            throw SqliteError("cannot open " + path + ": " +
-                              std::generic_category().message(errno));
+namespace {
+
+/// The file, and what SQLite keeps beside it. Nothing of it is read or written before this is
+/// through.
+std::string prepared(const std::string& path) {
+    const std::filesystem::path file(path);
+    try {
+        const StateFolder folder(file.has_parent_path() ? file.parent_path().string() : ".");
+        const std::string name = file.filename().string();
+        for (const char* end : {"-wal", "-shm", "-journal"}) {
+            folder.refuse_unfit(name + end);
         }
-        share_with_group(fd, std::filesystem::path(path).parent_path());
-        ::close(fd);
+        folder.make_file(name);
+        return folder.path() + "/" + name;
+    } catch (const Error& error) {
+        throw SqliteError(error.what(), error.hint());
     }
+}
+
+/// Whether the file that SQLite has open is still the one of that name, and the only one.
+bool is_still_there(sqlite3* db, const std::string& path) {
+    struct stat about {};
+
+    int moved = 1;
+    return sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK &&
+           moved == 0 && ::lstat(path.c_str(), &about) == 0 && S_ISREG(about.st_mode) &&
+           about.st_nlink == 1;
+}
+
+}  // namespace
+
+/// By the real path: with SQLITE_OPEN_NOFOLLOW no folder on the way may be a symlink, either.
+Database::Database(const std::string& path, int patience_ms) {
+    const bool in_memory = path == ":memory:";
+    const std::string real = in_memory ? path : prepared(path);
     sqlite3* db = nullptr;
-    const int code =
-        sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+    const int code = sqlite3_open_v2(
+        real.c_str(),
+        &db,
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (in_memory ? 0 : SQLITE_OPEN_NOFOLLOW),
+        nullptr);
     db_.reset(db);
     if (code != SQLITE_OK) {
         throw SqliteError("cannot open " + path + ": " + sqlite3_errmsg(db));
+    }
+    if (!in_memory && !is_still_there(db, real)) {
+        throw SqliteError(path + " was replaced while it was opened", "Find out by whom.");
     }
     sqlite3_busy_timeout(db, patience_ms);
 }

@@ -22,18 +22,13 @@ class SqliteError : public Error {
 /// relied on. Throws when it cannot be looked at.
 [[nodiscard]] bool is_on_network(const std::string& folder);
 
-/// Makes `folder` where it is missing. It is its owner's alone (0700), unless it was there before
-/// and its group may write to it: then people share it, and it is left as it is. Throws SqliteError
-/// where it cannot be made, and where everybody may write to it.
-void make_folder(const std::string& folder);
-
 /// One connection; used by one thread at a time.
 class Database {
   public:
-    /// The file is made when it is not there, as private as its folder: for its owner alone (0600),
-    /// or for the group of a folder that people share (0660), which SQLite's own files beside it
-    /// follow (findCreateFileMode() of os_unix.c). `:memory:` is one that nobody else sees. Waits
-    /// up to `patience_ms` for another process that writes.
+    /// The file is made when it is not there, as StateFolder makes one, and SQLite's own files
+    /// beside it follow its mode (findCreateFileMode() of os_unix.c); what is there and unfit is
+    /// refused before anything of it is read. `:memory:` is one that nobody else sees. Waits up to
+    /// `patience_ms` for another process that writes.
     explicit Database(const std::string& path, int patience_ms);
 
     void execute(const std::string& sql);

@@ -2,8 +2,10 @@
 
 #include "base/error.hpp"
 #include "base/suggest.hpp"
+#include "base/trusted_file.hpp"
 
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -45,7 +47,11 @@ struct Entry {
 };
 
 /// The whole of a file. Throws InputError where it cannot be read, or is larger than parse() takes.
-[[nodiscard]] std::string read_text(const std::string& path);
+/// `only_ours`: also where somebody else may write to it, as trusted_file.hpp says; what is read is
+/// what was looked at. `allowed_by` is the option that the hint names; empty: there is none.
+[[nodiscard]] std::string read_text(const std::string& path,
+                                    std::optional<FoundBy> only_ours = std::nullopt,
+                                    const std::string& allowed_by = {});
 
 /// Limits that no honest file meets: 4 MiB, 64 KiB a line, 64 levels, 200,000 nodes.
 /// Throws InputError with the location of what is wrong. An empty document is a null node.

@@ -1,13 +1,16 @@
 #include "base/yaml_source.hpp"
 
+#include "base/unique_fd.hpp"
 #include "base/utf8.hpp"
 #include "base/yaml.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 #include <system_error>
 
@@ -194,7 +197,30 @@ void Source::check_characters() const {
     }
 }
 
-std::string read_text(const std::string& path) {
+namespace {
+
+/// In the words of ssh, which does so with its configuration.
+void refuse_shared(int fd, const std::string& path, FoundBy by, const std::string& allowed_by) {
+    const std::string who = who_else_may_write(fd, path, by);
+    if (who.empty()) {
+        return;
+    }
+    const std::string mend = "It can have things done in your name: take the right from them "
+                             "(chmod go-w), or use a file of your own.";
+    const std::string anyway = by == FoundBy::luck
+                                   ? " Where that is wanted, name it, and add " + allowed_by + "."
+                                   : " It is used all the same with " + allowed_by + ".";
+    throw InputError({path, 0, 0},
+                     "is not used: " + who,
+                     mend + (allowed_by.empty() ? "" : anyway),
+                     "file.shared");
+}
+
+}  // namespace
+
+std::string read_text(const std::string& path,
+                      std::optional<FoundBy> only_ours,
+                      const std::string& allowed_by) {
     const SourceLocation where{path, 0, 0};
     std::error_code error;
     const auto status = std::filesystem::status(path, error);
@@ -208,18 +234,33 @@ std::string read_text(const std::string& path) {
     if (std::filesystem::is_directory(status)) {
         throw InputError(where, "is a directory", "Name a file in it.", "file.unreadable");
     }
-    std::ifstream file(path, std::ios::binary);
-    if (!file) {
+    // A pipe that somebody put there would keep us waiting for whoever writes to it.
+    const int no_wait = only_ours == FoundBy::luck ? O_NONBLOCK : 0;
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NOCTTY | O_CLOEXEC | no_wait));
+    if (!fd) {
         throw InputError(
             where, "cannot be read: " + reason(errno), "Check its permissions.", "file.unreadable");
     }
-    std::string text(k_max_bytes + 1, '\0');
-    file.read(text.data(), static_cast<std::streamsize>(text.size()));
-    text.resize(static_cast<std::size_t>(file.gcount()));
-    if (file.bad()) {
-        throw InputError(
-            where, "cannot be read: " + reason(errno), "Check the disk.", "file.unreadable");
+    if (only_ours) {
+        refuse_shared(fd.get(), path, *only_ours, allowed_by);
     }
+    std::string text(k_max_bytes + 1, '\0');
+    std::size_t length = 0;
+    while (length < text.size()) {
+        const ssize_t count = ::read(fd.get(), text.data() + length, text.size() - length);
+        if (count < 0 && errno == EINTR) {
+            continue;
+        }
+        if (count < 0) {
+            throw InputError(
+                where, "cannot be read: " + reason(errno), "Check the disk.", "file.unreadable");
+        }
+        if (count == 0) {
+            break;
+        }
+        length += static_cast<std::size_t>(count);
+    }
+    text.resize(length);
     if (text.size() > k_max_bytes) {
         fail_too_large(path);
     }

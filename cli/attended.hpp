@@ -13,8 +13,8 @@ namespace lockstep {
 
 struct Interrupts;
 
-/// What a run of the plan works with. `place` has its inventory, cluster, clock and runner, and
-/// lives as long.
+/// What a run of the plan works with. `place` has its people, cluster, clock and runner, and lives
+/// as long.
 template <class Place>
 [[nodiscard]] RunSession::Setup session_setup(const Options& options,
                                               Place& place,
@@ -28,7 +28,7 @@ template <class Place>
             journal,
             place.clock,
             std::move(listener),
-            people_of(place.inventory),
+            place.people(),
             {options.wait, options.override_window},
             own_engine()};
 }

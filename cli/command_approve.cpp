@@ -1,11 +1,14 @@
+#include "base/account.hpp"
 #include "base/error.hpp"
+#include "base/trusted_file.hpp"
 #include "cli/commands.hpp"
 #include "cli/identity.hpp"
+#include "cli/seals.hpp"
 #include "cli/texts.hpp"
+#include "engine/plan/plan_document.hpp"
 #include "engine/run/approval.hpp"
 
 #include <cstdlib>
-#include <fstream>
 #include <iostream>
 
 namespace lockstep {
@@ -61,12 +64,11 @@ const ApprovalProgress& find_gate(const Options& options,
 
 std::string read_key(const Options& options) {
     if (!options.key_file.empty()) {
-        std::ifstream file(options.key_file);
-        std::string line;
-        if (!std::getline(file, line) || line.empty()) {
+        std::string key = read_secret_line(options.key_file, "the key");
+        if (key.empty()) {
             throw UsageError("no key in the first line of " + options.key_file);
         }
-        return line;
+        return key;
     }
     const char* key = std::getenv("LOCKSTEP_APPROVAL_KEY");  // NOLINT(concurrency-mt-unsafe)
     return key == nullptr ? "" : key;
@@ -77,12 +79,22 @@ std::string read_key(const Options& options) {
 int command_approve(const Options& options) {
     const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
     const RunHeader header = named_run(*journal, options.run);
-    const RunState state = replay(header, journal->records(header.id));
+    const std::vector<JournalRecord> records = journal->records(header.id);
+    const RunState state = replay(header, records);
     if (state.phase() == RunPhase::cancelled) {
         throw UsageError("run " + header.id + " was cancelled: nothing of it can go on any more",
                          "`lockstep show " + header.id + "` says by whom.");
     }
     const ApprovalProgress& asked = find_gate(options, header.id, state);
+    refuse_changed(header.plan, header.plan_hash, header.runbook_text, header.inventory_text);
+    const SealView seal = look_at_seal(*journal, header, records);
+    if (seal.state == SealView::State::broken) {
+        std::cerr << "error: not taken: the record is sealed " << to_text(seal) << "\n";
+        return 4;
+    }
+    if (seal.state != SealView::State::sealed && seal.state != SealView::State::not_needed) {
+        std::cerr << "note: the record is sealed " << printable(to_text(seal)) << "\n";
+    }
     const Inventory inventory = inventory_on_record(header);
     // Keys are the engine's to look up: whoever approves has their own, and no other.
     const People people{.inventory = &inventory, .key_of = {}};
@@ -95,11 +107,15 @@ int command_approve(const Options& options) {
     answer.comment = options.comment.empty() ? options.reason : options.comment;
     answer.plan_hash = header.plan_hash;
     if (const std::string key = read_key(options); !key.empty()) {
-        answer.proof = proof_of(header.id, answer, key);
+        answer.proof = proof_of(header, answer, key);
     }
     const ApprovalProgress now =
         with_answers(asked, journal->answers(header.id), state.answers_taken(), header, people);
     std::string why_not = why_not_counted(header, now, answer, people);
+    if (answer.proof.empty() && in_user_namespace()) {
+        why_not = "in a user namespace you are whom you like: give your key by --key-file, or "
+                  "answer from outside of it";
+    }
     if (why_not.empty() && answer.proof.empty() &&
         inventory.approvers.contains(user_of(answer.by))) {
         why_not = "the inventory asks for a proof from " + std::string(user_of(answer.by)) +

@@ -3,6 +3,7 @@
 #include "cli/check_watch.hpp"
 #include "cli/cluster_check.hpp"
 #include "cli/commands.hpp"
+#include "cli/inventory_file.hpp"
 #include "cli/output_file.hpp"
 #include "cli/signals.hpp"
 #include "cli/texts.hpp"
@@ -103,7 +104,7 @@ void add_abandoned(const Options& options, std::vector<CheckResult>& results) {
 }  // namespace
 
 int command_check(const Options& options, Interrupts& interrupts) {
-    const Inventory inventory = load_inventory(inventory_path(options));
+    const Inventory inventory = inventory_of(options);
     SystemClock clock;
     SampleHistory history(state_folder(options), clock);
     ClusterChecks::Settings settings;

@@ -2,6 +2,7 @@
 #include "base/suggest.hpp"
 #include "cli/commands.hpp"
 #include "cli/identity.hpp"
+#include "cli/inventory_file.hpp"
 #include "cli/output_file.hpp"
 #include "cli/signals.hpp"
 #include "cli/texts.hpp"
@@ -10,15 +11,18 @@
 
 #include <unistd.h>
 
-#include <filesystem>
 #include <iostream>
 
 namespace lockstep {
 
 Workplace::Workplace(const Options& options)
-    : inventory(load_inventory(std::filesystem::absolute(inventory_path(options)).string())),
+    : inventory(inventory_of(options)),
       cluster(inventory.cluster(options.cluster)),
       runner(cluster, ConnectionFactory{}, clock, inventory.notify) {}
+
+SharedRunbook shared_runbook(const Options& options) {
+    return options.allow_shared_runbook ? SharedRunbook::allowed : SharedRunbook::refused;
+}
 
 /// A plan changes nothing, not even here: where there is no journal yet, none is made.
 Durations earlier_durations(const Options& options, const std::string& cluster) {
@@ -112,7 +116,10 @@ int command_plan(const Options& options, Interrupts& interrupts) {
     Workplace place(options);
     place.durations = earlier_durations(options, place.cluster.name);
     const Plan plan = plan_from(
-        options, place, find_runbook(from_anywhere(options.runbooks.front())), interrupts.token());
+        options,
+        place,
+        find_runbook(from_anywhere(options.runbooks.front()), shared_runbook(options)),
+        interrupts.token());
     if (options.output == Output::text) {
         std::cout << plan_text(plan, Terminal::on(STDOUT_FILENO));
         if (const std::string note = place.cluster.note_on_rest(); !note.empty()) {

@@ -3,6 +3,8 @@
 #include "cli/attended.hpp"
 #include "cli/commands.hpp"
 #include "cli/identity.hpp"
+#include "cli/inventory_file.hpp"
+#include "cli/seals.hpp"
 #include "cli/signals.hpp"
 #include "cli/terminal.hpp"
 #include "cli/version.hpp"
@@ -10,6 +12,8 @@
 #include "engine/run/later_runs.hpp"
 #include "engine/run/run.hpp"
 #include "steps/catalog.hpp"
+
+#include <spdlog/spdlog.h>
 
 #include <unistd.h>
 
@@ -32,18 +36,40 @@ Recorded load(JournalStore& journal, const RunHeader& header) {
     return {header, std::move(records), std::move(state)};
 }
 
+SealView seal_of(JournalStore& journal, const Recorded& run) {
+    return look_at_seal(journal, run.header, run.records);
+}
+
+/// The inventory of whoever takes a run up, for their word on who approves; nullopt: they have none
+/// that knows the cluster, and the run can go on without.
+std::optional<Inventory> own_inventory(const Options& options, const std::string& cluster) {
+    try {
+        Inventory inventory = inventory_of(options);
+        static_cast<void>(inventory.cluster(cluster));
+        return inventory;
+    } catch (const InputError& error) {
+        spdlog::warn("your own inventory says nothing of approvers: {}", error.what());
+    } catch (const UsageError&) {  // there is none, or none of this cluster
+    }
+    return std::nullopt;
+}
+
 /// Everything a run needs to go on, from its header.
 struct Restored {
-    explicit Restored(const Recorded& run)
-        : inventory(inventory_on_record(run.header)),
+    Restored(const Options& options, const Recorded& run)
+        : own(own_inventory(options, run.header.cluster)),
+          inventory(inventory_on_record(run.header)),
           cluster(inventory.cluster(run.header.cluster)),
           runbook(pinned_runbook(
               run.header.runbook_text,
               run.header.plan.value("runbook_path", "the runbook on record"),
               run.header.plan.value("runbook_parts", std::map<std::string, std::string>()))),
-          plan(restore_plan({run.header.plan, runbook, inventory, cluster, run.header.given})),
+          plan(restore_plan({run.header.plan, runbook, inventory, cluster, run.header.given, run.header.plan_hash})),
           runner(cluster, ConnectionFactory{}, clock, inventory.notify) {}
 
+    [[nodiscard]] People people() const { return people_of(own ? &*own : nullptr, inventory); }
+
+    std::optional<Inventory> own;  ///< of whoever goes on
     Inventory inventory;
     const Cluster& cluster;
     std::shared_ptr<const Runbook> runbook;
@@ -57,7 +83,8 @@ TakeUp take_up(const Options& options) {
             k_version,
             {options.done, options.redo},
             options.once_more,
-            options.reason};
+            options.reason,
+            options.unsealed};
 }
 
 using Work = RunEnd (*)(RunSession::Setup,
@@ -71,7 +98,7 @@ int carry_on(const Options& options,
              JournalStore& journal,
              const Recorded& run,
              Work work) {
-    Restored restored(run);
+    Restored restored(options, run);
     return Attended(options, interrupts, restored.runner)
         .run(run.header, [&](RecordListener listener) {
             return work(
@@ -172,7 +199,7 @@ std::string nothing_new(const Options& options, const Recorded& run, JournalStor
 }  // namespace
 
 int command_resume(const Options& options, Interrupts& interrupts) {
-    const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
+    const std::unique_ptr<JournalStore> journal = journal_to_write(options);
     const Recorded run = load(*journal, meant_run(options, *journal, true));
     if (const std::string why = nothing_to_resume(run.state); !why.empty()) {
         std::cerr << "run " << run.header.id << ": nothing to resume: " << why << "\n";
@@ -186,6 +213,9 @@ int command_resume(const Options& options, Interrupts& interrupts) {
         run.state.phase() != RunPhase::running) {
         std::cerr << "run " << run.header.id << " does not wait\n";
         return 0;
+    }
+    if (const auto refused = refuse_unsealed(options, seal_of(*journal, run), run.header)) {
+        return *refused;
     }
     if (const auto refused = refuse_after_later_runs(run, Going::on, *journal)) {
         return *refused;
@@ -208,7 +238,7 @@ int command_resume(const Options& options, Interrupts& interrupts) {
 }
 
 int command_rollback(const Options& options, Interrupts& interrupts) {
-    const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
+    const std::unique_ptr<JournalStore> journal = journal_to_write(options);
     const Recorded run = load(*journal, meant_run(options, *journal, true));
     const std::string& id = run.header.id;
     if (!run.state.beyond_return().empty()) {
@@ -218,6 +248,9 @@ int command_rollback(const Options& options, Interrupts& interrupts) {
     if (const std::string why = no_rollback(run.state); !why.empty()) {
         std::cerr << "run " << id << ": nothing to roll back: " << why << "\n";
         return 0;
+    }
+    if (const auto refused = refuse_unsealed(options, seal_of(*journal, run), run.header)) {
+        return *refused;
     }
     if (const auto refused = refuse_after_later_runs(run, Going::back, *journal)) {
         return *refused;

@@ -2,6 +2,7 @@
 #include "cli/attended.hpp"
 #include "cli/commands.hpp"
 #include "cli/identity.hpp"
+#include "cli/seals.hpp"
 #include "cli/signals.hpp"
 #include "cli/texts.hpp"
 #include "cli/unfinished_run.hpp"
@@ -157,7 +158,7 @@ int run_plan(const Options& options,
 int run_saved(const Options& options, Interrupts& interrupts) {
     const TakenUp taken = take_up_plan(options.runbooks.front(), options);
     Workplace place(taken.options);
-    const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
+    const std::unique_ptr<JournalStore> journal = journal_to_write(options);
     refuse_over_abandoned(*journal, place.cluster.name);
     place.durations = Durations::of(*journal, place.cluster.name);
     const Plan plan = plan_from(taken.options, place, taken.runbook, interrupts.token());
@@ -179,11 +180,14 @@ int command_run(const Options& options, Interrupts& interrupts) {
         return run_saved(options, interrupts);
     }
     Workplace place(options);
-    const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
+    const std::unique_ptr<JournalStore> journal = journal_to_write(options);
     refuse_over_abandoned(*journal, place.cluster.name);
     place.durations = Durations::of(*journal, place.cluster.name);
     const Plan plan = plan_from(
-        options, place, find_runbook(from_anywhere(options.runbooks.front())), interrupts.token());
+        options,
+        place,
+        find_runbook(from_anywhere(options.runbooks.front()), shared_runbook(options)),
+        interrupts.token());
     print_plan(options, plan);
     if (!plan.ready()) {
         return refuse(options, plan);

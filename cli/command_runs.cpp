@@ -2,6 +2,8 @@
 #include "base/join.hpp"
 #include "base/or_null.hpp"
 #include "cli/commands.hpp"
+#include "cli/inventory_file.hpp"
+#include "cli/seals.hpp"
 #include "cli/texts.hpp"
 #include "cli/unfinished_run.hpp"
 
@@ -35,7 +37,7 @@ namespace {
 void refuse_several_clusters(const Options& options) {
     std::vector<std::string> names;
     try {
-        for (const Cluster& cluster : load_inventory(inventory_path(options)).clusters) {
+        for (const Cluster& cluster : read_inventory(options).clusters) {
             names.push_back(cluster.name);
         }
     } catch (const Error&) {
@@ -124,9 +126,15 @@ int command_runs(const Options& options) {
 int command_show(const Options& options) {
     const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
     const RunHeader header = meant_run(options, *journal, false);
-    const RunState state = replay(header, journal->records(header.id));
+    const std::vector<JournalRecord> records = journal->records(header.id);
+    const RunState state = replay(header, records);
+    const SealView seal = look_at_seal(*journal, header, records);
+    const bool shared = seal.state != SealView::State::not_needed;
     if (options.output == Output::text) {
         std::cout << show_text(header, state, Terminal::on(STDOUT_FILENO));
+        if (shared) {
+            std::cout << "\nthe record is sealed " << printable(to_text(seal)) << "\n";
+        }
         if (engine_of(state) == EngineFate::gone) {
             const Finding finding = as_finding({header, state});
             std::cout << "\n" << findings_text({finding}, Terminal::on(STDOUT_FILENO));
@@ -135,6 +143,9 @@ int command_show(const Options& options) {
         nlohmann::json document = to_json(header, state);
         if (const EngineFate fate = engine_of(state); fate != EngineFate::unknown) {
             document["engine"]["alive"] = fate == EngineFate::runs;
+        }
+        if (shared) {
+            document["sealed"] = to_text(seal);
         }
         std::cout << json_text(document, Output::json);
     }

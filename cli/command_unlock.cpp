@@ -2,6 +2,8 @@
 #include "base/or_null.hpp"
 #include "cli/commands.hpp"
 #include "cli/identity.hpp"
+#include "cli/inventory_file.hpp"
+#include "cli/seals.hpp"
 #include "cli/signals.hpp"
 #include "cli/terminal.hpp"
 #include "cli/texts.hpp"
@@ -145,9 +147,9 @@ std::vector<FoundLock> unlock_on_record(const Unlock& unlock,
 }
 
 int command_unlock(const Options& options, Interrupts& interrupts) {
-    const Inventory inventory = load_inventory(inventory_path(options));
+    const Inventory inventory = inventory_of(options);
     const Cluster& cluster = inventory.cluster(options.cluster);
-    const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
+    const std::unique_ptr<JournalStore> journal = journal_to_write(options);
     SystemClock clock;
     Connections connections(cluster, ConnectionFactory{});
     const ClusterFacts facts =

@@ -5,6 +5,7 @@
 /// Read main.cpp first, then command_run.cpp.
 
 #include "cli/options.hpp"
+#include "cli/people.hpp"
 #include "cli/runbooks.hpp"
 #include "engine/journal/journal.hpp"
 #include "engine/plan/durations.hpp"
@@ -32,6 +33,7 @@ int command_rollback(const Options& options, Interrupts& interrupts);
 int command_runs(const Options& options);
 int command_show(const Options& options);
 int command_approve(const Options& options);
+int command_keys(const Options& options);
 int command_windows(const Options& options);
 int command_knowledge(const Options& options);
 int command_validate(const Options& options);
@@ -43,6 +45,8 @@ int command_unlock(const Options& options, Interrupts& interrupts);
 /// The inventory, its cluster and a runner for it: what most commands begin with.
 struct Workplace {
     explicit Workplace(const Options& options);
+
+    [[nodiscard]] People people() const { return people_of(&inventory, inventory); }
 
     Inventory inventory;
     const Cluster& cluster;
@@ -71,6 +75,9 @@ struct Workplace {
 
 /// How long steps took in earlier runs on a cluster, as the state folder has it.
 [[nodiscard]] Durations earlier_durations(const Options& options, const std::string& cluster);
+
+/// What --allow-shared-runbook says.
+[[nodiscard]] SharedRunbook shared_runbook(const Options& options);
 
 /// Observes and plans, as `plan` and `run` both do.
 [[nodiscard]] Plan plan_from(const Options& options,

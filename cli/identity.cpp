@@ -1,6 +1,7 @@
 #include "cli/identity.hpp"
 
 #include "base/account.hpp"
+#include "engine/run/approval.hpp"
 #include "steps/lock/engine_process.hpp"
 
 #include <pwd.h>
@@ -15,8 +16,8 @@ std::string operator_identity() {
     passwd* found = nullptr;
     std::array<char, 4096> buffer{};
     ::getpwuid_r(::getuid(), &entry, buffer.data(), buffer.size(), &found);
-    return (found == nullptr ? std::to_string(::getuid()) : std::string(found->pw_name)) + "@" +
-           own_host();
+    return (found == nullptr ? std::to_string(::getuid()) : std::string(found->pw_name)) +
+           std::string(in_user_namespace() ? k_in_user_namespace : "") + "@" + own_host();
 }
 
 EngineId own_engine() {

@@ -38,6 +38,7 @@ constexpr std::array k_commands{
     Command{"check", command_check},
     Command{"doctor", command_doctor},
     Command{"explain", at_once<command_explain>},
+    Command{"keys", at_once<command_keys>},
     Command{"knowledge", at_once<command_knowledge>},
     Command{"plan", command_plan},
     Command{"resume", command_resume},

@@ -38,6 +38,10 @@ void add_global_options(CLI::App& app, Options& options, std::vector<std::string
                                           {"sarif", Output::sarif}}));
     app.add_option("--log-level", options.log_level, "trace, debug, info, warning or error")
         ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
+    app.add_flag("--allow-shared-inventory",
+                 options.allow_shared_inventory,
+                 "Use the inventory that is named although others may write to it, or to what it "
+                 "names");
     app.add_flag("-y,--yes", options.yes, "Do not ask before a run");
     app.add_option("--reason", options.reason, "Why, for the record");
 }
@@ -98,6 +102,9 @@ void add_commands(CLI::App& app, Options& options) {
             ->add_option(
                 "--accept", options.accept, "Finding that need not block: ID[:SUBJECT][@MEMBER]")
             ->allow_extra_args(false);
+        command->add_flag("--allow-shared-runbook",
+                          options.allow_shared_runbook,
+                          "Use the runbook although others may write to it");
         command->add_option("--on-failure", options.on_failure, "stop or rollback")
             ->check(CLI::IsMember({"stop", "rollback"}));
     }
@@ -138,6 +145,12 @@ void add_commands(CLI::App& app, Options& options) {
         ->required();
     auto* rollback = app.add_subcommand("rollback", "Take back what a run did, newest first");
     rollback->add_option("RUN", options.run, "Its id, or the start of it; the newest unless given");
+    for (CLI::App* command : {resume, rollback}) {
+        command->add_flag("--unsealed",
+                          options.unsealed,
+                          "Although nobody vouches for a shared record; --reason is on the record");
+    }
+    app.add_subcommand("keys", "Your key for records in a shared state folder, and whose you trust");
     app.add_subcommand("runs", "List the runs on record");
     auto* show = app.add_subcommand("show", "Show one run: every step, what was measured");
     show->add_option("RUN", options.run, "Its id, or the start of it; the newest unless given");
@@ -259,6 +272,9 @@ void refuse_what_does_not_fit(const Options& options) {
         throw UsageError("--override-window needs a reason, for the record",
                          "Give it as --reason \"…\".");
     }
+    if (options.unsealed && options.reason.empty()) {
+        throw UsageError("--unsealed needs a reason, for the record", "Give it as --reason \"…\".");
+    }
     if (!options.allow_drift.empty() && options.out.empty()) {
         throw UsageError("--allow-drift is of a plan that is saved", "Give --out FILE.json.");
     }
@@ -275,22 +291,23 @@ void refuse_what_does_not_fit(const Options& options) {
     }
 }
 
-std::string inventory_path(const Options& options) {
-    if (!options.inventory.empty()) {
-        return options.inventory;
-    }
-    const std::string given = environment("LOCKSTEP_INVENTORY");
-    if (!given.empty()) {
-        return given;
-    }
+std::string config_folder() {
     const std::string config = environment("XDG_CONFIG_HOME");
+    return (config.empty() ? home() + "/.config" : config) + "/lockstep";
+}
+
+InventoryPlace inventory_place(const Options& options) {
+    if (!options.inventory.empty()) {
+        return {options.inventory};
+    }
+    if (std::string given = environment("LOCKSTEP_INVENTORY"); !given.empty()) {
+        return {std::move(given)};
+    }
     const std::vector<std::string> places{
-        "inventory.yaml",
-        (config.empty() ? home() + "/.config" : config) + "/lockstep/inventory.yaml",
-        "/etc/lockstep/inventory.yaml"};
+        "inventory.yaml", config_folder() + "/inventory.yaml", "/etc/lockstep/inventory.yaml"};
     for (const std::string& place : places) {
         if (std::filesystem::exists(place)) {
-            return place;
+            return {place, FoundBy::luck, place == places.front()};
         }
     }
     throw UsageError(

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "base/trusted_file.hpp"
+
 #include <chrono>
 #include <map>
 #include <optional>
@@ -42,6 +44,9 @@ struct Options {
     bool reject = false;           ///< of approve
     std::string comment;           ///< of approve
     std::string key_file;          ///< of approve: proves who answers
+    bool unsealed = false;         ///< of resume, rollback: although nobody vouches for the record
+    bool allow_shared_inventory = false;  ///< one that others may write to; to be named
+    bool allow_shared_runbook = false;    ///< of plan, run: the same
     bool from_saved_plan = false;  ///< these are what a saved plan was made with
     std::string lock_id;           ///< of unlock
     bool reset_fence = false;      ///< of unlock, instead of a lock: the fences that are odd
@@ -69,9 +74,19 @@ struct Parsed {
 /// Throws UsageError for options of `check` that have no meaning together, or for another command.
 void refuse_what_does_not_fit(const Options& options);
 
+/// An inventory, and how it was come by.
+struct InventoryPlace {
+    std::string path;
+    FoundBy by = FoundBy::name;
+    bool here = false;  ///< it is the one of the working directory, which nobody named
+};
+
 /// -i, else $LOCKSTEP_INVENTORY, ./inventory.yaml, $XDG_CONFIG_HOME/lockstep/inventory.yaml,
 /// /etc/lockstep/inventory.yaml. Throws UsageError when there is none.
-[[nodiscard]] std::string inventory_path(const Options& options);
+[[nodiscard]] InventoryPlace inventory_place(const Options& options);
+
+/// $XDG_CONFIG_HOME/lockstep, else ~/.config/lockstep.
+[[nodiscard]] std::string config_folder();
 
 /// --state, else $LOCKSTEP_STATE, else $XDG_STATE_HOME/lockstep.
 [[nodiscard]] std::string state_folder(const Options& options);

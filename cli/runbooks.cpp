@@ -24,9 +24,15 @@ std::string file_of(const std::string& wanted, const std::string& from) {
     return (std::filesystem::path(from).parent_path() / wanted).lexically_normal().string();
 }
 
-std::string text_of(const std::string& wanted, const std::string& file) {
+constexpr const char* k_allowed_by = "--allow-shared-runbook";
+
+std::optional<FoundBy> only_ours(SharedRunbook shared) {
+    return shared == SharedRunbook::allowed ? std::nullopt : std::optional(FoundBy::name);
+}
+
+std::string text_of(const std::string& wanted, const std::string& file, SharedRunbook shared) {
     if (is_path(wanted)) {
-        return yaml::read_text(file);
+        return text_to_run(file, shared);
     }
     std::vector<std::string> names;
     for (const ShippedRunbook& shipped : shipped_runbooks()) {
@@ -42,17 +48,23 @@ std::string text_of(const std::string& wanted, const std::string& file) {
 
 }  // namespace
 
-std::shared_ptr<const Runbook> find_runbook(const std::string& wanted) {
+std::string text_to_run(const std::string& path, SharedRunbook shared) {
+    return yaml::read_text(path, only_ours(shared), k_allowed_by);
+}
+
+std::shared_ptr<const Runbook> find_runbook(const std::string& wanted, SharedRunbook shared) {
     RunbookVocabulary vocabulary = runbook_vocabulary();
-    vocabulary.find_text = [](const std::string& name, const std::string& from) {
+    vocabulary.find_text = [shared](const std::string& name, const std::string& from) {
         const std::string file = file_of(name, from);
-        return RunbookText{file, text_of(name, file)};
+        return RunbookText{file, text_of(name, file, shared)};
     };
     if (is_path(wanted)) {
-        return std::make_shared<const Runbook>(load_runbook(wanted, vocabulary));
+        return std::make_shared<const Runbook>(
+            load_runbook(wanted, vocabulary, only_ours(shared), k_allowed_by));
     }
     const std::string file = file_of(wanted, {});
-    return std::make_shared<const Runbook>(parse_runbook(text_of(wanted, file), file, vocabulary));
+    return std::make_shared<const Runbook>(
+        parse_runbook(text_of(wanted, file, shared), file, vocabulary));
 }
 
 std::string from_anywhere(const std::string& wanted) {

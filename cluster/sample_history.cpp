@@ -1,6 +1,7 @@
 #include "cluster/sample_history.hpp"
 
 #include "base/error.hpp"
+#include "base/state_folder.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -42,11 +43,11 @@ std::string own_boot_id() {
 }
 
 std::string usable_folder(const std::string& folder) {
-    sqlite::make_folder(folder);
-    if (sqlite::is_on_network(folder)) {
+    std::string path = StateFolder::make(folder).path();
+    if (sqlite::is_on_network(path)) {
         throw Error("the state folder " + folder + " is on a network file system");
     }
-    return folder;
+    return path;
 }
 
 }  // namespace

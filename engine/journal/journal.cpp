@@ -1,5 +1,8 @@
 #include "engine/journal/journal.hpp"
 
+#include "base/canonical_json.hpp"
+#include "base/digest.hpp"
+
 #include <array>
 #include <cstdio>
 #include <ctime>
@@ -54,6 +57,46 @@ std::optional<RecordKind> parse_record_kind(std::string_view text) {
         }
     }
     return std::nullopt;
+}
+
+std::string header_digest(const RunHeader& run) {
+    return sha256_hex(canonical({run.id,
+                                 run.cluster,
+                                 run.runbook,
+                                 run.plan_hash,
+                                 run.started_at,
+                                 run.started_by,
+                                 run.reason,
+                                 run.engine_version,
+                                 sha256_hex(run.runbook_text),
+                                 sha256_hex(run.inventory_text),
+                                 canonical(run.inputs),
+                                 canonical(run.given),
+                                 canonical(run.plan)}));
+}
+
+/// Each record's hash covers the one before it: a changed or missing record shows.
+std::string next_link(const std::string& previous,
+                      const std::string& run,
+                      const JournalRecord& record,
+                      const std::string& payload) {
+    const nlohmann::json link = {previous,
+                                 run,
+                                 record.seq,
+                                 record.at,
+                                 to_text(record.kind),
+                                 record.step,
+                                 record.member,
+                                 payload};
+    return sha256_hex(canonical(link));
+}
+
+std::string chain_end(const RunHeader& run, const std::vector<JournalRecord>& records) {
+    std::string link = header_digest(run);
+    for (const JournalRecord& record : records) {
+        link = next_link(link, run.id, record, canonical(record.payload));
+    }
+    return link;
 }
 
 std::string make_run_id(std::chrono::system_clock::time_point now) {

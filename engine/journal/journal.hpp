@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -65,7 +66,25 @@ struct RunHeader {
     nlohmann::json inputs;                     ///< secrets masked
     std::map<std::string, std::string> given;  ///< as on the command line: secrets by reference
     nlohmann::json plan;  ///< on record Plan::to_json(); who follows a run has outline() at least
+    std::string digest;   ///< header_digest(), of an engine that has only the outline left
 };
+
+/// The first link of a run's chain: a digest of all that its header says.
+[[nodiscard]] std::string header_digest(const RunHeader& run);
+
+/// The link of a record; `payload` is its canonical text.
+[[nodiscard]] std::string next_link(const std::string& previous,
+                                    const std::string& run,
+                                    const JournalRecord& record,
+                                    const std::string& payload);
+
+/// The last link: a digest of the header and of all records.
+[[nodiscard]] std::string chain_end(const RunHeader& run,
+                                    const std::vector<JournalRecord>& records);
+
+/// Vouches for the end of a chain, by a text that nobody else can make. A chain alone anybody can
+/// make anew who may write to the file.
+using Sealing = std::function<std::string(const std::string& chain_end)>;
 
 /// What a person said to a step that asks. It is put beside the record, by any process, and becomes
 /// part of it when the engine that has the run takes it up: a record has one writer.
@@ -105,6 +124,15 @@ class JournalStore {
         }
     }
 
+    /// Whether others may write to it, who are not root.
+    [[nodiscard]] virtual bool is_shared() const { return false; }
+
+    /// From now on each run that is created or appended to is sealed with it, in the same commit.
+    virtual void seal_with(Sealing /*sealing*/) {}
+
+    /// The seal of a run's end; empty: whoever wrote last had none.
+    [[nodiscard]] virtual std::string seal_of(const std::string& /*run*/) { return {}; }
+
     virtual void answer(const std::string& run, const Answer& answer) = 0;
     /// Oldest first.
     [[nodiscard]] virtual std::vector<Answer> answers(const std::string& run) = 0;
@@ -139,9 +167,9 @@ enum class JournalUse {
 };
 
 /// SQLite in `folder`, made when missing with mode 0700; the files are 0600. One that was there and
-/// that its group may write to (chmod 2770) keeps its mode, and the files are 0660: who is in that
-/// group can approve. Refuses a folder that everybody may write to, a network file system, where
-/// SQLite's WAL is not safe (sqlite.org/wal.html), and a database of another program.
+/// that its group may write to (chmod 2770) keeps its mode, and the files made in it are 0660: who
+/// is in that group can approve. Refuses what base/state_folder.hpp refuses, a network file system,
+/// where SQLite's WAL is not safe (sqlite.org/wal.html), and a database of another program.
 [[nodiscard]] std::unique_ptr<JournalStore> open_sqlite_journal(
     const std::string& folder, JournalUse use = JournalUse::to_write);
 

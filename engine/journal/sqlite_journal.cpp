@@ -1,7 +1,7 @@
 #include "base/canonical_json.hpp"
-#include "base/digest.hpp"
 #include "base/error.hpp"
 #include "base/sqlite.hpp"
+#include "base/state_folder.hpp"
 #include "engine/journal/journal.hpp"
 
 namespace lockstep {
@@ -10,7 +10,8 @@ namespace {
 
 // "lkst": tells our database from any other SQLite file (pragma application_id).
 constexpr int k_application_id = 0x6c6b7374;
-constexpr int k_schema_version = 4;
+constexpr int k_schema_version = 5;
+constexpr int k_oldest_version = 2;  // that is brought up to ours
 constexpr int k_patience_ms = 5000;  // while another process writes
 
 constexpr const char* k_schema = R"sql(
@@ -44,6 +45,10 @@ UPDATE runs SET head = ifnull(
     (SELECT hash FROM records WHERE run = runs.id ORDER BY seq DESC LIMIT 1), '');
 )sql";
 
+/// Since version 5: who vouches for the end of a run, see seal_with().
+constexpr const char* k_seals_schema =
+    "ALTER TABLE runs ADD COLUMN seal TEXT NOT NULL DEFAULT ''";
+
 /// Intents and results, run by run; the last column is 1 for a first attempt, and for a success
 /// that is not tried again.
 constexpr const char* k_step_lengths = R"sql(
@@ -63,9 +68,12 @@ auto on_journal(const Work& work) {
     try {
         return work();
     } catch (const sqlite::SqliteError& error) {
+        const std::string hint =
+            error.hint().empty()
+                ? "Check the free space and the permissions of the state folder."
+                : error.hint();
         throw JournalError(std::string("the journal cannot be read or written: ") + error.what(),
-                           "Check the free space and the permissions of the state folder. Nothing "
-                           "is done that is not on record.");
+                           hint + " Nothing is done that is not on record.");
     }
 }
 
@@ -79,45 +87,11 @@ nlohmann::json parse(const std::string& text) {
     return json;
 }
 
-/// Each record's hash covers the one before it: a changed or missing record shows.
-std::string chain(const std::string& previous,
-                  const std::string& run,
-                  const JournalRecord& record,
-                  const std::string& payload) {
-    const nlohmann::json link = {previous,
-                                 run,
-                                 record.seq,
-                                 record.at,
-                                 to_text(record.kind),
-                                 record.step,
-                                 record.member,
-                                 payload};
-    return sha256_hex(canonical(link));
-}
-
-/// The first link of a run's chain: what it is about.
-std::string chain_root(const RunHeader& run) {
-    return sha256_hex(canonical({run.id,
-                                 run.cluster,
-                                 run.runbook,
-                                 run.plan_hash,
-                                 run.started_at,
-                                 run.started_by,
-                                 run.reason,
-                                 run.engine_version,
-                                 sha256_hex(run.runbook_text),
-                                 sha256_hex(run.inventory_text),
-                                 canonical(run.inputs),
-                                 canonical(run.given),
-                                 canonical(run.plan)}));
-}
-
 class SqliteJournal final : public JournalStore {
   public:
     SqliteJournal(const std::string& folder, JournalUse use) : use_(use) {
         on_journal([&] {
-            make_folder(folder);
-            const std::string path = folder + "/journal.db";
+            const std::string path = usable(folder) + "/journal.db";
             db_.emplace(path, k_patience_ms);
             prepare(path);
         });
@@ -127,7 +101,7 @@ class SqliteJournal final : public JournalStore {
     void create(const RunHeader& run) override {
         on_journal([&] {
             sqlite::Statement insert(*db_,
-                                     "INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,'')");
+                                     "INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,'',?)");
             insert.bind(run.id)
                 .bind(run.cluster)
                 .bind(run.runbook)
@@ -140,7 +114,8 @@ class SqliteJournal final : public JournalStore {
                 .bind(run.inventory_text)
                 .bind(canonical(run.inputs))
                 .bind(canonical(run.given))
-                .bind(canonical(run.plan));
+                .bind(canonical(run.plan))
+                .bind(sealing_ ? sealing_(header_digest(run)) : std::string());
             insert.step();
         });
     }
@@ -160,10 +135,22 @@ class SqliteJournal final : public JournalStore {
             for (const JournalRecord& record : records) {
                 hash = insert(run, record, hash);
             }
-            sqlite::Statement head(*db_, "UPDATE runs SET head = ? WHERE id = ?");
-            head.bind(hash).bind(run);
+            sqlite::Statement head(*db_, "UPDATE runs SET head = ?, seal = ? WHERE id = ?");
+            head.bind(hash).bind(sealing_ ? sealing_(hash) : std::string()).bind(run);
             head.step();
             transaction.commit();
+        });
+    }
+
+    [[nodiscard]] bool is_shared() const override { return shared_; }
+
+    void seal_with(Sealing sealing) override { sealing_ = std::move(sealing); }
+
+    std::string seal_of(const std::string& run) override {
+        return on_journal([&] {
+            sqlite::Statement select(*db_, "SELECT seal FROM runs WHERE id = ?");
+            select.bind(run);
+            return select.step() ? select.text(0) : std::string();
         });
     }
 
@@ -283,7 +270,7 @@ class SqliteJournal final : public JournalStore {
             if (!about) {
                 return found;
             }
-            std::string previous = chain_root(*about);
+            std::string previous = header_digest(*about);
             sqlite::Statement select(
                 *db_,
                 "SELECT seq, at, kind, step, member, payload, hash FROM records "
@@ -302,7 +289,7 @@ class SqliteJournal final : public JournalStore {
                                      select.text(3),
                                      select.text(4),
                                      parse(select.text(5))};
-                const std::string hash = chain(previous, about->id, record, select.text(5));
+                const std::string hash = next_link(previous, about->id, record, select.text(5));
                 const auto expected_seq = static_cast<std::int64_t>(found.size()) + 1;
                 if (hash != select.text(6) || record.seq != expected_seq) {
                     throw JournalError("the journal of run " + about->id +
@@ -333,18 +320,22 @@ class SqliteJournal final : public JournalStore {
 
     /// SQLite's WAL needs shared memory, which a network file system does not have
     /// (sqlite.org/wal.html).
-    static void make_folder(const std::string& folder) {
+    [[nodiscard]] std::string usable(const std::string& folder) {
+        std::string path;
         try {
-            sqlite::make_folder(folder);
-        } catch (const sqlite::SqliteError& error) {
+            const StateFolder made = StateFolder::make(folder);
+            shared_ = made.is_shared();
+            path = made.path();
+        } catch (const Error& error) {
             throw JournalError(std::string("the state folder cannot be used: ") + error.what(),
                                "Choose another one with --state: your own, or one that a group "
                                "shares (chmod 2770).");
         }
-        if (sqlite::is_on_network(folder)) {
+        if (sqlite::is_on_network(path)) {
             throw JournalError("the state folder " + folder + " is on a network file system",
                                "The journal needs a local disk: choose one with --state.");
         }
+        return path;
     }
 
     /// Another process may open the same new folder at this moment: what is there is looked at
@@ -364,17 +355,21 @@ class SqliteJournal final : public JournalStore {
                 db_->execute(k_schema);
                 db_->execute(k_answers_schema);
                 db_->execute(k_heads_schema);
+                db_->execute(k_seals_schema);
             }
             db_->execute("COMMIT");
-        } else if (application == k_application_id && (version == 2 || version == 3) &&
-                   use_ == JournalUse::to_write) {
+        } else if (application == k_application_id && version >= k_oldest_version &&
+                   version < k_schema_version && use_ == JournalUse::to_write) {
             db_->execute("BEGIN IMMEDIATE");
             const std::int64_t there = db_->number("PRAGMA user_version");  // somebody was faster?
             if (there == 2) {
                 db_->execute(k_answers_schema);
             }
-            if (there < k_schema_version) {
+            if (there < 4) {
                 db_->execute(k_heads_schema);
+            }
+            if (there < k_schema_version) {
+                db_->execute(k_seals_schema);
                 db_->execute("PRAGMA user_version = " + std::to_string(k_schema_version));
             }
             db_->execute("COMMIT");
@@ -393,7 +388,7 @@ class SqliteJournal final : public JournalStore {
                        const JournalRecord& record,
                        const std::string& previous) {
         const std::string payload = canonical(record.payload);
-        std::string hash = chain(previous, run, record, payload);
+        std::string hash = next_link(previous, run, record, payload);
         sqlite::Statement insert(*db_, "INSERT INTO records VALUES (?,?,?,?,?,?,?,?)");
         insert.bind(run)
             .bind(record.seq)
@@ -412,7 +407,7 @@ class SqliteJournal final : public JournalStore {
     /// Read from the table each time: on a record that is not there nothing can be built.
     [[nodiscard]] std::string last_hash(const std::string& run, std::int64_t seq) {
         if (seq == 1) {
-            return chain_root(find(run).value());
+            return header_digest(find(run).value());
         }
         sqlite::Statement select(*db_, "SELECT hash FROM records WHERE run = ? AND seq = ?");
         select.bind(run).bind(seq - 1);
@@ -442,6 +437,8 @@ class SqliteJournal final : public JournalStore {
     }
 
     JournalUse use_;
+    bool shared_ = false;
+    Sealing sealing_;
     std::optional<sqlite::Database> db_;
 };
 

@@ -98,8 +98,11 @@ nlohmann::json to_json(const WindowView& view) {
 }
 
 std::string runbook_hash(const Runbook& runbook) {
-    return sha256_hex(runbook.parts.empty() ? runbook.text
-                                            : canonical({runbook.text, runbook.parts}));
+    return runbook_hash(runbook.text, runbook.parts);
+}
+
+std::string runbook_hash(const std::string& text, const std::map<std::string, std::string>& parts) {
+    return sha256_hex(parts.empty() ? text : canonical({text, parts}));
 }
 
 }  // namespace lockstep

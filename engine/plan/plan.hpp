@@ -108,5 +108,7 @@ struct Plan {
 
 /// Of its text, and of those that it calls.
 [[nodiscard]] std::string runbook_hash(const Runbook& runbook);
+[[nodiscard]] std::string runbook_hash(const std::string& text,
+                                       const std::map<std::string, std::string>& parts);
 
 }  // namespace lockstep

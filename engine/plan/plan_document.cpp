@@ -1,8 +1,10 @@
 #include "engine/plan/plan_document.hpp"
 
+#include "base/canonical_json.hpp"
 #include "base/or_null.hpp"
 #include "engine/plan/binding.hpp"
 #include "engine/plan/durations.hpp"
+#include "engine/plan/saved_plan.hpp"
 
 #include <algorithm>
 
@@ -219,6 +221,12 @@ PlannedStep step_from(const Json& document, Plan& plan, const Cluster& cluster) 
     return step;
 }
 
+[[noreturn]] void throw_changed(const std::string& what) {
+    throw JournalError(what + " on record is not the one that the hash of the plan is of",
+                       "Somebody or something changed it after it was made: nothing is done by it. "
+                       "Look at the cluster with `lockstep check`.");
+}
+
 std::vector<Finding> findings_from(const Json& list) {
     std::vector<Finding> findings;
     for (const Json& each : list) {
@@ -271,6 +279,29 @@ Json Plan::outline() const {
     };
 }
 
+/// What was approved is a hash: that of everything that goes on by it is worked out again.
+void refuse_changed(const Json& document,
+                    const std::string& hash,
+                    const std::string& runbook_text,
+                    const std::string& inventory_text) {
+    try {
+        if (document.at("plan_hash") != hash ||
+            sha256_hex(canonical(bound_part(document))) != hash) {
+            throw_changed("the plan");
+        }
+        const auto parts =
+            document.value("runbook_parts", std::map<std::string, std::string>());
+        if (runbook_hash(runbook_text, parts) != document.at("runbook_hash")) {
+            throw_changed("the runbook");
+        }
+        if (sha256_hex(inventory_text) != document.at("inventory_hash")) {
+            throw_changed("the inventory");
+        }
+    } catch (const Json::exception& error) {
+        throw_unfit(error.what());
+    }
+}
+
 Plan restore_plan(const PlanDocument& from) {
     Plan plan;
     try {
@@ -292,6 +323,10 @@ Plan restore_plan(const PlanDocument& from) {
         evaluate_vars(from.cluster, plan);
         for (const Json& step : document.at("steps")) {
             plan.steps.push_back(step_from(step, plan, from.cluster));
+        }
+        refuse_changed(document, from.hash, plan.runbook->text, from.inventory.text);
+        if (Value(plan.inputs).to_json() != document.at("inputs")) {
+            throw_changed("an input");
         }
         for (const PlannedStep& step : plan.steps) {
             if (std::ranges::any_of(step.after, [&](auto i) { return i >= plan.steps.size(); })) {

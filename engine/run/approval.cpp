@@ -31,20 +31,40 @@ std::string joined(const std::vector<std::string>& names) {
     return text;
 }
 
+/// A user namespace shows whom its maker likes.
+bool is_unknown_user(std::string_view who) {
+    return user_of(who).ends_with(k_in_user_namespace);
+}
+
+/// As whom somebody is known who has proven it.
+std::string proven_name(const std::string& who) {
+    std::string name(user_of(who));
+    const std::string host = who.substr(name.size());
+    if (is_unknown_user(who)) {
+        name.resize(name.size() - k_in_user_namespace.size());
+    }
+    return name + host;
+}
+
 /// A key that cannot be had refuses the answer: else taking the key file away would turn the proof
 /// off.
 std::string doubt_of(const RunHeader& run, const Answer& answer, const People& people) {
-    const std::string name(user_of(answer.by));
+    const std::string name(user_of(proven_name(answer.by)));
     try {
         const std::optional<std::string> key =
             people.key_of ? people.key_of(name) : std::optional<std::string>();
+        if (!people.key_of && !answer.proof.empty()) {
+            return {};  // whoever approves has their own key alone: the engine looks at it
+        }
         if (!key) {
-            return {};
+            return is_unknown_user(answer.by)
+                       ? "nobody knows whose it is: it was given in a user namespace, without a key"
+                       : "";
         }
         if (answer.proof.empty()) {
             return "the inventory asks for a proof from " + name + ", and there is none";
         }
-        return is_same_secret(answer.proof, proof_of(run.id, answer, *key))
+        return is_same_secret(answer.proof, proof_of(run, answer, *key))
                    ? ""
                    : "its proof was not made with the key of " + name + " for this answer";
     } catch (const Error& error) {
@@ -54,11 +74,18 @@ std::string doubt_of(const RunHeader& run, const Answer& answer, const People& p
 
 }  // namespace
 
-/// Everything that the answer says is signed, with run and plan: a yes cannot be copied to another
-/// one.
-std::string proof_of(const std::string& run, const Answer& answer, std::string_view key) {
-    const std::string text = canonical(nlohmann::json{
-        run, answer.gate, answer.yes, answer.by, answer.at, answer.comment, answer.plan_hash});
+/// Everything that the answer says is signed, with all that the run is about: texts, inputs, every
+/// step of the plan. A yes can neither be copied to another run nor stay behind when this one is
+/// changed.
+std::string proof_of(const RunHeader& run, const Answer& answer, std::string_view key) {
+    const std::string text =
+        canonical(nlohmann::json{run.digest.empty() ? header_digest(run) : run.digest,
+                                 answer.gate,
+                                 answer.yes,
+                                 answer.by,
+                                 answer.at,
+                                 answer.comment,
+                                 answer.plan_hash});
     return to_hex(hmac_sha256(key, text));
 }
 
@@ -76,10 +103,15 @@ std::string why_not_counted(const RunHeader& run,
     if (const std::string doubt = doubt_of(run, answer, people); !doubt.empty()) {
         return doubt;
     }
-    const std::string name(user_of(answer.by));
+    if (answer.yes && asked.not_self && is_unknown_user(run.started_by)) {
+        return "who started this run is not known (it was in a user namespace), and somebody else "
+               "has to approve it";
+    }
+    const std::string who = proven_name(answer.by);
+    const std::string name(user_of(who));
     const bool may =
         asked.from.empty() || std::ranges::any_of(asked.from, [&](const std::string& entry) {
-            return is_meant(entry, answer.by, people);
+            return is_meant(entry, who, people);
         });
     if (!may) {
         return answer.by + " is not among those who are asked: " + joined(asked.from);
@@ -90,7 +122,7 @@ std::string why_not_counted(const RunHeader& run,
         return name + " started this run, and somebody else has to approve it";
     }
     const bool again = std::ranges::any_of(asked.answers, [&](const GivenAnswer& other) {
-        return other.why_not.empty() && other.yes && user_of(other.by) == name;
+        return other.why_not.empty() && other.yes && user_of(proven_name(other.by)) == name;
     });
     return answer.yes && again ? name + " has approved it already" : "";
 }

@@ -13,7 +13,11 @@
 /// Whose answer to an approval counts, and why another does not.
 namespace lockstep {
 
-/// Who there is, by the inventory that the run pins.
+/// At the end of a user's name: it was given in a user namespace, where everybody is whom they like.
+inline constexpr std::string_view k_in_user_namespace = " (user namespace)";
+
+/// Who there is, by the inventory of whoever judges: what a run has on record others may have
+/// written.
 struct People {
     const Inventory* inventory = nullptr;  ///< its groups; null: there are none
     /// The key of somebody whose answers have to prove themselves; nullopt: the operating system's
@@ -21,9 +25,9 @@ struct People {
     std::function<std::optional<std::string>(const std::string& name)> key_of;
 };
 
-/// HMAC-SHA256, in hex, over everything that an answer says. It proves that the answer was given by
-/// somebody who has the key, about this run's plan and no other.
-[[nodiscard]] std::string proof_of(const std::string& run,
+/// HMAC-SHA256, in hex, over everything that an answer and the run's header say. It proves that the
+/// answer was given by somebody who has the key, about this run as it was then and no other.
+[[nodiscard]] std::string proof_of(const RunHeader& run,
                                    const Answer& answer,
                                    std::string_view key);
 

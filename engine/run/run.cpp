@@ -219,6 +219,9 @@ void record_resumed(RunSession& session,
                     {"rolling_back", rolling_back},
                     {"reopen", reopen}});
     record_lock(session, lock);
+    if (by.unsealed) {
+        session.note("taken up although nobody vouches for its record: " + by.reason);
+    }
     session.tell("start",
                  session.header().runbook + " on " + session.header().cluster +
                      (rolling_back ? " is taken back by " : " was resumed by ") + by.by);

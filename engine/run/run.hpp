@@ -25,6 +25,7 @@ struct TakeUp {
     Answers answers;
     bool once_more = false;  ///< although engines keep ending at the same place
     std::string reason;      ///< why, for the record; empty: not given
+    bool unsealed = false;   ///< although nobody vouches for the record
 };
 
 /// Goes on with a run that has not succeeded: settles what is in doubt first, and refuses (17) when

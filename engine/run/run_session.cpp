@@ -50,6 +50,7 @@ RunSession::RunSession(Setup setup, RunHeader header)
       facts_(std::make_shared<const ClusterFacts>(setup_.plan.facts)),
       at_start_(facts_),
       full_at_(setup_.clock.steady_now()) {
+    header_.digest = header_digest(header_);
     setup_.runner.remember_members(*facts_);
 }
 

@@ -1,5 +1,6 @@
 #include "base/package_version.hpp"
 #include "base/suggest.hpp"
+#include "base/trusted_file.hpp"
 #include "base/units.hpp"
 #include "base/yaml.hpp"
 #include "engine/expression/expression_functions.hpp"
@@ -9,7 +10,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
 
 namespace lockstep {
 
@@ -79,13 +79,11 @@ using yaml::Node;
         return Value::secret(value);
     }
     if (text.starts_with("file:")) {
-        std::ifstream file(text.substr(5));
-        std::string line;
-        if (!std::getline(file, line)) {
-            throw UnfitValue("comes from the first line of " + text.substr(5) +
-                             ", which cannot be read");
+        try {
+            return Value::secret(read_secret_line(text.substr(5), "the secret"));
+        } catch (const Error& error) {
+            throw UnfitValue(std::string("cannot be had: ") + error.what(), error.hint());
         }
-        return Value::secret(line.ends_with('\r') ? line.substr(0, line.size() - 1) : line);
     }
     throw UnfitValue("is a secret: it must not stand on the command line",
                      "Say where it comes from: env:NAME or file:PATH.");

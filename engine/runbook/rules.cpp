@@ -8,6 +8,8 @@ namespace {
 
 std::vector<RuleRow> rules_of_files() {
     return {
+        {"file.keys", "A line of trusted_keys is no NAME and KEY."},
+        {"file.shared", "Somebody else may write to the file, which is acted by."},
         {"file.unreadable", "The file is not there, or cannot be read."},
         {"yaml.syntax", "The text is not YAML."},
         {"yaml.encoding",

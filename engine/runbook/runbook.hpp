@@ -6,6 +6,7 @@
 /// runbook_rules.cpp.
 
 #include "base/error.hpp"
+#include "base/trusted_file.hpp"
 #include "engine/expression/expression.hpp"
 #include "engine/runbook/action_schema.hpp"
 #include "engine/window/window.hpp"
@@ -230,8 +231,11 @@ class InputErrors : public Error {
     std::vector<InputError> errors_;
 };
 
-/// Throws InputErrors.
-[[nodiscard]] Runbook load_runbook(const std::string& path, const RunbookVocabulary& vocabulary);
+/// Throws InputErrors. `only_ours` and `allowed_by` as of yaml::read_text().
+[[nodiscard]] Runbook load_runbook(const std::string& path,
+                                   const RunbookVocabulary& vocabulary,
+                                   std::optional<FoundBy> only_ours = std::nullopt,
+                                   const std::string& allowed_by = {});
 [[nodiscard]] Runbook parse_runbook(const std::string& text,
                                     const std::string& file_name,
                                     const RunbookVocabulary& vocabulary);

@@ -297,10 +297,13 @@ Runbook parse_runbook(const std::string& text,
     return runbook_reading::parse_called({file_name, text}, vocabulary, {file_name});
 }
 
-Runbook load_runbook(const std::string& path, const RunbookVocabulary& vocabulary) {
+Runbook load_runbook(const std::string& path,
+                     const RunbookVocabulary& vocabulary,
+                     std::optional<FoundBy> only_ours,
+                     const std::string& allowed_by) {
     std::string text;
     runbook_reading::Problems problems;
-    problems.attempt([&] { text = yaml::read_text(path); });
+    problems.attempt([&] { text = yaml::read_text(path, only_ours, allowed_by); });
     problems.throw_if_any();
     return parse_runbook(text, path, vocabulary);
 }

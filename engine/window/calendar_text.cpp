@@ -1,6 +1,7 @@
 #include "engine/window/calendar_text.hpp"
 
 #include "base/error.hpp"
+#include "base/trusted_file.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -259,6 +260,10 @@ std::string read_calendar_file(const std::string& path) {
     // Opening a pipe would wait for somebody to write to it.
     if (failed || !std::filesystem::is_regular_file(status)) {
         throw cannot(failed ? failed.message() : "it is no regular file");
+    }
+    // Whoever can write it decides when others' hosts are changed.
+    if (const std::string who = who_else_may_write(path, FoundBy::name); !who.empty()) {
+        throw Error("is not used: " + who);
     }
     errno = 0;
     std::ifstream file(path, std::ios::binary);

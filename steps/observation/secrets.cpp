@@ -1,10 +1,8 @@
 #include "base/error.hpp"
+#include "base/trusted_file.hpp"
 #include "steps/observation/connections.hpp"
 
-#include <sys/stat.h>
-
 #include <cstdlib>
-#include <fstream>
 #include <string_view>
 
 namespace lockstep {
@@ -46,25 +44,7 @@ std::string from_env(const SecretRef::Env& env, const SourceLocation& where) {
 }
 
 std::string from_file(const SecretRef::File& file, const SourceLocation& where) {
-    struct stat status {};
-
-    if (::stat(file.path.c_str(), &status) != 0) {
-        throw Error(at(where) + "the secret's file " + file.path + " cannot be read",
-                    "Check that it exists and that you may read it.");
-    }
-    if (!S_ISREG(status.st_mode)) {
-        throw Error(at(where) + "the secret's file " + file.path + " is not a regular file");
-    }
-    if ((status.st_mode & S_IROTH) != 0) {
-        throw Error(at(where) + "the secret's file " + file.path + " is readable by everybody",
-                    "Run chmod 600 " + file.path + ", and consider the secret known.");
-    }
-    std::ifstream stream(file.path);
-    std::string line;
-    if (!std::getline(stream, line)) {
-        throw Error(at(where) + "the secret's file " + file.path + " is empty or cannot be read");
-    }
-    return first_line(line);
+    return read_secret_line(file.path, at(where) + "the secret");
 }
 
 std::string from_command(const SecretRef::Command& command,

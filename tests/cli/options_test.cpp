@@ -219,9 +219,9 @@ class WithVariable {
 TEST(InventoryPath, IsTheOptionThenTheVariable) {
     const WithVariable variable("LOCKSTEP_INVENTORY", "/from/variable.yaml");
     Options given;
-    EXPECT_EQ(inventory_path(given), "/from/variable.yaml");
+    EXPECT_EQ(inventory_place(given).path, "/from/variable.yaml");
     given.inventory = "/from/option.yaml";
-    EXPECT_EQ(inventory_path(given), "/from/option.yaml");
+    EXPECT_EQ(inventory_place(given).path, "/from/option.yaml");
 }
 
 TEST(StateFolder, IsTheOptionThenTheVariableThenTheUsualPlace) {

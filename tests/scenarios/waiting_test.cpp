@@ -197,10 +197,10 @@ TEST_F(Approvals, AreProvenByAKeyWhereTheInventoryHasOne) {
                   .by = "bert@jump2",
                   .at = to_iso8601(clock.wall_now()),
                   .plan_hash = journal.headers.back().plan_hash};
-    proven.proof = proof_of("run", proven, "carl's key");
+    proven.proof = proof_of(journal.headers.back(), proven, "carl's key");
     journal.answer("run", proven);
     EXPECT_EQ(resume().exit_code, 14);
-    proven.proof = proof_of("run", proven, "bert's key");
+    proven.proof = proof_of(journal.headers.back(), proven, "bert's key");
     journal.answer("run", proven);
     EXPECT_EQ(resume().exit_code, 0);
 }

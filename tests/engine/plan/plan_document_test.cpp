@@ -1,5 +1,7 @@
 #include "engine/plan/plan_document.hpp"
 
+#include "base/canonical_json.hpp"
+#include "engine/plan/saved_plan.hpp"
 #include "tests/scenarios/world.hpp"
 
 namespace lockstep {
@@ -8,8 +10,19 @@ namespace {
 class OnRecord : public World {
   protected:
     Plan restored(const nlohmann::json& document) {
-        return restore_plan({document, runbook, inventory, cluster, {}});
+        return restore_plan({document, runbook, inventory, cluster, {}, hash});
     }
+
+    [[nodiscard]] std::string refusal(const nlohmann::json& document) {
+        try {
+            (void)restored(document);
+        } catch (const JournalError& error) {
+            return error.what();
+        }
+        return {};
+    }
+
+    std::string hash;  ///< that the run has on record
 };
 
 TEST_F(OnRecord, APlanIsTheSameAfterItWasReadAgain) {
@@ -24,6 +37,7 @@ TEST_F(OnRecord, APlanIsTheSameAfterItWasReadAgain) {
 - {id: release, uses: release}
 )");
     const nlohmann::json document = nlohmann::json::parse(planned.to_json().dump());
+    hash = planned.hash;
     const Plan again = restored(document);
     EXPECT_EQ(again.to_json().dump(2), planned.to_json().dump(2));
     ASSERT_EQ(again.steps.size(), planned.steps.size());
@@ -36,11 +50,35 @@ TEST_F(OnRecord, APlanIsTheSameAfterItWasReadAgain) {
 
 TEST_F(OnRecord, WhatDoesNotFitTheRunbookIsRefused) {
     nlohmann::json document = plan("- {id: a, uses: look}\n").to_json();
+    hash = document.at("plan_hash");
     document["steps"][0]["path"] = {7};
     document["steps"][0]["made_with"] = nullptr;
     EXPECT_THROW(restored(document), JournalError);
     document.erase("facts");
     EXPECT_THROW(restored(document), JournalError);
+}
+
+TEST_F(OnRecord, WhatTheHashIsNotOfIsRefused) {
+    const nlohmann::json honest = plan("- {id: a, uses: change}\n").to_json();
+    hash = honest.at("plan_hash");
+    ASSERT_EQ(refusal(honest), "");
+    nlohmann::json changed = honest;
+    changed["steps"][0]["actions"] = {{{"kind", "ssh"}, {"text", "rm -rf /"}}};
+    EXPECT_NE(refusal(changed).find("the plan on record"), std::string::npos);
+    changed["plan_hash"] = sha256_hex(canonical(bound_part(changed)));
+    EXPECT_NE(refusal(changed).find("the plan on record"), std::string::npos) << "a run has its own";
+    hash = changed.at("plan_hash");
+    EXPECT_EQ(refusal(changed), "") << "all of it made anew is for the seal to tell";
+    hash = honest.at("plan_hash");
+    inventory.text += "# and more";
+    EXPECT_NE(refusal(honest).find("the inventory on record"), std::string::npos);
+}
+
+TEST_F(OnRecord, ARunbookThatTheHashIsNotOfIsRefused) {
+    const nlohmann::json honest = plan("- {id: a, uses: change}\n").to_json();
+    hash = honest.at("plan_hash");
+    (void)plan("- {id: a, uses: change, name: Another}\n");
+    EXPECT_NE(refusal(honest).find("the runbook on record"), std::string::npos);
 }
 
 TEST(FactsOnRecord, AreTheSameAfterTheyWereReadAgain) {
