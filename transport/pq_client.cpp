@@ -85,6 +85,7 @@ class PqClient final : public SqlClient {
 
     Connection connect(const std::string& database, const Terms& terms) const;
     Connection start(const std::string& database, const Terms& terms) const;
+    void prepare(PGconn* connection, const SqlStatement& statement, const Terms& terms) const;
     Result command(PGconn* connection, const std::string& text, const Terms& terms) const;
     Result execute(PGconn* connection, const SqlStatement& statement, const Terms& terms) const;
     Result collect(PGconn* connection, const Terms& terms) const;
@@ -141,7 +142,8 @@ SqlResult PqClient::query(const SqlStatement& statement, Deadline deadline, std:
     const SqlStatement checked{single_statement(statement.text),
                                statement.params,
                                statement.database.empty() ? endpoint_.database : statement.database,
-                               statement.read_only};
+                               statement.read_only,
+                               statement.search_path};
     // Out of the member while in use: a connection that something threw on is dropped.
     Connection connection = std::move(connection_);
     if (connection == nullptr || database_ != checked.database ||
@@ -149,13 +151,7 @@ SqlResult PqClient::query(const SqlStatement& statement, Deadline deadline, std:
         connection = connect(checked.database, terms);
         database_ = checked.database;
     }
-    const std::string limit =
-        "SET statement_timeout = " + std::to_string(server_timeout(deadline.remaining()).count());
-    const std::string begin = checked.read_only ? "; BEGIN READ ONLY" : "";
-    const Result prepared = command(connection.get(), limit + begin, terms);
-    if (!succeeded(prepared.get())) {
-        throw_refused(prepared.get());
-    }
+    prepare(connection.get(), checked, terms);
     const Result result = execute(connection.get(), checked, terms);
     const bool good = succeeded(result.get());
     if (checked.read_only) {
@@ -171,6 +167,34 @@ SqlResult PqClient::query(const SqlStatement& statement, Deadline deadline, std:
         throw_refused(result.get());
     }
     return to_result(result.get());
+}
+
+/// Outside of a transaction a pooler may give each message to another session, and what was set to
+/// somebody else's. PostgreSQL tells its process when it greets; a pooler (PgBouncer 1.8 to 1.24,
+/// Odyssey, pgcat) makes up a number of its own. Where they differ an error takes back what was
+/// set, because the message is one transaction.
+void PqClient::prepare(PGconn* connection,
+                       const SqlStatement& statement,
+                       const Terms& terms) const {
+    std::string text = session_begin(statement, server_timeout(terms.first.remaining()));
+    if (!statement.read_only) {
+        text += "; SELECT 1 / (pg_catalog.pg_backend_pid() = (" +
+                std::to_string(::PQbackendPID(connection)) + "))::pg_catalog.int4";
+    }
+    const Result prepared = command(connection, text, terms);
+    if (succeeded(prepared.get())) {
+        return;
+    }
+    const char* state = ::PQresultErrorField(prepared.get(), PG_DIAG_SQLSTATE);
+    constexpr std::string_view k_division_by_zero = "22012";
+    if (state != nullptr && state == k_division_by_zero) {
+        throw TransportError(Kind::connect,
+                             peer() + ": a connection pooler answers for PostgreSQL there",
+                             "What changes something needs a session of its own: have Patroni "
+                             "publish PostgreSQL's own port (postgresql.connect_address), or leave "
+                             "out postgres.via: direct in the inventory.");
+    }
+    throw_refused(prepared.get());
 }
 
 /// A connection that has begun to connect.
