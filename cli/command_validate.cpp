@@ -2,6 +2,7 @@
 #include "cli/problem_text.hpp"
 #include "cli/texts.hpp"
 #include "engine/runbook/runbook_rules.hpp"
+#include "inventory/inventory_rules.hpp"
 #include "steps/catalog.hpp"
 
 #include <unistd.h>
@@ -54,8 +55,7 @@ int command_validate(const Options& options) {
     };
     if (!options.inventory.empty()) {
         take(options.inventory, problems_of([&]() -> Problems {
-                 static_cast<void>(load_inventory(options.inventory));
-                 return {};
+                 return check_inventory(load_inventory(options.inventory));
              }));
     }
     for (const std::string& wanted : options.runbooks) {

@@ -51,6 +51,10 @@ bool settle_by_earlier(ClusterFacts& now, const ClusterFacts& earlier);
 /// That as a finding. It blocks every change: which cluster would be changed is not known.
 [[nodiscard]] std::optional<Finding> contradiction_of(const ClusterFacts& facts);
 
+/// The password of the REST API would go to its members by http; nullopt: it would not. Said where
+/// changes are planned, and not at every look.
+[[nodiscard]] std::optional<Finding> password_in_clear(const Cluster& cluster);
+
 /// Whether nobody but its own host can ask there: `http://127.0.0.1:8008`.
 [[nodiscard]] bool is_loopback_url(std::string_view url);
 

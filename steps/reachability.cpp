@@ -1,6 +1,7 @@
 #include "steps/reachability.hpp"
 
 #include "base/error.hpp"
+#include "cluster/diagnosis.hpp"
 #include "cluster/host_findings.hpp"
 
 #include <chrono>
@@ -253,7 +254,12 @@ void MemberWays::rest() {
     if (!write.asked) {
         write = {.asked = true, .error = "not asked, because reading does not work"};
     }
-    add("REST changes", who, write);
+    Way& changes = add("REST changes", who, write);
+    const auto clear = password_in_clear(cluster_);
+    if (clear && changes.verdict == Verdict::ok) {
+        changes.verdict = Verdict::limited;
+        changes.access.hint = clear->message + ". " + clear->remedy;
+    }
 }
 
 void MemberWays::sql() {

@@ -85,6 +85,7 @@ class PqClient final : public SqlClient {
 
     Connection connect(const std::string& database, const Terms& terms) const;
     Connection start(const std::string& database, const Terms& terms) const;
+    static Connection start(const std::map<std::string, std::string>& values);
     void prepare(PGconn* connection, const SqlStatement& statement, const Terms& terms) const;
     Result command(PGconn* connection, const std::string& text, const Terms& terms) const;
     Result execute(PGconn* connection, const SqlStatement& statement, const Terms& terms) const;
@@ -210,10 +211,30 @@ Connection PqClient::start(const std::string& database, const Terms& terms) cons
     values.emplace("keepalives_interval", "10");
     values.emplace("keepalives_count", "4");
     values.emplace("tcp_user_timeout", "55000");
-    // By ourselves, because the lookup of libpq blocks without a limit. The name stays for TLS.
-    if (!endpoint_.host.starts_with('/')) {
-        values["hostaddr"] = resolve_host(endpoint_.host, terms.first, terms.second).front();
+    const bool over_network = !endpoint_.host.starts_with('/');
+    if (!over_network) {
+        return start(values);
     }
+    // By ourselves, because the lookup of libpq blocks without a limit. The name stays for TLS.
+    values["hostaddr"] = resolve_host(endpoint_.host, terms.first, terms.second).front();
+    values.emplace("sslmode", "verify-full");
+    // Only SCRAM proves that the server knows the password, and shows it nothing. libpq 16 can be
+    // told to take no other request; an older one to want the binding to the TLS channel that SCRAM
+    // alone has (libpq 15, check_expected_areq).
+    const char* const strict = ::PQlibVersion() >= 160'000 ? "require_auth" : "channel_binding";
+    const bool ours =
+        values.emplace(strict, ::PQlibVersion() >= 160'000 ? "scram-sha-256" : "require").second;
+    Connection connection = start(values);
+    const char* const password = ::PQpass(connection.get());
+    if (ours && (password == nullptr || *password == '\0')) {
+        // Nothing is there to be given away: a certificate, or trust, is no SCRAM.
+        values.erase(strict);
+        connection = start(values);
+    }
+    return connection;
+}
+
+Connection PqClient::start(const std::map<std::string, std::string>& values) {
     std::vector<const char*> keywords;
     std::vector<const char*> texts;
     for (const auto& [keyword, text] : values) {
