@@ -4,11 +4,13 @@ namespace lockstep {
 
 namespace {
 
-/// `[fd00::1]:8008` of `https://[fd00::1]:8008/patroni`.
+/// `[fd00::1]:8008` of `https://[fd00::1]:8008/patroni`; of `http://a:1@b/` it is `b`, as curl has
+/// it (RFC 3986, 3.2).
 std::string_view authority_of(std::string_view url) {
     const std::size_t scheme = url.find("://");
     const std::string_view rest = scheme == std::string_view::npos ? url : url.substr(scheme + 3);
-    return rest.substr(0, rest.find('/'));
+    const std::string_view authority = rest.substr(0, rest.find_first_of("/?#\\"));
+    return authority.substr(authority.rfind('@') + 1);  // npos + 1 is 0
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include "base/utf8.hpp"
 
+#include <algorithm>
 #include <array>
+#include <utility>
 
 namespace lockstep {
 
@@ -34,6 +36,43 @@ CodePoint decode_utf8(std::string_view text, std::size_t offset) {
         return {};
     }
     return {value, length};
+}
+
+bool is_hidden(char32_t c) {
+    constexpr std::array<std::pair<char32_t, char32_t>, 17> k_ranges{{{0x00, 0x1F},
+                                                                      {0x7F, 0x9F},  // 9B is ESC [
+                                                                      {0xAD, 0xAD},
+                                                                      {0x34F, 0x34F},
+                                                                      {0x61C, 0x61C},
+                                                                      {0x115F, 0x1160},
+                                                                      {0x17B4, 0x17B5},
+                                                                      {0x180B, 0x180F},
+                                                                      {0x200B, 0x200F},
+                                                                      {0x2028, 0x202E},
+                                                                      {0x2060, 0x206F},
+                                                                      {0x3164, 0x3164},
+                                                                      {0xFEFF, 0xFEFF},
+                                                                      {0xFFA0, 0xFFA0},
+                                                                      {0xFFF9, 0xFFFB},
+                                                                      {0x1D173, 0x1D17A},
+                                                                      {0xE0000, 0xE0FFF}}};
+    return std::ranges::any_of(
+        k_ranges, [c](const auto& range) { return c >= range.first && c <= range.second; });
+}
+
+std::string without_hidden(std::string_view text, std::string_view kept) {
+    std::string safe;
+    for (std::size_t at = 0; at < text.size();) {
+        const CodePoint c = decode_utf8(text, at);
+        const bool keep = kept.find(text[at]) != std::string_view::npos;
+        if (c.length == 0 || (is_hidden(c.value) && !keep)) {
+            safe += '?';
+        } else {
+            safe += text.substr(at, c.length);
+        }
+        at += std::max<std::size_t>(c.length, 1);
+    }
+    return safe;
 }
 
 std::string as_utf8(std::string_view text, std::string_view mark) {

@@ -20,6 +20,15 @@ struct CodePoint {
     return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U;
 }
 
+/// Whether a character is not shown but decides how others are: control characters (line end and
+/// tab among them), the controls of bidirectional text, which make a name read as another one, line
+/// separators, and what has no width (Unicode 15: categories Cc, Zl, Zp and most of Cf; fillers;
+/// tags).
+[[nodiscard]] bool is_hidden(char32_t c);
+
+/// The text with a `?` for each of them but those in `kept`, and for each byte that is no UTF-8.
+[[nodiscard]] std::string without_hidden(std::string_view text, std::string_view kept = {});
+
 /// The mark of a byte that cannot be read, in what is shown and recorded: U+FFFD.
 inline constexpr std::string_view k_unreadable = "\xEF\xBF\xBD";
 

@@ -2,6 +2,7 @@
 #include "cli/problem_text.hpp"
 #include "cli/texts.hpp"
 #include "engine/runbook/runbook_rules.hpp"
+#include "inventory/inventory_rules.hpp"
 #include "steps/catalog.hpp"
 
 #include <unistd.h>
@@ -65,8 +66,9 @@ int command_validate(const Options& options) {
     if (!options.inventory.empty()) {
         std::string note;
         take(options.inventory, problems_of([&]() -> Problems {
-                 note = note_on_rest(load_inventory(options.inventory));
-                 return {};
+                 const Inventory inventory = load_inventory(options.inventory);
+                 note = note_on_rest(inventory);
+                 return check_inventory(inventory);
              }));
         std::cerr << printable(note);
     }

@@ -1,3 +1,4 @@
+#include "base/utf8.hpp"
 #include "cli/texts.hpp"
 
 #include <array>
@@ -14,12 +15,11 @@ namespace {
 using Labels = std::vector<std::pair<std::string, std::string>>;
 
 // In a label's value backslash, double quote and line feed are escaped (Prometheus text format
-// 0.0.4). What is no UTF-8 would make a collector refuse the whole file.
+// 0.0.4). What is no UTF-8 would make a collector refuse the whole file, and whoever reads it on a
+// terminal sees what a terminal shows.
 std::string escaped(const std::string& text) {
-    const std::string valid = nlohmann::json::parse(
-        nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
     std::string value;
-    for (const char c : valid) {
+    for (const char c : without_hidden(as_utf8(text, k_unreadable), "\n")) {
         value += c == '\\' ? "\\\\" : c == '"' ? "\\\"" : c == '\n' ? "\\n" : std::string(1, c);
     }
     return value;

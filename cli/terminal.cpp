@@ -67,19 +67,7 @@ std::size_t columns(std::string_view text) {
 }
 
 std::string printable(std::string_view text) {
-    std::string safe;
-    for (std::size_t at = 0; at < text.size(); ++at) {
-        const CodePoint c = decode_utf8(text, at);
-        const bool control = (c.value < 0x20 && c.value != '\n' && c.value != '\t') ||
-                             (c.value >= 0x7f && c.value <= 0x9f);  // U+009B is like ESC [
-        if (c.length == 0 || control) {
-            safe += '?';
-        } else {
-            safe += text.substr(at, c.length);
-        }
-        at += std::max<std::size_t>(c.length, 1) - 1;
-    }
-    return safe;
+    return without_hidden(text, "\n\t");
 }
 
 std::string one_line(std::string_view text) {

@@ -60,6 +60,10 @@ bool settle_by_earlier(ClusterFacts& now, const ClusterFacts& earlier);
 /// All of these: nobody may be changed while there is one, and nobody can accept it.
 [[nodiscard]] std::vector<Finding> contradictions(const ClusterFacts& facts);
 
+/// The password of the REST API would go to its members by http; nullopt: it would not. Said where
+/// changes are planned, and not at every look.
+[[nodiscard]] std::optional<Finding> password_in_clear(const Cluster& cluster);
+
 /// Whether nobody but its own host can ask there: `http://127.0.0.1:8008`.
 [[nodiscard]] bool is_loopback_url(std::string_view url);
 

@@ -1,6 +1,7 @@
 #include "base/units.hpp"
 #include "cluster/diagnosis_rules.hpp"
 #include "cluster/host_findings.hpp"
+#include "inventory/rest_policy.hpp"
 
 namespace lockstep::rules {
 
@@ -57,6 +58,20 @@ void api(const MemberFacts& member, const Cluster& expected, Findings& found) {
     unreachable(member, "api", message, remedy, found);
 }
 
+void insecure_api(const MemberFacts& member, Findings& found) {
+    found.push_back(
+        {"member.insecure_api",
+         Severity::critical,
+         member.name,
+         "",
+         "Patroni lists " + member.api_url + " as the REST API of " + member.name +
+             ", though the endpoints of the inventory are https: nothing was sent there",
+         "Find out who wrote that. Give the Patroni there a certificate "
+         "(restapi.certfile) and restart it; one that really has none is named under "
+         "patroni.endpoints with its http address.",
+         ""});
+}
+
 void ssh(const MemberFacts& member, Findings& found) {
     unreachable(member,
                 "ssh",
@@ -102,7 +117,8 @@ void ways_to(const MemberFacts& member,
         return;  // member.odd_address: that is why
     }
     const bool useless_url = has_useless_api_url(facts, member);  // patroni.api_address says so
-    if (!useless_url && is_silent(member, expected)) {
+    const bool downgrade = is_downgrade(expected.patroni, member.api_url);
+    if (!useless_url && !downgrade && is_silent(member, expected)) {
         unreachable(
             member,
             "member",
@@ -111,7 +127,9 @@ void ways_to(const MemberFacts& member,
             found);
         return;
     }
-    if (member.api.failed() && !useless_url) {
+    if (downgrade) {
+        insecure_api(member, found);
+    } else if (member.api.failed() && !useless_url) {
         api(member, expected, found);
     } else if (!member.listed && facts.cluster_error.empty()) {
         unreachable(member,
@@ -179,3 +197,22 @@ void reachability(const ClusterFacts& facts, const Cluster& expected, Findings& 
 }
 
 }  // namespace lockstep::rules
+
+namespace lockstep {
+
+std::optional<Finding> password_in_clear(const Cluster& cluster) {
+    if (!sends_password_in_clear(cluster.patroni)) {
+        return std::nullopt;
+    }
+    return Finding{"patroni.password_in_clear",
+                   Severity::warning,
+                   "",
+                   "",
+                   "the password of the REST API goes over the network by http: whoever is between "
+                   "reads it, and may change the cluster with it",
+                   "Give Patroni certificates (restapi.certfile) and write https endpoints, or set "
+                   "patroni.via: ssh.",
+                   ""};
+}
+
+}  // namespace lockstep

@@ -63,7 +63,7 @@ std::string synced_remedy(const ClusterFacts& facts,
 }
 
 std::string drop_statement(const SlotFacts& slot) {
-    return "`select pg_drop_replication_slot('" + slot.name + "')`";
+    return "`select pg_catalog.pg_drop_replication_slot('" + slot.name + "')`";
 }
 
 void stuck_slot(const ClusterFacts& facts,

@@ -1,6 +1,7 @@
 #include "cluster/sample_history.hpp"
 
 #include "base/error.hpp"
+#include "base/json.hpp"
 #include "base/state_folder.hpp"
 
 #include <spdlog/spdlog.h>
@@ -145,7 +146,7 @@ std::vector<Sample> SampleHistory::recent(const ClusterFacts& now, milliseconds 
         while (select.step()) {
             const Clock::Wall at = from_ms(select.integer(0));
             const auto ago = elapsed({at, select.text(1), milliseconds{select.integer(2)}}, to);
-            const Json document = Json::parse(select.text(3), nullptr, false);
+            const Json document = read_json(select.text(3), k_own_json).document;
             if (!ago || !document.is_object()) {
                 continue;
             }

@@ -118,21 +118,37 @@ std::size_t skip_value(std::string_view text, std::size_t i) {
     return std::min(i + (quoted ? 1U : 0U), text.size());
 }
 
-/// The keywords of a conninfo of `key = value` pairs, as libpq 15 splits them (conninfo_parse).
-std::vector<std::string> keywords_of(std::string_view text) {
-    std::vector<std::string> keywords;
+/// What stands between quotes, without its backslashes.
+std::string unquoted(std::string_view value) {
+    if (value.size() >= 2 && value.front() == '\'') {
+        value = value.substr(1, value.size() - 2);
+    }
+    std::string text;
+    for (std::size_t i = 0; i < value.size(); ++i) {
+        i += value[i] == '\\' && i + 1 < value.size() ? 1U : 0U;
+        text += value[i];
+    }
+    return text;
+}
+
+/// The keywords of a conninfo of `key = value` pairs, as libpq 15 splits them (conninfo_parse),
+/// with what they are given.
+std::vector<std::pair<std::string, std::string>> pairs_of(std::string_view text) {
+    std::vector<std::pair<std::string, std::string>> pairs;
     for (std::size_t i = skip_spaces(text, 0); i < text.size(); i = skip_spaces(text, i)) {
         const std::size_t begin = i;
         while (i < text.size() && text[i] != '=' && !is_space(text[i])) {
             ++i;
         }
-        keywords.emplace_back(text.substr(begin, i - begin));
-        i = skip_spaces(text, i);
+        const std::string_view keyword = text.substr(begin, i - begin);
+        std::size_t value = i = skip_spaces(text, i);
         if (i < text.size() && text[i] == '=') {
-            i = skip_value(text, skip_spaces(text, i + 1));
+            value = skip_spaces(text, i + 1);
+            i = skip_value(text, value);
         }
+        pairs.emplace_back(keyword, unquoted(text.substr(value, i - value)));
     }
-    return keywords;
+    return pairs;
 }
 
 bool is_url(std::string_view dsn) {
@@ -278,12 +294,31 @@ std::string read_endpoint(const Node& node) {
     return url;
 }
 
+std::optional<std::string> dsn_value(std::string_view dsn, std::string_view keyword) {
+    if (!is_url(dsn)) {
+        std::optional<std::string> last;  // the one that counts
+        for (auto& [name, value] : pairs_of(dsn)) {
+            last = name == keyword ? std::optional(std::move(value)) : std::move(last);
+        }
+        return last;
+    }
+    const std::size_t query = dsn.find('?');
+    std::string_view rest = query == std::string_view::npos ? "" : dsn.substr(query + 1);
+    std::optional<std::string> last;
+    while (!rest.empty()) {
+        const std::string_view one = rest.substr(0, rest.find('&'));
+        if (const std::size_t equals = one.find('='); one.substr(0, equals) == keyword) {
+            last = equals == std::string_view::npos ? "" : std::string(one.substr(equals + 1));
+        }
+        rest.remove_prefix(std::min(one.size() + 1, rest.size()));
+    }
+    return last;
+}
+
 std::string read_dsn(const Node& node) {
     std::string dsn = yaml::as_string(node, "dsn");
-    const std::vector<std::string> keywords =
-        is_url(dsn) ? std::vector<std::string>{} : keywords_of(dsn);
     const auto has = [&](std::string_view keyword) {
-        return std::find(keywords.begin(), keywords.end(), keyword) != keywords.end();
+        return !is_url(dsn) && dsn_value(dsn, keyword).has_value();
     };
     if (has("password") || has("sslpassword") || (is_url(dsn) && url_has_password(dsn))) {
         fail(node,

@@ -4,6 +4,7 @@
 #include "inventory/inventory.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,6 +56,9 @@ void refuse_unknown_keys(const yaml::Node& node, std::string_view place, std::st
 
 /// `http(s)://host:port`, without a path: a single `/` at the end is taken off.
 [[nodiscard]] std::string read_endpoint(const yaml::Node& node);
+
+/// The value that a conninfo gives a keyword, if it does.
+[[nodiscard]] std::optional<std::string> dsn_value(std::string_view dsn, std::string_view keyword);
 
 /// A libpq conninfo without a password, and without the host and port that Patroni knows.
 [[nodiscard]] std::string read_dsn(const yaml::Node& node);

@@ -271,7 +271,9 @@ Place postgres_place() {
               .shapes = {{text}},
               .description = "For `direct`: a conninfo of libpq, without host, port and password. "
                              "Host and port come from Patroni, the password from ~/.pgpass, a "
-                             "service file or PGPASSWORD.",
+                             "service file or PGPASSWORD. Without sslmode it is verify-full, and a "
+                             "password is given by SCRAM alone, unless require_auth (libpq 16) or "
+                             "channel_binding (before) is named.",
               .example = "dsn: user=lockstep dbname=postgres sslmode=verify-full"},
              {.name = "os_user",
               .shapes = {{word}},

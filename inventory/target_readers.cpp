@@ -1,4 +1,5 @@
 #include "inventory/people_readers.hpp"
+#include "inventory/rest_policy.hpp"
 
 #include <algorithm>
 #include <array>
@@ -69,11 +70,9 @@ std::optional<UrlParts> split_url(std::string_view url) {
     return parts;
 }
 
-/// localhost, 127.0.0.0/8 and ::1, by their usual spelling; not by asking a resolver.
+/// Hosts of these URLs have their brackets.
 bool is_loopback(std::string_view host) {
-    const bool dotted = std::ranges::count(host, '.') == 3 &&
-                        host.find_first_not_of("0123456789.") == std::string_view::npos;
-    return host == "localhost" || host == "[::1]" || (dotted && host.starts_with("127."));
+    return is_loopback_host(host == "[::1]" ? host.substr(1, 3) : host);
 }
 
 }  // namespace

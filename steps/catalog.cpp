@@ -203,7 +203,11 @@ const std::vector<Row>& rows() {
                       .description = "postgres.database of the inventory unless given"},
                      {.name = "read_only",
                       .kind = ParamKind::boolean,
-                      .description = "In a read-only transaction; true unless given"}},
+                      .description = "In a read-only transaction; true unless given"},
+                     {.name = "search_path",
+                      .kind = ParamKind::list,
+                      .description = "Schemas of names without one, behind pg_catalog; none unless "
+                                     "given, whatever the role's own are"}},
           .outputs = {{"rows", "A list of maps, by the names of the columns"}},
           .own_undo = false},
          make_sql_query},

@@ -303,7 +303,12 @@ void MemberWays::rest() {
     if (!write.asked) {
         write = {.asked = true, .error = "not asked, because reading does not work"};
     }
-    add("REST changes", who, write);
+    Way& changes = add("REST changes", who, write);
+    const auto clear = password_in_clear(cluster_);
+    if (clear && changes.verdict == Verdict::ok) {
+        changes.verdict = Verdict::limited;
+        changes.access.hint = clear->message + ". " + clear->remedy;
+    }
 }
 
 void MemberWays::sql() {

@@ -16,8 +16,10 @@ using namespace std::chrono_literals;
 
 // Transactional, so that a commit is waited for like any client's.
 constexpr const char* k_write =
-    "SELECT extract(epoch FROM clock_timestamp()) "
-    "FROM pg_logical_emit_message(true, 'lockstep', 'write probe')";
+    "SELECT extract(epoch FROM pg_catalog.clock_timestamp()) "
+    "FROM pg_catalog.pg_logical_emit_message(true, 'lockstep'::pg_catalog.text, "
+    "'write probe'::pg_catalog.text)";
+constexpr const char* k_begin = "SET search_path = pg_catalog, pg_temp;";
 
 bool names_the_cause(const std::string& words) {
     return words.find("FATAL:") != std::string::npos || words.find("PANIC:") != std::string::npos;
@@ -76,11 +78,10 @@ void WriteProbe::run_over_ssh(std::stop_token stop) {
     const std::string script =
         "cd /\n"  // psql up to 15 complains of a folder that it may not read
         "export LC_ALL=C PGAPPNAME=lockstep-write-probe PGCONNECT_TIMEOUT=5\n"
-        "while :; do\n"
-        "  while sleep " +
-        std::to_string(pause) + "; do echo " + shell_quote(std::string(k_write) + ";") +
-        " || exit 0; done | \\\n" + "  " + psql.become + " psql -XAtqw -d " +
-        shell_quote(psql_database(psql.database)) +
+        "while :; do\n  { echo " +
+        shell_quote(k_begin) + "; while sleep " + std::to_string(pause) + "; do echo " +
+        shell_quote(std::string(k_write) + ";") + " || exit 0; done; } | \\\n  " + psql.become +
+        " psql -XAtqw -d " + shell_quote(psql_database(psql.database)) +
         (psql.user.empty() ? "" : " -U " + shell_quote(psql.user)) + " -p " +
         std::to_string(psql.port) + " 2>&1 | sed -u 's/^[^0-9]/error &/'\n" +
         "  echo 'error the connection ended' || exit 0\n  sleep 0.1\ndone\n";

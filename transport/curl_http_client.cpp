@@ -48,7 +48,7 @@ class Transfer {
           request_(request),
           shows_certificate_(!settings.cert_file.empty()),
           easy_(curl::new_easy()) {
-        set_connection(settings);
+        set_connection(settings, request.anonymous);
         set_request(request);
         ::curl_multi_add_handle(multi_, easy_.get());
     }
@@ -75,7 +75,7 @@ class Transfer {
     }
 
   private:
-    void set_connection(const HttpSettings& settings) {
+    void set_connection(const HttpSettings& settings, bool anonymous) {
         CURL* easy = easy_.get();
         set(easy, CURLOPT_NOSIGNAL, 1L);
         set(easy, CURLOPT_NOPROXY, "*");
@@ -93,7 +93,7 @@ class Transfer {
         set_if(easy, CURLOPT_CAINFO, settings.ca_file);
         set_if(easy, CURLOPT_SSLCERT, settings.cert_file);
         set_if(easy, CURLOPT_SSLKEY, settings.key_file);
-        if (!settings.username.empty()) {
+        if (!settings.username.empty() && !anonymous) {
             set(easy, CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BASIC));
             set(easy, CURLOPT_USERNAME, settings.username.c_str());
             set(easy,

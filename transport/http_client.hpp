@@ -31,6 +31,7 @@ struct HttpRequest {
     std::string url;
     std::vector<std::pair<std::string, std::string>> headers;
     std::optional<std::string> body;  ///< JSON, unless `headers` say otherwise
+    bool anonymous = false;           ///< without the user name and password of the settings
 
     /// Names of headers are compared without regard to case (RFC 9110, 5.1).
     [[nodiscard]] bool has_header(std::string_view name) const {

@@ -85,6 +85,8 @@ class PqClient final : public SqlClient {
 
     Connection connect(const std::string& database, const Terms& terms) const;
     Connection start(const std::string& database, const Terms& terms) const;
+    static Connection start(const std::map<std::string, std::string>& values);
+    void prepare(PGconn* connection, const SqlStatement& statement, const Terms& terms) const;
     Result command(PGconn* connection, const std::string& text, const Terms& terms) const;
     Result execute(PGconn* connection, const SqlStatement& statement, const Terms& terms) const;
     Result collect(PGconn* connection, const Terms& terms) const;
@@ -141,7 +143,8 @@ SqlResult PqClient::query(const SqlStatement& statement, Deadline deadline, std:
     const SqlStatement checked{single_statement(statement.text),
                                statement.params,
                                statement.database.empty() ? endpoint_.database : statement.database,
-                               statement.read_only};
+                               statement.read_only,
+                               statement.search_path};
     // Out of the member while in use: a connection that something threw on is dropped.
     Connection connection = std::move(connection_);
     if (connection == nullptr || database_ != checked.database ||
@@ -149,13 +152,7 @@ SqlResult PqClient::query(const SqlStatement& statement, Deadline deadline, std:
         connection = connect(checked.database, terms);
         database_ = checked.database;
     }
-    const std::string limit =
-        "SET statement_timeout = " + std::to_string(server_timeout(deadline.remaining()).count());
-    const std::string begin = checked.read_only ? "; BEGIN READ ONLY" : "";
-    const Result prepared = command(connection.get(), limit + begin, terms);
-    if (!succeeded(prepared.get())) {
-        throw_refused(prepared.get());
-    }
+    prepare(connection.get(), checked, terms);
     const Result result = execute(connection.get(), checked, terms);
     const bool good = succeeded(result.get());
     if (checked.read_only) {
@@ -173,6 +170,34 @@ SqlResult PqClient::query(const SqlStatement& statement, Deadline deadline, std:
     return to_result(result.get());
 }
 
+/// Outside of a transaction a pooler may give each message to another session, and what was set to
+/// somebody else's. PostgreSQL tells its process when it greets; a pooler (PgBouncer 1.8 to 1.24,
+/// Odyssey, pgcat) makes up a number of its own. Where they differ an error takes back what was
+/// set, because the message is one transaction.
+void PqClient::prepare(PGconn* connection,
+                       const SqlStatement& statement,
+                       const Terms& terms) const {
+    std::string text = session_begin(statement, server_timeout(terms.first.remaining()));
+    if (!statement.read_only) {
+        text += "; SELECT 1 / (pg_catalog.pg_backend_pid() = (" +
+                std::to_string(::PQbackendPID(connection)) + "))::pg_catalog.int4";
+    }
+    const Result prepared = command(connection, text, terms);
+    if (succeeded(prepared.get())) {
+        return;
+    }
+    const char* state = ::PQresultErrorField(prepared.get(), PG_DIAG_SQLSTATE);
+    constexpr std::string_view k_division_by_zero = "22012";
+    if (state != nullptr && state == k_division_by_zero) {
+        throw TransportError(Kind::connect,
+                             peer() + ": a connection pooler answers for PostgreSQL there",
+                             "What changes something needs a session of its own: have Patroni "
+                             "publish PostgreSQL's own port (postgresql.connect_address), or leave "
+                             "out postgres.via: direct in the inventory.");
+    }
+    throw_refused(prepared.get());
+}
+
 /// A connection that has begun to connect.
 Connection PqClient::start(const std::string& database, const Terms& terms) const {
     std::map<std::string, std::string> values = parse_conninfo(endpoint_.conninfo);
@@ -186,10 +211,30 @@ Connection PqClient::start(const std::string& database, const Terms& terms) cons
     values.emplace("keepalives_interval", "10");
     values.emplace("keepalives_count", "4");
     values.emplace("tcp_user_timeout", "55000");
-    // By ourselves, because the lookup of libpq blocks without a limit. The name stays for TLS.
-    if (!endpoint_.host.starts_with('/')) {
-        values["hostaddr"] = resolve_host(endpoint_.host, terms.first, terms.second).front();
+    const bool over_network = !endpoint_.host.starts_with('/');
+    if (!over_network) {
+        return start(values);
     }
+    // By ourselves, because the lookup of libpq blocks without a limit. The name stays for TLS.
+    values["hostaddr"] = resolve_host(endpoint_.host, terms.first, terms.second).front();
+    values.emplace("sslmode", "verify-full");
+    // Only SCRAM proves that the server knows the password, and shows it nothing. libpq 16 can be
+    // told to take no other request; an older one to want the binding to the TLS channel that SCRAM
+    // alone has (libpq 15, check_expected_areq).
+    const char* const strict = ::PQlibVersion() >= 160'000 ? "require_auth" : "channel_binding";
+    const bool ours =
+        values.emplace(strict, ::PQlibVersion() >= 160'000 ? "scram-sha-256" : "require").second;
+    Connection connection = start(values);
+    const char* const password = ::PQpass(connection.get());
+    if (ours && (password == nullptr || *password == '\0')) {
+        // Nothing is there to be given away: a certificate, or trust, is no SCRAM.
+        values.erase(strict);
+        connection = start(values);
+    }
+    return connection;
+}
+
+Connection PqClient::start(const std::map<std::string, std::string>& values) {
     std::vector<const char*> keywords;
     std::vector<const char*> texts;
     for (const auto& [keyword, text] : values) {

@@ -10,14 +10,22 @@ std::string pq_connect_hint(std::string_view message) {
         const char* hint;
     };
 
+    static constexpr const char* k_scram =
+        "The password is given by SCRAM alone: set password_encryption = scram-sha-256 there and "
+        "the "
+        "password anew, and before libpq 16 ssl = on. Another way is named in dsn: require_auth= "
+        "(libpq 16 and later), channel_binding=prefer (before).";
     static constexpr std::array k_known{
+        Known{"channel binding", k_scram},
+        Known{"authentication method requirement", k_scram},
         Known{"definition of service",
               "Check the name in dsn, and PGSERVICEFILE or ~/.pg_service.conf on this machine."},
         Known{"service file", "Check PGSERVICEFILE or ~/.pg_service.conf on this machine."},
         Known{"certificate verify failed",
               "Give the authority that signed the server's certificate as sslrootcert= in dsn."},
         Known{"root certificate file",
-              "Give the authority that signed the server's certificate as sslrootcert= in dsn."},
+              "Give the authority that signed the server's certificate as sslrootcert= in dsn; "
+              "sslmode= names what is to be proven, if not its name (verify-full)."},
         Known{"does not match host name",
               "Its certificate must have the host that Patroni publishes for PostgreSQL "
               "(postgresql.connect_address); sslmode=verify-ca does not look at that."},

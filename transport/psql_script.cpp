@@ -32,6 +32,17 @@ std::string end_line(std::string_view mark) {
     return "lockstep-end " + std::string(mark) + "\n";
 }
 
+std::string sql_identifier(const std::string& name) {
+    if (name.empty() || name.find('\0') != std::string::npos) {
+        throw Error("a schema with the name \"" + name + "\" cannot be");
+    }
+    std::string quoted = "\"";
+    for (const char c : name) {
+        quoted += c == '"' ? "\"\"" : std::string(1, c);
+    }
+    return quoted + "\"";
+}
+
 std::string execute_text(const SqlStatement& statement) {
     const std::string text = single_statement(statement.text);
     if (statement.params.empty()) {
@@ -207,6 +218,16 @@ std::string psql_command(const PsqlSettings& settings, std::string_view database
     return command + " --dbname=" + shell_quote(psql_database(name)) + " --file=-";
 }
 
+std::string session_begin(const SqlStatement& statement, std::chrono::milliseconds timeout) {
+    const std::string set = statement.read_only ? "SET LOCAL " : "SET ";
+    std::string path = "pg_catalog, ";
+    for (const std::string& schema : statement.search_path) {
+        path += sql_identifier(schema) + ", ";
+    }
+    return (statement.read_only ? "BEGIN READ ONLY; " : "") + set + "search_path = " + path +
+           "pg_temp; " + set + "statement_timeout = " + std::to_string(timeout.count());
+}
+
 std::string psql_stdin(const SqlStatement& statement,
                        std::chrono::milliseconds timeout,
                        std::string_view mark) {
@@ -216,9 +237,9 @@ std::string psql_stdin(const SqlStatement& statement,
     text += "\\pset footer off\n\\pset fieldsep '\\037" + word + "'\n";
     text += "\\pset recordsep '\\036" + word + "\\n'\n\\pset null '\\035" + word + "'\n";
     text += "\\echo lockstep-begin " + word + "\n";
-    text += "SET standard_conforming_strings = on;\nSET client_min_messages = error;\n";
-    text += "SET statement_timeout = " + std::to_string(timeout.count()) + ";\n";
-    text += statement.read_only ? "BEGIN READ ONLY;\n" : "";
+    text += session_begin(statement, timeout) + ";\n";
+    const std::string set = statement.read_only ? "SET LOCAL " : "SET ";
+    text += set + "standard_conforming_strings = on;\n" + set + "client_min_messages = error;\n";
     text += execute_text(statement);
     text += statement.read_only ? "COMMIT;\n" : "";
     return text + "\\echo lockstep-end " + word + "\n";

@@ -20,6 +20,12 @@ namespace lockstep {
 /// What to do about the reason why psql could not log in; empty: none that is known.
 [[nodiscard]] std::string psql_hint(std::string_view said);
 
+/// How a session begins, or the read-only transaction of the statement, which leaves nothing in a
+/// session that a pooler lends to others: the timeout, and where names are looked up. Statements
+/// with `;` between them. Throws Error for a schema that cannot be one.
+[[nodiscard]] std::string session_begin(const SqlStatement& statement,
+                                        std::chrono::milliseconds timeout);
+
 /// What psql reads: the settings, the statement in a read-only transaction where it is one, and the
 /// marks around the answer. `mark` separates the fields of the answer: a word that cannot be in it
 /// (random_hex()). `timeout` becomes the server's statement_timeout. Throws Error for a NUL byte

@@ -14,11 +14,16 @@
 
 namespace lockstep {
 
+/// Names without a schema are looked up in pg_catalog, then in `search_path`, last among temporary
+/// ones: whoever may create something in `public` decides nothing about what we call. A function
+/// there that fits the arguments better would still win where `search_path` has it, so what is ours
+/// names the schema, and the types of its parameters (`$1::pg_catalog.name`), all the same.
 struct SqlStatement {
-    std::string text;                 ///< one statement; parameters are $1, $2, …
-    std::vector<std::string> params;  ///< sent as text, types inferred by the server
-    std::string database{};           ///< empty: the client's own
-    bool read_only = true;            ///< enforced by the transaction, not by trust
+    std::string text;                        ///< one statement; parameters are $1, $2, …
+    std::vector<std::string> params;         ///< sent as text, types inferred by the server
+    std::string database{};                  ///< empty: the client's own
+    bool read_only = true;                   ///< enforced by the transaction, not by trust
+    std::vector<std::string> search_path{};  ///< schemas, of a statement that a person wrote
 };
 
 struct SqlResult {
@@ -66,7 +71,11 @@ struct PsqlSettings {
                                                           PsqlSettings settings);
 
 /// libpq from here. `conninfo` is libpq's; host and port override what it says. The password, where
-/// the conninfo has none, is libpq's business (PGPASSFILE, service file).
+/// the conninfo has none, is libpq's business (PGPASSFILE, service file). It goes to nobody whose
+/// certificate is not that host's (sslmode=verify-full), and to nobody who asks for the text of it
+/// or for its MD5 (require_auth=scram-sha-256 of libpq 16, channel_binding=require before), unless
+/// the conninfo names another sslmode, require_auth or channel_binding. A statement that changes
+/// something is not sent through a pooler, where nobody can say in which session it would run.
 struct PqEndpoint {
     std::string conninfo;
     std::string host;

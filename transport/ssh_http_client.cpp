@@ -114,7 +114,7 @@ std::string options_of(const HttpRequest& request,
     for (const Handed& file : files) {
         text += option(file.option, "/dev/fd/" + std::to_string(file.descriptor));
     }
-    if (!settings.username.empty()) {
+    if (!settings.username.empty() && !request.anonymous) {
         const std::string password = settings.password ? settings.password->reveal() : "";
         text += "basic\n" + option("user", settings.username + ":" + password);
     }

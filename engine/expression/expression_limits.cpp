@@ -1,5 +1,7 @@
 #include "engine/expression/expression_limits.hpp"
 
+#include <algorithm>
+
 namespace lockstep {
 
 Content inspect(const Value& value, Budget& budget, int depth) {
@@ -36,6 +38,21 @@ Content inspect(const Value& value, Budget& budget, int depth) {
             break;
     }
     return content;
+}
+
+bool nests_deeper_than(const Value& value, int levels) {
+    const auto too_deep = [levels](const Value& inner) {
+        return nests_deeper_than(inner, levels - 1);
+    };
+    if (value.kind() == Value::Kind::list) {
+        return levels <= 0 || std::ranges::any_of(value.as_list(), too_deep);
+    }
+    if (value.kind() == Value::Kind::map) {
+        return levels <= 0 || std::ranges::any_of(value.as_map(), [&](const auto& entry) {
+                   return too_deep(entry.second);
+               });
+    }
+    return false;
 }
 
 }  // namespace lockstep

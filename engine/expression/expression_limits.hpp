@@ -50,4 +50,7 @@ struct Content {
 /// Walks through all of it. Throws BudgetExceeded for what is nested too deeply.
 [[nodiscard]] Content inspect(const Value& value, Budget& budget, int depth = 0);
 
+/// Whether lists and maps are in each other at more levels than that.
+[[nodiscard]] bool nests_deeper_than(const Value& value, int levels);
+
 }  // namespace lockstep

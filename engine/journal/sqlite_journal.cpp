@@ -1,5 +1,6 @@
 #include "base/canonical_json.hpp"
 #include "base/error.hpp"
+#include "base/json.hpp"
 #include "base/sqlite.hpp"
 #include "base/state_folder.hpp"
 #include "engine/journal/journal.hpp"
@@ -80,11 +81,11 @@ auto on_journal(const Work& work) {
 /// A record that is no JSON was not written by us; to guess at it would be to guess at what was
 /// done.
 nlohmann::json parse(const std::string& text) {
-    nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
-    if (json.is_discarded()) {
-        throw JournalError("the journal holds a record that is not JSON", "It is damaged.");
+    ReadJson read = read_json(text, k_own_json);
+    if (!read.ok()) {
+        throw JournalError("the journal holds a record that " + read.trouble, "It is damaged.");
     }
-    return json;
+    return std::move(read.document);
 }
 
 class SqliteJournal final : public JournalStore {

@@ -1,6 +1,7 @@
 #include "engine/plan/binding.hpp"
 
 #include "base/or_null.hpp"
+#include "engine/expression/expression_limits.hpp"
 #include "engine/expression/facts_value.hpp"
 
 #include <algorithm>
@@ -54,6 +55,18 @@ Bound bind_argument(const Argument& argument, const Scope& scope, Quoting quotin
         return bind_list(*list, scope, quoting);
     }
     return bind_map(std::get<Argument::Map>(argument.content), scope, quoting);
+}
+
+/// Each value in it is as deep as an expression may make one; what is written around it comes on
+/// top, and the record of it has to be readable again.
+Bound bind_whole(const Argument& argument, const Scope& scope, Quoting quoting) {
+    Bound bound = bind_argument(argument, scope, quoting);
+    const auto* value = std::get_if<Value>(&bound);
+    if (value != nullptr && nests_deeper_than(*value, k_deepest_value)) {
+        return EvaluationError{
+            "it nests deeper than " + std::to_string(k_deepest_value) + " levels", {}};
+    }
+    return bound;
 }
 
 }  // namespace
@@ -266,7 +279,7 @@ void bind_arguments(const Arguments& arguments,
         }
         const ParamSchema* param = schema.param(name);
         const bool shell = param != nullptr && param->kind == ParamKind::shell;
-        Bound bound = bind_argument(argument, scope, shell ? Quoting::shell : Quoting::none);
+        Bound bound = bind_whole(argument, scope, shell ? Quoting::shell : Quoting::none);
         if (const auto* error = std::get_if<EvaluationError>(&bound)) {
             result = {BoundStep::Kind::error,
                       argument.where.text() + ": " + name + ": " + error->message,
@@ -364,7 +377,7 @@ namespace {
 /// Each may use those before it: `into` is where `source` looks for them.
 void work_out_vars(const Runbook& runbook, const ScopeSource& source, Value::Map& into) {
     for (const auto& [name, argument] : runbook.vars) {
-        Bound bound = bind_argument(argument, make_scope(source), Quoting::none);
+        Bound bound = bind_whole(argument, make_scope(source), Quoting::none);
         if (const auto* error = std::get_if<EvaluationError>(&bound)) {
             throw InputError(argument.where,
                              "vars." + name + ": " + error->message,
@@ -402,7 +415,7 @@ std::shared_ptr<const CallFrame> call_frame(const StepSpec& spec,
     if (inputs != spec.with.end()) {
         const Scope scope = make_scope(source);
         for (const auto& [name, argument] : std::get<Argument::Map>(inputs->second.content)) {
-            Bound bound = bind_argument(argument, scope, Quoting::none);
+            Bound bound = bind_whole(argument, scope, Quoting::none);
             if (const auto* error = std::get_if<EvaluationError>(&bound)) {
                 throw InputError(
                     argument.where, "inputs." + name + ": " + error->message, error->hint);

@@ -1,3 +1,4 @@
+#include "base/json.hpp"
 #include "engine/plan/binding.hpp"
 
 #include <algorithm>
@@ -39,11 +40,14 @@ ReadOutput output_of(const PlannedStep& step, const nlohmann::json& output, Scop
             return {nullptr, "it gave no text to register"};
         }
         const std::string trimmed = text->substr(0, text->find_last_not_of('\n') + 1);
-        read = spec.as == OutputSpec::As::text    ? nlohmann::json(trimmed)
-               : spec.as == OutputSpec::As::lines ? lines_of(trimmed)
-                                                  : nlohmann::json::parse(trimmed, nullptr, false);
-        if (read.is_discarded()) {
-            return {nullptr, "what it gave is not JSON"};
+        if (spec.as == OutputSpec::As::json) {
+            ReadJson json = read_json(trimmed);
+            if (!json.ok()) {
+                return {nullptr, "what it gave " + json.trouble};
+            }
+            read = std::move(json.document);
+        } else {
+            read = spec.as == OutputSpec::As::text ? nlohmann::json(trimmed) : lines_of(trimmed);
         }
     }
     if (!spec.select) {

@@ -486,6 +486,10 @@ Plan make_plan(const PlanRequest& request, StepRunner& runner, std::stop_token s
     plan.facts = runner.observe(plan.examined, stop);
     if (plan.examined) {
         plan.findings = runner.diagnose(plan.facts, stop);
+        if (std::optional<Finding> finding = password_in_clear(*request.cluster)) {
+            plan.findings.push_back(std::move(*finding));
+            sort_worst_first(plan.findings);
+        }
     }
     plan.given = request.given;
     plan.on_failure = request.on_failure.value_or(request.runbook->on_failure);

@@ -2,6 +2,7 @@
 
 #include "base/canonical_json.hpp"
 #include "base/error.hpp"
+#include "base/json.hpp"
 #include "engine/runbook/language.hpp"
 
 #include <algorithm>
@@ -273,7 +274,7 @@ SavedPlan SavedPlan::parse(std::string_view text, const std::string& file_name) 
     const auto refuse = [&](const std::string& why, const std::string& hint) {
         return InputError(SourceLocation{file_name, 1, 1}, why, hint);
     };
-    Json document = Json::parse(text, nullptr, false);
+    Json document = read_json(text, k_own_json).document;
     if (!document.is_object() || !document.contains("lockstep_plan")) {
         throw refuse("this is no saved plan", "`lockstep plan RUNBOOK --out FILE` makes one.");
     }

@@ -1,3 +1,4 @@
+#include "base/json.hpp"
 #include "base/package_version.hpp"
 #include "base/suggest.hpp"
 #include "base/trusted_file.hpp"
@@ -29,8 +30,8 @@ using yaml::Node;
 
 [[nodiscard]] Value read_list(const std::string& text) {
     Value::List list;
-    const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
     if (text.starts_with('[')) {
+        const nlohmann::json json = read_json(text).document;
         if (!json.is_array() || !std::all_of(json.begin(), json.end(), [](const auto& element) {
                 return element.is_string();
             })) {

@@ -77,6 +77,15 @@ std::vector<RuleRow> rules_of_runbooks() {
 
 std::vector<RuleRow> warnings() {
     return {
+        {"inventory.password_in_clear",
+         "A password would go over the network by http, to whoever answers there. Use https, or "
+         "`via: ssh`.",
+         true},
+        {"inventory.unverified_server",
+         "Who answers is not proven before a password is given, or is given it in clear when it "
+         "asks "
+         "for that.",
+         true},
         {"undo.missing",
          "The step changes something, its action has no undo of its own, and the runbook gives "
          "none: a rollback would leave it as it is. Give it `undo`, `undo: none` or "

@@ -1,4 +1,5 @@
 #include "base/error.hpp"
+#include "base/json.hpp"
 #include "steps/catalog.hpp"
 
 namespace lockstep {
@@ -55,8 +56,8 @@ class HttpRequestAction final : public Action {
         StepResult result;
         result.message = "HTTP status " + std::to_string(response.status);
         result.output = {{"status", response.status}, {"body", response.body}};
-        const nlohmann::json parsed = nlohmann::json::parse(response.body, nullptr, false);
-        result.output["json"] = parsed.is_discarded() ? nlohmann::json(nullptr) : parsed;
+        ReadJson read = read_json(response.body);
+        result.output["json"] = read.ok() ? std::move(read.document) : nlohmann::json(nullptr);
         const std::string expected = text_arg(call, "expect_status");
         const bool good =
             expected.empty() ? response.ok() : expected == std::to_string(response.status);

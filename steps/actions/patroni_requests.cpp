@@ -1,6 +1,7 @@
 #include "steps/actions/patroni_requests.hpp"
 
 #include "base/error.hpp"
+#include "base/json.hpp"
 #include "steps/observation/patroni_api.hpp"
 
 #include <thread>
@@ -25,9 +26,11 @@ MemberStatus ask_member(ActionContext& context, const MemberFacts& member) {
     status.member = member.name;
     try {
         const HttpResponse response = context.rest(member, {.url = "/patroni"});
-        const nlohmann::json body = nlohmann::json::parse(response.body, nullptr, false);
+        const ReadJson read = read_json(response.body, k_status_json);
+        const nlohmann::json& body = read.document;
         if (!body.is_object()) {
-            status.error = "its answer to /patroni is not JSON";
+            status.error =
+                "its answer to /patroni " + (read.ok() ? "is no JSON object" : read.trouble);
             return status;
         }
         // Of every Patroni (api.py, 2.1 to 4.1). Without it somebody else answered, a proxy
@@ -116,7 +119,7 @@ nlohmann::json patch_config(ActionContext& context, const std::string& body) {
                         std::to_string(response.status) + ": " + response.body.substr(0, 200),
                     patroni_api::refusal_hint(response.status, response.body));
     }
-    return nlohmann::json::parse(response.body, nullptr, false);
+    return read_json(response.body).document;
 }
 
 }  // namespace lockstep

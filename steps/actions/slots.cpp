@@ -110,11 +110,17 @@ Holders find_holders(const StepCall& call, const ClusterFacts& facts) {
 }
 
 SqlStatement drop_statement(const std::string& slot) {
-    return {.text = "SELECT pg_drop_replication_slot($1)", .params = {slot}, .read_only = false};
+    return {.text = "SELECT pg_catalog.pg_drop_replication_slot($1::pg_catalog.name)",
+            .params = {slot},
+            .read_only = false};
+}
+
+std::string drop_text(const std::string& slot) {
+    return "SELECT pg_catalog.pg_drop_replication_slot('" + slot + "')";
 }
 
 std::string create_text(const std::string& slot, bool reserve) {
-    return "SELECT pg_create_physical_replication_slot('" + slot + "', " +
+    return "SELECT pg_catalog.pg_create_physical_replication_slot('" + slot + "', " +
            (reserve ? "true" : "false") + ")";
 }
 
@@ -220,8 +226,7 @@ class SlotsDrop final : public Action {
     static void add(Preview& preview, const Holder& holder) {
         const std::string& slot = holder.slot->name;
         preview.operations.push_back(
-            {Operation::Kind::sql,
-             "on " + holder.member + ": SELECT pg_drop_replication_slot('" + slot + "')"});
+            {Operation::Kind::sql, "on " + holder.member + ": " + drop_text(slot)});
         if (holder.slot->type == "logical") {
             // A new one starts at the present: what its consumer had not read would be missing.
             preview.no_way_back = "a logical slot has no way back: its consumer starts anew";
@@ -296,11 +301,10 @@ class SlotsCreate final : public Action {
             preview.because = "it is not there";
         }
         preview.operations.push_back({Operation::Kind::sql, create_text(slot, reserve)});
-        preview.undo.push_back(
-            {{Operation::Kind::sql, "SELECT pg_drop_replication_slot('" + slot + "')"},
-             "slots.drop",
-             call.member,
-             {{"slot", slot}, {"only_stuck", false}}});
+        preview.undo.push_back({{Operation::Kind::sql, drop_text(slot)},
+                                "slots.drop",
+                                call.member,
+                                {{"slot", slot}, {"only_stuck", false}}});
         if (!facts.config.is_object() || !is_configured(facts.config, slot)) {
             preview.notes.emplace_back(
                 "Patroni drops a slot that neither `slots` nor `ignore_slots` of its configuration "
@@ -321,7 +325,8 @@ class SlotsCreate final : public Action {
         result.learned = add_slot(call.member, slot, reserve);
         const SqlResult there =
             context.sql(member,
-                        {.text = "SELECT slot_type FROM pg_replication_slots WHERE slot_name = $1",
+                        {.text = "SELECT slot_type FROM pg_catalog.pg_replication_slots "
+                                 "WHERE slot_name = $1::pg_catalog.name",
                          .params = {slot}});
         if (!there.rows.empty()) {
             const std::string type = there.rows.at(0).at(0).value_or("");
@@ -334,7 +339,8 @@ class SlotsCreate final : public Action {
             return result;
         }
         context.sql(member,
-                    {.text = "SELECT pg_create_physical_replication_slot($1, $2)",
+                    {.text = "SELECT pg_catalog.pg_create_physical_replication_slot("
+                             "$1::pg_catalog.name, $2::pg_catalog.bool)",
                      .params = {slot, reserve ? "true" : "false"},
                      .read_only = false});
         result.message = "created";

@@ -9,7 +9,8 @@ SqlStatement statement_of(const StepCall& call) {
     return {.text = text_arg(call, "query"),
             .params = list_arg(call, "params"),
             .database = text_arg(call, "database", ""),
-            .read_only = bool_arg(call, "read_only", true)};
+            .read_only = bool_arg(call, "read_only", true),
+            .search_path = list_arg(call, "search_path")};
 }
 
 /// Without a member the leader is asked.
@@ -22,6 +23,11 @@ std::string outcome_of(const SqlResult& result) {
         return "done";  // a statement that gives no rows, such as ALTER SYSTEM
     }
     return std::to_string(result.rows.size()) + (result.rows.size() == 1 ? " row" : " rows");
+}
+
+/// Of a schema, a relation, a function or operator, a type (errcodes.txt, PostgreSQL 11 to 18).
+bool is_unknown_name(std::string_view sqlstate) {
+    return sqlstate == "3F000" || sqlstate == "42P01" || sqlstate == "42883" || sqlstate == "42704";
 }
 
 class SqlQuery final : public Action {
@@ -45,7 +51,19 @@ class SqlQuery final : public Action {
     StepResult run(const StepCall& call, ActionContext& context) const override {
         StepCall on_member = call;
         on_member.member = member_of(call, context.facts);
-        const SqlResult rows = context.sql(context.member(on_member), statement_of(call));
+        SqlResult rows;
+        try {
+            rows = context.sql(context.member(on_member), statement_of(call));
+        } catch (const SqlError& error) {
+            if (!is_unknown_name(error.sqlstate())) {
+                throw;
+            }
+            return {.outcome = StepOutcome::failed,
+                    .message = std::string("PostgreSQL says: ") + error.what(),
+                    .hint =
+                        "Names without a schema are looked up in pg_catalog alone: write "
+                        "schema.name, or give search_path."};
+        }
         nlohmann::json list = nlohmann::json::array();
         for (const auto& row : rows.rows) {
             nlohmann::json object = nlohmann::json::object();

@@ -186,7 +186,7 @@ void checkpoint_everywhere(ActionContext& context, Clock::Steady until) {
     }
     context.sql(*leader, checkpoint());
     const SqlResult position =
-        context.sql(*leader, {.text = "SELECT pg_current_wal_lsn()", .params = {}});
+        context.sql(*leader, {.text = "SELECT pg_catalog.pg_current_wal_lsn()", .params = {}});
     const Lsn target = parse_lsn(position.rows.at(0).at(0).value_or("")).value_or(0);
     std::mutex failure_mutex;
     std::exception_ptr failure;
@@ -199,8 +199,9 @@ void checkpoint_everywhere(ActionContext& context, Clock::Steady until) {
         }
         threads.emplace_back([&context, &member, &failure, &failure_mutex, target, until] {
             try {
-                const SqlStatement replayed{.text = "SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn",
-                                            .params = {format_lsn(target)}};
+                const SqlStatement replayed{
+                    .text = "SELECT pg_catalog.pg_last_wal_replay_lsn() >= $1::pg_catalog.pg_lsn",
+                    .params = {format_lsn(target)}};
                 while (context.sql(member, replayed).rows.at(0).at(0) != "t") {
                     if (context.deadline.expired() || context.clock.steady_now() >= until ||
                         !context.clock.sleep_for(k_wal_poll, context.stop)) {

@@ -58,10 +58,11 @@ class Attempt {
         }
         const std::string host = host_of(url);
         hide_url(url, host);
-        HttpRequest request{.method = "POST",
-                            .url = url,
-                            .headers = {},
-                            .body = canonical(to_webhook_json(notification_, at_))};
+        HttpRequest request{
+            .method = "POST",
+            .url = url,
+            .headers = {},
+            .body = canonical(to_webhook_json(notification_, at_, markup_of(host)))};
         for (const auto& [name, value] : target.headers) {
             request.headers.emplace_back(name, text_of(value));
         }

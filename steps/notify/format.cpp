@@ -1,8 +1,11 @@
 #include "steps/notify/format.hpp"
 
 #include "base/or_null.hpp"
+#include "base/text.hpp"
+#include "base/utf8.hpp"
 
 #include <algorithm>
+#include <cctype>
 
 namespace lockstep {
 
@@ -12,8 +15,9 @@ namespace {
 constexpr std::size_t k_longest_text = 3000;
 constexpr std::size_t k_longest_subject = 200;
 
-bool is_continuation(char c) {
-    return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
+/// As it is, with its lines.
+std::string shown(const std::string& text) {
+    return without_hidden(as_utf8(text, k_unreadable), "\n\t");
 }
 
 std::string headline(const Notification& notification) {
@@ -42,12 +46,53 @@ std::string escaped(const std::string& text) {
     return out;
 }
 
+/// Whether a character of a line means something to Markdown where it stands: some do anywhere (GFM
+/// 0.29, 2.4 and 6), some only before the first word of a line, with or without its number.
+bool is_markdown(std::string_view line, std::size_t at) {
+    if (std::string_view("\\`*_~[]#|").find(line[at]) != std::string_view::npos) {
+        return true;
+    }
+    const std::string_view before = line.substr(0, at);
+    const bool leads = before.find_first_not_of(" \t") == std::string_view::npos;
+    const bool numbered =
+        !leads && before.find_first_not_of(" \t0123456789") == std::string_view::npos;
+    return (leads && std::string_view("-+=").find(line[at]) != std::string_view::npos) ||
+           (numbered && (line[at] == '.' || line[at] == ')'));
+}
+
+/// Nothing escapes the @ of a mention; one that only looks like it calls nobody.
+bool is_mention(std::string_view line, std::size_t at) {
+    return line[at] == '@' &&
+           (at == 0 || std::isalnum(static_cast<unsigned char>(line[at - 1])) == 0);
+}
+
+std::string without_markdown(const std::string& text) {
+    std::string out;
+    for (std::size_t begin = 0; begin < text.size();) {
+        const std::size_t end = std::min(text.find('\n', begin), text.size());
+        const std::string_view line = std::string_view(text).substr(begin, end - begin);
+        for (std::size_t at = 0; at < line.size(); ++at) {
+            out += is_markdown(line, at) ? "\\" : "";
+            out += is_mention(line, at) ? "\xEF\xBC\xA0" : std::string(1, line[at]);  // U+FF20
+        }
+        out += end < text.size() ? "\n" : "";
+        begin = end + 1;
+    }
+    return out;
+}
+
 }  // namespace
+
+Markup markup_of(std::string_view host) {
+    const std::string name = lower(host);
+    return name == "hooks.slack.com" || name == "hooks.slack-gov.com" ? Markup::plain
+                                                                      : Markup::markdown;
+}
 
 std::string flat(std::string text) {
     std::ranges::replace_if(
         text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
-    return text;
+    return without_hidden(as_utf8(text, k_unreadable));
 }
 
 std::string cut(std::string text, std::size_t most) {
@@ -71,25 +116,31 @@ nlohmann::json to_json(const Notification& notification, Clock::Wall at) {
             {"more", notification.more}};
 }
 
-nlohmann::json to_webhook_json(const Notification& notification, Clock::Wall at) {
+nlohmann::json to_webhook_json(const Notification& notification, Clock::Wall at, Markup markup) {
     std::string text = headline(notification);
     for (const std::string& line : notification.details) {
-        text += "\n" + line;
+        text += "\n" + shown(line);
     }
+    text = cut(std::move(text), k_longest_text);
     nlohmann::json json = to_json(notification, at);
-    json["text"] = escaped(cut(std::move(text), k_longest_text));
+    if (markup == Markup::plain) {
+        json["mrkdwn"] = false;
+    } else {
+        text = without_markdown(text);
+    }
+    json["text"] = escaped(text);
     return json;
 }
 
 Mail to_mail(const Notification& notification) {
     Mail mail;
     mail.subject = cut(headline(notification), k_longest_subject);
-    mail.body = notification.text + "\n";
+    mail.body = shown(notification.text) + "\n";
     if (!notification.details.empty()) {
         mail.body += "\n";
     }
     for (const std::string& line : notification.details) {
-        mail.body += line + "\n";
+        mail.body += shown(line) + "\n";
     }
     mail.body += "\n-- \nlockstep";
     for (const auto& [what, name] : {std::pair{"run", &notification.run},

@@ -5,6 +5,7 @@
 #include "base/host_name.hpp"
 #include "base/shell_quote.hpp"
 #include "base/url.hpp"
+#include "steps/observation/guarded_http_client.hpp"
 #include "steps/observation/patroni_api.hpp"
 #include "transport/ssh_http_client.hpp"
 
@@ -147,9 +148,14 @@ MemberConnections& Connections::of(const MemberFacts& at) {
 
 std::unique_ptr<HttpClient> Connections::http(const MemberFacts& at) {
     if (cluster_.patroni.via == PatroniSettings::Via::direct) {
-        return factory_.http(http_settings());
+        return make_guarded_http_client(factory_.http(http_settings()), cluster_, {});
     }
-    return make_ssh_http_client(factory_.ssh(endpoint(at)), http_settings());
+    SshEndpoint there = endpoint(at);
+    std::string host = there.host;
+    return make_guarded_http_client(
+        make_ssh_http_client(factory_.ssh(std::move(there)), http_settings()),
+        cluster_,
+        std::move(host));
 }
 
 void Connections::give_back(const std::string& url, std::unique_ptr<HttpClient> client) {

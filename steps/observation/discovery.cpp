@@ -46,14 +46,17 @@ Fetched fetch(HttpClient& http, const std::string& url, Deadline deadline, std::
         request.url = url;
         const HttpResponse response = http.send(request, deadline, stop);
         fetched.alive = true;
-        Json body = Json::parse(response.body, nullptr, false);
         if (!response.ok()) {
             fetched.error = "GET " + url + ": HTTP status " + std::to_string(response.status);
-        } else if (!body.is_object()) {
-            fetched.error = "GET " + url + ": the answer is no JSON object";
+            return fetched;
+        }
+        ReadJson body = patroni_api::read_answer(url, response.body);
+        if (!body.ok() || !body.document.is_object()) {
+            fetched.error =
+                "GET " + url + ": the answer " + (body.ok() ? "is no JSON object" : body.trouble);
             fetched.hint = "Check that the endpoint is Patroni's REST API (restapi.listen).";
         } else {
-            fetched.body = std::move(body);
+            fetched.body = std::move(body.document);
         }
     } catch (const Error& error) {
         fetched.error = error.what();

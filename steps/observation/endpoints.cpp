@@ -17,12 +17,12 @@ Json get_object(HttpClient& http, const std::string& url, Deadline deadline, std
     HttpRequest request;
     request.url = url;
     const HttpResponse response = http.send(request, deadline, std::move(stop));
-    Json body = Json::parse(response.body, nullptr, false);
-    if (!body.is_object()) {
+    ReadJson body = patroni_api::read_answer(url, response.body);
+    if (!body.document.is_object()) {
         throw Error("GET " + url + ": HTTP status " + std::to_string(response.status) +
-                    " without Patroni's JSON");
+                    " without Patroni's JSON" + (body.ok() ? "" : ": the answer " + body.trouble));
     }
-    return body;
+    return std::move(body.document);
 }
 
 }  // namespace

@@ -28,10 +28,11 @@ namespace lockstep::json_fields {
 [[nodiscard]] inline std::optional<std::int64_t> integer(const nlohmann::json& object,
                                                          const char* key) {
     const nlohmann::json& value = at(object, key);
-    if (!value.is_number()) {
-        return std::nullopt;
-    }
-    return value.get<std::int64_t>();
+    constexpr double k_two_to_63 = 9223372036854775808.0;
+    const bool fits = value.is_number_integer() ||
+                      (value.is_number_float() && value.get<double>() >= -k_two_to_63 &&
+                       value.get<double>() < k_two_to_63);
+    return fits ? std::optional(value.get<std::int64_t>()) : std::nullopt;
 }
 
 [[nodiscard]] inline bool flag(const nlohmann::json& object, const char* key) {

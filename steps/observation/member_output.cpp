@@ -1,4 +1,5 @@
 #include "base/error.hpp"
+#include "base/json.hpp"
 #include "base/utf8.hpp"
 #include "steps/lock/engine_process.hpp"
 #include "steps/observation/host_reading.hpp"
@@ -172,13 +173,13 @@ void read_own_word(const nlohmann::json& body, MemberFacts& member) {
 // Lines of JSON, as setup_program() prints them.
 void read_setup(const Section& section, MemberFacts& member) {
     for (const std::string& line : section.lines) {
-        const nlohmann::json body = nlohmann::json::parse(line, nullptr, false);
+        const nlohmann::json body = read_json(line).document;
         if (json_fields::at(body, "members").is_array()) {
             read_own_word(body, member);
         }
     }
     for (const std::string& line : section.lines) {
-        const nlohmann::json body = nlohmann::json::parse(line, nullptr, false);
+        const nlohmann::json body = read_json(line).document;
         if (section.ok() && json_fields::at(body, "modules").is_object()) {
             member.setup = setup_of(body);
             if (const std::string packaged = value_of(section, "packaged"); !packaged.empty()) {

@@ -1,6 +1,7 @@
 #include "steps/observation/member_query.hpp"
 
 #include "base/error.hpp"
+#include "base/json.hpp"
 #include "steps/observation/json_fields.hpp"
 #include "steps/observation/observed_time.hpp"
 #include "steps/observation/patroni_api.hpp"
@@ -222,9 +223,11 @@ FROM pg_control_checkpoint() c,
 }
 
 void read_observation(std::string_view document, MemberFacts& member) {
-    const Json body = Json::parse(document, nullptr, false);
+    const ReadJson read = read_json(document);
+    const Json& body = read.document;
     if (!at(body, "in_recovery").is_boolean() || !at(body, "slots").is_array()) {
-        throw Error("the answer to the observation's query is not its JSON document");
+        throw Error("the answer to the observation's query " +
+                    (read.ok() ? "is not its JSON document" : read.trouble));
     }
     const auto position = lsn_at(body, "position");
     member.in_recovery = flag(body, "in_recovery");

@@ -393,10 +393,10 @@ std::string offered_of_each() {
 std::string sql_section(const MemberScript& script) {
     const std::string end_of_input = "end-" + script.nonce;
     return std::string(k_sql) + "  <<'" + end_of_input + "'\n" +
+           "BEGIN READ ONLY;\nSET LOCAL search_path = pg_catalog, pg_temp;\n"
+           "SET LOCAL statement_timeout = '10s';\nSET LOCAL lock_timeout = '2s';\n"
            "SELECT pg_catalog.current_setting('server_version_num')::int >= 130000 AS newer "
-           "\\gset\n"
-           "BEGIN TRANSACTION READ ONLY;\nSET LOCAL statement_timeout = '10s';\n"
-           "SET LOCAL lock_timeout = '2s';\nSET LOCAL search_path = pg_catalog;\n\\if :newer\n" +
+           "\\gset\n\\if :newer\n" +
            observation_query(13) + ";\n\\else\n" + observation_query(11) + ";\n\\endif\nCOMMIT;\n" +
            end_of_input + "\nend\n";
 }

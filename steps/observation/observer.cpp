@@ -225,10 +225,12 @@ class MemberVisit {
             response = link_.http->send(request, deadline, stop_);
         }
         member_.api.asked = true;
-        Json body = Json::parse(response.body, nullptr, false);
+        ReadJson read = patroni_api::read_answer(request.url, response.body);
+        Json& body = read.document;
         if (!body.is_object() || json_fields::text(body, "state").empty()) {
             throw Error("GET " + request.url + " answered HTTP status " +
-                            std::to_string(response.status) + " without Patroni's JSON",
+                            std::to_string(response.status) + " without Patroni's JSON" +
+                            (read.ok() ? "" : ": the answer " + read.trouble),
                         "Check that this is the address of Patroni's REST API.");
         }
         const std::string name = json_fields::text(json_fields::at(body, "patroni"), "name");
@@ -249,7 +251,7 @@ class MemberVisit {
         if (scope_.empty()) {  // before Patroni 3.2 /cluster does not have it
             scope_ = json_fields::text(json_fields::at(body, "patroni"), "scope");
         }
-        return body;
+        return std::move(body);
     }
 
     void run_script(Deadline deadline, bool with_sql) {

@@ -135,6 +135,10 @@ MemberFacts listed_member(const Json& entry) {
 
 }  // namespace
 
+ReadJson read_answer(std::string_view url, std::string_view body) {
+    return read_json(body, url.ends_with("/config") ? JsonLimits{} : k_status_json);
+}
+
 void read_cluster(const Json& body, ClusterFacts& facts) {
     const Json& members = at(body, "members");
     if (members.is_array()) {

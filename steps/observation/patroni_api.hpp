@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/json.hpp"
 #include "cluster/facts.hpp"
 
 #include <nlohmann/json.hpp>
@@ -11,6 +12,9 @@
 /// What Patroni's REST API answers, made equal over its versions 2.1 to 4.1. Pure: bodies in,
 /// facts out.
 namespace lockstep::patroni_api {
+
+/// The body of an answer, by what its URL asks for: one to /config may be larger.
+[[nodiscard]] ReadJson read_answer(std::string_view url, std::string_view body);
 
 /// Members as /cluster lists them, with the roles, states and lags that it gives; the leader.
 void read_cluster(const nlohmann::json& body, ClusterFacts& facts);
