@@ -37,17 +37,18 @@ struct Options {
     std::vector<std::string> allow_drift;  ///< of plan --out: facts that may move until the run
     bool wait = false;         ///< of run, resume: stay where a person or a window is waited for
     bool wait_window = false;  ///< of run: begin although the window is closed, and wait for it
-    bool override_window = false;  ///< of run, resume: whatever the windows say; with a reason
-    std::string step;              ///< of approve; empty: the one that asks
-    bool reject = false;           ///< of approve
-    std::string comment;           ///< of approve
-    std::string key_file;          ///< of approve: proves who answers
-    bool from_saved_plan = false;  ///< these are what a saved plan was made with
-    std::string lock_id;           ///< of unlock
-    std::string versions;          ///< of knowledge: `A..B`; empty: everything
-    std::string topic;             ///< of explain, schema; empty: everything
-    std::string explain;           ///< of check: a topic, `wal`
-    std::string member;            ///< of check --explain; empty: all
+    bool override_window = false;    ///< of run, resume: whatever the windows say; with a reason
+    std::string step;                ///< of approve; empty: the one that asks
+    bool reject = false;             ///< of approve
+    std::string comment;             ///< of approve
+    std::string key_file;            ///< of approve: proves who answers
+    bool from_saved_plan = false;    ///< these are what a saved plan was made with
+    std::string lock_id;             ///< of unlock
+    std::string versions;            ///< of knowledge: `A..B`; empty: everything
+    std::string topic;               ///< of explain, schema; empty: everything
+    std::string explain;             ///< of check: a topic, `wal`
+    std::string member;              ///< of check --explain; empty: all
+    bool explain_calendars = false;  ///< of windows: what of each calendar is left out, and why
 
     bool all = false;                                 ///< of check: every cluster
     bool markdown = false;                            ///< of explain: the whole reference
