@@ -244,7 +244,8 @@ class Calendar {
 
     /// By local clocks, wherever they are.
     [[nodiscard]] local_seconds end() const {
-        return local_seconds{asked_.wanted.to.time_since_epoch()} + std::chrono::hours{48};
+        return local_seconds{asked_.wanted.to.time_since_epoch()} + days{2} +
+               calendar_series::k_farthest_move;
     }
 
     Length read_length(icalcomponent* component, const Moment& start) {

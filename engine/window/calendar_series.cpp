@@ -28,7 +28,6 @@ struct Series {
     bool by_date = false;
     bool by_time = false;
     bool cancelled = false;  ///< altogether
-    bool has_master = false;
 };
 
 bool same_times(const Event& a, const Event& b) {
@@ -108,7 +107,6 @@ std::map<std::string, Series> series_of(const std::vector<const Event*>& events)
         }
         Series& series = all[event->uid];
         if (!event->replaces) {
-            series.has_master = true;
             series.cancelled = event->cancelled;
             continue;
         }
@@ -135,6 +133,10 @@ CalendarEvent changed(const Event& master, const Span& span, const Series& serie
     }
     const TimeZone& zone = *change->start.zone;
     const seconds moved = change->start.local - zone.local(from);
+    if (abs(moved) > k_farthest_move) {
+        throw Error("it moves all that follow by more than a month, which is not supported",
+                    "Write the changed series as an event of its own.");
+    }
     return {change->length.from(change->start, zone.local(span.from) + moved), change->summary};
 }
 

@@ -40,6 +40,9 @@ struct Length {
 /// From DTSTART to DTEND, checked.
 [[nodiscard]] Length length_to(const Moment& start, const Moment& end, CalendarUse use);
 
+/// RANGE=THISANDFUTURE may move what comes so much later into a stretch of time that is asked for.
+constexpr std::chrono::days k_farthest_move{31};
+
 /// A VEVENT.
 struct Event {
     std::string uid;  ///< may be empty; as it is: what tells long ones apart is at their end

@@ -184,9 +184,9 @@ class Core {
   public:
     void line(const std::string& text) {
         const std::string name = name_of(text);
-        if (name == "BEGIN") {
+        if (name == "BEGIN" && upper(text).starts_with(name)) {
             begin(text);
-        } else if (name == "END") {
+        } else if (name == "END" && upper(text).starts_with(name)) {
             end(text);
         } else if (open_.empty() && !text.empty()) {
             throw Error("is no iCalendar file");
