@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <iostream>
 
 namespace lockstep {
@@ -11,6 +12,7 @@ namespace lockstep {
 namespace {
 
 constexpr std::size_t k_shown = 5;
+constexpr std::size_t k_most_left_out = 50;
 
 /// A window of the runbook, or of one of its steps.
 struct Named {
@@ -51,7 +53,47 @@ std::string opening_text(const Opening& opening, const WindowSpec& window) {
            local_text(opening.to, window.time_zone) + " (" + format_duration(length) + ")";
 }
 
-std::string view_text(const Named& named, Clock::Wall now, const Terminal& terminal) {
+/// "freezes.ics (freeze): 12 entries, 30 occurrences in the year ahead; 2 left out", and which.
+std::string report_text(const CalendarReport& report) {
+    std::string text = "      " + report.file + (report.is_freeze ? " (freeze): " : ": ");
+    if (!report.refused.empty()) {
+        text += "closes the window\n        " + wrap(report.refused, 10) + "\n";
+        return report.hint.empty() ? text : text + "        HINT: " + wrap(report.hint, 10) + "\n";
+    }
+    const auto counted = [](std::size_t count, const std::string& one, const std::string& many) {
+        return std::to_string(count) + " " + (count == 1 ? one : many);
+    };
+    text += counted(report.entries, "entry", "entries") + ", " +
+            counted(report.occurrences, "occurrence", "occurrences") + " in the year ahead; " +
+            (report.left_out.empty() ? "nothing is left out"
+                                     : std::to_string(report.left_out.size()) + " left out:") +
+            "\n";
+    for (std::size_t n = 0; n < std::min(report.left_out.size(), k_most_left_out); ++n) {
+        const LeftOut& entry = report.left_out[n];
+        text += "        " + wrap(entry.what + ": " + entry.why, 10) + "\n";
+    }
+    if (report.left_out.size() > k_most_left_out) {
+        text += "        and " + std::to_string(report.left_out.size() - k_most_left_out) +
+                " more: --output json has them\n";
+    }
+    return text;
+}
+
+nlohmann::json report_json(const CalendarReport& report) {
+    nlohmann::json left_out = nlohmann::json::array();
+    for (const LeftOut& entry : report.left_out) {
+        left_out.push_back({{"what", entry.what}, {"why", entry.why}});
+    }
+    return {{"file", report.file},
+            {"freeze", report.is_freeze},
+            {"entries", report.entries},
+            {"occurrences", report.occurrences},
+            {"left_out", left_out},
+            {"refused", report.refused},
+            {"hint", report.hint}};
+}
+
+std::string view_text(const Named& named, Clock::Wall now, const Terminal& terminal, bool explain) {
     const WindowView view = look(*named.window, now);
     std::string text =
         view.open ? terminal.paint("OPEN", Tone::good) : terminal.paint("CLOSED", Tone::warn);
@@ -71,10 +113,15 @@ std::string view_text(const Named& named, Clock::Wall now, const Terminal& termi
     for (const Opening& opening : next_openings(*named.window, view, now)) {
         text += "      " + opening_text(opening, *named.window) + "\n";
     }
+    if (explain) {
+        for (const CalendarReport& report : calendar_reports(*named.window, now)) {
+            text += report_text(report);
+        }
+    }
     return text;
 }
 
-nlohmann::json view_json(const Named& named, Clock::Wall now) {
+nlohmann::json view_json(const Named& named, Clock::Wall now, bool explain) {
     const WindowView view = look(*named.window, now);
     nlohmann::json list = nlohmann::json::array();
     for (const Opening& opening : next_openings(*named.window, view, now)) {
@@ -85,6 +132,13 @@ nlohmann::json view_json(const Named& named, Clock::Wall now) {
                      {"time_zone", named.window->time_zone},
                      {"cutoff_ms", named.window->cutoff.count()},
                      {"openings", list}});
+    if (explain) {
+        nlohmann::json calendars = nlohmann::json::array();
+        for (const CalendarReport& report : calendar_reports(*named.window, now)) {
+            calendars.push_back(report_json(report));
+        }
+        document["calendars"] = calendars;
+    }
     return document;
 }
 
@@ -97,7 +151,7 @@ int command_windows(const Options& options) {
     if (options.output != Output::text) {
         nlohmann::json list = nlohmann::json::array();
         for (const Named& named : windows) {
-            list.push_back(view_json(named, now));
+            list.push_back(view_json(named, now, options.explain_calendars));
         }
         std::cout << json_text({{"runbook", runbook->name}, {"windows", list}}, options.output);
         return 0;
@@ -106,7 +160,7 @@ int command_windows(const Options& options) {
         std::cout << runbook->name << " has no window: it may run at any time\n";
     }
     for (const Named& named : windows) {
-        std::cout << view_text(named, now, Terminal::on(STDOUT_FILENO));
+        std::cout << view_text(named, now, Terminal::on(STDOUT_FILENO), options.explain_calendars);
     }
     return 0;
 }

@@ -143,6 +143,9 @@ void add_commands(CLI::App& app, Options& options) {
     windows->add_option("RUNBOOK", options.runbooks, "A path, or the name of a shipped runbook")
         ->expected(1)
         ->required();
+    windows->add_flag("--explain",
+                      options.explain_calendars,
+                      "What of each calendar is left out, and why; or why it is refused");
     auto* rollback = app.add_subcommand("rollback", "Take back what a run did, newest first");
     rollback->add_option("RUN", options.run, "Its id, or the start of it; the newest unless given");
     for (CLI::App* command : {resume, rollback}) {

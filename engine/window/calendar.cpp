@@ -1,7 +1,9 @@
 #include "engine/window/calendar.hpp"
 
+#include "engine/window/calendar_rules.hpp"
 #include "engine/window/calendar_series.hpp"
 #include "engine/window/calendar_text.hpp"
+#include "engine/window/windows_zones.hpp"
 
 #include <libical/ical.h>
 
@@ -9,14 +11,19 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <tuple>
 #include <utility>
 
-// libical takes files apart and walks through rules, both in local times that it knows no zone of.
-// What instant a local time is, TimeZone says: libical 3.0's own zones are found by names that it
-// makes paths of, and they approximate the files of tzdata by yearly rules.
+// libical takes files apart, into local times that it knows no zone of, and no more. What its rules
+// come to calendar_rules.hpp says, and what instant a local time is, TimeZone: libical 3.0 expands
+// part of the rules only, and its zones, found by names that it makes paths of, approximate the
+// files of tzdata by yearly rules.
 namespace lockstep {
 
+using calendar_series::Budget;
+using calendar_series::Busy;
 using calendar_series::Event;
+using calendar_series::leave_out;
 using calendar_series::Length;
 using calendar_series::Moment;
 using std::chrono::days;
@@ -26,18 +33,10 @@ using std::chrono::sys_seconds;
 
 namespace {
 
-/// Of rules, over all events of a file. A daily event of 50 years needs as many.
-constexpr std::size_t k_most_occurrences = 20'000;
-/// What libical does to find them, hits or not: about a second of work.
-constexpr long long k_most_steps = 200'000;
 constexpr std::size_t k_most_zones = 50;
 
 struct FreeComponent {
     void operator()(icalcomponent* component) const { icalcomponent_free(component); }
-};
-
-struct FreeIterator {
-    void operator()(icalrecur_iterator* iterator) const { icalrecur_iterator_free(iterator); }
 };
 
 local_seconds local_of(const icaltimetype& time) {
@@ -45,63 +44,6 @@ local_seconds local_of(const icaltimetype& time) {
     return time.is_date != 0
                ? midnight
                : midnight + calendar_series::time_of_day(time.hour, time.minute, time.second);
-}
-
-icaltimetype time_of(local_seconds local, bool is_date) {
-    const auto day = floor<days>(local);
-    const std::chrono::year_month_day date(day);
-    const std::chrono::hh_mm_ss clock(local - day);
-    icaltimetype time = icaltime_null_time();
-    time.year = static_cast<int>(date.year());
-    time.month = static_cast<int>(static_cast<unsigned>(date.month()));
-    time.day = static_cast<int>(static_cast<unsigned>(date.day()));
-    time.is_date = is_date ? 1 : 0;
-    if (!is_date) {
-        time.hour = static_cast<int>(clock.hours().count());
-        time.minute = static_cast<int>(clock.minutes().count());
-        time.second = static_cast<int>(clock.seconds().count());
-    }
-    return time;
-}
-
-/// How long a step of a rule is, at least, and what it costs.
-struct Step {
-    days length;
-    long long cost;
-};
-
-/// Throws Error for what is not supported.
-Step step_of(const icalrecurrencetype& rule) {
-    if (rule.rscale != nullptr || rule.interval < 1) {
-        throw Error("its RRULE has RSCALE, or no INTERVAL, which is not supported");
-    }
-    switch (rule.freq) {
-        case ICAL_DAILY_RECURRENCE:
-            return {days{rule.interval}, 1};
-        case ICAL_WEEKLY_RECURRENCE:
-            return {days{7 * rule.interval}, 2};
-        case ICAL_MONTHLY_RECURRENCE:
-            return {days{28 * rule.interval}, 5};
-        case ICAL_YEARLY_RECURRENCE:
-            return {days{365 * rule.interval}, 20};
-        default:
-            throw Error("its RRULE is by the hour, minute or second, which is not supported",
-                        "Write DAILY with BYHOUR.");
-    }
-}
-
-/// Whether an occurrence is after UNTIL, which is a date, a local time or one of UTC.
-bool is_after(const Moment& first, local_seconds at, const icaltimetype& until) {
-    if (icaltime_is_null_time(until) != 0) {
-        return false;
-    }
-    const local_seconds last = local_of(until);
-    if (until.is_date != 0) {
-        return at >= last + days{1};
-    }
-    return icaltime_is_utc(until) != 0
-               ? first.instant_of(at).time_since_epoch() > last.time_since_epoch()
-               : at > last;
 }
 
 Length length_of(const icaldurationtype& duration) {
@@ -129,6 +71,23 @@ std::string text_of(icalcomponent* component, icalproperty_kind kind) {
     return text == nullptr ? "" : text;
 }
 
+template <class Act>
+void for_each_property(icalcomponent* component, icalproperty_kind kind, Act act) {
+    for (icalproperty* property = first_of(component, kind); property != nullptr;
+         property = icalcomponent_get_next_property(component, kind)) {
+        act(property);
+    }
+}
+
+std::vector<std::string> texts_of(icalcomponent* component, icalproperty_kind kind) {
+    std::vector<std::string> texts;
+    for_each_property(component, kind, [&](icalproperty* property) {
+        const char* text = icalvalue_get_text(icalproperty_get_value(property));
+        texts.emplace_back(text == nullptr ? "" : text);
+    });
+    return texts;
+}
+
 /// Other words may be misspelt ones (CANCELED).
 bool is_cancelled(icalcomponent* event) {
     icalproperty* property = first_of(event, ICAL_STATUS_PROPERTY);
@@ -139,14 +98,6 @@ bool is_cancelled(icalcomponent* event) {
         throw Error("its STATUS is not CONFIRMED, TENTATIVE or CANCELLED");
     }
     return status == ICAL_STATUS_CANCELLED;
-}
-
-template <class Act>
-void for_each_property(icalcomponent* component, icalproperty_kind kind, Act act) {
-    for (icalproperty* property = first_of(component, kind); property != nullptr;
-         property = icalcomponent_get_next_property(component, kind)) {
-        act(property);
-    }
 }
 
 template <class Act>
@@ -168,11 +119,19 @@ void refuse_errors(icalcomponent* component) {
     for_each_component(component, ICAL_ANY_COMPONENT, refuse_errors);
 }
 
-/// A file, taken apart.
+/// What is asked of a file.
+struct Asked {
+    const TimeZone& zone;
+    Span wanted;
+    CalendarUse use;
+    Budget budget;
+};
+
+/// A VCALENDAR, taken apart.
 class Calendar {
   public:
-    Calendar(const std::string& text, const TimeZone& zone, Span wanted)
-        : zone_(zone), wanted_(wanted), root_(icalparser_parse_string(text.c_str())) {
+    Calendar(const std::string& text, Asked& asked)
+        : asked_(asked), root_(icalparser_parse_string(text.c_str())) {
         if (!root_ || icalcomponent_isa(root_.get()) != ICAL_VCALENDAR_COMPONENT) {
             throw Error("is no iCalendar file");
         }
@@ -184,44 +143,87 @@ class Calendar {
     }
 
     /// What they point to lives as long as this.
-    std::vector<Event> events() {
-        std::vector<Event> all;
+    void add_events(std::vector<Event>& all, CalendarReading& reading) {
         for_each_component(root_.get(), ICAL_VEVENT_COMPONENT, [&](icalcomponent* component) {
-            Event event{.uid = calendar_text(text_of(component, ICAL_UID_PROPERTY)),
+            Event event{.uid = text_of(component, ICAL_UID_PROPERTY),
                         .summary = calendar_text(text_of(component, ICAL_SUMMARY_PROPERTY))};
-            named(event, [&] { read_event(component, event); });
+            named(event, [&] { read_event(component, event, reading); });
             all.push_back(std::move(event));
         });
-        return all;
+    }
+
+    void add_busy(Busy& busy, CalendarReading& reading) {
+        for_each_component(root_.get(), ICAL_VFREEBUSY_COMPONENT, [&](icalcomponent* component) {
+            ++reading.entries;
+            if (asked_.use == CalendarUse::opens) {
+                leave_out(reading, "VFREEBUSY", "busy times open nothing");
+                return;
+            }
+            icalproperty* start = first_of(component, ICAL_DTSTART_PROPERTY);
+            icalproperty* end = first_of(component, ICAL_DTEND_PROPERTY);
+            if (start == nullptr || end == nullptr) {
+                throw Error("VFREEBUSY does not say from when to when it is (DTSTART and DTEND)");
+            }
+            busy.published.push_back({read_moment(start, icalproperty_get_dtstart(start)).instant(),
+                                      read_moment(end, icalproperty_get_dtend(end)).instant()});
+            for_each_property(component, ICAL_FREEBUSY_PROPERTY, [&](icalproperty* property) {
+                icalparameter* type =
+                    icalproperty_get_first_parameter(property, ICAL_FBTYPE_PARAMETER);
+                if (type == nullptr || icalparameter_get_fbtype(type) != ICAL_FBTYPE_FREE) {
+                    const Span span = read_period(property, icalproperty_get_freebusy(property));
+                    busy.periods.push_back({span, "busy"});
+                }
+            });
+        });
     }
 
   private:
-    void read_event(icalcomponent* component, Event& event) {
+    void read_event(icalcomponent* component, Event& event, CalendarReading& reading) {
+        ++reading.entries;
         event.cancelled = is_cancelled(component);
-        event.several = count_of(component, ICAL_RRULE_PROPERTY) > 0 ||
+        event.several = count_of(component, ICAL_COMMENT_PROPERTY) > 0 ||
                         count_of(component, ICAL_RDATE_PROPERTY) > 0;
         icalproperty* start = first_of(component, ICAL_DTSTART_PROPERTY);
         if (count_of(component, ICAL_DTSTART_PROPERTY) != 1) {
             throw Error("it needs one DTSTART");
         }
         event.start = read_moment(start, icalproperty_get_dtstart(start));
-        if (icalproperty* id = first_of(component, ICAL_RECURRENCEID_PROPERTY)) {
-            if (icalproperty_get_first_parameter(id, ICAL_RANGE_PARAMETER) != nullptr) {
-                throw Error(
-                    "it changes all occurrences from one on (RANGE), which is not supported",
-                    "Write the changed series as an event of its own.");
-            }
-            event.replaces = read_moment(id, icalproperty_get_recurrenceid(id));
-        }
+        read_version(component, event);
         if (!event.cancelled) {
             event.length = read_length(component, event.start);
-            read_occurrences(component, event);
+            read_occurrences(component, event, reading);
         }
     }
 
-    void read_occurrences(icalcomponent* component, Event& event) {
-        for (const local_seconds at : starts_of(component, event.start, true)) {
+    /// What it is an event of, and which of several.
+    void read_version(icalcomponent* component, Event& event) {
+        if (icalproperty* id = first_of(component, ICAL_RECURRENCEID_PROPERTY)) {
+            icalparameter* range = icalproperty_get_first_parameter(id, ICAL_RANGE_PARAMETER);
+            if (range != nullptr && icalparameter_get_range(range) != ICAL_RANGE_THISANDFUTURE) {
+                throw Error("it changes a range of occurrences that is not known (RANGE)",
+                            "RFC 5545 has THISANDFUTURE alone.");
+            }
+            event.replaces_rest = range != nullptr;
+            event.replaces = read_moment(id, icalproperty_get_recurrenceid(id));
+        }
+        if (icalproperty* sequence = first_of(component, ICAL_SEQUENCE_PROPERTY)) {
+            event.sequence = icalproperty_get_sequence(sequence);
+        }
+        if (icalproperty* stamp = first_of(component, ICAL_DTSTAMP_PROPERTY)) {
+            const char* text = icaltime_as_ical_string(icalproperty_get_dtstamp(stamp));
+            event.stamp = text == nullptr ? "" : text;
+        }
+    }
+
+    void read_occurrences(icalcomponent* component, Event& event, CalendarReading& reading) {
+        const std::vector<std::string> rules = texts_of(component, ICAL_COMMENT_PROPERTY);
+        const std::vector<local_seconds> starts =
+            starts_of(rules, event.start, end(), asked_.use, asked_.budget);
+        for (const local_seconds at : starts) {
             event.spans.push_back(event.length.from(event.start, at));
+        }
+        if (event.start.local < end() && (starts.empty() || starts.front() != event.start.local)) {
+            leave_out(reading, event.name() + ", DTSTART", "its RRULE does not meet it");
         }
         for_each_property(component, ICAL_RDATE_PROPERTY, [&](icalproperty* property) {
             event.spans.push_back(read_rdate(event, property));
@@ -229,6 +231,21 @@ class Calendar {
         for_each_property(component, ICAL_EXDATE_PROPERTY, [&](icalproperty* property) {
             event.excluded.push_back(read_moment(property, icalproperty_get_exdate(property)));
         });
+        // What is taken out is what may be meant where the rest is what is certain.
+        const CalendarUse others =
+            asked_.use == CalendarUse::opens ? CalendarUse::closes : CalendarUse::opens;
+        for (const std::string& rule : texts_of(component, ICAL_CONTACT_PROPERTY)) {
+            for (const local_seconds at :
+                 starts_of_rule(rule, event.start, end(), others, asked_.budget)) {
+                event.excluded.push_back({at, event.start.is_date, event.start.zone});
+            }
+        }
+    }
+
+    /// By local clocks, wherever they are.
+    [[nodiscard]] local_seconds end() const {
+        return local_seconds{asked_.wanted.to.time_since_epoch()} + days{2} +
+               calendar_series::k_farthest_move;
     }
 
     Length read_length(icalcomponent* component, const Moment& start) {
@@ -239,11 +256,11 @@ class Calendar {
             throw Error("it has more than one DTEND or DURATION");
         }
         if (end != nullptr) {
-            return length_to(start, read_moment(end, icalproperty_get_dtend(end)));
+            return length_to(start, read_moment(end, icalproperty_get_dtend(end)), asked_.use);
         }
-        return duration != nullptr
-                   ? checked_length(start, length_of(icalproperty_get_duration(duration)))
-                   : checked_length(start, Length{days{start.is_date ? 1 : 0}, seconds{0}});
+        const Length length = duration != nullptr ? length_of(icalproperty_get_duration(duration))
+                                                  : Length{days{start.is_date ? 1 : 0}, seconds{0}};
+        return checked_length(start, length, asked_.use);
     }
 
     Span read_rdate(const Event& event, icalproperty* property) {
@@ -255,19 +272,22 @@ class Calendar {
             }
             return event.length.from(moment, moment.local);
         }
-        const Moment from = read_moment(property, value.period.start);
-        const Span span =
-            icaltime_is_null_time(value.period.end) == 0
-                ? Span{from.instant(), read_moment(property, value.period.end).instant()}
-                : length_of(value.period.duration).from(from, from.local);
+        return read_period(property, value.period);
+    }
+
+    Span read_period(icalproperty* property, const icalperiodtype& period) {
+        const Moment from = read_moment(property, period.start);
+        const Span span = icaltime_is_null_time(period.end) == 0
+                              ? Span{from.instant(), read_moment(property, period.end).instant()}
+                              : length_of(period.duration).from(from, from.local);
         if (span.from >= span.to) {
-            throw Error("a period of its RDATE ends before it begins");
+            throw Error("a period ends before it begins");
         }
         return span;
     }
 
     Moment read_moment(icalproperty* property, const icaltimetype& time) {
-        Moment moment{local_of(time), time.is_date != 0, &zone_};
+        Moment moment{local_of(time), time.is_date != 0, &asked_.zone};
         icalparameter* parameter = icalproperty_get_first_parameter(property, ICAL_TZID_PARAMETER);
         const char* name = parameter == nullptr ? nullptr : icalparameter_get_tzid(parameter);
         if (icaltime_is_utc(time) != 0) {
@@ -297,8 +317,13 @@ class Calendar {
             }
         });
         if (!zones_.contains(name)) {
-            throw Error("TZID \"" + calendar_text(name) +
-                        "\" is no IANA name, and the file has no VTIMEZONE of it");
+            const std::string known_as = iana_name_of(name);
+            if (known_as.empty()) {
+                throw Error("TZID \"" + calendar_text(name) +
+                            "\" is no IANA name and none of Windows, and the file has no VTIMEZONE "
+                            "of it");
+            }
+            zones_.emplace(name, load_time_zone(known_as));
         }
         return zones_.at(name);
     }
@@ -321,8 +346,15 @@ class Calendar {
                 before.emplace_back(first.instant_of(at), from);
             };
             // Windows begins in 1601, on a day that is not one of the rule.
-            for (const local_seconds at : starts_of(part, first, false)) {
-                add(at);
+            const std::vector<std::string> rules = texts_of(part, ICAL_COMMENT_PROPERTY);
+            for (const std::string& rule : rules) {
+                for (const local_seconds at :
+                     starts_of_rule(rule, first, end(), CalendarUse::closes, asked_.budget)) {
+                    add(at);
+                }
+            }
+            if (rules.empty()) {
+                add(first.local);
             }
             for_each_property(part, ICAL_RDATE_PROPERTY, [&](icalproperty* property) {
                 add(local_of(icalproperty_get_rdate(property).time));
@@ -345,77 +377,68 @@ class Calendar {
         return offset;
     }
 
-    /// DTSTART, or the occurrences of the RRULE, up to the end of what is wanted.
-    std::vector<local_seconds> starts_of(icalcomponent* component,
-                                         const Moment& first,
-                                         bool must_begin_with_first) {
-        if (count_of(component, ICAL_RRULE_PROPERTY) > 1 ||
-            count_of(component, ICAL_EXRULE_PROPERTY) > 0) {
-            throw Error("it has more than one RRULE, or EXRULE, which is not supported");
-        }
-        icalproperty* property = first_of(component, ICAL_RRULE_PROPERTY);
-        if (property == nullptr) {
-            return {first.local};
-        }
-        icalrecurrencetype rule = icalproperty_get_rrule(property);
-        const icaltimetype until = rule.until;
-        const auto count = static_cast<std::size_t>(std::max(rule.count, 0));
-        // libical compares local times with it; it also ends its search where nothing ever fits.
-        const local_seconds end =
-            local_seconds{wanted_.to.time_since_epoch()} + std::chrono::hours{48};
-        rule.until = time_of(end, first.is_date);
-        rule.count = 0;
-        charge(step_of(rule), end - first.local);
-        std::vector<local_seconds> starts;
-        if (first.local >= end) {
-            return starts;
-        }
-        const std::unique_ptr<icalrecur_iterator, FreeIterator> iterator(
-            icalrecur_iterator_new(rule, time_of(first.local, first.is_date)));
-        while (iterator != nullptr && (count == 0 || starts.size() < count)) {
-            const icaltimetype next = icalrecur_iterator_next(iterator.get());
-            if (icaltime_is_null_time(next) != 0 || is_after(first, local_of(next), until)) {
-                break;
-            }
-            if (++occurrences_ > k_most_occurrences) {
-                throw Error("its RRULE makes too many occurrences", "Let it begin later.");
-            }
-            starts.push_back(local_of(next));
-        }
-        // RFC 5545, 3.8.5.3: what a series is whose start its own rule does not meet is undefined.
-        if (must_begin_with_first && (starts.empty() || starts.front() != first.local)) {
-            throw Error("its RRULE does not meet its DTSTART",
-                        "Let DTSTART be the first occurrence.");
-        }
-        return starts;
-    }
-
-    void charge(const Step& step, seconds length) {
-        steps_ += step.cost * (std::max<long long>(length / step.length, 0) + 1);
-        if (steps_ > k_most_steps) {
-            throw Error("its RRULE reaches back too far", "Let it begin later.");
-        }
-    }
-
-    const TimeZone& zone_;
+    Asked& asked_;
     const TimeZone utc_{"UTC", seconds{0}, {}};
-    Span wanted_;
     std::unique_ptr<icalcomponent, FreeComponent> root_;
     std::map<std::string, TimeZone> zones_;  ///< those that were asked for
-    std::size_t occurrences_ = 0;
-    long long steps_ = 0;
 };
+
+/// Where nothing of a freeze is understood it is not known what is frozen.
+void note_others(const CalendarCore& core, bool none, CalendarUse use, CalendarReading& reading) {
+    std::string others;
+    for (const auto& [name, count] : core.other_components) {
+        const std::string what = std::to_string(count) + " " + name;
+        others += (others.empty() ? "" : ", ") + what;
+        if (use == CalendarUse::closes && name == "VAVAILABILITY") {
+            throw Error("has VAVAILABILITY, which is not supported",
+                        "Export busy times as events or VFREEBUSY.");
+        }
+        leave_out(reading, what, "no events");
+    }
+    if (use == CalendarUse::closes && none && (reading.entries > 0 || !others.empty())) {
+        throw Error("has nothing that closes anything: " +
+                        (reading.entries > 0 ? "its events have no length" : "only " + others),
+                    "Remove the file, or let it have events with a length.");
+    }
+    for (const std::string& name : core.unknown_properties) {
+        leave_out(reading, "property " + name, "it is not known, and no times depend on it");
+    }
+}
+
+/// By time, each once: an occurrence may come of its series and of an event of its own.
+void sort_once(std::vector<CalendarEvent>& events) {
+    std::sort(events.begin(), events.end(), [](const CalendarEvent& a, const CalendarEvent& b) {
+        return std::tie(a.span.from, a.span.to, a.summary) <
+               std::tie(b.span.from, b.span.to, b.summary);
+    });
+    events.erase(std::unique(events.begin(), events.end()), events.end());
+}
 
 }  // namespace
 
-std::vector<CalendarEvent> calendar_events(const std::string& text,
-                                           const TimeZone& zone,
-                                           Span wanted) {
+CalendarReading read_calendar(const std::string& text,
+                              const TimeZone& zone,
+                              Span wanted,
+                              CalendarUse use) {
     static std::mutex one_at_a_time;
     const std::lock_guard lock(one_at_a_time);
     icalerror_set_errors_are_fatal(0);
-    Calendar calendar(calendar_core(text), zone, wanted);
-    return calendar_series::occurrences(calendar.events(), wanted);
+    const CalendarCore core = calendar_core(text);
+    Asked asked{zone, wanted, use, {}};
+    CalendarReading reading;
+    std::vector<std::unique_ptr<Calendar>> calendars;
+    std::vector<Event> events;
+    Busy busy;
+    for (const std::string& part : core.calendars) {
+        calendars.push_back(std::make_unique<Calendar>(part, asked));
+        calendars.back()->add_events(events, reading);
+        calendars.back()->add_busy(busy, reading);
+    }
+    const std::size_t empty = add_occurrences(events, wanted, reading);
+    add_busy(std::move(busy), wanted, reading);
+    note_others(core, empty == reading.entries, use, reading);
+    sort_once(reading.events);
+    return reading;
 }
 
 }  // namespace lockstep

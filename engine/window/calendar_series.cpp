@@ -1,7 +1,13 @@
 #include "engine/window/calendar_series.hpp"
 
+#include "engine/window/calendar_text.hpp"
+
+#include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
+#include <tuple>
+#include <utility>
 
 namespace lockstep::calendar_series {
 
@@ -12,55 +18,136 @@ using std::chrono::sys_seconds;
 
 namespace {
 
-/// The occurrences of a series that have an event of their own, or are cancelled.
-struct Replaced {
-    std::set<sys_seconds> starts;
+constexpr std::size_t k_most_left_out = 1000;
+
+/// What other events of its UID make of a series.
+struct Series {
+    std::set<sys_seconds> replaced;  ///< starts of occurrences with an event of their own
+    /// RANGE=THISANDFUTURE, by the time from which on they count.
+    std::map<sys_seconds, const Event*> from_here_on;
     bool by_date = false;
     bool by_time = false;
+    bool cancelled = false;  ///< altogether
 };
 
-/// By UID.
-std::map<std::string, Replaced> replaced_in(const std::vector<Event>& events) {
-    std::map<std::string, Replaced> replaced;
-    for (const Event& event : events) {
-        if (event.replaces) {
-            Replaced& of_series = replaced[event.uid];
-            of_series.starts.insert(event.replaces->instant());
-            (event.replaces->is_date ? of_series.by_date : of_series.by_time) = true;
+bool same_times(const Event& a, const Event& b) {
+    const auto excluded = [](const Event& event) {
+        std::set<sys_seconds> instants;
+        for (const Moment& moment : event.excluded) {
+            instants.insert(moment.instant());
         }
-    }
-    return replaced;
+        return instants;
+    };
+    return a.cancelled == b.cancelled && a.start.instant() == b.start.instant() &&
+           a.start.is_date == b.start.is_date && a.spans == b.spans && excluded(a) == excluded(b);
 }
 
-/// The UIDs of what is cancelled altogether.
-std::set<std::string> cancelled_in(const std::vector<Event>& events) {
-    std::set<std::string> seen;
-    std::set<std::string> cancelled;
+bool is_empty(const Event& event) {
+    return event.length.nominal + event.length.exact == seconds{0} &&
+           std::all_of(event.spans.begin(), event.spans.end(), [](const Span& span) {
+               return span.from >= span.to;
+           });
+}
+
+/// What tells an event, or the occurrence that it is about, from all others.
+struct Identity {
+    std::string uid;
+    bool replaces, replaces_rest;
+    sys_seconds at;
+
+    auto operator<=>(const Identity&) const = default;
+};
+
+/// Of several of one UID, or of one occurrence, the newest (RFC 5546, 2.1.5). An event without a
+/// UID is like no other.
+std::vector<const Event*> newest_of(const std::vector<Event>& events, CalendarReading& reading) {
+    std::map<Identity, const Event*> newest;
+    std::vector<const Event*> without_uid;
+    const auto age = [](const Event& event) { return std::tie(event.sequence, event.stamp); };
     for (const Event& event : events) {
-        if (event.replaces || event.uid.empty()) {
+        if (event.uid.empty()) {
+            without_uid.push_back(&event);
             continue;
         }
-        if (!seen.insert(event.uid).second) {
-            throw Error("two events have the UID \"" + event.uid + "\"");
+        const Identity identity{event.uid,
+                                event.replaces.has_value(),
+                                event.replaces_rest,
+                                event.replaces ? event.replaces->instant() : sys_seconds{}};
+        const Event*& known = newest.try_emplace(identity, &event).first->second;
+        if (known == &event) {
+            continue;
         }
-        if (event.cancelled) {
-            cancelled.insert(event.uid);
+        if (age(event) == age(*known) && !same_times(event, *known)) {
+            throw Error(
+                "two events have the UID \"" + calendar_text(event.uid) + "\", and none is newer",
+                "The one with the higher SEQUENCE counts, or the later DTSTAMP.");
         }
+        const bool newer = age(event) > age(*known);
+        leave_out(reading,
+                  (newer ? *known : event).name(),
+                  event.replaces ? "another one of this UID for the same occurrence counts"
+                                 : "another one of this UID counts");
+        known = newer ? &event : known;
     }
-    return cancelled;
+    for (const auto& [identity, event] : newest) {
+        without_uid.push_back(event);
+    }
+    return without_uid;
 }
 
-void add(const Event& event,
-         const Replaced& replaced,
-         Span wanted,
-         std::vector<CalendarEvent>& found) {
-    if (event.replaces && event.several) {
-        throw Error("it replaces one occurrence by several");
+/// By UID.
+std::map<std::string, Series> series_of(const std::vector<const Event*>& events) {
+    std::map<std::string, Series> all;
+    for (const Event* event : events) {
+        if (event->replaces && event->uid.empty()) {
+            named(*event, [] { throw Error("it has RECURRENCE-ID and no UID"); });
+        }
+        if (event->uid.empty()) {
+            continue;
+        }
+        Series& series = all[event->uid];
+        if (!event->replaces) {
+            series.cancelled = event->cancelled;
+            continue;
+        }
+        (event->replaces->is_date ? series.by_date : series.by_time) = true;
+        if (event->replaces_rest) {
+            series.from_here_on.emplace(event->replaces->instant(), event);
+        } else {
+            series.replaced.insert(event->replaces->instant());
+        }
     }
-    if (event.start.is_date ? replaced.by_time : replaced.by_date) {
+    return all;
+}
+
+/// An occurrence as the last change before it that goes for all that follow has it: as far from its
+/// time, by the clocks there, as the changed occurrence is from its own.
+CalendarEvent changed(const Event& master, const Span& span, const Series& series) {
+    const auto after = series.from_here_on.upper_bound(span.from);
+    if (after == series.from_here_on.begin()) {
+        return {span, master.summary};
+    }
+    const auto& [from, change] = *std::prev(after);
+    if (change->cancelled) {
+        return {{span.from, span.from}, ""};
+    }
+    const TimeZone& zone = *change->start.zone;
+    const seconds moved = change->start.local - zone.local(from);
+    if (abs(moved) > k_farthest_move) {
+        throw Error("it moves all that follow by more than a month, which is not supported",
+                    "Write the changed series as an event of its own.");
+    }
+    return {change->length.from(change->start, zone.local(span.from) + moved), change->summary};
+}
+
+void add(const Event& event, const Series& series, Span wanted, CalendarReading& reading) {
+    if (event.replaces && event.several) {
+        throw Error("it replaces occurrences by a series of its own");
+    }
+    if (!event.replaces && (event.start.is_date ? series.by_time : series.by_date)) {
         throw Error("of DTSTART and RECURRENCE-ID one is a date and the other is not");
     }
-    std::set<sys_seconds> gone = replaced.starts;
+    std::set<sys_seconds> gone;
     for (const Moment& moment : event.excluded) {
         if (moment.is_date != event.start.is_date) {
             throw Error("of DTSTART and EXDATE one is a date and the other is not");
@@ -68,15 +155,31 @@ void add(const Event& event,
         gone.insert(moment.instant());
     }
     for (const Span& span : event.spans) {
-        // Empty is a day that a zone left out: Apia's 30 December 2011.
-        const bool touches = span.from < span.to && span.from < wanted.to && span.to > wanted.from;
-        if (touches && !gone.contains(span.from)) {
-            found.push_back({span, event.summary});
+        if (gone.contains(span.from) || (!event.replaces && series.replaced.contains(span.from))) {
+            continue;
+        }
+        const CalendarEvent found =
+            event.replaces ? CalendarEvent{span, event.summary} : changed(event, span, series);
+        // Empty is also a day that a zone left out: Apia's 30 December 2011.
+        if (found.span.from < found.span.to && found.span.from < wanted.to &&
+            found.span.to > wanted.from) {
+            reading.events.push_back(found);
         }
     }
 }
 
 }  // namespace
+
+void leave_out(CalendarReading& reading, std::string what, std::string why) {
+    if (reading.left_out.size() < k_most_left_out) {
+        reading.left_out.push_back({std::move(what), std::move(why)});
+    }
+}
+
+std::string Event::name() const {
+    const std::string& text = summary.empty() ? calendar_text(uid) : summary;
+    return text.empty() ? "an event without a name" : "event \"" + text + "\"";
+}
 
 sys_seconds Moment::instant_of(local_seconds at) const {
     // A day that clocks begin late begins when they do; of a time of day RFC 5545 (3.3.5) says
@@ -111,40 +214,66 @@ seconds time_of_day(int hour, int minute, int second) {
     return std::chrono::hours{hour} + std::chrono::minutes{minute} + seconds{second};
 }
 
-Length checked_length(const Moment& start, const Length& length) {
+Length checked_length(const Moment& start, const Length& length, CalendarUse use) {
     if (start.is_date && length.exact != seconds{0}) {
         throw Error("it begins on a date and does not last whole days");
     }
-    if (length.nominal + length.exact <= seconds{0}) {
-        throw Error("it has no length", "Give it DTEND after DTSTART, or DURATION.");
+    if (length.nominal + length.exact < seconds{0}) {
+        throw Error("it ends before it begins");
     }
-    return length;
+    const bool is_empty = length.nominal + length.exact == seconds{0};
+    return is_empty && start.is_date && use == CalendarUse::closes ? Length{days{1}, seconds{0}}
+                                                                   : length;
 }
 
-Length length_to(const Moment& start, const Moment& end) {
+Length length_to(const Moment& start, const Moment& end, CalendarUse use) {
     if (end.is_date != start.is_date) {
         throw Error("of DTSTART and DTEND one is a date and the other is not");
     }
     return checked_length(
         start,
         end.is_date ? Length{std::chrono::floor<days>(end.local - start.local), seconds{0}}
-                    : Length{days{0}, end.instant() - start.instant()});
+                    : Length{days{0}, end.instant() - start.instant()},
+        use);
 }
 
-std::vector<CalendarEvent> occurrences(const std::vector<Event>& events, Span wanted) {
-    const std::set<std::string> cancelled = cancelled_in(events);
-    const std::map<std::string, Replaced> replaced = replaced_in(events);
-    std::vector<CalendarEvent> found;
-    for (const Event& event : events) {
-        if (event.cancelled || cancelled.contains(event.uid)) {
-            continue;
+std::size_t add_occurrences(const std::vector<Event>& events,
+                            Span wanted,
+                            CalendarReading& reading) {
+    const std::vector<const Event*> counted = newest_of(events, reading);
+    const std::map<std::string, Series> all = series_of(counted);
+    const Series none;
+    std::size_t empty = 0;
+    for (const Event* event : counted) {
+        const auto found = all.find(event->uid);
+        const Series& series = found == all.end() ? none : found->second;
+        if (event->cancelled || series.cancelled) {
+            leave_out(reading, event->name(), "it is cancelled");
+        } else if (event->replaces_rest && series.replaced.contains(event->replaces->instant())) {
+            continue;  // that occurrence has an event of its own
+        } else if (is_empty(*event) && (event->replaces || series.from_here_on.empty())) {
+            leave_out(reading, event->name(), "it has no length");
+            ++empty;
+        } else {
+            named(*event, [&] { add(*event, series, wanted, reading); });
         }
-        const auto of_series = event.replaces ? replaced.end() : replaced.find(event.uid);
-        named(event, [&] {
-            add(event, of_series == replaced.end() ? Replaced{} : of_series->second, wanted, found);
-        });
     }
-    return found;
+    return empty;
+}
+
+void add_busy(Busy busy, Span wanted, CalendarReading& reading) {
+    if (busy.published.empty()) {
+        return;
+    }
+    const Span whole{wanted.from - days{1}, wanted.to + days{1}};
+    for (const Span& span : without({whole}, merged(std::move(busy.published)))) {
+        busy.periods.push_back({span, "no busy times are published for it"});
+    }
+    for (const CalendarEvent& period : busy.periods) {
+        if (period.span.from < wanted.to && period.span.to > wanted.from) {
+            reading.events.push_back(period);
+        }
+    }
 }
 
 }  // namespace lockstep::calendar_series

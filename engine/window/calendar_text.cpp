@@ -1,6 +1,7 @@
 #include "engine/window/calendar_text.hpp"
 
 #include "base/error.hpp"
+#include "base/suggest.hpp"
 #include "base/trusted_file.hpp"
 
 #include <algorithm>
@@ -11,7 +12,7 @@
 #include <set>
 #include <string_view>
 #include <system_error>
-#include <vector>
+#include <utility>
 
 namespace lockstep {
 
@@ -21,6 +22,7 @@ constexpr std::size_t k_largest_file = std::size_t{1} << 20;
 constexpr std::size_t k_most_levels = 8;
 constexpr std::size_t k_most_lines = 1000;
 constexpr std::ptrdiff_t k_most_commas = 400;
+constexpr std::size_t k_most_unknown = 20;
 
 bool is_continuation(char c) {
     return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
@@ -76,38 +78,41 @@ std::string without_end(std::string_view line) {
     return std::string(line);
 }
 
-/// Of a line: what is before its parameters and value, in capitals.
+/// Of a line: what is before its parameters and value, in capitals, without the group that vCard
+/// would have (item1.DTSTART).
 std::string name_of(std::string_view line) {
-    return upper(line.substr(0, line.find_first_of(":;")));
+    const std::string_view name = line.substr(0, line.find_first_of(":;"));
+    return upper(name.substr(name.rfind('.') + 1));
 }
 
-/// RFC 5545, 7986 and 9073, but for what times depend on.
+/// RFC 5545, 7986, 9073 and 9253, but for what times depend on.
 bool says_nothing_of_times(const std::string& name) {
-    static const std::set<std::string> names{"ATTACH",
+    static const std::set<std::string> names{"ACKNOWLEDGED",
+                                             "ATTACH",
                                              "ATTENDEE",
-                                             "CALSCALE",
                                              "CATEGORIES",
                                              "CLASS",
                                              "COLOR",
                                              "COMMENT",
+                                             "CONCEPT",
                                              "CONFERENCE",
                                              "CONTACT",
                                              "CREATED",
                                              "DESCRIPTION",
-                                             "DTSTAMP",
                                              "GEO",
                                              "IMAGE",
                                              "LAST-MODIFIED",
+                                             "LINK",
                                              "LOCATION",
                                              "NAME",
                                              "ORGANIZER",
                                              "PRIORITY",
                                              "PRODID",
+                                             "REFID",
                                              "REFRESH-INTERVAL",
                                              "RELATED-TO",
                                              "REQUEST-STATUS",
                                              "RESOURCES",
-                                             "SEQUENCE",
                                              "SOURCE",
                                              "STRUCTURED-DATA",
                                              "STYLED-DESCRIPTION",
@@ -119,9 +124,60 @@ bool says_nothing_of_times(const std::string& name) {
     return names.contains(name) || name.starts_with("X-");
 }
 
-bool holds_times(const std::string& component) {
-    return component == "VCALENDAR" || component == "VEVENT" || component == "VTIMEZONE" ||
-           component == "STANDARD" || component == "DAYLIGHT";
+/// Misspelt they would change times without a word.
+const std::vector<std::string>& names_that_say_times() {
+    static const std::vector<std::string> names{"DTSTART",
+                                                "DTEND",
+                                                "DURATION",
+                                                "RRULE",
+                                                "EXRULE",
+                                                "RDATE",
+                                                "EXDATE",
+                                                "RECURRENCE-ID",
+                                                "STATUS",
+                                                "FREEBUSY",
+                                                "TZID",
+                                                "TZOFFSETFROM",
+                                                "TZOFFSETTO",
+                                                "CALSCALE",
+                                                "METHOD"};
+    return names;
+}
+
+/// Directly in a VCALENDAR.
+const std::vector<std::string>& components_that_hold_times() {
+    static const std::vector<std::string> names{"VEVENT", "VFREEBUSY", "VTIMEZONE"};
+    return names;
+}
+
+bool is_one_of(const std::string& name, const std::vector<std::string>& names) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+/// Throws Error for a name that somebody may have meant as one of `names`.
+void refuse_misspelt(const std::string& name, const std::vector<std::string>& names) {
+    const std::string near = did_you_mean(name, names);
+    if (near.starts_with("did")) {
+        throw Error("has " + calendar_text(name) + ", which is not known: " + near,
+                    "Correct it, or call it X-" + calendar_text(name) + ".");
+    }
+}
+
+/// After the name and its parameters, whose quoted values may have colons.
+std::string value_of(std::string_view line) {
+    bool quoted = false;
+    for (std::size_t at = 0; at < line.size(); ++at) {
+        quoted = quoted != (line[at] == '"');
+        if (line[at] == ':' && !quoted) {
+            return std::string(line.substr(at + 1));
+        }
+    }
+    return "";
+}
+
+bool is_digits(std::string_view text, std::size_t most) {
+    return !text.empty() && text.size() <= most &&
+           text.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
 /// Follows BEGIN and END, and keeps what is needed.
@@ -129,9 +185,9 @@ class Core {
   public:
     void line(const std::string& text) {
         const std::string name = name_of(text);
-        if (name == "BEGIN") {
+        if (name == "BEGIN" && upper(text).starts_with(name)) {
             begin(text);
-        } else if (name == "END") {
+        } else if (name == "END" && upper(text).starts_with(name)) {
             end(text);
         } else if (open_.empty() && !text.empty()) {
             throw Error("is no iCalendar file");
@@ -140,13 +196,13 @@ class Core {
         }
     }
 
-    std::string take() {
-        if (!ended_) {
+    CalendarCore take() {
+        if (!open_.empty() || result_.calendars.empty()) {
             throw Error(open_.empty() ? "is no iCalendar file"
                                       : "is cut off: END:" + calendar_text(open_.back().name) +
                                             " is missing");
         }
-        return std::move(kept_);
+        return std::move(result_);
     }
 
   private:
@@ -158,17 +214,40 @@ class Core {
     void begin(const std::string& text) {
         const std::string name =
             upper(std::string_view(text).substr(std::min<std::size_t>(6, text.size())));
-        if (ended_ || (open_.empty() && name != "VCALENDAR")) {
-            throw Error(ended_ ? "holds more than one calendar" : "is no iCalendar file");
+        if ((name == "VCALENDAR") != open_.empty()) {
+            throw Error(open_.empty() ? "is no iCalendar file" : "has a VCALENDAR inside of one");
+        }
+        const bool holds_times = is_one_of(name, components_that_hold_times());
+        if (holds_times && open_.size() != 1) {
+            throw Error("has a " + name + " that is not directly in VCALENDAR");
         }
         open_.push_back({name});
         if (open_.size() > k_most_levels) {
             throw Error("has too many levels of BEGIN");
         }
-        if (dropped_from_ == 0 && !holds_times(name)) {
+        if (open_.size() == 1) {
+            result_.calendars.emplace_back();
+        } else if (open_.size() == 2 && !holds_times) {
+            if (!name.starts_with("X-")) {
+                refuse_misspelt(name, components_that_hold_times());
+            }
+            ++result_.other_components[calendar_text(name)];
+            dropped_from_ = 2;
+        } else if (dropped_from_ == 0 && open_.size() > 2 && !is_part_of_zone(name)) {
             dropped_from_ = open_.size();
         }
         keep("BEGIN:" + name);
+    }
+
+    [[nodiscard]] bool is_part_of_zone(const std::string& name) const {
+        static const std::vector<std::string> parts{"STANDARD", "DAYLIGHT"};
+        if (open_.size() != 3 || open_[1].name != "VTIMEZONE") {
+            return false;
+        }
+        if (!is_one_of(name, parts)) {
+            refuse_misspelt(name, parts);
+        }
+        return is_one_of(name, parts);
     }
 
     void end(const std::string& text) {
@@ -178,12 +257,32 @@ class Core {
         keep(upper(text));
         dropped_from_ = dropped_from_ == open_.size() ? 0 : dropped_from_;
         open_.pop_back();
-        ended_ = open_.empty();
     }
 
     void property(const std::string& name, const std::string& text) {
-        if (says_nothing_of_times(name) || upper(text) == "SUMMARY:") {
+        const std::string value = value_of(text);
+        const bool is_empty = text.ends_with(':') && (name == "SUMMARY" || name == "UID");
+        // No more than a hint at which of two is newer.
+        const bool is_stamp =
+            name == "DTSTAMP" &&
+            (value.size() != 16 || value[8] != 'T' || value.back() != 'Z' ||
+             !is_digits(value.substr(0, 8), 8) || !is_digits(value.substr(9, 6), 6));
+        if (says_nothing_of_times(name) || is_empty || is_stamp) {
             return;
+        }
+        if (!is_one_of(name, names_that_say_times()) &&
+            !is_one_of(name, {"SUMMARY", "UID", "SEQUENCE", "DTSTAMP"})) {
+            other_property(name, text);
+            return;
+        }
+        if (name == "CALSCALE") {
+            if (upper(value) != "GREGORIAN") {
+                throw Error("is not of the Gregorian calendar (CALSCALE)");
+            }
+            return;
+        }
+        if (name == "SEQUENCE" && !is_digits(value, 9)) {
+            throw Error("has a SEQUENCE that is no number");
         }
         if (++open_.back().lines > k_most_lines ||
             std::count(text.begin(), text.end(), ',') > k_most_commas) {
@@ -191,24 +290,42 @@ class Core {
                                           : "has too many lines or values in one " +
                                                 calendar_text(open_.back().name));
         }
-        keep(text);
+        if (name == "RRULE" || name == "EXRULE") {
+            if (value.empty()) {
+                throw Error("has an " + name + " without a value");
+            }
+            keep((name == "RRULE" ? "COMMENT:" : "CONTACT:") + value);
+            return;
+        }
+        const std::size_t rest = text.find_first_of(":;");
+        keep(rest == std::string::npos ? name : name + text.substr(rest));
+    }
+
+    void other_property(const std::string& name, const std::string& text) {
+        if (name.empty() || text.find(':') == std::string::npos ||
+            name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") != std::string::npos) {
+            throw Error("has a line that is none of iCalendar: " + calendar_text(text));
+        }
+        refuse_misspelt(name, names_that_say_times());
+        if (result_.unknown_properties.size() < k_most_unknown) {
+            result_.unknown_properties.insert(calendar_text(name));
+        }
     }
 
     void keep(const std::string& line) {
         if (dropped_from_ == 0) {
-            kept_.append(line).append("\r\n");
+            result_.calendars.back().append(line).append("\r\n");
         }
     }
 
     std::vector<Component> open_;
     std::size_t dropped_from_ = 0;  ///< the level of what is dropped with all in it; 0: nothing
-    bool ended_ = false;
-    std::string kept_;
+    CalendarCore result_;
 };
 
 }  // namespace
 
-std::string calendar_core(const std::string& text) {
+CalendarCore calendar_core(const std::string& text) {
     if (text.find('\0') != std::string::npos) {
         throw Error("is no iCalendar file: it has a NUL in it");
     }

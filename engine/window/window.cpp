@@ -1,6 +1,5 @@
 #include "engine/window/window.hpp"
 
-#include "engine/window/calendar.hpp"
 #include "engine/window/calendar_text.hpp"
 #include "engine/window/time_zone.hpp"
 
@@ -40,14 +39,20 @@ Span stretch(system_clock::time_point from) {
     return {begin, begin + k_year};
 }
 
-/// The events of a calendar; its file's name, as written, leads the message of a failure.
-std::vector<CalendarEvent> events_of(const WindowSpec& window,
-                                     const std::string& calendar,
-                                     const TimeZone& zone,
-                                     Span wanted) {
+/// What its calendar is for.
+CalendarUse use_of(const WindowSpec& window) {
+    return window.mode == WindowSpec::Mode::open ? CalendarUse::opens : CalendarUse::closes;
+}
+
+/// Its file's name, as written, leads the message of a failure.
+CalendarReading reading_of(const WindowSpec& window,
+                           const std::string& calendar,
+                           const TimeZone& zone,
+                           Span wanted,
+                           CalendarUse use) {
     try {
         const auto path = std::filesystem::path(window.folder) / calendar;
-        return calendar_events(read_calendar_file(path.string()), zone, wanted);
+        return read_calendar(read_calendar_file(path.string()), zone, wanted, use);
     } catch (const Error& error) {
         throw Error(calendar + ": " + error.what(), error.hint());
     }
@@ -86,7 +91,9 @@ std::vector<Frozen> frozen_in(const WindowSpec& window, const TimeZone& zone, Sp
                  freeze.because});
             continue;
         }
-        for (const CalendarEvent& event : events_of(window, freeze.calendar, zone, wanted)) {
+        const CalendarReading calendar =
+            reading_of(window, freeze.calendar, zone, wanted, CalendarUse::closes);
+        for (const CalendarEvent& event : calendar.events) {
             frozen.push_back({event.span, freeze.because.empty() ? event.summary : freeze.because});
         }
     }
@@ -99,7 +106,9 @@ Survey survey(const WindowSpec& window, const TimeZone& zone, Span wanted) {
         add_weekly(time, zone, window.mode, wanted, times);
     }
     if (!window.calendar.empty()) {
-        for (const CalendarEvent& event : events_of(window, window.calendar, zone, wanted)) {
+        const CalendarReading calendar =
+            reading_of(window, window.calendar, zone, wanted, use_of(window));
+        for (const CalendarEvent& event : calendar.events) {
             times.push_back(event.span);
         }
     }
@@ -213,6 +222,36 @@ std::vector<Opening> openings(const WindowSpec& window,
         }
     }
     return result;
+}
+
+std::vector<CalendarReport> calendar_reports(const WindowSpec& window,
+                                             system_clock::time_point now) {
+    std::vector<CalendarReport> reports;
+    const auto add = [&](const std::string& file, bool is_freeze, CalendarUse use) {
+        CalendarReport report{.file = file, .is_freeze = is_freeze};
+        try {
+            const TimeZone zone = load_time_zone(window.time_zone);
+            CalendarReading reading = reading_of(window, file, zone, stretch(now), use);
+            report.entries = reading.entries;
+            report.occurrences = reading.events.size();
+            report.left_out = std::move(reading.left_out);
+        } catch (const Error& error) {
+            report.refused = error.what();
+            report.hint = error.hint();
+        } catch (const std::exception& error) {
+            report.refused = error.what();
+        }
+        reports.push_back(std::move(report));
+    };
+    if (!window.calendar.empty()) {
+        add(window.calendar, false, use_of(window));
+    }
+    for (const Freeze& freeze : window.freezes) {
+        if (!freeze.calendar.empty()) {
+            add(freeze.calendar, true, CalendarUse::closes);
+        }
+    }
+    return reports;
 }
 
 std::string local_text(system_clock::time_point at, const std::string& time_zone) {

@@ -4,9 +4,10 @@
 /// weekly times, freezes, calendars and time zones. It says whether a window is open and until
 /// when; keeping steps waiting is for engine/run/gatekeeper.hpp. Pure but for the files that are
 /// read with each look: calendars, and the time zones of /usr/share/zoneinfo. Read this file and
-/// window.cpp first, then calendar.hpp and time_zone.hpp.
+/// window.cpp first, then calendar.hpp, recurrence.hpp and time_zone.hpp.
 
 #include "base/error.hpp"
+#include "engine/window/calendar.hpp"
 #include "engine/window/spans.hpp"
 
 #include <bitset>
@@ -84,6 +85,21 @@ struct WindowView {
 [[nodiscard]] std::vector<Opening> openings(const WindowSpec& window,
                                             std::chrono::system_clock::time_point from,
                                             std::size_t count);
+
+/// What a calendar of a window comes to, for people.
+struct CalendarReport {
+    std::string file;  ///< as written
+    bool is_freeze = false;
+    std::size_t entries = 0;
+    std::size_t occurrences = 0;    ///< in the year from the moment that was asked for
+    std::vector<LeftOut> left_out;  ///< what adds no time, and why
+    std::string refused;            ///< why it closes the window; empty: it is understood
+    std::string hint;               ///< what to do about that; may be empty
+};
+
+/// Of each calendar that the window names. Never throws for what is wrong with a file.
+[[nodiscard]] std::vector<CalendarReport> calendar_reports(
+    const WindowSpec& window, std::chrono::system_clock::time_point now);
 
 /// For people: "Sat 28 Nov 2026 22:00 CET"; in UTC where the zone is not known.
 [[nodiscard]] std::string local_text(std::chrono::system_clock::time_point at,

@@ -7,7 +7,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 // The first two bytes as a day from 1970 on, the rest as a calendar. Whatever it is: events that
 // touch what was asked for, with texts that go into JSON and onto a line, or an Error; nothing
@@ -29,21 +32,27 @@ void check_text(const std::string& text) {
         std::none_of(text.begin(), text.end(), [](char c) { return c == '\n' || c == '\x1b'; }));
 }
 
-/// The number of events; -1: an Error.
-long count(const std::string& text, const TimeZone& zone, Span wanted, Span counted) {
+/// By time, cut to `counted`; nullopt: an Error.
+std::optional<std::vector<Span>> spans(
+    const std::string& text, const TimeZone& zone, Span wanted, Span counted, CalendarUse use) {
     try {
-        long result = 0;
-        for (const CalendarEvent& event : calendar_events(text, zone, wanted)) {
+        const CalendarReading reading = read_calendar(text, zone, wanted, use);
+        std::vector<Span> result;
+        for (const CalendarEvent& event : reading.events) {
             require(event.span.from < wanted.to && event.span.to > wanted.from);
             require(event.span.from < event.span.to);
             check_text(event.summary);
-            result += event.span.from < counted.to && event.span.to > counted.from ? 1 : 0;
+            result.push_back(
+                {std::max(event.span.from, counted.from), std::min(event.span.to, counted.to)});
         }
-        return result;
+        for (const LeftOut& entry : reading.left_out) {
+            check_text(entry.what + entry.why);
+        }
+        return merged(std::move(result));
     } catch (const Error& error) {
         require(*error.what() != '\0');
         check_text(error.what());
-        return -1;
+        return std::nullopt;
     }
 }
 
@@ -58,8 +67,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string text(reinterpret_cast<const char*>(data) + 2, size - 2);
     const Span year{day, day + days{366}};
     const Span month{day, day + days{30}};
-    const long of_year = count(text, zone, year, month);
-    const long of_month = count(text, zone, month, month);
-    require(of_year < 0 || of_month < 0 || of_year == of_month);
+    const auto of_year = spans(text, zone, year, month, CalendarUse::opens);
+    const auto of_month = spans(text, zone, month, month, CalendarUse::opens);
+    require(!of_year || !of_month || *of_year == *of_month);
+    // What is open for certain is not more than what may be closed.
+    const auto closed = spans(text, zone, month, month, CalendarUse::closes);
+    require(!of_month || !closed || without(*of_month, *closed).empty());
     return 0;
 }
