@@ -36,6 +36,26 @@ CodePoint decode_utf8(std::string_view text, std::size_t offset) {
     return {value, length};
 }
 
+void append_utf8(std::string& text, char32_t code) {
+    const auto add = [&text](char32_t byte) { text += static_cast<char>(byte); };
+    const auto add_rest = [&](unsigned shift) { add(0x80U | ((code >> shift) & 0x3FU)); };
+    if (code < 0x80) {
+        add(code);
+    } else if (code < 0x800) {
+        add(0xC0U | (code >> 6U));
+        add_rest(0);
+    } else if (code < 0x10000) {
+        add(0xE0U | (code >> 12U));
+        add_rest(6);
+        add_rest(0);
+    } else {
+        add(0xF0U | (code >> 18U));
+        add_rest(12);
+        add_rest(6);
+        add_rest(0);
+    }
+}
+
 std::string as_utf8(std::string_view text, std::string_view mark) {
     std::string valid;
     for (std::size_t at = 0; at < text.size();) {

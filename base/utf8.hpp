@@ -20,6 +20,9 @@ struct CodePoint {
     return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U;
 }
 
+/// `code` is a character: no surrogate, and at most U+10FFFF.
+void append_utf8(std::string& text, char32_t code);
+
 /// The mark of a byte that cannot be read, in what is shown and recorded: U+FFFD.
 inline constexpr std::string_view k_unreadable = "\xEF\xBF\xBD";
 
