@@ -121,7 +121,7 @@ Node Reader::flow_value(long parent,
     return is_missing || (gap.is_empty && !may_touch) ? nothing(owner) : flow_node(parent);
 }
 
-/// To the next character; whatever line it is on has to belong to the bracket.
+/// To the next character, whose line has to belong to the bracket.
 Reader::Gap Reader::flow_skip(long parent, std::size_t open_bracket) {
     const Gap gap = skip();
     const char bracket = source_.at(open_bracket);
@@ -130,15 +130,22 @@ Reader::Gap Reader::flow_skip(long parent, std::size_t open_bracket) {
              std::string("this ") + bracket + " is never closed",
              "Perhaps a comma or a bracket is missing after it.");
     }
-    if (gap.ends_a_line &&
-        (static_cast<long>(line_.indent) <= parent || at_document_mark(line_.begin))) {
-        fail(line_.begin + line_.indent,
-             std::string("this line is indented too little: a ") + bracket + " is open, since " +
-                 "line " + std::to_string(source_.where(open_bracket).line),
-             "Close the bracket before, or indent this line with more spaces than what the "
-             "bracket belongs to; the closing bracket, too.");
+    if (!gap.ends_a_line ||
+        (static_cast<long>(line_.indent) > parent && !at_document_mark(line_.begin))) {
+        return gap;
     }
-    return gap;
+    if (gap.tab != std::string::npos) {
+        refuse_tab(gap.tab);
+    }
+    if (here() == ']' || here() == '}') {
+        fail(pos_,
+             "a closing bracket that is indented too little",
+             "Indent it with more spaces than what the bracket belongs to.");
+    }
+    fail(open_bracket,
+         std::string("this ") + bracket + " is still open on line " +
+             std::to_string(source_.where(pos_).line) + ", which is indented too little",
+         "Close it before, or indent that line with more spaces than what the bracket belongs to.");
 }
 
 /// After an item or entry: whether another one follows. Else the reader stands at the end.

@@ -198,11 +198,11 @@ inline const std::vector<Invalid> k_invalid{
     {"trailing", "a: b\n c: d", "2:3"},
     {"trailing", "[a\n b]: c", "2:4"},
     // Indentation in brackets and quotes, which must be more than that of what holds them.
-    {"indentation", "a: [b,\nc,\nd]", "2:1"},
+    {"indentation", "a: [b,\nc,\nd]", "1:4"},
     {"indentation", "a: [b,\n  c\n]", "3:1"},
     {"indentation", "a: {\n  b: c\n}", "3:1"},
-    {"indentation", "a:\n  b: [c,\n  d]", "3:3"},
-    {"indentation", "- [a,\nb]", "2:1"},
+    {"indentation", "a:\n  b: [c,\n  d]", "2:6"},
+    {"indentation", "- [a,\nb]", "1:3"},
     {"indentation", "a: \"b\nc\nd\"", "2:1"},
     {"indentation", "a: 'b\nc'", "2:1"},
     {"indentation", "a:\n  b: 'c\n  d'", "3:3"},
@@ -210,7 +210,7 @@ inline const std::vector<Invalid> k_invalid{
     {"indentation", "- [\n\ta,\n b]", "2:1"},
     {"indentation", "a: [\n\tb]", "2:1"},
     {"indentation", "a: 'b\n---\n c'", "2:1"},
-    {"indentation", "[a,\n--- b]", "2:1"},
+    {"indentation", "[a,\n--- b]", "1:1"},
     {"indentation", "\"a\n... b\"", "2:1"},
     // Indentation of blocks.
     {"indentation", "a:\n    b: c\n  d: e", "3:3"},

@@ -157,9 +157,12 @@ TEST(Yaml, SaysWhatIsWrongAndWhatToDo) {
     EXPECT_EQ(error_of("a: @x"), "f:1:4: a text may not begin with @ here | Quote it.");
     EXPECT_EQ(error_of("a: 'b'# c"),
               "f:1:7: a comment needs a blank before its # | Quote a text that holds a #.");
-    EXPECT_TRUE(error_of("a: {\n  b: c\n}")
-                    .starts_with("f:3:1: this line is indented too little: a { is open, since line "
-                                 "1 | Close the bracket"));
+    EXPECT_EQ(error_of("a: {\n  b: c\n}"),
+              "f:3:1: a closing bracket that is indented too little | Indent it with more spaces "
+              "than what the bracket belongs to.");
+    EXPECT_TRUE(error_of("a: [b\nc: d")
+                    .starts_with("f:1:4: this [ is still open on line 2, which is indented too "
+                                 "little | Close it before"));
     EXPECT_TRUE(error_of("a: \"\\.\"").starts_with("f:1:5: YAML has no such escape | In single"));
 }
 
