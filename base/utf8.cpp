@@ -38,6 +38,26 @@ CodePoint decode_utf8(std::string_view text, std::size_t offset) {
     return {value, length};
 }
 
+void append_utf8(std::string& text, char32_t code) {
+    const auto add = [&text](char32_t byte) { text += static_cast<char>(byte); };
+    const auto add_rest = [&](unsigned shift) { add(0x80U | ((code >> shift) & 0x3FU)); };
+    if (code < 0x80) {
+        add(code);
+    } else if (code < 0x800) {
+        add(0xC0U | (code >> 6U));
+        add_rest(0);
+    } else if (code < 0x10000) {
+        add(0xE0U | (code >> 12U));
+        add_rest(6);
+        add_rest(0);
+    } else {
+        add(0xF0U | (code >> 18U));
+        add_rest(12);
+        add_rest(6);
+        add_rest(0);
+    }
+}
+
 bool is_hidden(char32_t c) {
     constexpr std::array<std::pair<char32_t, char32_t>, 17> k_ranges{{{0x00, 0x1F},
                                                                       {0x7F, 0x9F},  // 9B is ESC [

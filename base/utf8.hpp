@@ -20,6 +20,9 @@ struct CodePoint {
     return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U;
 }
 
+/// `code` is a character: no surrogate, and at most U+10FFFF.
+void append_utf8(std::string& text, char32_t code);
+
 /// Whether a character is not shown but decides how others are: control characters (line end and
 /// tab among them), the controls of bidirectional text, which make a name read as another one, line
 /// separators, and what has no width (Unicode 15: categories Cc, Zl, Zp and most of Cf; fillers;

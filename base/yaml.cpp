@@ -1,16 +1,8 @@
 #include "base/yaml.hpp"
 
-#include "base/yaml_source.hpp"
+#include "base/yaml_reader.hpp"
 
-#include <yaml-cpp/eventhandler.h>
-#include <yaml-cpp/exceptions.h>
-#include <yaml-cpp/node/node.h>  // for clang-tidy: else it takes our Node for parser.h's
-#include <yaml-cpp/parser.h>
-
-#include <array>
-#include <map>
-#include <optional>
-#include <sstream>
+#include <algorithm>
 #include <utility>
 
 namespace lockstep::yaml {
@@ -19,299 +11,354 @@ namespace {
 
 constexpr std::size_t k_max_depth = 64;
 constexpr std::size_t k_max_nodes = 200'000;
-
-/// A list or map whose end has not come yet.
-struct Open {
-    Node node;
-    std::size_t offset = 0;           ///< of its first character
-    std::optional<Node> key;          ///< of a map: the key that waits for its value
-    std::map<std::string, int> seen;  ///< of a map: key and the line it stands on
-};
-
-bool is_flow(const Source& source, std::size_t offset) {
-    return source.at(offset) == '{' || source.at(offset) == '[';
-}
-
-/// Builds our own tree from the events of yaml-cpp, which alone show anchors, tags and second
-/// documents: its Node has quietly dropped them.
-class Builder : public YAML::EventHandler {
-  public:
-    explicit Builder(const Source& source) : source_(source) {}
-
-    [[nodiscard]] Node take() { return std::move(root_); }
-
-    /// Where the innermost list or map in brackets begins that is still open.
-    [[nodiscard]] std::optional<std::size_t> open_bracket() const {
-        for (auto open = stack_.rbegin(); open != stack_.rend(); ++open) {
-            if (is_flow(source_, open->offset)) {
-                return open->offset;
-            }
-        }
-        return std::nullopt;
-    }
-
-    void OnDocumentStart(const YAML::Mark& mark) override {
-        if (++documents_ > 1) {
-            fail(mark,
-                 "a second document begins here",
-                 "One file holds one document: nothing may follow a line of --- or ... or the end "
-                 "of the first value.",
-                 "yaml.document");
-        }
-    }
-
-    void OnDocumentEnd() override {}
-
-    void OnAnchor(const YAML::Mark& mark, const std::string& name) override {
-        fail(mark,
-             "anchors are not allowed: &" + name,
-             "Write the value out where it is needed; quote a text that begins with &.",
-             "yaml.anchor");
-    }
-
-    void OnAlias(const YAML::Mark& mark, YAML::anchor_t /*anchor*/) override {
-        fail(mark,
-             "aliases are not allowed",
-             "Write the value out where it is needed; quote a text that begins with *.",
-             "yaml.anchor");
-    }
-
-    void OnNull(const YAML::Mark& mark, YAML::anchor_t /*anchor*/) override {
-        refuse_tag(mark, {});
-        add(make(Node::Kind::null, mark), mark);
-    }
-
-    void OnScalar(const YAML::Mark& mark,
-                  const std::string& tag,
-                  YAML::anchor_t /*anchor*/,
-                  const std::string& value) override {
-        refuse_tag(mark, tag);
-        Node node = make(Node::Kind::scalar, mark);
-        node.text = value;
-        const char first = source_.at(offset_of(mark));
-        node.plain = tag == "?";
-        node.text_where = node.where;
-        if (first == '"' || first == '\'') {
-            if (!source_.quote_is_closed(offset_of(mark))) {
-                // yaml-cpp 0.7 takes all the rest of a file that ends with a line break for the
-                // text.
-                fail(mark,
-                     "this quote is never closed",
-                     "Everything after it would be part of the text.",
-                     "yaml.syntax");
-            }
-            ++node.text_where.column;
-        } else if (!node.plain) {
-            node.text_where = source_.block_text(offset_of(mark));
-        }
-        add(std::move(node), mark);
-    }
-
-    void OnSequenceStart(const YAML::Mark& mark,
-                         const std::string& tag,
-                         YAML::anchor_t /*anchor*/,
-                         YAML::EmitterStyle::value /*style*/) override {
-        begin(Node::Kind::list, mark, tag);
-    }
-
-    void OnSequenceEnd() override { end(); }
-
-    void OnMapStart(const YAML::Mark& mark,
-                    const std::string& tag,
-                    YAML::anchor_t /*anchor*/,
-                    YAML::EmitterStyle::value /*style*/) override {
-        begin(Node::Kind::map, mark, tag);
-    }
-
-    void OnMapEnd() override { end(); }
-
-  private:
-    static std::size_t offset_of(const YAML::Mark& mark) {
-        return mark.pos < 0 ? 0 : static_cast<std::size_t>(mark.pos);
-    }
-
-    [[noreturn]] void fail(const YAML::Mark& mark,
-                           const std::string& message,
-                           const std::string& hint,
-                           const std::string& rule) const {
-        throw InputError(source_.where(offset_of(mark)), message, hint, rule);
-    }
-
-    void refuse_tag(const YAML::Mark& mark, const std::string& tag) const {
-        // A `!` alone looks to yaml-cpp like a quoted text, so the text itself has to be asked.
-        if (source_.at(offset_of(mark)) == '!' || !(tag.empty() || tag == "?" || tag == "!")) {
-            fail(mark,
-                 "tags are not allowed: YAML reads a word that begins with ! as one",
-                 "For a negation write `not a`; quote a text that begins with !.",
-                 "yaml.tag");
-        }
-    }
-
-    Node make(Node::Kind kind, const YAML::Mark& mark) {
-        if (++nodes_ > k_max_nodes) {
-            fail(mark, "more than " + std::to_string(k_max_nodes) + " values", {}, "yaml.limit");
-        }
-        Node node;
-        node.kind = kind;
-        node.where = source_.where(offset_of(mark));
-        return node;
-    }
-
-    [[nodiscard]] bool key_expected() const {
-        return !stack_.empty() && stack_.back().node.is(Node::Kind::map) && !stack_.back().key;
-    }
-
-    void begin(Node::Kind kind, const YAML::Mark& mark, const std::string& tag) {
-        refuse_tag(mark, tag);
-        if (key_expected()) {
-            refuse_key(mark);
-        }
-        if (stack_.size() >= k_max_depth) {
-            fail(mark, "more than " + std::to_string(k_max_depth) + " levels", {}, "yaml.limit");
-        }
-        stack_.push_back({make(kind, mark), offset_of(mark), std::nullopt, {}});
-    }
-
-    void end() {
-        Open done = std::move(stack_.back());
-        stack_.pop_back();
-        put(std::move(done.node));
-    }
-
-    void add(Node node, const YAML::Mark& mark) {
-        if (key_expected()) {
-            if (!node.is(Node::Kind::scalar)) {
-                refuse_key(mark);
-            }
-            check_key(node);
-            stack_.back().key = std::move(node);
-        } else {
-            put(std::move(node));
-        }
-    }
-
-    void put(Node node) {
-        if (stack_.empty()) {
-            root_ = std::move(node);
-        } else if (stack_.back().node.is(Node::Kind::list)) {
-            stack_.back().node.items.push_back(std::move(node));
-        } else {
-            Open& map = stack_.back();
-            if (node.is(Node::Kind::null)) {
-                node.where = map.key->where;  // yaml-cpp gives the token after it, wherever that is
-            }
-            map.node.entries.push_back({std::move(*map.key), std::move(node)});
-            map.key.reset();
-        }
-    }
-
-    [[noreturn]] void refuse_key(const YAML::Mark& mark) const {
-        const std::size_t parent = stack_.back().offset;
-        if (offset_of(mark) > parent && source_.at(parent) == '{' &&
-            source_.at(offset_of(mark)) == '{' &&
-            source_.only_spaces(parent + 1, offset_of(mark))) {
-            throw InputError(source_.where(parent),
-                             "{{ }} without quotes is a map in YAML, not a template",
-                             "Quote it, or write ${{ }}.",
-                             "yaml.key");
-        }
-        fail(mark,
-             "a key must be a text",
-             is_flow(source_, offset_of(mark))
-                 ? "Close its bracket if it is not meant to be a key; quote it if it is a text."
-                 : "Quote it if it is meant to be one.",
-             "yaml.key");
-    }
-
-    void check_key(const Node& key) {
-        if (key.text == "<<" && key.plain) {
-            throw InputError(key.where,
-                             "merge keys are not allowed: <<",
-                             "Write the keys out where they are meant.",
-                             "yaml.anchor");
-        }
-        const auto [first, is_new] = stack_.back().seen.emplace(key.text, key.where.line);
-        if (!is_new) {
-            throw InputError(key.where,
-                             "duplicate key \"" + key.text + "\"",
-                             "The first one is on line " + std::to_string(first->second) + ".",
-                             "yaml.duplicate_key");
-        }
-    }
-
-    const Source& source_;
-    Node root_;
-    std::vector<Open> stack_;
-    std::size_t nodes_ = 0;
-    int documents_ = 0;
-};
-
-/// What helps against the terser messages of yaml-cpp 0.7.
-std::string hint_for(const std::string& message) {
-    static const std::array<std::pair<std::string_view, std::string_view>, 9> hints{{
-        {YAML::ErrorMsg::MAP_VALUE,
-         "Quote a text that holds \": \", and check the indentation of this line."},
-        {YAML::ErrorMsg::END_OF_MAP,
-         "A new key was expected: check the indentation; a quoted text must be quoted as a whole."},
-        {YAML::ErrorMsg::UNKNOWN_TOKEN, "Quote a text that begins with @, %, ` or ?."},
-        {YAML::ErrorMsg::ALIAS_NOT_FOUND, "Quote a text that begins with *."},
-        {YAML::ErrorMsg::ANCHOR_NOT_FOUND, "Quote a text that begins with &."},
-        {YAML::ErrorMsg::UNKNOWN_ANCHOR,
-         "Aliases are not allowed; quote a text that begins with *."},
-        {YAML::ErrorMsg::END_OF_SEQ,
-         "A new item was expected: each begins with - in the column of the first."},
-        {YAML::ErrorMsg::EOF_IN_SCALAR, "A quote that was opened before is never closed."},
-        {YAML::ErrorMsg::BLOCK_ENTRY, "A list begins on its own line, or stands in [ ]."},
-    }};
-    for (const auto& [known, hint] : hints) {
-        if (message == known) {
-            return std::string(hint);
-        }
-    }
-    return {};
-}
-
-[[noreturn]] void fail_as_input_error(const YAML::Exception& error,
-                                      const Builder& builder,
-                                      const Source& source) {
-    if (error.msg == YAML::ErrorMsg::END_OF_SEQ_FLOW ||
-        error.msg == YAML::ErrorMsg::END_OF_MAP_FLOW) {
-        if (const auto open = builder.open_bracket()) {
-            throw InputError(source.where(*open),
-                             std::string("this ") + source.at(*open) + " is never closed",
-                             "Perhaps a comma or a bracket is missing after it.",
-                             "yaml.syntax");
-        }
-    }
-    const std::size_t offset = error.mark.pos < 0 ? 0 : static_cast<std::size_t>(error.mark.pos);
-    throw InputError(source.where(offset),
-                     error.msg,
-                     source.indented_with_tab(offset)
-                         ? "This line begins with a tab: indent with spaces."
-                         : hint_for(error.msg),
-                     "yaml.syntax");
-}
+constexpr int k_longest_key = 1024;  // YAML 1.2, 8.2.2
 
 }  // namespace
 
+Node Reader::document() {
+    enter_line(0);
+    skip();
+    if (here() == '-' && at_document_mark(pos_)) {
+        pos_ += 3;
+    }
+    Node root = block_value({}, source_.where(0));
+    end_document();
+    return root;
+}
+
+void Reader::end_document() {
+    bool ended = false;
+    for (;;) {
+        const Gap gap = skip();
+        if (at_end()) {
+            return;
+        }
+        if (!gap.ends_a_line && !ended) {
+            refuse_rest();
+        }
+        if (!gap.ends_a_line || !at_document_mark(pos_) || here() != '.') {
+            fail(pos_,
+                 "a second document begins here",
+                 "One file holds one document: nothing may follow a line of --- or ... or the end "
+                 "of the first value. Check the indentation.",
+                 "yaml.document");
+        }
+        ended = true;
+        pos_ += 3;
+    }
+}
+
+/// What belongs to a key, a dash or the document: on the same line, or on the next that is indented
+/// more; else nothing, which is said of `owner`.
+Node Reader::block_value(const Spot& spot, const SourceLocation& owner) {
+    const Gap gap = skip();
+    const bool is_item = is_indicator(pos_, '-', false);
+    if (at_end()) {
+        return nothing(owner);
+    }
+    if (gap.ends_a_line) {
+        const auto indent = static_cast<long>(line_.indent);
+        const bool is_list_of_parent = spot.list_at_parent && is_item && indent == spot.parent;
+        if (at_document_mark(line_.begin) || (indent <= spot.parent && !is_list_of_parent)) {
+            return nothing(owner);
+        }
+    }
+    const std::size_t begin = pos_;
+    const std::size_t column = begin - line_.begin;
+    const bool may_be_block = gap.ends_a_line || spot.may_share_line;
+    const auto require_block = [&](const std::string& what) {
+        if (!may_be_block) {
+            fail(pos_,
+                 what + " begins here, after something else",
+                 "Begin it on its own line; quote a text that begins so.");
+        }
+        if (gap.tab != std::string::npos) {
+            refuse_tab(gap.tab);
+        }
+    };
+    if (is_item) {
+        require_block("a list");
+        return block_list(column);
+    }
+    if (is_indicator(pos_, '?', false)) {
+        require_block("a map");
+        return block_map(column);
+    }
+    if (here() == '|' || here() == '>') {
+        return block_text(spot.parent);
+    }
+    const std::size_t line = line_.begin;
+    Node node = begin_text(spot.parent, false);
+    skip_blanks();
+    if (!is_indicator(pos_, ':', false)) {
+        if (node.is(Node::Kind::scalar) && node.plain) {
+            more_plain_lines(node.text, spot.parent, false);
+        }
+        if (!is_indicator(pos_, ':', false)) {
+            return node.is(Node::Kind::scalar) && node.plain && is_null(node.text)
+                       ? nothing(node.where)
+                       : node;
+        }
+    }
+    if (!may_be_block) {
+        fail(pos_,
+             "a second \": \" in one line",
+             "Quote a text that holds \": \", and check the indentation of this line.");
+    }
+    if (gap.tab != std::string::npos) {
+        refuse_tab(gap.tab);
+    }
+    if (line_.begin != line) {
+        fail(pos_,
+             "a key must stand on one line",
+             "Quote a text that holds \": \", and check the indentation of this line.");
+    }
+    return block_map(column, std::move(node), begin);
+}
+
+Node Reader::block_list(std::size_t column) {
+    Node list = open(Node::Kind::list, pos_);
+    do {
+        const SourceLocation dash = source_.where(pos_);
+        ++pos_;
+        list.items.push_back(block_value({static_cast<long>(column), true, false}, dash));
+    } while (goes_on(column) && is_indicator(pos_, '-', false));
+    --depth_;
+    return list;
+}
+
+Node Reader::block_map(std::size_t column) {
+    OpenMap map{open(Node::Kind::map, pos_), pos_, {}};
+    explicit_entry(map, column);
+    block_entries(map, column);
+    --depth_;
+    return std::move(map.node);
+}
+
+Node Reader::block_map(std::size_t column, Node first_key, std::size_t begin) {
+    OpenMap map{open(Node::Kind::map, begin), begin, {}};
+    block_entry(map, column, std::move(first_key));
+    block_entries(map, column);
+    --depth_;
+    return std::move(map.node);
+}
+
+void Reader::block_entries(OpenMap& map, std::size_t column) {
+    while (goes_on(column)) {
+        if (is_indicator(pos_, '?', false)) {
+            explicit_entry(map, column);
+        } else {
+            block_entry(map, column, implicit_key());
+        }
+    }
+}
+
+/// The reader stands at the colon of the key.
+void Reader::block_entry(OpenMap& map, std::size_t column, Node key) {
+    check_key(map, key);
+    if (source_.where(pos_).column - key.where.column > k_longest_key) {
+        fail(pos_,
+             "a key longer than " + std::to_string(k_longest_key) + " characters",
+             "Is this a colon in a text? Quote it then.");
+    }
+    ++pos_;
+    Node value = block_value({static_cast<long>(column), false, true}, key.where);
+    map.node.entries.push_back({std::move(key), std::move(value)});
+}
+
+/// `? key`, and `: value` on a line of its own.
+void Reader::explicit_entry(OpenMap& map, std::size_t column) {
+    const Spot spot{static_cast<long>(column), true, true};
+    const SourceLocation mark = source_.where(pos_);
+    ++pos_;
+    Node key = block_value(spot, mark);
+    check_key(map, key);
+    if (goes_on(column) && is_indicator(pos_, ':', false)) {
+        ++pos_;
+        Node value = block_value(spot, key.where);
+        map.node.entries.push_back({std::move(key), std::move(value)});
+    } else {
+        Node value = nothing(key.where);
+        map.node.entries.push_back({std::move(key), std::move(value)});
+    }
+}
+
+Node Reader::implicit_key() {
+    const std::size_t begin = pos_;
+    const std::size_t line = line_.begin;
+    if (is_indicator(begin, '-', false)) {
+        fail(begin,
+             "an item of a list, where a key was expected",
+             "A list stands below the key that it belongs to, as far to the right or further.");
+    }
+    Node key = begin_text(static_cast<long>(begin - line), false);
+    skip_blanks();
+    if (line_.begin != line || !is_indicator(pos_, ':', false)) {
+        fail(begin,
+             "a key was expected, and its colon is missing",
+             "After it come a colon and a blank; a text that goes on is indented more than its "
+             "key, and quoted as a whole or not at all.");
+    }
+    return key;
+}
+
+/// Whether the next line belongs to the list or map of this column.
+bool Reader::goes_on(std::size_t column) {
+    const Gap gap = skip();
+    if (at_end()) {
+        return false;
+    }
+    if (!gap.ends_a_line) {
+        refuse_rest();
+    }
+    if (at_document_mark(line_.begin)) {
+        return false;
+    }
+    if (gap.tab != std::string::npos) {
+        refuse_tab(gap.tab);
+    }
+    if (line_.indent > column) {
+        fail(pos_,
+             "this line is indented more than those that it goes on with",
+             "A new key or item was expected: each begins in the column of the first.");
+    }
+    return line_.indent == column;
+}
+
+bool Reader::is_indicator(std::size_t offset, char indicator, bool flow) const {
+    if (source_.at(offset) != indicator) {
+        return false;
+    }
+    const char next = source_.at(offset + 1);
+    return next == '\0' || next == '\n' || is_blank(next) || (flow && is_flow_indicator(next));
+}
+
+bool Reader::at_document_mark(std::size_t line) const {
+    const char next = source_.at(line + 3);
+    return (line == 0 || source_.at(line - 1) == '\n') &&
+           (text_.compare(line, 3, "---") == 0 || text_.compare(line, 3, "...") == 0) &&
+           (next == '\0' || next == '\n' || is_blank(next));
+}
+
+void Reader::enter_line(std::size_t begin) {
+    const std::size_t end = text_.size();
+    line_.begin = begin;
+    line_.indent = std::min(text_.find_first_not_of(' ', begin), end) - begin;
+    line_.first = std::min(text_.find_first_not_of(" \t", begin + line_.indent), end);
+    pos_ = begin;
+}
+
+void Reader::skip_blanks() {
+    pos_ = std::min(text_.find_first_not_of(" \t", pos_), text_.size());
+}
+
+Reader::Gap Reader::skip() {
+    const std::size_t begin = pos_;
+    std::size_t since = pos_;
+    for (;;) {
+        skip_blanks();
+        const char before = pos_ == 0 ? '\n' : text_[pos_ - 1];
+        if (here() == '#' && (before == '\n' || is_blank(before))) {
+            pos_ = std::min(text_.find('\n', pos_), text_.size());
+        }
+        if (here() != '\n') {
+            break;
+        }
+        enter_line(pos_ + 1);
+        since = pos_;
+    }
+    Gap gap;
+    gap.is_empty = pos_ == begin;
+    gap.ends_a_line = pos_ == line_.first;
+    // On a line of its own the indentation counts, whoever has skipped it.
+    const std::size_t from = gap.ends_a_line ? line_.begin + line_.indent : since;
+    const std::size_t tab = text_.find_first_not_of(' ', from);
+    gap.tab = tab < pos_ ? tab : std::string::npos;
+    return gap;
+}
+
+Node Reader::make(Node::Kind kind, std::size_t offset) {
+    count_value();
+    Node node;
+    node.kind = kind;
+    node.where = source_.where(offset);
+    return node;
+}
+
+Node Reader::open(Node::Kind kind, std::size_t offset) {
+    if (++depth_ > k_max_depth) {
+        fail(offset, "more than " + std::to_string(k_max_depth) + " levels", {}, "yaml.limit");
+    }
+    return make(kind, offset);
+}
+
+Node Reader::nothing(const SourceLocation& owner) {
+    count_value();
+    Node node;
+    node.where = owner;
+    return node;
+}
+
+void Reader::count_value() {
+    if (++nodes_ > k_max_nodes) {
+        fail(pos_, "more than " + std::to_string(k_max_nodes) + " values", {}, "yaml.limit");
+    }
+}
+
+void Reader::check_key(OpenMap& map, const Node& key) const {
+    if (!key.is(Node::Kind::scalar) || (key.plain && is_null(key.text))) {
+        refuse_key(key.where, key.is(Node::Kind::list) || key.is(Node::Kind::map));
+    }
+    if (key.text == "<<" && key.plain) {
+        throw InputError(key.where,
+                         "merge keys are not allowed: <<",
+                         "Write the keys out where they are meant.",
+                         "yaml.anchor");
+    }
+    const auto [first, is_new] = map.seen.emplace(key.text, key.where.line);
+    if (!is_new) {
+        throw InputError(key.where,
+                         "duplicate key \"" + key.text + "\"",
+                         "The first one is on line " + std::to_string(first->second) + ".",
+                         "yaml.duplicate_key");
+    }
+}
+
+void Reader::refuse_key(const SourceLocation& where, bool is_bracket) const {
+    throw InputError(
+        where,
+        "a key must be a text",
+        is_bracket ? "Close its bracket if it is not meant to be a key; quote it if it is a text."
+                   : "Quote it if it is meant to be one.",
+        "yaml.key");
+}
+
+void Reader::refuse_rest() const {
+    if (here() == '#') {
+        fail(pos_, "a comment needs a blank before its #", "Quote a text that holds a #.");
+    }
+    if (here() == ':') {
+        fail(pos_, "a colon that no blank follows", "Write \": \" between a key and its value.");
+    }
+    fail(pos_,
+         "text after the end of a value",
+         "A new key begins on its own line; a quoted text must be quoted as a whole.");
+}
+
+void Reader::refuse_tab(std::size_t offset) const {
+    fail(offset, "a tab where only spaces indent", "Indent with spaces.");
+}
+
+void Reader::fail(std::size_t offset,
+                  const std::string& message,
+                  const std::string& hint,
+                  const std::string& rule) const {
+    throw InputError(source_.where(offset), message, hint, rule);
+}
+
 Node parse(std::string_view text, const std::string& file_name) {
     const Source source(text, file_name);
-    std::istringstream stream(source.text());
-    Builder builder(source);
-    try {
-        YAML::Parser parser(stream);
-        // The second call is there to find a second document, which the builder refuses.
-        if (parser.HandleNextDocument(builder)) {
-            static_cast<void>(parser.HandleNextDocument(builder));
-        }
-    } catch (const YAML::Exception& error) {
-        fail_as_input_error(error, builder, source);
-    }
-    Node root = builder.take();
-    if (root.where.file.empty()) {
-        root.where = {file_name, 1, 1};
-    }
-    return root;
+    return Reader(source).document();
 }
 
 Node parse_file(const std::string& path) {

@@ -19,8 +19,7 @@ namespace lockstep::yaml {
 namespace {
 
 constexpr std::size_t k_max_bytes = std::size_t{4} * 1024 * 1024;
-// yaml-cpp 0.7 keeps all tokens of a line in memory before it reports the first: some 230 bytes
-// for each bracket. A line of 64 KiB bounds that at 15 MB.
+// Nobody reads a line that is longer, and what shows the line of an error has it in memory.
 constexpr std::size_t k_max_line = std::size_t{64} * 1024;
 
 std::string hex(char32_t value) {
@@ -118,12 +117,6 @@ SourceLocation Source::where(std::size_t offset) const {
 
 bool Source::only_spaces(std::size_t begin, std::size_t end) const {
     return std::min(text_.find_first_not_of(' ', begin), text_.size()) >= end;
-}
-
-bool Source::indented_with_tab(std::size_t offset) const {
-    const std::size_t begin = lines_[line_of(offset)];
-    const std::size_t end = text_.find_first_not_of(" \t", begin);
-    return std::string_view(text_).substr(begin, end - begin).find('\t') != std::string_view::npos;
 }
 
 SourceLocation Source::block_text(std::size_t offset) const {

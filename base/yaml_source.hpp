@@ -9,7 +9,7 @@
 
 namespace lockstep::yaml {
 
-/// The text of a YAML file, checked and made uniform before yaml-cpp sees it, and the way from an
+/// The text of a YAML file, checked and made uniform before the reader sees it, and the way from an
 /// offset in it to a place that an editor shows.
 class Source {
   public:
@@ -29,8 +29,6 @@ class Source {
     [[nodiscard]] SourceLocation where(std::size_t offset) const;
     /// Whether nothing else stands between two offsets.
     [[nodiscard]] bool only_spaces(std::size_t begin, std::size_t end) const;
-    /// Whether the line of the offset is indented with tabs.
-    [[nodiscard]] bool indented_with_tab(std::size_t offset) const;
     /// Where the text of the block scalar begins whose `|` or `>` stands at the offset.
     [[nodiscard]] SourceLocation block_text(std::size_t offset) const;
 

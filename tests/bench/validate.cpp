@@ -1,10 +1,9 @@
-// How long does it take to check a runbook of a thousand steps, compared with yaml-cpp reading it
-// into its own tree and looking at nothing? bench/README.md says how to run it.
+// How long does it take to check a runbook of a thousand steps, and how much of that is the reading
+// of its YAML? bench/README.md says how to run it.
 
+#include "base/yaml.hpp"
 #include "engine/runbook/runbook_rules.hpp"
 #include "steps/catalog.hpp"
-
-#include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <chrono>
@@ -17,7 +16,7 @@ namespace {
 
 using namespace lockstep;
 
-constexpr int k_steps = 1000;
+constexpr std::size_t k_steps = 1000;
 constexpr int k_rounds = 21;
 constexpr double k_goal_ms = 50;
 
@@ -55,19 +54,19 @@ double median(std::vector<double> values) {
 
 void measure(const std::string& name, const auto& step) {
     std::string text = k_head;
-    for (int i = 1; i < k_steps; ++i) {
+    for (std::size_t i = 1; i < k_steps; ++i) {
         text += step(std::to_string(i));
     }
     const RunbookVocabulary vocabulary = runbook_vocabulary();
-    std::vector<double> ours;
-    std::vector<double> theirs;
+    std::vector<double> whole;
+    std::vector<double> reading;
     for (int round = 0; round < k_rounds; ++round) {
-        theirs.push_back(milliseconds([&] {
-            if (!YAML::Load(text)["steps"].IsSequence()) {
-                throw std::logic_error("yaml-cpp does not see the steps");
+        reading.push_back(milliseconds([&] {
+            if (yaml::parse(text, "big.yaml").find("steps")->items.size() != k_steps) {
+                throw std::logic_error("the steps are not all there");
             }
         }));
-        ours.push_back(milliseconds([&] {
+        whole.push_back(milliseconds([&] {
             const Runbook runbook = parse_runbook(text, "big.yaml", vocabulary);
             if (!check_runbook(runbook, vocabulary.actions).empty()) {
                 throw std::logic_error("the runbook is not clean");
@@ -75,8 +74,8 @@ void measure(const std::string& name, const auto& step) {
         }));
     }
     std::cout << name << ", " << text.size() / 1024 << " KiB: " << std::setprecision(1)
-              << median(ours) << " ms (goal " << k_goal_ms << "), yaml-cpp alone " << median(theirs)
-              << " ms: ratio " << std::setprecision(2) << median(ours) / median(theirs) << "\n";
+              << median(whole) << " ms (goal " << k_goal_ms << "), of which YAML "
+              << median(reading) << " ms\n";
 }
 
 }  // namespace

@@ -483,6 +483,8 @@ const std::vector<Case> k_macros = {
     refused("l.all(a.b, true)"),
     refused("l.exists(e, true, false)"),
     refused("all(l, true)"),
+    refused("m.all(k, v, true)"),
+    refused("l.transformList(i, e, e)"),
 };
 
 const std::vector<Case> k_functions = {
@@ -575,6 +577,8 @@ const std::vector<Case> k_deviations = {
     is("['a', 'b'].join('')", "ab"),
     is("join([], ',')", ""),
     fails("join([1], ',')"),
+    refused("join(['a', 'b'])"),
+    refused("['a', 'b'].join()"),
 };
 
 INSTANTIATE_TEST_SUITE_P(Literals, CelConformance, testing::ValuesIn(k_literals));
