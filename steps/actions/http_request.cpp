@@ -62,7 +62,7 @@ class HttpRequestAction final : public Action {
             expected.empty() ? response.ok() : expected == std::to_string(response.status);
         if (!good) {
             result.outcome = StepOutcome::failed;
-            result.last_lines = {response.body.substr(0, 300)};
+            result.last_lines = {without_secrets(response.body).substr(0, 300)};
         }
         return result;
     }
