@@ -1,4 +1,5 @@
 #include "base/error.hpp"
+#include "base/known_secrets.hpp"
 #include "cli/commands.hpp"
 #include "cli/identity.hpp"
 #include "cli/texts.hpp"
@@ -66,6 +67,7 @@ std::string read_key(const Options& options) {
         if (!std::getline(file, line) || line.empty()) {
             throw UsageError("no key in the first line of " + options.key_file);
         }
+        remember_secret(line);
         return line;
     }
     const char* key = std::getenv("LOCKSTEP_APPROVAL_KEY");  // NOLINT(concurrency-mt-unsafe)

@@ -1,5 +1,6 @@
 #include "inventory/field_readers.hpp"
 
+#include "base/known_secrets.hpp"
 #include "inventory/inventory_language.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+#include "base/known_secrets.hpp"
 #include "base/package_version.hpp"
 #include "base/suggest.hpp"
 #include "base/units.hpp"
@@ -76,6 +77,7 @@ using yaml::Node;
             throw UnfitValue("comes from the environment variable " + text.substr(4) +
                              ", which is not set");
         }
+        remember_secret_variable(text.substr(4));
         return Value::secret(value);
     }
     if (text.starts_with("file:")) {
@@ -85,7 +87,9 @@ using yaml::Node;
             throw UnfitValue("comes from the first line of " + text.substr(5) +
                              ", which cannot be read");
         }
-        return Value::secret(line.ends_with('\r') ? line.substr(0, line.size() - 1) : line);
+        line = line.ends_with('\r') ? line.substr(0, line.size() - 1) : line;
+        remember_secret(line);
+        return Value::secret(line);
     }
     throw UnfitValue("is a secret: it must not stand on the command line",
                      "Say where it comes from: env:NAME or file:PATH.");

@@ -2,6 +2,7 @@
 
 #include "base/error.hpp"
 #include "base/units.hpp"
+#include "steps/hiding.hpp"
 #include "steps/spool/spool.hpp"
 
 #include <spdlog/spdlog.h>

@@ -251,9 +251,7 @@ class LocalRun final : public Action {
                 context.connections.process().run(command, context.deadline, context.stop), good);
         } catch (const TransportError& error) {
             if (error.nothing_sent()) {  // no member is needed for it: a failure as any other
-                return {.outcome = StepOutcome::failed,
-                        .message = error.what(),
-                        .hint = error.hint()};
+                throw Error(error.what(), error.hint());
             }
             throw EndedUnseen(error.kind(), error.what(), error.hint());  // it was killed
         }
