@@ -101,15 +101,16 @@ std::vector<std::string> forms_of(const std::string& text) {
         in_url(text, "0123456789ABCDEF", "%20"),
         in_url(text, "0123456789abcdef", "%20"),
         in_url(text, "0123456789ABCDEF", "+"),
-        replaced(text, '\'', "'\\''"),            // 'it'\''s'
-        replaced(text, '\'', "'\"'\"'"),          // dash, set -x
-        replaced(text, '\'', "''"),               // SQL
-        backslashed(text, "\\'"),                 // $'…', Python
-        backslashed(text, "\\\"$`"),              // "…"
-        rewritten(text, [](char c) {              // printf %q
-            const bool plain = is_alnum(c) || std::strchr("_-./:=@%+,", c) != nullptr;
-            return (plain ? "" : "\\") + std::string(1, c);
-        }),
+        replaced(text, '\'', "'\\''"),    // 'it'\''s'
+        replaced(text, '\'', "'\"'\"'"),  // dash, set -x
+        replaced(text, '\'', "''"),       // SQL
+        backslashed(text, "\\'"),         // $'…', Python
+        backslashed(text, "\\\"$`"),      // "…"
+        rewritten(text,
+                  [](char c) {  // printf %q
+                      const bool plain = is_alnum(c) || std::strchr("_-./:=@%+,", c) != nullptr;
+                      return (plain ? "" : "\\") + std::string(1, c);
+                  }),
         in_html(text, "&#39;"),
         in_html(text, "&#x27;"),
         to_hex(text),
@@ -118,7 +119,9 @@ std::vector<std::string> forms_of(const std::string& text) {
     for (const std::size_t before : {0U, 1U, 2U}) {
         const std::string digits = base64_inside(text, before);
         forms.push_back(digits);
-        forms.push_back(rewritten(digits, [](char c) { return c == '+' ? '-' : c == '/' ? '_' : c; }));
+        forms.push_back(rewritten(digits, [](char c) {
+            return c == '+' ? '-' : c == '/' ? '_' : c;
+        }));
     }
     for (const std::size_t line : {57U, 48U}) {  // bytes on one of base64's lines of 76 or 64
         for (std::size_t at = 0; text.size() > line && at < text.size(); at += line) {
@@ -128,11 +131,17 @@ std::vector<std::string> forms_of(const std::string& text) {
     return forms;
 }
 
-/// The value, and each of its lines.
+/// The value, each of its lines, and of `Bearer X` (RFC 9110, 11.4) what is secret of it.
 std::vector<std::string> pieces_of(std::string_view value) {
     value = value.substr(0, value.find_last_not_of("\r\n") + 1);
     std::vector<std::string> pieces{std::string(value)};
-    for (std::size_t begin = 0; value.find('\n') != std::string_view::npos && begin < value.size();) {
+    for (const std::string_view scheme : {"Bearer ", "Basic ", "Token "}) {
+        if (value.starts_with(scheme)) {
+            pieces.emplace_back(value.substr(scheme.size()));
+        }
+    }
+    for (std::size_t begin = 0;
+         value.find('\n') != std::string_view::npos && begin < value.size();) {
         const std::size_t end = std::min(value.find('\n', begin), value.size());
         std::string_view line = value.substr(begin, end - begin);
         if (line.ends_with('\r')) {

@@ -94,7 +94,7 @@ int exit_code_of_output(int code, bool is_check) {
     }
     return complain("the output could not be written to its end",
                     "Is the disk full, or has its reader gone?",
-                    code != 0 ? code
+                    code != 0  ? code
                     : is_check ? 3
                                : 1);
 }

@@ -171,10 +171,11 @@ void add_commands(CLI::App& app, Options& options) {
 std::string home() {
     const std::string folder = own_account().home;
     if (folder.empty()) {
-        throw UsageError("it is not known where this user's files are: $HOME is not set, and the "
-                         "user database has no entry for uid " +
-                             std::to_string(::geteuid()),
-                         "Set HOME, or name the folder and the file: --state, -i.");
+        throw UsageError(
+            "it is not known where this user's files are: $HOME is not set, and the "
+            "user database has no entry for uid " +
+                std::to_string(::geteuid()),
+            "Set HOME, or name the folder and the file: --state, -i.");
     }
     return folder;
 }
@@ -301,9 +302,8 @@ std::string inventory_path(const Options& options) {
             return place;
         }
     }
-    throw UsageError(
-        "there is no inventory: none of " + join(places, ", "),
-        "Write one (inventory/examples/minimal.yaml is a start), or name it with -i.");
+    throw UsageError("there is no inventory: none of " + join(places, ", "),
+                     "Write one (inventory/examples/minimal.yaml is a start), or name it with -i.");
 }
 
 std::string state_folder(const Options& options) {

@@ -52,7 +52,8 @@ void Interrupts::listen() {
     const timespec patience{.tv_sec = k_patience.count(), .tv_nsec = 0};
     for (;;) {
         const bool asked = stop_.stop_requested() && !begun_;
-        const int number = asked ? sigtimedwait(&set, nullptr, &patience) : sigwaitinfo(&set, nullptr);
+        const int number =
+            asked ? sigtimedwait(&set, nullptr, &patience) : sigwaitinfo(&set, nullptr);
         if (ending_) {
             return;
         }

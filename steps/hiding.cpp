@@ -101,9 +101,8 @@ void remember_file(const TextOrSecret& text, ProcessRunner& processes) {
 
 void remember_secrets_of(const Cluster& cluster, const NotifyTargets& targets) {
     const std::unique_ptr<ProcessRunner> processes = make_process_runner();
-    std::vector<const std::optional<SecretRef>*> all{&cluster.patroni.password,
-                                                     &cluster.ssh.passphrase,
-                                                     &cluster.ssh.become_password};
+    std::vector<const std::optional<SecretRef>*> all{
+        &cluster.patroni.password, &cluster.ssh.passphrase, &cluster.ssh.become_password};
     for (const MemberSettings& member : cluster.members) {
         all.push_back(&member.ssh.passphrase);
         all.push_back(&member.ssh.become_password);

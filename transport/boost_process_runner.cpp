@@ -109,13 +109,27 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 /// What a program needs to find its way, its user, its terminal and its agents. LOCKSTEP_… are for
 /// one of us that a runbook calls.
 bool is_inherited(std::string_view name, std::string_view value) {
-    constexpr std::array<std::string_view, 21> k_names{
-        "PATH",     "HOME",      "USER",          "LOGNAME",
-        "SHELL",    "LANG",      "LANGUAGE",      "TZ",
-        "TERM",     "TMPDIR",    "SSH_AUTH_SOCK", "DISPLAY",
-        "GNUPGHOME", "GPG_TTY",  "KRB5CCNAME",    "KRB5_CONFIG",
-        "DBUS_SESSION_BUS_ADDRESS", "PASSWORD_STORE_DIR", "SSL_CERT_FILE", "LOCKSTEP_INVENTORY",
-        "LOCKSTEP_STATE"};
+    constexpr std::array<std::string_view, 21> k_names{"PATH",
+                                                       "HOME",
+                                                       "USER",
+                                                       "LOGNAME",
+                                                       "SHELL",
+                                                       "LANG",
+                                                       "LANGUAGE",
+                                                       "TZ",
+                                                       "TERM",
+                                                       "TMPDIR",
+                                                       "SSH_AUTH_SOCK",
+                                                       "DISPLAY",
+                                                       "GNUPGHOME",
+                                                       "GPG_TTY",
+                                                       "KRB5CCNAME",
+                                                       "KRB5_CONFIG",
+                                                       "DBUS_SESSION_BUS_ADDRESS",
+                                                       "PASSWORD_STORE_DIR",
+                                                       "SSL_CERT_FILE",
+                                                       "LOCKSTEP_INVENTORY",
+                                                       "LOCKSTEP_STATE"};
     constexpr std::array<std::string_view, 8> k_proxies{"http_proxy",
                                                         "https_proxy",
                                                         "all_proxy",

@@ -1,6 +1,5 @@
-#include "engine/plan/binding.hpp"
-
 #include "base/known_secrets.hpp"
+#include "engine/plan/binding.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -51,9 +50,8 @@ Value output_value(const nlohmann::json& output, bool holds_secret) {
         return Value(std::move(map));
     }
     const Value value = Value::from_json(output);
-    const bool hidden =
-        output.is_string() &&
-        output.get_ref<const std::string&>().find(k_hidden) != std::string::npos;
+    const bool hidden = output.is_string() &&
+                        output.get_ref<const std::string&>().find(k_hidden) != std::string::npos;
     return hidden ? value.with_taint() : value;
 }
 

@@ -194,8 +194,7 @@ std::optional<LockGrant> lock_for(RunSession& session,
     const RunState& state = session.state();
     const bool looks_only = session.plan().nothing_to_do() && !state.changed_anything() &&
                             state.open_calls().empty() && state.temporaries().empty();
-    return looks_only ? std::nullopt
-                      : std::optional(session.take_lock(who, std::move(stop)));
+    return looks_only ? std::nullopt : std::optional(session.take_lock(who, std::move(stop)));
 }
 
 /// Lock and fresh facts, before anything is decided.
@@ -259,8 +258,7 @@ RunEnd start_run(RunSession::Setup setup, RunHeader header, std::stop_token stop
     return on_record(session, [&] {
         // Before the run is on record: a cluster that another run holds leaves no run behind that
         // never was.
-        const std::optional<LockGrant> lock =
-            lock_for(session, session.header().started_by, stop);
+        const std::optional<LockGrant> lock = lock_for(session, session.header().started_by, stop);
         session.create();
         session.record(RecordKind::run_started,
                        nullptr,

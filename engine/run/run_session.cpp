@@ -74,8 +74,7 @@ void RunSession::replay(const std::vector<JournalRecord>& records) {
     for (std::size_t i = 0; i < setup_.plan.steps.size(); ++i) {
         const PlannedStep& step = setup_.plan.steps[i];
         const StepProgress& now = progress(i);
-        const bool good =
-            now.state == StepState::succeeded || now.state == StepState::already_done;
+        const bool good = now.state == StepState::succeeded || now.state == StepState::already_done;
         if (registers(step, good, now.state == StepState::failed, now.output)) {
             keep_registered(step, output_value(now.output, now.holds_secret), registered_);
         }
@@ -465,10 +464,8 @@ bool RunSession::read_output(const PlannedStep& step, StepResult& result) const 
 }
 
 void RunSession::keep_output(const PlannedStep& step, const StepResult& result) {
-    if (registers(step,
-                  is_good(result.outcome),
-                  result.outcome == StepOutcome::failed,
-                  result.output)) {
+    if (registers(
+            step, is_good(result.outcome), result.outcome == StepOutcome::failed, result.output)) {
         keep_registered(step, output_value(result.output, result.holds_secret), registered_);
     }
 }

@@ -58,11 +58,11 @@ class HttpRequestAction final : public Action {
         preview.because = preview.read_only ? "it only looks" : "always";
         preview.acts_within.reset();  // of a server that nobody knows
         if (const std::string why = url_trouble(request.url); !why.empty()) {
-            preview.blocked_by.push_back(cluster_refusal("http.bad_url",
-                                                         call.id,
-                                                         call.id + ": the URL " + request.url +
-                                                             " cannot be asked: " + why,
-                                                         "Mend `url` of the step."));
+            preview.blocked_by.push_back(
+                cluster_refusal("http.bad_url",
+                                call.id,
+                                call.id + ": the URL " + request.url + " cannot be asked: " + why,
+                                "Mend `url` of the step."));
         }
         preview.operations.push_back(
             {Operation::Kind::http,

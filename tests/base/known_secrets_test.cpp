@@ -19,20 +19,20 @@ class KnownSecrets : public testing::Test {
 TEST_F(KnownSecrets, AreHiddenInEveryFormThatProgramsPrint) {
     remember_secret("it's a p@ss/$w&rd\"x");
     for (const char* form : {"it's a p@ss/$w&rd\"x",
-                             "aXQncyBhIHBAc3MvJHcmcmQieA==",              // base64
-                             "69742773206120704073732f24772672642278",    // xxd -p
+                             "aXQncyBhIHBAc3MvJHcmcmQieA==",            // base64
+                             "69742773206120704073732f24772672642278",  // xxd -p
                              "69742773206120704073732F24772672642278",
-                             "it's a p@ss/$w&rd\\\"x",                    // JSON
-                             "it's a p@ss\\/$w&rd\\\"x",                  // of PHP
+                             "it's a p@ss/$w&rd\\\"x",    // JSON
+                             "it's a p@ss\\/$w&rd\\\"x",  // of PHP
                              "it%27s%20a%20p%40ss%2F%24w%26rd%22x",
                              "it%27s%20a%20p%40ss%2f%24w%26rd%22x",
                              "it%27s+a+p%40ss%2F%24w%26rd%22x",
-                             "it'\\''s a p@ss/$w&rd\"x",                  // shell_quote
-                             "it'\"'\"'s a p@ss/$w&rd\"x",                // dash, set -x
-                             "it''s a p@ss/$w&rd\"x",                     // SQL
-                             "it\\'s a p@ss/$w&rd\"x",                    // Python, $'…'
-                             "it's a p@ss/\\$w&rd\\\"x",                  // "…"
-                             "it\\'s\\ a\\ p@ss/\\$w\\&rd\\\"x",          // printf %q
+                             "it'\\''s a p@ss/$w&rd\"x",          // shell_quote
+                             "it'\"'\"'s a p@ss/$w&rd\"x",        // dash, set -x
+                             "it''s a p@ss/$w&rd\"x",             // SQL
+                             "it\\'s a p@ss/$w&rd\"x",            // Python, $'…'
+                             "it's a p@ss/\\$w&rd\\\"x",          // "…"
+                             "it\\'s\\ a\\ p@ss/\\$w\\&rd\\\"x",  // printf %q
                              "it&#39;s a p@ss/$w&amp;rd&quot;x",
                              "it&#x27;s a p@ss/$w&amp;rd&quot;x"}) {
         std::string text = std::string("<") + form + ">";
