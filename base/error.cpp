@@ -21,7 +21,9 @@ InputError InputError::of(const std::string& family) const {
 }
 
 std::string InputError::message() const {
-    return std::string(what()).substr(where_.text().size() + 2);
+    const std::string place = without_secrets(where_.text() + ": ");
+    return std::string(what()).starts_with(place) ? std::string(what()).substr(place.size())
+                                                  : what();
 }
 
 InputError InputError::in(std::shared_ptr<const std::string> source) const {

@@ -4,6 +4,8 @@
 /// clocks, secrets, strict YAML, versions, units, quoting. It knows nothing of clusters, runbooks
 /// or runs. Read this file first, then yaml.hpp and clock.hpp; the rest stands by itself.
 
+#include "base/known_secrets.hpp"
+
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -24,11 +26,12 @@ struct SourceLocation {
     [[nodiscard]] std::string text() const;
 };
 
-/// Something could not be done. Base of every exception that is not a bug.
+/// Something could not be done. Base of every exception that is not a bug. What it says often is
+/// what a command or a server said: secrets are hidden in it.
 class Error : public std::runtime_error {
   public:
     explicit Error(const std::string& message, std::string hint = {})
-        : std::runtime_error(message), hint_(std::move(hint)) {}
+        : std::runtime_error(without_secrets(message)), hint_(without_secrets(std::move(hint))) {}
 
     /// What the operator should check or do; may be empty.
     [[nodiscard]] const std::string& hint() const noexcept { return hint_; }

@@ -1,5 +1,6 @@
 #include "base/account.hpp"
 #include "base/error.hpp"
+#include "base/known_secrets.hpp"
 #include "base/trusted_file.hpp"
 #include "cli/commands.hpp"
 #include "cli/identity.hpp"
@@ -68,6 +69,7 @@ std::string read_key(const Options& options) {
         if (key.empty()) {
             throw UsageError("no key in the first line of " + options.key_file);
         }
+        remember_secret(key);
         return key;
     }
     const char* key = std::getenv("LOCKSTEP_APPROVAL_KEY");  // NOLINT(concurrency-mt-unsafe)

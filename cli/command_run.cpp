@@ -1,4 +1,5 @@
 #include "base/error.hpp"
+#include "base/units.hpp"
 #include "cli/attended.hpp"
 #include "cli/commands.hpp"
 #include "cli/identity.hpp"
@@ -11,6 +12,8 @@
 
 #include <unistd.h>
 
+#include <cstdint>
+#include <filesystem>
 #include <iostream>
 
 namespace lockstep {
@@ -128,6 +131,20 @@ bool is_saved_plan(const std::string& path) {
     return path.ends_with(".json");
 }
 
+/// A run whose record stops in the middle stops in the middle itself. Less than a run takes is no
+/// beginning.
+void refuse_without_space(const std::string& folder) {
+    constexpr std::uintmax_t k_least = std::uintmax_t{16} << 20;
+    std::error_code error;
+    const auto space = std::filesystem::space(folder, error);
+    if (!error && space.available < k_least) {
+        throw JournalError("the state folder " + folder + " has only " +
+                               format_bytes(static_cast<std::int64_t>(space.available)) + " free",
+                           "Nothing was begun. Make room for its journal, or choose another folder "
+                           "with --state.");
+    }
+}
+
 int run_plan(const Options& options,
              Interrupts& interrupts,
              Workplace& place,
@@ -135,6 +152,9 @@ int run_plan(const Options& options,
              JournalStore& journal) {
     if (const auto refused = refuse_outside_window(options, plan)) {
         return *refused;
+    }
+    if (!plan.nothing_to_do()) {
+        refuse_without_space(state_folder(options));
     }
     const RunHeader header = header_for(options, place, plan);
     if (options.output == Output::text && !plan.nothing_to_do()) {

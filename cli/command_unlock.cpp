@@ -156,6 +156,7 @@ int command_unlock(const Options& options, Interrupts& interrupts) {
         Observer(connections, clock)
             .observe(Depth::quick, std::chrono::seconds{15}, interrupts.token());
     const RunHeader header = header_for(options, inventory, cluster);
+    interrupts.begin();
     const std::vector<FoundLock> locks = unlock_on_record(
         {connections, clock, *journal, facts, options.lock_id}, header, interrupts.token());
     print(options, header, locks, Terminal::on(STDOUT_FILENO));

@@ -1,4 +1,5 @@
 #include "base/error.hpp"
+#include "base/known_secrets.hpp"
 #include "cli/commands.hpp"
 #include "cli/options.hpp"
 #include "cli/problem_text.hpp"
@@ -6,17 +7,31 @@
 #include "cli/terminal.hpp"
 #include "engine/runbook/runbook.hpp"
 
+#include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <malloc.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <csignal>
+#include <cstdio>
 #include <iostream>
+#include <memory>
 #include <stdexcept>
 #include <string_view>
+
+#if defined(__SANITIZE_ADDRESS__)  // GCC
+#define LOCKSTEP_ASAN 1
+#elif defined(__has_feature)
+#define LOCKSTEP_ASAN __has_feature(address_sanitizer)
+#else
+#define LOCKSTEP_ASAN 0
+#endif
 
 namespace {
 
@@ -62,11 +77,66 @@ int dispatch(const Options& options, Interrupts& interrupts) {
 
 int complain(const std::string& message, const std::string& hint, int exit_code) {
     const Terminal terminal = Terminal::on(STDERR_FILENO);
-    std::cerr << terminal.paint("error:", Tone::bad) << " " << printable(message) << "\n";
+    std::cerr << terminal.paint("error:", Tone::bad) << " " << printable(without_secrets(message))
+              << "\n";
     if (!hint.empty()) {
-        std::cerr << terminal.paint("HINT:", Tone::strong) << "  " << printable(hint) << "\n";
+        std::cerr << terminal.paint("HINT:", Tone::strong) << "  "
+                  << printable(without_secrets(hint)) << "\n";
     }
     return exit_code;
+}
+
+/// A document that is cut short is no success, whatever came of the work: but a code that says more
+/// stays.
+int exit_code_of_output(int code, bool is_check) {
+    std::cout.flush();
+    if (std::cout.good() && std::ferror(stdout) == 0) {
+        return code;
+    }
+    return complain("the output could not be written to its end",
+                    "Is the disk full, or has its reader gone?",
+                    code != 0  ? code
+                    : is_check ? 3
+                               : 1);
+}
+
+/// Passwords and keys are in memory from now on. A core file would keep them; and of a process that
+/// cannot be dumped nobody but root may read the memory or attach to it (ptrace(2), "Ptrace access
+/// mode checking"). It is back with the next exec, so children are as always. LeakSanitizer
+/// attaches to its own process.
+void keep_memory_private() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_CORE, &limit) == 0) {
+        limit.rlim_cur = 0;
+        (void)::setrlimit(RLIMIT_CORE, &limit);
+    }
+#if !LOCKSTEP_ASAN
+    (void)::prctl(PR_SET_DUMPABLE, 0);
+#endif
+}
+
+/// `%*` of the log's pattern: the message, without what may not be seen.
+class HidingFlag final : public spdlog::custom_flag_formatter {
+  public:
+    void format(const spdlog::details::log_msg& message,
+                const std::tm& /*time*/,
+                spdlog::memory_buf_t& out) override {
+        const std::string text =
+            without_secrets(std::string(message.payload.data(), message.payload.size()));
+        out.append(text.data(), text.data() + text.size());
+    }
+
+    [[nodiscard]] std::unique_ptr<custom_flag_formatter> clone() const override {
+        return std::make_unique<HidingFlag>();
+    }
+};
+
+void start_log(const std::string& level) {
+    spdlog::set_default_logger(spdlog::stderr_logger_mt("lockstep"));
+    spdlog::set_level(spdlog::level::from_str(level));
+    auto format = std::make_unique<spdlog::pattern_formatter>();
+    format->add_flag<HidingFlag>('*').set_pattern("%H:%M:%S.%e %l %*");
+    spdlog::set_formatter(std::move(format));
 }
 
 /// The exit codes of `check` are the monitoring plugins': what could not be done is UNKNOWN there.
@@ -103,16 +173,19 @@ int main(int argc, char** argv) {
     // frees is of no use to the others. Ours wait for members most of the time, so that two are
     // enough.
     ::mallopt(M_ARENA_MAX, 2);
+    keep_memory_private();
+    std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of write(), not our end
+    std::signal(SIGXFSZ, SIG_IGN);  // so is a file that may not grow
     try {
+        lockstep::remember_secret_variable("LOCKSTEP_APPROVAL_KEY");
         const Parsed parsed = parse_options(argc, argv);
         if (parsed.exit_code) {
-            return *parsed.exit_code;
+            return exit_code_of_output(*parsed.exit_code, false);
         }
         Interrupts interrupts;  // before any other thread
-        spdlog::set_default_logger(spdlog::stderr_logger_mt("lockstep"));
-        spdlog::set_level(spdlog::level::from_str(parsed.options.log_level));
-        spdlog::set_pattern("%H:%M:%S.%e %l %v");
-        return run_command(parsed.options, interrupts);
+        start_log(parsed.options.log_level);
+        return exit_code_of_output(run_command(parsed.options, interrupts),
+                                   parsed.options.command == "check");
     } catch (const lockstep::Error& error) {
         return complain(error.what(), error.hint(), 2);
     } catch (const std::exception& error) {

@@ -1,11 +1,15 @@
 #include "cli/options.hpp"
 
+#include "base/account.hpp"
 #include "base/error.hpp"
+#include "base/join.hpp"
 #include "base/suggest.hpp"
 #include "base/units.hpp"
 #include "cli/version.hpp"
 
 #include <CLI/CLI.hpp>
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -183,9 +187,17 @@ void add_commands(CLI::App& app, Options& options) {
         });
 }
 
+/// Never a guess: /root would be somebody else's.
 std::string home() {
-    const std::string folder = environment("HOME");
-    return folder.empty() ? "/root" : folder;
+    const std::string folder = own_account().home;
+    if (folder.empty()) {
+        throw UsageError(
+            "it is not known where this user's files are: $HOME is not set, and the "
+            "user database has no entry for uid " +
+                std::to_string(::geteuid()),
+            "Set HOME, or name the folder and the file: --state, -i.");
+    }
+    return folder;
 }
 
 }  // namespace
@@ -306,16 +318,17 @@ InventoryPlace inventory_place(const Options& options) {
     if (std::string given = environment("LOCKSTEP_INVENTORY"); !given.empty()) {
         return {std::move(given)};
     }
-    const std::vector<std::string> places{
-        "inventory.yaml", config_folder() + "/inventory.yaml", "/etc/lockstep/inventory.yaml"};
+    std::vector<std::string> places{"inventory.yaml", "/etc/lockstep/inventory.yaml"};
+    if (!environment("XDG_CONFIG_HOME").empty() || !own_account().home.empty()) {
+        places.insert(places.begin() + 1, config_folder() + "/inventory.yaml");
+    }
     for (const std::string& place : places) {
         if (std::filesystem::exists(place)) {
             return {place, FoundBy::luck, place == places.front()};
         }
     }
-    throw UsageError(
-        "there is no inventory: none of " + places[0] + ", " + places[1] + ", " + places[2],
-        "Write one (inventory/examples/minimal.yaml is a start), or name it with -i.");
+    throw UsageError("there is no inventory: none of " + join(places, ", "),
+                     "Write one (inventory/examples/minimal.yaml is a start), or name it with -i.");
 }
 
 std::string state_folder(const Options& options) {

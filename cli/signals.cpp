@@ -1,6 +1,11 @@
 #include "cli/signals.hpp"
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <csignal>
+#include <ctime>
+#include <string_view>
 
 namespace lockstep {
 
@@ -15,12 +20,18 @@ sigset_t our_signals() {
     return set;
 }
 
+/// By no destructor: other threads may be waiting for what never comes.
+[[noreturn]] void end_process() {
+    constexpr std::string_view k_word = "interrupted; nothing was begun\n";
+    (void)!::write(STDERR_FILENO, k_word.data(), k_word.size());
+    ::_exit(130);
+}
+
 }  // namespace
 
 Interrupts::Interrupts() {
     const sigset_t set = our_signals();
     pthread_sigmask(SIG_BLOCK, &set, nullptr);
-    std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of write(), not our end
     thread_ = std::thread([this] { listen(); });
 }
 
@@ -31,20 +42,29 @@ Interrupts::~Interrupts() {
 }
 
 void Interrupts::on_second(std::function<void()> action) {
+    begin();
     const std::lock_guard lock(mutex_);
     second_ = std::move(action);
 }
 
 void Interrupts::listen() {
     const sigset_t set = our_signals();
+    const timespec patience{.tv_sec = k_patience.count(), .tv_nsec = 0};
     for (;;) {
-        int number = 0;
-        sigwait(&set, &number);
+        const bool asked = stop_.stop_requested() && !begun_;
+        const int number =
+            asked ? sigtimedwait(&set, nullptr, &patience) : sigwaitinfo(&set, nullptr);
         if (ending_) {
             return;
         }
-        if (number == SIGHUP || number == SIGUSR1) {
+        if (number < 0 && !begun_ && stop_.stop_requested() && errno == EAGAIN) {
+            end_process();
+        }
+        if (number < 0 || number == SIGUSR1 || (number == SIGHUP && heard_)) {
             continue;
+        }
+        if (!heard_ && !begun_) {
+            end_process();
         }
         if (!stop_.stop_requested()) {
             stop_.request_stop();

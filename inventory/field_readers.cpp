@@ -1,5 +1,6 @@
 #include "inventory/field_readers.hpp"
 
+#include "base/known_secrets.hpp"
 #include "inventory/inventory_language.hpp"
 
 #include <algorithm>
@@ -53,6 +54,7 @@ SecretRef::Env read_env(const Node& node, std::string_view what) {
              std::string(what) + ": env must be the name of an environment variable",
              "Letters, digits and _: {env: PATRONI_REST_PASSWORD}, without a $.");
     }
+    remember_secret_variable(name);
     return {name};
 }
 

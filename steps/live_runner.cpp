@@ -1,9 +1,11 @@
 #include "steps/live_runner.hpp"
 
 #include "base/error.hpp"
+#include "base/known_secrets.hpp"
 #include "cluster/diagnosis.hpp"
 #include "engine/knowledge/judgement.hpp"
 #include "steps/catalog.hpp"
+#include "steps/hiding.hpp"
 #include "steps/reconciliation.hpp"
 #include "steps/spool/spool.hpp"
 
@@ -104,8 +106,10 @@ LiveRunner::LiveRunner(const Cluster& cluster,
       clock_(clock),
       connections_(cluster, factory),
       observer_(connections_, clock),
-      notifier_(std::move(targets), std::move(factory), clock),
-      read_ahead_(allowed_time) {}
+      notifier_(targets, std::move(factory), clock),
+      read_ahead_(allowed_time) {
+    remember_secrets_of(cluster, targets);
+}
 
 /// Steps are asked to stop, and waited for: they use the connections, which go next.
 LiveRunner::~LiveRunner() {
@@ -125,6 +129,7 @@ ClusterFacts LiveRunner::observe(bool full, std::stop_token stop) {
     if (full) {
         observer_.probe_write_access(facts, stop);
     }
+    hide_secrets_in(facts);
     return facts;
 }
 
@@ -144,7 +149,12 @@ std::vector<Way> LiveRunner::reachability(std::stop_token stop) {
             member.api = {.asked = true, .error = error.what(), .hint = error.hint()};
         }
     }
-    return find_reachability(connections_, facts, std::move(stop));
+    std::vector<Way> ways = find_reachability(connections_, facts, std::move(stop));
+    for (Way& way : ways) {
+        hide_secrets(way.access.error);
+        hide_secrets(way.access.hint);
+    }
+    return ways;
 }
 
 /// Patience is spent only where nothing else settles it: an older sample of `check`, or the look
@@ -159,8 +169,11 @@ std::vector<Finding> LiveRunner::diagnose(ClusterFacts& facts, std::stop_token s
                      stop,
                      looking_.second_timeout);
     }
+    hide_secrets_in(facts);  // the second sample, too
     earlier_ = facts;
-    return examine(facts, cluster_);
+    std::vector<Finding> found = examine(facts, cluster_);
+    hide_secrets_in(found);
+    return found;
 }
 
 /// With a deadline of its own: a plan is not kept waiting by one member for as long as a step may
@@ -317,6 +330,7 @@ void LiveRunner::work(std::stop_token stop) {
         const std::shared_ptr<ReadAheadBatch> batch = read_ahead_.open(task);
         lock.unlock();
         StepResult result = perform(task, batch.get());
+        hide_secrets_in(result);
         lock.lock();
         finish(task, batch, std::move(result));
         wake_.notify_all();
@@ -415,7 +429,7 @@ ActionContext LiveRunner::context_for(const StepTask& task, ReadAheadBatch* batc
     context.run = run_;
     context.notify = [this, until = context.stop](const std::string& target,
                                                   const Notification& notification) {
-        return notifier_.deliver(target, notification, until);
+        return without_secrets(notifier_.deliver(target, notification, until));
     };
     context.accepted = [this, index = task.index](nlohmann::json by) {
         const std::lock_guard lock(mutex_);
@@ -424,6 +438,7 @@ ActionContext LiveRunner::context_for(const StepTask& task, ReadAheadBatch* batc
     };
     if (batch != nullptr) {
         context.early = [this, batch](std::size_t number, StepResult result) {
+            hide_secrets_in(result);
             const std::lock_guard lock(mutex_);
             if (auto event = read_ahead_.early(*batch, number, std::move(result))) {
                 events_.push_back(std::move(*event));
@@ -443,7 +458,12 @@ void LiveRunner::start_write_probe(const ProbeSettings& settings, const ClusterF
 }
 
 std::optional<ProbeReport> LiveRunner::write_probe() {
-    return write_probe_ ? std::optional(write_probe_->report()) : std::nullopt;
+    std::optional<ProbeReport> seen;
+    if (write_probe_) {
+        seen = write_probe_->report();
+        hide_secrets(seen->last_error);
+    }
+    return seen;
 }
 
 void LiveRunner::stop_write_probe() {
@@ -457,7 +477,11 @@ void LiveRunner::notify(const std::string& target, Notification notification) {
 }
 
 std::vector<std::string> LiveRunner::notification_troubles() {
-    return notifier_.troubles();
+    std::vector<std::string> troubles = notifier_.troubles();
+    for (std::string& trouble : troubles) {
+        hide_secrets(trouble);
+    }
+    return troubles;
 }
 
 void LiveRunner::finish_notifications(std::chrono::milliseconds at_most) {

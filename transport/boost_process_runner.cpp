@@ -1,6 +1,7 @@
 // The one file that includes Boost.Process (10 s of compile time): version 1 of it, from Boost 1.74
 // to 1.87. In 1.88 it has moved to boost/process/v1.hpp.
 #include "base/error.hpp"
+#include "base/known_secrets.hpp"
 #include "base/unique_fd.hpp"
 #include "transport/exec_trailer.hpp"
 #include "transport/process_runner.hpp"
@@ -79,6 +80,21 @@ void close_others_on_exec() noexcept {
     }
 }
 
+/// Between fork and exec, as above. Our threads have signals blocked and SIGPIPE ignored, and both
+/// outlive an exec: `timeout` would never hear its alarm, and nobody could end a child but by
+/// SIGKILL (Python: bpo-1652).
+void reset_signals() noexcept {
+    struct sigaction by_default {};
+
+    by_default.sa_handler = SIG_DFL;
+    for (int number = 1; number < NSIG; ++number) {
+        ::sigaction(number, &by_default, nullptr);  // fails for SIGKILL and SIGSTOP
+    }
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
 /// For exec: the texts outlive them.
 std::vector<char*> pointers(std::vector<std::string>& texts) {
     std::vector<char*> all;
@@ -90,12 +106,55 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
     return all;
 }
 
-/// Ours, with what the command adds.
+/// What a program needs to find its way, its user, its terminal and its agents. LOCKSTEP_… are for
+/// one of us that a runbook calls.
+bool is_inherited(std::string_view name, std::string_view value) {
+    constexpr std::array<std::string_view, 21> k_names{"PATH",
+                                                       "HOME",
+                                                       "USER",
+                                                       "LOGNAME",
+                                                       "SHELL",
+                                                       "LANG",
+                                                       "LANGUAGE",
+                                                       "TZ",
+                                                       "TERM",
+                                                       "TMPDIR",
+                                                       "SSH_AUTH_SOCK",
+                                                       "DISPLAY",
+                                                       "GNUPGHOME",
+                                                       "GPG_TTY",
+                                                       "KRB5CCNAME",
+                                                       "KRB5_CONFIG",
+                                                       "DBUS_SESSION_BUS_ADDRESS",
+                                                       "PASSWORD_STORE_DIR",
+                                                       "SSL_CERT_FILE",
+                                                       "LOCKSTEP_INVENTORY",
+                                                       "LOCKSTEP_STATE"};
+    constexpr std::array<std::string_view, 8> k_proxies{"http_proxy",
+                                                        "https_proxy",
+                                                        "all_proxy",
+                                                        "no_proxy",
+                                                        "HTTP_PROXY",
+                                                        "HTTPS_PROXY",
+                                                        "ALL_PROXY",
+                                                        "NO_PROXY"};
+    if (is_secret_variable(name)) {
+        return false;
+    }
+    const bool is_proxy = std::ranges::find(k_proxies, name) != k_proxies.end();
+    return name.starts_with("LC_") || name.starts_with("XDG_") ||
+           std::ranges::find(k_names, name) != k_names.end() ||
+           (is_proxy && value.find('@') == std::string_view::npos);  // there is no password in it
+}
+
+/// That part of ours, with what the command adds: our own may hold any secret.
 std::vector<std::string> environment_of(const LocalCommand& command) {
     std::vector<std::string> settings;
     for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
         const std::string_view text(*entry);
-        if (!command.env.contains(std::string(text.substr(0, text.find('='))))) {
+        const std::string_view name = text.substr(0, text.find('='));
+        if (!command.env.contains(std::string(name)) &&
+            is_inherited(name, text.substr(std::min(name.size() + 1, text.size())))) {
             settings.emplace_back(text);
         }
     }
@@ -206,6 +265,7 @@ class Process {
             executor.cmd_line = argv.data();
             executor.env = env.data();
             close_others_on_exec();
+            reset_signals();
         };
         child_ = bp::child(bp::exe = path,
                            bp::std_in = input.get(),

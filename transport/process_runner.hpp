@@ -18,8 +18,9 @@ enum class OutputStream { out, err };
 
 /// A process on this machine; argv never passes through a shell.
 struct LocalCommand {
-    std::vector<std::string> argv;           ///< argv[0] is looked up in PATH
-    std::map<std::string, std::string> env;  ///< added to ours
+    std::vector<std::string> argv;  ///< argv[0] is looked up in PATH
+    /// Added to what is inherited of ours, which is a list of harmless names (docs/secrets.md).
+    std::map<std::string, std::string> env;
     std::string stdin_data;
     std::size_t output_limit = k_default_output_limit;
     /// Takes each piece of output as it comes; nothing is kept then. False: enough was heard, the
@@ -37,9 +38,9 @@ class ProcessRunner {
     virtual ~ProcessRunner() = default;
 
     /// Runs it to its end. The child inherits no descriptor but its three and is in a process group
-    /// of its own. Past the deadline, or when told to stop, the group gets SIGTERM and two seconds
-    /// later SIGKILL; then TransportError timeout or cancelled, and lost past the quiet limit.
-    /// `connect` when it cannot be started.
+    /// of its own, with every signal as it is by default. Past the deadline, or when told to stop,
+    /// the group gets SIGTERM and two seconds later SIGKILL; then TransportError timeout or
+    /// cancelled, and lost past the quiet limit. `connect` when it cannot be started.
     virtual CommandResult run(const LocalCommand& command,
                               Deadline deadline,
                               std::stop_token stop) = 0;

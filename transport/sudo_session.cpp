@@ -64,7 +64,7 @@ std::string last_word(std::string_view err) {
         of_sudo = line.starts_with("sudo: ") ? line : of_sudo;
     }
     constexpr std::size_t k_longest = 300;
-    return std::string((of_sudo.empty() ? last : of_sudo).substr(0, k_longest));
+    return without_secrets(std::string(of_sudo.empty() ? last : of_sudo)).substr(0, k_longest);
 }
 
 class SudoSession final : public SshSession {

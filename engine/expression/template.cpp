@@ -5,6 +5,7 @@
 #include "engine/expression/template_shell.hpp"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <utility>
 
@@ -210,6 +211,37 @@ Evaluation whole(Evaluation evaluation) {
 
 }  // namespace
 
+namespace {
+
+/// What is written `{{ cluster.name }}` elsewhere (Ansible) would go into a command as it stands.
+/// Only where a name of ours begins it: braces of other programs are theirs (docker's --format).
+void refuse_without_dollar(std::string_view text,
+                           std::size_t from,
+                           std::size_t to,
+                           const SourceLocation& where) {
+    constexpr std::array<std::string_view, 9> k_roots{
+        "cluster", "member", "members", "leader", "inputs", "vars", "steps", "run", "item"};
+    const std::string_view literal = text.substr(0, to);
+    for (std::size_t at = literal.find("{{", from); at != std::string_view::npos;
+         at = literal.find("{{", at + 2)) {
+        const std::size_t begin = std::min(literal.find_first_not_of(" \t", at + 2), to);
+        const std::size_t end =
+            std::min(literal.find_first_not_of("abcdefghijklmnopqrstuvwxyz", begin), to);
+        const std::size_t closing = literal.find("}}", end);
+        const auto* const root = std::ranges::find(k_roots, literal.substr(begin, end - begin));
+        if (root != k_roots.end() && closing != std::string_view::npos &&
+            std::string_view(" .[}|").find(literal[end]) != std::string_view::npos) {
+            const std::string inside(literal.substr(at, closing + 2 - at));
+            ExpressionLexer(text, where)
+                .fail(at,
+                      inside + " is put in as it stands: an expression begins with ${{",
+                      "Write $" + inside + "; braces that are meant are written ${{ '{{' }}.");
+        }
+    }
+}
+
+}  // namespace
+
 Template Template::parse(std::string_view text, const SourceLocation& where) {
     Template result;
     result.text_ = text;
@@ -217,6 +249,7 @@ Template Template::parse(std::string_view text, const SourceLocation& where) {
     std::size_t at = 0;
     while (at < text.size()) {
         const std::size_t opening = std::min(text.find(k_opening, at), text.size());
+        refuse_without_dollar(text, at, opening, where);
         if (opening > at) {
             result.pieces_.push_back({std::string(text.substr(at, opening - at)), nullptr, false});
         }

@@ -49,11 +49,14 @@ void keep_registered(const PlannedStep& step, const Value& output, Value::Map& r
 struct ReadOutput {
     nlohmann::json output;
     std::string why_not;
+    bool holds_secret = false;
 };
 
-[[nodiscard]] ReadOutput output_of(const PlannedStep& step,
-                                   const nlohmann::json& output,
-                                   Scope scope);
+[[nodiscard]] ReadOutput output_of(const PlannedStep& step, const StepResult& result, Scope scope);
+
+/// An output as expressions see it. Where a secret was hidden in it, the texts that may be what is
+/// left of one are secrets themselves: no command and no plan is made from them.
+[[nodiscard]] Value output_value(const nlohmann::json& output, bool holds_secret);
 
 /// Makes the names that expressions see. A fact that is not known is an unknown value there.
 [[nodiscard]] Scope make_scope(const ScopeSource& source);

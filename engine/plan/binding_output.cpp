@@ -1,4 +1,5 @@
 #include "base/json.hpp"
+#include "base/known_secrets.hpp"
 #include "engine/plan/binding.hpp"
 
 #include <algorithm>
@@ -31,11 +32,36 @@ nlohmann::json lines_of(const std::string& text) {
 
 }  // namespace
 
-ReadOutput output_of(const PlannedStep& step, const nlohmann::json& output, Scope scope) {
+Value output_value(const nlohmann::json& output, bool holds_secret) {
+    if (!holds_secret) {
+        return Value::from_json(output);
+    }
+    if (output.is_array()) {
+        Value::List list;
+        for (const nlohmann::json& item : output) {
+            list.push_back(output_value(item, true));
+        }
+        return Value(std::move(list));
+    }
+    if (output.is_object()) {
+        Value::Map map;
+        for (const auto& [key, item] : output.items()) {
+            map.emplace(key, output_value(item, true));
+        }
+        return Value(std::move(map));
+    }
+    const Value value = Value::from_json(output);
+    const bool hidden = output.is_string() &&
+                        output.get_ref<const std::string&>().find(k_hidden) != std::string::npos;
+    return hidden ? value.with_taint() : value;
+}
+
+ReadOutput output_of(const PlannedStep& step, const StepResult& result, Scope scope) {
     const OutputSpec& spec = step.spec->output;
-    nlohmann::json read = output;
+    nlohmann::json read = result.output;
+    bool holds_secret = result.holds_secret;
     if (spec.as != OutputSpec::As::whole) {
-        const std::optional<std::string> text = text_in(output);
+        const std::optional<std::string> text = text_in(read);
         if (!text) {
             return {nullptr, "it gave no text to register"};
         }
@@ -49,11 +75,13 @@ ReadOutput output_of(const PlannedStep& step, const nlohmann::json& output, Scop
         } else {
             read = spec.as == OutputSpec::As::text ? nlohmann::json(trimmed) : lines_of(trimmed);
         }
+        holds_secret = hide_secrets(read) || holds_secret;  // that JSON had escaped in its own way
     }
+    (void)Value::from_json(read);  // not nested too deep for an expression
     if (!spec.select) {
-        return {read, {}};
+        return {read, {}, holds_secret};
     }
-    scope.insert_or_assign("result", Value::from_json(read));
+    scope.insert_or_assign("result", output_value(read, holds_secret));
     const Evaluation selected = spec.select->evaluate(scope);
     if (const auto* error = std::get_if<EvaluationError>(&selected)) {
         return {nullptr, "`" + spec.select->text() + "` of what it gave: " + error->message};
@@ -62,7 +90,7 @@ ReadOutput output_of(const PlannedStep& step, const nlohmann::json& output, Scop
         return {nullptr,
                 "`" + spec.select->text() + "` of what it gave is not known: " + unknown->because};
     }
-    return {std::get<Value>(selected).to_json(), {}};
+    return {std::get<Value>(selected).to_json(), {}, holds_secret};
 }
 
 }  // namespace lockstep

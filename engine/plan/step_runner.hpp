@@ -141,6 +141,7 @@ struct StepResult {
     std::string hint;                     ///< what to do, when it failed
     std::vector<std::string> last_lines;  ///< the end of its output, when it failed
     nlohmann::json output;                ///< for `register`; null: nothing
+    bool holds_secret = false;            ///< there was one in the output, and it is hidden
     std::vector<Finding> findings;        ///< what a gate refused on
     std::vector<std::string> unproven;    ///< what it left open although it succeeded
     /// What the step learned about the cluster, for the facts of later steps; may be empty.

@@ -304,11 +304,15 @@ std::optional<Failure> Settlement::adopt(std::size_t index,
             session_.keep_output(step, read);
             return std::nullopt;
         }
-        case StepOutcome::failed:
+        case StepOutcome::failed: {
             // As if we had been there: tried again where the runbook says so, else judged.
+            StepResult read = result;
+            (void)session_.read_output(step, read);
             session_.record_result(
-                step, result, session_.schema_of(step).repeatable && may_retry(index));
+                step, read, session_.schema_of(step).repeatable && may_retry(index));
+            session_.keep_output(step, read);
             return std::nullopt;
+        }
         case StepOutcome::unreachable:
             return Failure{13,
                            RunPhase::in_doubt,

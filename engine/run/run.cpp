@@ -186,9 +186,20 @@ void record_lock(RunSession& session, const LockGrant& lock) {
     }
 }
 
+/// None for a run that only looks, and has nothing in force: it keeps nobody out, and members that
+/// it does not need by SSH must not be needed for the lock's sake.
+std::optional<LockGrant> lock_for(RunSession& session,
+                                  const std::string& who,
+                                  std::stop_token stop) {
+    const RunState& state = session.state();
+    const bool looks_only = session.plan().nothing_to_do() && !state.changed_anything() &&
+                            state.open_calls().empty() && state.temporaries().empty();
+    return looks_only ? std::nullopt : std::optional(session.take_lock(who, std::move(stop)));
+}
+
 /// Lock and fresh facts, before anything is decided.
-LockGrant take_up(RunSession& session, const TakeUp& by, std::stop_token stop) {
-    LockGrant lock = session.take_lock(by.by, stop);
+std::optional<LockGrant> take_up(RunSession& session, const TakeUp& by, std::stop_token stop) {
+    std::optional<LockGrant> lock = lock_for(session, by.by, stop);
     try {
         session.refresh(true, stop);
     } catch (const Error&) {
@@ -208,7 +219,7 @@ void note_override(RunSession& session, const std::string& reason) {
 /// The record that somebody goes on, and with which steps open again.
 void record_resumed(RunSession& session,
                     const TakeUp& by,
-                    const LockGrant& lock,
+                    const std::optional<LockGrant>& lock,
                     bool rolling_back,
                     const nlohmann::json& reopen) {
     session.record(RecordKind::run_resumed,
@@ -218,7 +229,9 @@ void record_resumed(RunSession& session,
                     {"engine", engine_of(session)},
                     {"rolling_back", rolling_back},
                     {"reopen", reopen}});
-    record_lock(session, lock);
+    if (lock) {
+        record_lock(session, *lock);
+    }
     if (by.unsealed) {
         session.note("taken up although nobody vouches for its record: " + by.reason);
     }
@@ -246,12 +259,9 @@ RunEnd start_run(RunSession::Setup setup, RunHeader header, std::stop_token stop
     header.plan = setup.plan.to_json();
     RunSession session(std::move(setup), std::move(header));
     return on_record(session, [&] {
-        std::optional<LockGrant> lock;
-        if (!session.plan().nothing_to_do()) {
-            // Before the run is on record: a cluster that another run holds leaves no run behind
-            // that never was.
-            lock = session.take_lock(session.header().started_by, stop);
-        }
+        // Before the run is on record: a cluster that another run holds leaves no run behind that
+        // never was.
+        const std::optional<LockGrant> lock = lock_for(session, session.header().started_by, stop);
         session.create();
         session.record(RecordKind::run_started,
                        nullptr,
@@ -287,7 +297,7 @@ RunEnd resume_run(RunSession::Setup setup,
                 "--once-more` or `lockstep rollback`."};
     }
     return on_record(session, [&] {
-        const LockGrant lock = take_up(session, by, stop);
+        const std::optional<LockGrant> lock = take_up(session, by, stop);
         // A run that had turned back does not go forward again: part of its undos are done.
         if (session.state().rolling_back()) {
             record_resumed(session, by, lock, true, steps_done_always(session));
@@ -329,7 +339,7 @@ namespace {
 
 /// Under the lock, so that nobody goes on with it meanwhile; its end removes what is left of that.
 RunEnd cancel(RunSession& session, const TakeUp& by, std::stop_token stop) {
-    const LockGrant lock = session.take_lock(by.by, std::move(stop));
+    const std::optional<LockGrant> lock = lock_for(session, by.by, std::move(stop));
     record_resumed(session, by, lock, true, nlohmann::json::array());
     return session.end(
         {0, RunPhase::cancelled, "cancelled by " + by.by + "; it had changed nothing", {}});
@@ -348,7 +358,7 @@ RunEnd roll_back_run(RunSession::Setup setup,
         if (can_be_cancelled(session.state())) {
             return cancel(session, by, stop);
         }
-        const LockGrant lock = take_up(session, by, stop);
+        const std::optional<LockGrant> lock = take_up(session, by, stop);
         if (!session.state().rolling_back()) {  // else part of it is done already
             if (const auto refused = Rollback(session).refuse_beforehand(stop)) {
                 session.runner().release_lock(session.what_it_leaves());

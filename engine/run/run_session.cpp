@@ -27,6 +27,11 @@ constexpr auto k_between_looks = 200ms;
 constexpr auto k_guard_patience = 30s;
 constexpr auto k_silence = 3s;  ///< of a Patroni, after which its host is asked
 
+/// Of a failure what there is: its step may be one that the run goes on after.
+bool registers(const PlannedStep& step, bool good, bool failed, const nlohmann::json& output) {
+    return !step.spec->register_as.empty() && (good || (failed && !output.is_null()));
+}
+
 }  // namespace
 
 /// What a later engine compares the cluster with. Small, because it is written with every change.
@@ -69,10 +74,10 @@ void RunSession::replay(const std::vector<JournalRecord>& records) {
     }
     for (std::size_t i = 0; i < setup_.plan.steps.size(); ++i) {
         const PlannedStep& step = setup_.plan.steps[i];
-        const StepState now = progress(i).state;
-        if (!step.spec->register_as.empty() &&
-            (now == StepState::succeeded || now == StepState::already_done)) {
-            keep_registered(step, Value::from_json(progress(i).output), registered_);
+        const StepProgress& now = progress(i);
+        const bool good = now.state == StepState::succeeded || now.state == StepState::already_done;
+        if (registers(step, good, now.state == StepState::failed, now.output)) {
+            keep_registered(step, output_value(now.output, now.holds_secret), registered_);
         }
     }
 }
@@ -419,10 +424,27 @@ std::string RunSession::key_of(const PlannedStep& step,
     return header_.id + "." + name + "." + std::to_string(attempt);
 }
 
+/// A command that failed has said something, too, and a run that goes on (`on_failure: continue`)
+/// may look at it. What cannot be read as the step says is nothing: it has failed already.
+void RunSession::read_output_of_failure(const PlannedStep& step, StepResult& result) const {
+    if (step.spec->register_as.empty() || result.output.is_null()) {
+        return;
+    }
+    ReadOutput read;
+    try {
+        read = output_of(step, result, scope_of(step));
+    } catch (const Error& error) {
+        read.why_not = error.what();
+    }
+    result.output = read.why_not.empty() ? std::move(read.output) : nlohmann::json(nullptr);
+    result.holds_secret = result.holds_secret || read.holds_secret;
+}
+
 /// True: it worked, but `until` is not met, and trying again is right. An `until` that cannot be
 /// evaluated is a failure, since another attempt would fail in the same way.
 bool RunSession::read_output(const PlannedStep& step, StepResult& result) const {
     if (!is_good(result.outcome)) {
+        read_output_of_failure(step, result);
         return false;
     }
     const auto fail = [&](std::string message, std::string hint) {
@@ -433,8 +455,7 @@ bool RunSession::read_output(const PlannedStep& step, StepResult& result) const 
     if (!step.spec->register_as.empty() || step.spec->until) {
         ReadOutput read;
         try {
-            read = output_of(step, result.output, scope_of(step));
-            (void)Value::from_json(read.output);  // not nested too deep for an expression
+            read = output_of(step, result, scope_of(step));
         } catch (const Error& error) {
             read = {nullptr, error.what()};
             result.output = nullptr;
@@ -444,12 +465,13 @@ bool RunSession::read_output(const PlannedStep& step, StepResult& result) const 
             return false;
         }
         result.output = std::move(read.output);
+        result.holds_secret = read.holds_secret;
     }
     if (!step.spec->until) {
         return false;
     }
     Scope scope = scope_of(step);
-    scope.insert_or_assign("result", Value::from_json(result.output));
+    scope.insert_or_assign("result", output_value(result.output, result.holds_secret));
     const Evaluation evaluated = step.spec->until->evaluate(scope);
     const auto* value = std::get_if<Value>(&evaluated);
     if (value != nullptr && *value == Value(true)) {
@@ -466,8 +488,9 @@ bool RunSession::read_output(const PlannedStep& step, StepResult& result) const 
 }
 
 void RunSession::keep_output(const PlannedStep& step, const StepResult& result) {
-    if (!step.spec->register_as.empty() && is_good(result.outcome)) {
-        keep_registered(step, Value::from_json(result.output), registered_);
+    if (registers(
+            step, is_good(result.outcome), result.outcome == StepOutcome::failed, result.output)) {
+        keep_registered(step, output_value(result.output, result.holds_secret), registered_);
     }
 }
 

@@ -207,6 +207,7 @@ class RunSession {
     /// read, or that `until` does not accept, becomes a failure. True: only `until` is not true
     /// yet.
     bool read_output(const PlannedStep& step, StepResult& result) const;
+    void read_output_of_failure(const PlannedStep& step, StepResult& result) const;
     void keep_output(const PlannedStep& step, const StepResult& result);
 
     /// What `step` would put in force until the run ends; nullopt: it is no such step.

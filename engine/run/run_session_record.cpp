@@ -11,14 +11,19 @@ namespace {
 using namespace std::chrono_literals;
 
 nlohmann::json result_payload(const StepResult& result) {
-    return {{"outcome", to_text(result.outcome)},
-            {"open", result.outcome == StepOutcome::in_doubt ? to_text(result.open) : ""},
-            {"message", result.message},
-            {"hint", result.hint},
-            {"last_lines", result.last_lines},
-            {"unproven", result.unproven},
-            {"findings", to_json(result.findings)},
-            {"output", result.output}};
+    nlohmann::json payload{
+        {"outcome", to_text(result.outcome)},
+        {"open", result.outcome == StepOutcome::in_doubt ? to_text(result.open) : ""},
+        {"message", result.message},
+        {"hint", result.hint},
+        {"last_lines", result.last_lines},
+        {"unproven", result.unproven},
+        {"findings", to_json(result.findings)},
+        {"output", result.output}};
+    if (result.holds_secret) {
+        payload["holds_secret"] = true;
+    }
+    return payload;
 }
 
 /// Null where nobody knows, and of a command that the member runs: it says itself when it ended.

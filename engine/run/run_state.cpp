@@ -373,6 +373,7 @@ void RunState::apply_result(StepProgress& step, const JournalRecord& record) {
     step.hint = payload.at("hint");
     step.last_lines = payload.at("last_lines").get<std::vector<std::string>>();
     step.output = payload.at("output");
+    step.holds_secret = payload.value("holds_secret", false);
     step.unproven = payload.value("unproven", std::vector<std::string>());
     close_call(record, true);
     const bool good = step.state == StepState::succeeded || step.state == StepState::already_done;

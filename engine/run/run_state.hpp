@@ -73,6 +73,7 @@ struct StepProgress {
     std::string hint;
     std::vector<std::string> last_lines;
     nlohmann::json output;
+    bool holds_secret = false;          ///< one was hidden in the output
     nlohmann::json with;                ///< its arguments, of the newest attempt
     std::vector<std::string> unproven;  ///< what it left open although it succeeded
     std::int64_t intent_seq = 0;        ///< of its newest intent: rollback goes by it; 0: none

@@ -1,4 +1,5 @@
 #include "base/json.hpp"
+#include "base/known_secrets.hpp"
 #include "base/package_version.hpp"
 #include "base/suggest.hpp"
 #include "base/trusted_file.hpp"
@@ -77,11 +78,14 @@ using yaml::Node;
             throw UnfitValue("comes from the environment variable " + text.substr(4) +
                              ", which is not set");
         }
+        remember_secret_variable(text.substr(4));
         return Value::secret(value);
     }
     if (text.starts_with("file:")) {
         try {
-            return Value::secret(read_secret_line(text.substr(5), "the secret"));
+            const std::string line = read_secret_line(text.substr(5), "the secret");
+            remember_secret(line);
+            return Value::secret(line);
         } catch (const Error& error) {
             throw UnfitValue(std::string("cannot be had: ") + error.what(), error.hint());
         }

@@ -2,6 +2,7 @@
 
 #include "base/error.hpp"
 #include "base/units.hpp"
+#include "steps/hiding.hpp"
 #include "steps/spool/spool.hpp"
 
 #include <spdlog/spdlog.h>
@@ -208,8 +209,8 @@ Finding cluster_refusal(std::string id,
 }
 
 std::vector<std::string> last_lines(const CommandResult& result, std::size_t count) {
-    const std::string& text = result.err.empty() ? result.out : result.err;
-    std::istringstream stream(text);
+    const CommandResult shown = without_secrets(result);
+    std::istringstream stream(shown.err.empty() ? shown.out : shown.err);
     std::vector<std::string> lines;
     for (std::string line; std::getline(stream, line);) {
         if (!line.empty()) {

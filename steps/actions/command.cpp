@@ -2,6 +2,7 @@
 #include "base/shell_quote.hpp"
 #include "steps/actions/command_batch.hpp"
 #include "steps/catalog.hpp"
+#include "steps/hiding.hpp"
 #include "steps/observation/member_script.hpp"
 
 #include <algorithm>
@@ -28,8 +29,12 @@ std::vector<int> ok_exits(const StepCall& call) {
     return codes.empty() ? std::vector<int>{0} : codes;
 }
 
-StepResult result_of(const CommandResult& result, const std::vector<int>& good) {
+/// Secrets are hidden here already: of one at the place where a long output was cut, the engine
+/// could not know any more.
+StepResult result_of(const CommandResult& said, const std::vector<int>& good) {
+    const CommandResult result = without_secrets(said);
     StepResult step;
+    step.holds_secret = result.out != said.out || result.err != said.err;
     step.output = {{"stdout", result.out},
                    {"stderr", result.err},
                    {"exit", result.exit_status},
@@ -245,8 +250,8 @@ class LocalRun final : public Action {
             return result_of(
                 context.connections.process().run(command, context.deadline, context.stop), good);
         } catch (const TransportError& error) {
-            if (error.nothing_sent()) {
-                throw;
+            if (error.nothing_sent()) {  // no member is needed for it: a failure as any other
+                throw Error(error.what(), error.hint());
             }
             throw EndedUnseen(error.kind(), error.what(), error.hint());  // it was killed
         }

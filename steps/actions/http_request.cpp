@@ -1,6 +1,10 @@
 #include "base/error.hpp"
 #include "base/json.hpp"
+#include "base/known_secrets.hpp"
+#include "base/url.hpp"
 #include "steps/catalog.hpp"
+
+#include <algorithm>
 
 namespace lockstep {
 
@@ -29,6 +33,21 @@ bool reads_only(const StepCall& call) {
     return bool_arg(call, "read_only", method == "GET" || method == "HEAD");
 }
 
+/// Why a URL cannot be asked, whoever answers there; empty: nothing speaks against it.
+std::string url_trouble(const std::string& url) {
+    const bool known = url.starts_with("http://") || url.starts_with("https://");
+    if (!known) {
+        return "it begins with neither http:// nor https://";
+    }
+    if (url_host(url).empty()) {
+        return "it names no host";
+    }
+    const bool blank = std::ranges::any_of(url, [](char c) {
+        return static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f;
+    });
+    return blank ? "it holds a blank, or what is no printable ASCII: write that as %20" : "";
+}
+
 class HttpRequestAction final : public Action {
   public:
     Preview preview(const StepCall& call,
@@ -39,6 +58,13 @@ class HttpRequestAction final : public Action {
         preview.read_only = reads_only(call);
         preview.because = preview.read_only ? "it only looks" : "always";
         preview.acts_within.reset();  // of a server that nobody knows
+        if (const std::string why = url_trouble(request.url); !why.empty()) {
+            preview.blocked_by.push_back(
+                cluster_refusal("http.bad_url",
+                                call.id,
+                                call.id + ": the URL " + request.url + " cannot be asked: " + why,
+                                "Mend `url` of the step."));
+        }
         preview.operations.push_back(
             {Operation::Kind::http,
              request.method + " " + request.url + (request.body ? " " + *request.body : "")});
@@ -63,7 +89,7 @@ class HttpRequestAction final : public Action {
             expected.empty() ? response.ok() : expected == std::to_string(response.status);
         if (!good) {
             result.outcome = StepOutcome::failed;
-            result.last_lines = {response.body.substr(0, 300)};
+            result.last_lines = {without_secrets(response.body).substr(0, 300)};
         }
         return result;
     }

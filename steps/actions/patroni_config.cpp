@@ -88,10 +88,14 @@ class PatroniConfig final : public Action {
         preview.acts_within = config_acts_within(facts);
         if (facts.config.is_object()) {
             const nlohmann::json inverse = inverse_config_patch(facts.config, patch);
-            preview.undo.push_back({config_operation(facts, inverse.dump()),
-                                    "patroni.config",
-                                    {},
-                                    {{"patch", inverse}}});
+            if (inverse.dump().find(k_hidden) != std::string::npos) {
+                preview.no_way_back = "what it replaces holds a secret, which is put on no record";
+            } else {
+                preview.undo.push_back({config_operation(facts, inverse.dump()),
+                                        "patroni.config",
+                                        {},
+                                        {{"patch", inverse}}});
+            }
             preview.effect = [after](ClusterFacts& later) { later.config = after; };
         }
         preview.notes.emplace_back(
@@ -148,7 +152,7 @@ class PatroniReload final : public Action {
                     .message =
                         "POST /reload was answered with status " + std::to_string(response.status),
                     .hint = patroni_api::refusal_hint(response.status, response.body),
-                    .last_lines = {response.body.substr(0, 200)}};
+                    .last_lines = {without_secrets(response.body).substr(0, 200)}};
         }
         return {.message = "it reads its configuration in its next loop"};
     }

@@ -37,7 +37,8 @@ MemberStatus ask_member(ActionContext& context, const MemberFacts& member) {
         // perhaps, whose silence about a pause says nothing.
         if (!body.contains("patroni")) {
             status.error = "what answers /patroni there is no Patroni: HTTP " +
-                           std::to_string(response.status) + " " + response.body.substr(0, 100);
+                           std::to_string(response.status) + " " +
+                           without_secrets(response.body).substr(0, 100);
             return status;
         }
         // Present only when true (patroni/api.py, 2.1 to 4.1).
@@ -116,7 +117,8 @@ nlohmann::json patch_config(ActionContext& context, const std::string& body) {
     }
     if (!response.ok()) {
         throw Error("PATCH /config on " + leader->name + " was refused with status " +
-                        std::to_string(response.status) + ": " + response.body.substr(0, 200),
+                        std::to_string(response.status) + ": " +
+                        without_secrets(response.body).substr(0, 200),
                     patroni_api::refusal_hint(response.status, response.body));
     }
     return read_json(response.body).document;

@@ -120,9 +120,13 @@ class Attempt {
 
     /// Also one that stands in the inventory: it is a secret all the same.
     void hide_url(const std::string& url, const std::string& host) {
+        remember_secret(url);
         const std::size_t path = url.find_first_of("/?#", url.find("://") + 3);
-        // Before what text_of() has put there, which would leave the beginning of it.
-        hidden_ = {{"POST " + url + ": ", host + ": "}, {url, host}};
+        // Before what text_of() has put there, which would leave the beginning of it. An Error says
+        // nothing of a URL that is known by then.
+        hidden_ = {{"POST " + url + ": ", host + ": "},
+                   {"POST " + std::string(k_hidden) + ": ", host + ": "},
+                   {url, host}};
         if (path != std::string::npos && path + 1 < url.size()) {
             hidden_.emplace_back(url.substr(path), "…");
         }
@@ -145,7 +149,7 @@ class Attempt {
         for (const auto& [secret, instead] : hidden_) {
             replace_all(text, secret, instead);
         }
-        return {cut(flat(std::move(text)), k_longest_trouble), again};
+        return {cut(flat(without_secrets(std::move(text))), k_longest_trouble), again};
     }
 
     const Notification& notification_;

@@ -73,7 +73,7 @@ std::string from_command(const SecretRef::Command& command,
 }  // namespace
 
 Secret resolve_secret(const SecretRef& ref, ProcessRunner& processes) {
-    return Secret(
+    std::string text =
         std::visit(Overloaded{
                        [&](const SecretRef::Env& env) { return from_env(env, ref.where); },
                        [&](const SecretRef::File& file) { return from_file(file, ref.where); },
@@ -81,7 +81,9 @@ Secret resolve_secret(const SecretRef& ref, ProcessRunner& processes) {
                            return from_command(command, ref.where, processes);
                        },
                    },
-                   ref.source));
+                   ref.source);
+    remember_secret(text);
+    return Secret(std::move(text));
 }
 
 }  // namespace lockstep

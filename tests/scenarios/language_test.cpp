@@ -1,3 +1,4 @@
+#include "base/known_secrets.hpp"
 #include "tests/scenarios/story.hpp"
 
 #include <algorithm>
@@ -253,6 +254,80 @@ TEST_F(Register, ReadsAlsoWhatAnEarlierEngineStarted) {
     EXPECT_EQ(end.exit_code, 0) << end.message;
     EXPECT_EQ(texts, Names{"two"});
     EXPECT_EQ(runner.count("start a"), 1);
+}
+
+TEST_F(Register, KeepsWhatAFailedStepPrintedForARunThatGoesOn) {
+    runner.workers["look"] = [](const StepCall&, ClusterFacts&) {
+        return StepResult{.outcome = StepOutcome::failed,
+                          .message = "exit status 3",
+                          .output = {{"stdout", "no\n"}, {"exit", 3}}};
+    };
+    keep_texts("change");
+    const Plan planned = plan(R"(
+- {id: a, uses: look, on_failure: continue, register: r}
+- {id: t, uses: look, on_failure: continue, register: {name: text, as: text}}
+- {id: j, uses: look, on_failure: continue, register: {name: json, as: json}}
+- {id: b, when: "steps.r.exit != 0 && !has(steps.json)", uses: change, with: {
+    text:
+        "${{ steps.text }}"}
+}
+)");
+    journal.die_after = 8;  // an engine that goes on knows the same
+EXPECT_THROW((void)run(planned), FakeJournal::Death);
+journal.die_after = 0;
+const RunEnd end = resume();
+EXPECT_EQ(end.exit_code, 0) << end.message;
+EXPECT_EQ(texts, Names{"no"});
+}
+
+/// What a later step was given, and whether it was a secret.
+TEST_F(Register, OfAnOutputWithAHiddenSecretIsASecretWhereItWas) {
+    std::vector<std::pair<std::string, bool>> given;
+    runner.workers["look"] = [](const StepCall&, ClusterFacts&) {
+        return StepResult{.output = {{"stdout", "token ***\nplain\n"}, {"exit", 0}},
+                          .holds_secret = true};
+    };
+    runner.workers["change"] = [&](const StepCall& call, ClusterFacts&) {
+        const Value& text = call.with.at("text");
+        given.emplace_back(text.to_text(), text.tainted());
+        return StepResult{};
+    };
+    const Plan planned = plan(R"(
+- {id: a, uses: look, register: r}
+- {id: l, uses: look, register: {name: lines, as: lines}}
+- {id: s, uses: look, register: {name: part, as: text, select: "result + '!'"}}
+- {id: b, uses: change, with: {text: "${{ steps.r.stdout }}"}}
+- {id: c, uses: change, with: {text: "${{ steps.r.exit }}"}}
+- {id: d, uses: change, with: {text: "${{ steps.lines[1] }} ${{ steps.lines[0] }}"}}
+- {id: e, uses: change, with: {text: "${{ steps.lines[1] }}"}}
+- {id: f, uses: change, with: {text: "${{ steps.part }}"}}
+)");
+    journal.die_after = 8;  // taint is on record, too
+    EXPECT_THROW((void)run(planned), FakeJournal::Death);
+    journal.die_after = 0;
+    EXPECT_EQ(resume().exit_code, 0);
+    ASSERT_GE(given.size(), 5U);
+    const std::vector<std::pair<std::string, bool>> last(given.end() - 5, given.end());
+    EXPECT_EQ(last,
+              (std::vector<std::pair<std::string, bool>>{{"token ***\nplain\n", true},
+                                                         {"0", false},
+                                                         {"plain token ***", true},
+                                                         {"plain", false},
+                                                         {"***", true}}));
+    for (const JournalRecord& record : journal.records("run")) {
+        if (record.kind == RecordKind::step_intent && record.step == "d") {
+            EXPECT_EQ(record.payload.at("with").at("text"), "***");
+        }
+    }
+}
+
+TEST_F(Register, HidesWhatJsonHadEscaped) {
+    remember_secret("hunter2secret");
+    let_look_give({{"stdout", R"({"a": "\u0068unter2secret"})"}});
+    EXPECT_EQ(run(plan("- {id: a, uses: look, register: {name: r, as: json}}\n")).exit_code, 0);
+    forget_secrets();
+    EXPECT_EQ(state->find("a", "")->output.dump(), R"({"a":"***"})");
+    EXPECT_TRUE(state->find("a", "")->holds_secret);
 }
 
 TEST_F(Register, OfOneItemTwiceIsRefused) {

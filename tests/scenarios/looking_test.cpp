@@ -40,6 +40,17 @@ TEST_F(Looking, AsksForNoMoreThanWhoTheMembersAre) {
     EXPECT_EQ(runner.count("clean up run"), 0);
 }
 
+/// Nor does whoever goes on with it need the members by SSH.
+TEST_F(Looking, TakesNoLockWhenItIsResumed) {
+    make_fail("peek", StepOutcome::failed);
+    EXPECT_EQ(run(plan(k_on_all)).exit_code, 4);
+    runner.lock_held_by = "somebody";
+    make_fail("peek", StepOutcome::succeeded);
+    const RunEnd end = resume();
+    EXPECT_EQ(end.exit_code, 0) << end.message;
+    EXPECT_EQ(runner.count("lock for run"), 0);
+}
+
 TEST_F(Looking, AsksForAllFactsWhereAnythingNeedsThem) {
     for (const char* steps :
          {"- {id: a, on: n1, uses: change}",

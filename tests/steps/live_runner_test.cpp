@@ -1,5 +1,6 @@
 #include "steps/live_runner.hpp"
 
+#include "base/known_secrets.hpp"
 #include "tests/fakes/fake_cluster.hpp"
 
 #include <gtest/gtest.h>
@@ -57,6 +58,56 @@ TEST_F(VerifyOfAStep, ThatCannotLookLeavesItInDoubtAndNotAsOneThatNeverBegan) {
     });
     EXPECT_EQ(result.outcome, StepOutcome::in_doubt);
     EXPECT_EQ(result.message, "done, but its verify could not look: connection refused");
+}
+
+/// What a command prints, by the time the engine has it.
+class HiddenSecrets : public VerifyOfAStep {
+  protected:
+    ~HiddenSecrets() override { forget_secrets(); }
+
+    StepResult printed(CommandResult result) {
+        remember_secret("hunter2secret");
+        world.processes.answer = [result = std::move(result)](const LocalCommand&) {
+            return result;
+        };
+        LiveRunner runner(world.cluster, world.factory(), world.clock, {});
+        runner.start(0, call_of("print", true), std::make_shared<const ClusterFacts>());
+        const auto event = runner.wait(60s);
+        return event ? event->result : StepResult{.message = "it did not end"};
+    }
+};
+
+TEST_F(HiddenSecrets, AreInNoOutput) {
+    const StepResult result = printed({.out = "a hunter2secret\n", .err = "aHVudGVyMnNlY3JldA=="});
+    EXPECT_TRUE(result.holds_secret);
+    EXPECT_EQ(result.output.at("stdout"), "a ***\n");
+    EXPECT_EQ(result.output.at("stderr"), "***");
+}
+
+TEST_F(HiddenSecrets, AreInNoLastLinesAndNotInPartWhereAnOutputWasCut) {
+    const StepResult result =
+        printed({.exit_status = 1, .err = "one\nhunter2secret\nhunter2s", .err_truncated = true});
+    EXPECT_EQ(result.outcome, StepOutcome::failed);
+    EXPECT_EQ(result.last_lines, (std::vector<std::string>{"one", "***", "***"}));
+    EXPECT_EQ(result.output.at("stderr"), "one\n***\n***");
+}
+
+TEST_F(HiddenSecrets, LeaveAnOutputWithoutOneAsItIs) {
+    const StepResult result = printed({.out = "hunter\n"});
+    EXPECT_FALSE(result.holds_secret);
+    EXPECT_EQ(result.output.at("stdout"), "hunter\n");
+}
+
+TEST_F(VerifyOfAStep, WhoseProgramIsMissingHasFailedAndNoMemberIsUnreachable) {
+    world.processes.answer = [](const LocalCommand&) -> CommandResult {
+        throw TransportError(TransportError::Kind::connect, "drain: cannot be started");
+    };
+    LiveRunner runner(world.cluster, world.factory(), world.clock, {});
+    runner.start(0, call_of("drain", true), std::make_shared<const ClusterFacts>());
+    const auto event = runner.wait(60s);
+    ASSERT_TRUE(event);
+    EXPECT_EQ(event->result.outcome, StepOutcome::failed);
+    EXPECT_EQ(event->result.message, "drain: cannot be started");
 }
 
 }  // namespace

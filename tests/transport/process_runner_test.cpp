@@ -1,6 +1,7 @@
 #include "transport/process_runner.hpp"
 
 #include "base/error.hpp"
+#include "base/known_secrets.hpp"
 #include "base/unique_fd.hpp"
 #include "temp_dir.hpp"
 
@@ -11,7 +12,11 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <map>
 #include <optional>
+#include <set>
+#include <sstream>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -50,6 +55,54 @@ TEST(ProcessRunner, KeepsStdoutAndStderrApart) {
 TEST(ProcessRunner, PassesArgumentsWithoutAShell) {
     const CommandResult result = run({.argv = {"printf", "%s|", "a b", "$HOME", "it's", "", "*"}});
     EXPECT_EQ(result.out, "a b|$HOME|it's||*|");
+}
+
+TEST(ProcessRunner, InheritsNoVariableThatMayHoldASecret) {
+    remember_secret_variable("LC_LOCKSTEP_TEST");
+    const std::map<std::string, std::string> ours{{"LC_LOCKSTEP_TEST", "by name"},
+                                                  {"LC_LOCKSTEP_OTHER", "harmless"},
+                                                  {"LOCKSTEP_APPROVAL_KEY", "k"},
+                                                  {"VAULT_TOKEN", "t"},
+                                                  {"http_proxy", "http://u:p@proxy:3128"},
+                                                  {"https_proxy", "http://proxy:3128"}};
+    for (const auto& [name, value] : ours) {
+        ::setenv(name.c_str(), value.c_str(), 1);  // NOLINT(concurrency-mt-unsafe)
+    }
+    const CommandResult result = run({.argv = {"env"}, .env = {{"GIVEN", "x"}}});
+    for (const auto& [name, value] : ours) {
+        ::unsetenv(name.c_str());  // NOLINT(concurrency-mt-unsafe)
+    }
+    forget_secrets();
+    std::set<std::string> names;
+    std::istringstream lines(result.out);
+    for (std::string line; std::getline(lines, line);) {
+        names.insert(line.substr(0, line.find('=')));
+    }
+    EXPECT_TRUE(names.contains("PATH"));
+    EXPECT_TRUE(names.contains("GIVEN"));
+    EXPECT_TRUE(names.contains("LC_LOCKSTEP_OTHER"));
+    EXPECT_TRUE(names.contains("https_proxy"));
+    for (const char* name :
+         {"LC_LOCKSTEP_TEST", "LOCKSTEP_APPROVAL_KEY", "VAULT_TOKEN", "http_proxy"}) {
+        EXPECT_FALSE(names.contains(name)) << name;
+    }
+}
+
+TEST(ProcessRunner, StartsWithEverySignalAsItIsByDefault) {
+    sigset_t blocked;
+    sigset_t before;
+    ::sigfillset(&blocked);
+    ::pthread_sigmask(SIG_BLOCK, &blocked, &before);
+    const auto pipe_before = ::signal(SIGPIPE, SIG_IGN);  // NOLINT(concurrency-mt-unsafe)
+    const CommandResult masks = run({.argv = {"grep", "-E", "Sig(Blk|Ign):", "/proc/self/status"}});
+    const auto begin = std::chrono::steady_clock::now();
+    const CommandResult timed = run({.argv = {"timeout", "0.2", "sleep", "8"}});
+    const auto took = std::chrono::steady_clock::now() - begin;
+    ::signal(SIGPIPE, pipe_before);  // NOLINT(concurrency-mt-unsafe)
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    EXPECT_EQ(masks.out, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+    EXPECT_EQ(timed.exit_status, 124);
+    EXPECT_LT(took, 7s);
 }
 
 TEST(ProcessRunner, GivesTheSignalThatEndedIt) {
