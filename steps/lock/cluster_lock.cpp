@@ -135,7 +135,10 @@ void ClusterLock::meet_members(const std::stop_token& stop) {
     for (Member& member : members_) {
         visits.emplace_back([this, &member, &stop, look = script(LockScript::Act::look)] {
             try {
-                static_cast<void>(visit(member, look, timing_.connect, stop));
+                const LockAnswer answer = visit(member, look, timing_.connect, stop);
+                if (answer.lock && answer.lock->expires > answer.now) {
+                    member.held_by = answer.lock->id;
+                }
             } catch (const std::exception& error) {
                 member.problem = error.what();
             }
@@ -144,7 +147,8 @@ void ClusterLock::meet_members(const std::stop_token& stop) {
 }
 
 /// In one order everywhere, so that of two runs that start at once one meets the other at the first
-/// member that both reach.
+/// member that both reach. Past a lock that no majority has it goes on: should that be another run
+/// that has just begun, one of the two gets the rest.
 void ClusterLock::take_everywhere(const std::stop_token& stop) {
     for (Member& member : members_) {
         refuse_cancelled(stop);
@@ -155,9 +159,17 @@ void ClusterLock::take_everywhere(const std::stop_token& stop) {
         try {
             const LockAnswer answer = take_or_take_over(member, stop);
             if (answer.state != LockAnswer::State::ours) {
-                refuse(member, answer);
+                member.held_by = answer.lock ? answer.lock->id : "";
+                if (answer.state != LockAnswer::State::held || may_be_held(member.held_by)) {
+                    refuse(member, answer);
+                }
+                member.problem = "has the lock of " +
+                                 lock_words::owner(answer.lock.value_or(LockFile{})) +
+                                 ", and no majority has it";
+                continue;
             }
             member.ours = true;
+            member.held_by.clear();
             member.fence = answer.fence;
             if (answer.lock && answer.lock->id != mine_.id) {
                 member.before = answer.lock;
@@ -174,6 +186,19 @@ void ClusterLock::take_everywhere(const std::stop_token& stop) {
     }
     refuse_cancelled(stop);
     require_majority();
+}
+
+/// Whether the lock with this id may be on a majority, by what each member said last, or too few
+/// are left for ours: what one of them has alone keeps nobody out.
+bool ClusterLock::may_be_held(const std::string& id) const {
+    std::size_t its = 0;
+    std::size_t left = 0;
+    for (const Member& member : members_) {
+        const bool silent = !member.problem.empty() && member.held_by.empty();
+        its += silent || member.held_by == id ? 1U : 0U;
+        left += member.problem.empty() && member.held_by.empty() ? 1U : 0U;
+    }
+    return its >= majority() || left < majority();
 }
 
 /// A lock whose engine ran on this machine and is gone needs nobody's patience.

@@ -95,6 +95,7 @@ class ClusterLock {
         const MemberConnections* link = nullptr;
         std::unique_ptr<SshSession> session;
         bool asked = false;              ///< to take or renew: our lock may be there
+        std::string held_by;             ///< the unexpired lock of another, as last seen: its id
         std::optional<LockFile> before;  ///< the lock of another that ours has taken the place of
         std::string taken_over;          ///< that and how
         std::optional<std::int64_t> fence;      ///< as it was found
@@ -119,6 +120,7 @@ class ClusterLock {
     void choose_fence();
     void raise_fence(const std::stop_token& stop);
     [[nodiscard]] LockGrant grant() const;
+    [[nodiscard]] bool may_be_held(const std::string& id) const;
     [[noreturn]] void refuse(const Member& member, const LockAnswer& answer) const;
     void require_majority() const;
 

@@ -92,6 +92,11 @@ TEST_F(HostRules, WarnOfAPatroniThatAnswersAndWasNotSeen) {
     }
 }
 
+TEST_F(HostRules, NameAFolderOfLockstepThatIsSomebodyElses) {
+    n2().unknown["folder"] = "/var/lib/lockstep is not what lockstep made: it belongs to lockstep";
+    EXPECT_EQ(found(), std::vector<std::string>{"host.foreign_folder critical"});
+}
+
 TEST_F(HostRules, MentionAnotherPatroni) {
     n2().on_host->patronis.push_back({"patroni@17-billing", "active"});
     EXPECT_EQ(found(), Texts{"host.other_patroni info"});

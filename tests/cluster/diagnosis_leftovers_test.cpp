@@ -157,5 +157,31 @@ TEST_F(LeftoversTest, ADamagedLockIsFoundToo) {
     EXPECT_EQ(found[0].remedy.find("resume"), std::string::npos);
 }
 
+TEST_F(LeftoversTest, TellAFenceThatNoRunHasLeft) {
+    const auto odd = [this] {
+        std::vector<Finding> found;
+        for (const Finding& finding : diagnose(facts, Cluster{})) {
+            if (finding.id == "member.fence_odd") {
+                found.push_back(finding);
+            }
+        }
+        return found;
+    };
+    for (MemberFacts& member : facts.members) {
+        member.leftover->fence = 5;
+    }
+    facts.find("n1")->leftover->fence = 9;
+    EXPECT_TRUE(odd().empty());
+    facts.find("n2")->leftover->fence = 999'999'999;
+    ASSERT_EQ(odd().size(), 1U);
+    EXPECT_EQ(odd()[0].member, "n2");
+    EXPECT_EQ(odd()[0].severity, Severity::warning);
+    expect_parts(odd()[0].message, {"999999999", "at most 9"});
+    expect_parts(odd()[0].remedy, {"The next run puts it back", "--reset-fence`"});
+    facts.find("n1")->leftover.reset();
+    ASSERT_EQ(odd().size(), 1U);
+    expect_parts(odd()[0].message, {"too few members answer"});
+}
+
 }  // namespace
 }  // namespace lockstep

@@ -7,10 +7,13 @@
 #include <gtest/gtest.h>
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <ctime>
+#include <filesystem>
 #include <fstream>
+#include <functional>
 #include <thread>
 
 namespace lockstep {
@@ -147,6 +150,85 @@ TEST(LockScript, RefusesAMemberWhoseFenceCannotBeRead) {
         }
     }
     EXPECT_FALSE(host.has("lock.orders"));
+}
+
+TEST(LockScript, ReadsAFenceOf18Digits) {
+    const ShellHost host;
+    host.write("fence.orders", "999999999999999998\n");
+    EXPECT_EQ(on(host, script(Act::take)).fence, 999'999'999'999'999'998);
+    EXPECT_EQ(on(host, renewal(999'999'999'999'999'999)).state, State::ours);
+    LockScript back = renewal(7);
+    EXPECT_EQ(on(host, back).state, State::lost);
+    back.odd_fence = 4;
+    EXPECT_EQ(on(host, back).state, State::lost) << "that is not what was judged";
+    back.odd_fence = 999'999'999'999'999'999;
+    EXPECT_EQ(on(host, back).state, State::ours);
+    EXPECT_EQ(host.file("fence.orders"), "7\n");
+}
+
+std::string refusal_of(const ShellHost& host, Act act) {
+    try {
+        on(host, script(act));
+    } catch (const Error& error) {
+        EXPECT_NE(std::string(error.hint()).find("lockstep-engine"), std::string::npos);
+        return error.what();
+    }
+    ADD_FAILURE() << "not refused";
+    return {};
+}
+
+TEST(LockScript, TouchesNothingThatSomebodyElseMayHaveMade) {
+    namespace fs = std::filesystem;
+    const ShellHost host;
+    const std::string other = host.path("../other");
+    fs::create_directories(other);
+    const std::vector<std::pair<std::string, std::function<void()>>> cases{
+        {"lockstep is not what lockstep made: it is a symbolic link",
+         [&] { fs::create_directory_symlink(other, host.folder()); }},
+        {"lockstep is not what lockstep made: others may write to it",
+         [&] {
+             fs::create_directory(host.folder());
+             fs::permissions(host.folder(), fs::perms::all);
+         }},
+        {"lockstep is not what lockstep made: it is neither a folder nor a file",
+         [&] { ASSERT_EQ(::mkfifo(host.folder().c_str(), 0600), 0); }},
+        {"fence.orders is not what lockstep made: it is a symbolic link",
+         [&] {
+             fs::create_directory(host.folder());
+             fs::create_symlink(other + "/fence", host.path("fence.orders"));
+         }},
+        {"lock.orders is not what lockstep made: others may write to it",
+         [&] {
+             host.write("lock.orders", lock_text(k_bob, 50));
+             fs::permissions(host.path("lock.orders"), fs::perms::all);
+         }},
+        {"started is not what lockstep made: it is neither a folder nor a file",
+         [&] {
+             fs::create_directories(host.path("spool/r.x"));
+             ASSERT_EQ(::mkfifo(host.path("spool/r.x/started").c_str(), 0600), 0);
+         }},
+    };
+    for (const auto& [why, make] : cases) {
+        make();
+        for (const Act act : {Act::look, Act::take, Act::renew, Act::reset_fence}) {
+            EXPECT_NE(refusal_of(host, act).find(why), std::string::npos) << why;
+        }
+        EXPECT_TRUE(fs::is_empty(other));
+        fs::remove_all(host.folder());
+    }
+    if (::geteuid() != 0) {
+        return;
+    }
+    fs::create_directory(host.folder());
+    ASSERT_EQ(::chown(host.folder().c_str(), 65534, 65534), 0);
+    for (const Act act : {Act::look, Act::take, Act::renew, Act::reset_fence}) {
+        EXPECT_NE(refusal_of(host, act).find("it belongs to "), std::string::npos);
+    }
+    EXPECT_TRUE(fs::is_empty(host.folder()));
+    struct stat status {};
+
+    ASSERT_EQ(::stat(host.folder().c_str(), &status), 0);
+    EXPECT_EQ(status.st_uid, 65534U) << "nothing is mended that somebody else made";
 }
 
 TEST(LockScript, IsRefusedWhileACommandOfAnotherRunRuns) {

@@ -286,11 +286,12 @@ TEST_F(ClusterLockTest, IsNotTakenWhereTheScriptDoesNotWork) {
 
 TEST_F(ClusterLockTest, IsGivenBackWhereItWasTakenWhenALaterMemberRefuses) {
     write_lock("n1", -500, "patroni.pause");
+    write_lock("n2", 40);
     write_lock("n3", 40);
-    EXPECT_TRUE(holds(refusal(ann()), {"run run-c by eve@ops3", "seen on n3", "taken 3 min"}));
+    EXPECT_TRUE(holds(refusal(ann()), {"run run-c by eve@ops3", "seen on n2", "taken 3 min"}));
     EXPECT_TRUE(has_lock_of("n1", "run-c"));
     EXPECT_TRUE(holds(host("n1").file("lock.orders"), {"left=patroni.pause"}));
-    EXPECT_FALSE(host("n2").has("lock.orders"));
+    EXPECT_TRUE(has_lock_of("n2", "run-c"));
     EXPECT_TRUE(has_lock_of("n3", "run-c"));
 }
 
@@ -307,6 +308,7 @@ TEST_F(ClusterLockTest, OfACrashedEngineOfThisMachineIsTakenAtOnce) {
 TEST_F(ClusterLockTest, OfTheSameRunIsNotTakenFromAnEngineThatMayLive) {
     for (const std::string& engine : {own_engine_process(), std::string("elsewhere pid:[1] 2 3")}) {
         write_lock("n1", 50, {}, engine);
+        write_lock("n2", 50, {}, engine);
         EXPECT_TRUE(holds(refusal({ann().id, "run-c", "eve@ops3"}), {"another run holds"}));
     }
 }
@@ -433,8 +435,9 @@ TEST_F(ClusterLockTest, IsLostForGoodWhenAnotherRunHasIt) {
     ClusterLock lock = make_lock();
     lock.take(ann(), {});
     write_lock("n2", 50);
+    write_lock("n3", 50);
     const std::string trouble = trouble_about(lock, {"is lost"}, k_long);
-    EXPECT_TRUE(holds(trouble, {"is lost: on n2 it is held by run run-c by eve@ops3"}));
+    EXPECT_TRUE(holds(trouble, {"is lost: on n", "it is held by run run-c by eve@ops3"}));
     write_lock("n2", -50);
     EXPECT_EQ(lock.trouble(k_long, {}), trouble);
     EXPECT_TRUE(has_lock_of("n2", "run-c"));
@@ -450,6 +453,94 @@ TEST_F(ClusterLockTest, IsLostForGoodWhenTheFenceWasRaised) {
     EXPECT_TRUE(
         holds(trouble_about(lock, {"is lost"}, k_long), {"is lost", "(its fence is 2, ours 1)"}));
     EXPECT_FALSE(host("n1").has("lock.orders"));
+}
+
+TEST_F(ClusterLockTest, IsNotLostByTheWordOfOneMember) {
+    ClusterLock lock = make_lock();
+    lock.take(ann(), {});
+    host("n3").write("fence.orders", "999999999999999999\n");
+    for (int n = 0; n < 3; ++n) {
+        clock.advance(51s);
+        EXPECT_EQ(lock.trouble(k_long, {}), "");
+    }
+    EXPECT_EQ(host("n1").file("fence.orders"), "1\n");
+    EXPECT_EQ(host("n2").file("fence.orders"), "1\n");
+}
+
+TEST_F(ClusterLockTest, OfOneMemberAloneKeepsNobodyOut) {
+    write_lock("n1", 5'000'000);
+    ClusterLock lock = make_lock();
+    const LockGrant grant = lock.take(ann(), {});
+    ASSERT_EQ(grant.notes.size(), 1U);
+    EXPECT_TRUE(holds(grant.notes[0],
+                      {"not on n1", "run run-c by eve@ops3", "no majority has it"}));
+    EXPECT_TRUE(has_lock_of("n1", "run-c"));
+    EXPECT_EQ(lock.trouble(0ms, {}), "");
+    lock.release("");
+    cut_off("n2");
+    EXPECT_TRUE(holds(refusal(ann()), {"another run holds", "seen on n1"}))
+        << "n2 may have it as well";
+}
+
+TEST_F(ClusterLockTest, TakesNoFenceThatOneMemberAloneHas) {
+    host("n1").write("fence.orders", "5\n");
+    host("n2").write("fence.orders", "5\n");
+    host("n3").write("fence.orders", "999999999999999999\n");
+    ClusterLock lock = make_lock();
+    const LockGrant grant = lock.take(ann(), {});
+    EXPECT_EQ(grant.fence, 6);
+    ASSERT_EQ(grant.notes.size(), 1U);
+    EXPECT_TRUE(holds(grant.notes[0],
+                      {"the fence of n3 is 999999999999999999", "at most 5", "put back to 6"}));
+    for (const char* name : {"n1", "n2", "n3"}) {
+        EXPECT_EQ(host(name).file("fence.orders"), "6\n");
+        EXPECT_TRUE(has_lock_of(name, "run-a"));
+    }
+}
+
+TEST_F(ClusterLockTest, GoesBeyondAnAttemptThatFoundNoMajority) {
+    host("n1").write("fence.orders", "5\n");
+    host("n3").write("fence.orders", "8\n");
+    ClusterLock lock = make_lock();
+    EXPECT_EQ(lock.take(ann(), {}).fence, 9);
+    EXPECT_EQ(host("n3").file("fence.orders"), "9\n");
+}
+
+TEST_F(ClusterLockTest, IsNobodysWhereTooFewAnswerToTellWhichFenceIsRight) {
+    cut_off("n1");
+    host("n3").write("fence.orders", "5000\n");
+    ClusterLock lock = make_lock();
+    try {
+        lock.take(ann(), {});
+        ADD_FAILURE() << "taken";
+    } catch (const TransportError& error) {
+        EXPECT_TRUE(holds(error.what(), {"the fence of n3 is 5000", "too few members"}));
+        EXPECT_TRUE(holds(error.hint(), {"`lockstep unlock orders --reset-fence`"}));
+    }
+    EXPECT_FALSE(host("n2").has("lock.orders"));
+    EXPECT_THROW((void)find_odd_fences(*connections, facts, "orders", {}), TransportError);
+}
+
+TEST_F(ClusterLockTest, HasItsOddFencesPutBackByName) {
+    host("n1").write("fence.orders", "5\n");
+    host("n2").write("fence.orders", "6\n");
+    EXPECT_THROW((void)find_odd_fences(*connections, facts, "orders", {}), UsageError);
+    host("n3").write("fence.orders", "99999\n");
+    const std::vector<FoundLock> found = find_odd_fences(*connections, facts, "orders", {});
+    EXPECT_EQ(host("n3").file("fence.orders"), "99999\n");
+    EXPECT_EQ(found[0].member, "n3");
+    EXPECT_TRUE(holds(found[0].found, {"the fence of n3 is 99999", "at most 6"}));
+    const std::vector<FoundLock> reset = reset_odd_fences(*connections, facts, "orders", {});
+    EXPECT_TRUE(reset[0].removed);
+    EXPECT_FALSE(reset[1].removed);
+    EXPECT_EQ(host("n3").file("fence.orders"), "6\n");
+    EXPECT_EQ(host("n1").file("fence.orders"), "5\n");
+    host("n3").write("fence.orders", "junk\n");
+    EXPECT_TRUE(reset_odd_fences(*connections, facts, "orders", {})[0].removed);
+    EXPECT_EQ(host("n3").file("fence.orders"), "6\n");
+    write_lock("n1", 50);
+    write_lock("n2", 50);
+    EXPECT_THROW((void)find_odd_fences(*connections, facts, "orders", {}), UsageError);
 }
 
 TEST_F(ClusterLockTest, ComesToAMemberThatIsReachedLater) {

@@ -43,6 +43,10 @@ class KeptPackage : public testing::Test {
         write("list",
               "/.\n" + root() + "\n" + root() + "/share\n" + root() + "/share/a file\n" + root() +
                   "/link\n");
+        is_known_to_dpkg();
+    }
+
+    void is_known_to_dpkg() const {
         on.has("dpkg-query",
                "case $* in\n"
                "*db:Status*) echo \"installed 2:1.0-1+local1\" ;;\n"
@@ -52,6 +56,29 @@ class KeptPackage : public testing::Test {
                "0\\nDescription: a sample\\n of two lines\\n' ;;\n"
                "*) exit 1 ;;\nesac");
     }
+
+    /// The index knows the file that is kept.
+    void is_indexed() const {
+        const std::string sum = on.run("sha256sum <" + shell_quote(kept())).out.substr(0, 64);
+        on.has("apt-cache", "[ \"$1\" != show ] || echo 'SHA256: " + sum + "'");
+    }
+
+    /// Another version is installed by now; what apt-get is called with is in `calls`.
+    StepResult restore(const nlohmann::json& prepared) {
+        write("version", "3.0-1");
+        on.has("dpkg-query",
+               "case $* in\n*db:Status*) echo \"installed $(cat \"${0%/*}/version\")\" ;;\n"
+               "*Version*) cat \"${0%/*}/version\" ;;\n*) exit 1 ;;\nesac");
+        on.has("apt-get",
+               "echo \"$*\" >>\"${0%/*}/calls\"; printf 2:1.0-1+local1 >\"${0%/*}/version\"");
+        write("calls", "");
+        StepCall call = keep();
+        call.uses = "package.restore";
+        call.prepared = prepared;
+        return world.run(call);
+    }
+
+    [[nodiscard]] std::string calls() const { return read_file(on.path("calls")); }
 
     [[nodiscard]] std::string root() const { return on.path("root"); }
 
@@ -95,12 +122,15 @@ TEST_F(KeptPackage, IsMadeAgainFromWhatIsInstalledUnderAnyUmaskAndWithAnEpoch) {
     EXPECT_NE(content.find("-rw-r-----"), std::string::npos) << content;
     EXPECT_NE(content.find(" -> share"), std::string::npos) << content;
     EXPECT_EQ(content.find("drwx------"), std::string::npos) << "by no umask: " << content;
+    EXPECT_EQ(plan().verdict, Verdict::will) << "nobody vouches for it: it is made anew";
+    is_indexed();
     EXPECT_EQ(plan().verdict, Verdict::wont);
 }
 
 TEST_F(KeptPackage, IsInstalledFromItsFolderByApt) {
     std::filesystem::remove(on.path("apt-get"));
     ASSERT_EQ(world.run(keep()).outcome, StepOutcome::succeeded);
+    is_indexed();
     const std::string folder = std::filesystem::path(kept()).parent_path();
     const std::string item = "'lockstep-sample=2:1.0-1+local1'";
     EXPECT_EQ(
@@ -111,22 +141,68 @@ TEST_F(KeptPackage, IsInstalledFromItsFolderByApt) {
     std::filesystem::rename(folder, earlier);
     EXPECT_EQ(plan().verdict, Verdict::wont) << "it is still found";
     write("lockstep/kept/lockstep-sample=2:1.0-1+local1/complete", "");
-    EXPECT_EQ(plan().verdict, Verdict::wont) << "and was marked by an empty file";
-    const CommandResult done = on.run("folder=" + shell_quote(earlier) + "\n" +
+    EXPECT_EQ(plan().verdict, Verdict::will) << "that there is such a file proves nothing";
+    const CommandResult done = on.run("folder=" + shell_quote(earlier) +
+                                      "\nset -- ./lockstep-sample_repacked.deb\n" +
                                       replaced(std::string(k_apt.install_kept), " -y ", " -s "));
     EXPECT_NE(done.out.find("Inst lockstep-sample"), std::string::npos) << done.out;
 }
 
 TEST_F(KeptPackage, IsNotKeptOnceItsFileIsCutShort) {
     ASSERT_EQ(world.run(keep()).outcome, StepOutcome::succeeded);
+    is_indexed();
+    EXPECT_EQ(plan().verdict, Verdict::wont);
     std::filesystem::resize_file(kept(), std::filesystem::file_size(kept()) - 20);
     EXPECT_EQ(on.run("dpkg-deb -f " + shell_quote(kept()) + " Package").out, "lockstep-sample\n");
     EXPECT_EQ(plan().verdict, Verdict::will);
     std::filesystem::resize_file(on.path("lockstep/kept/lockstep-sample=2%3a1.0-1+local1/complete"),
                                  0);
-    EXPECT_EQ(plan().verdict, Verdict::will) << "by reading it, where there are no sums";
+    EXPECT_EQ(plan().verdict, Verdict::will) << "without sums, too";
+    on.has("apt-cache", "exit 0");
     EXPECT_EQ(world.run(keep()).outcome, StepOutcome::succeeded);
+    is_indexed();
     EXPECT_EQ(plan().verdict, Verdict::wont);
+    std::filesystem::copy_file(kept(), kept() + ".deb");
+    EXPECT_EQ(plan().verdict, Verdict::will) << "nor with a file more";
+}
+
+TEST_F(KeptPackage, IsTheOneThatComesBackByTheDigestOnRecord) {
+    const StepResult made = world.run(keep());
+    ASSERT_EQ(made.outcome, StepOutcome::succeeded);
+    ASSERT_EQ(made.output.at("sums").size(), 1U);
+    EXPECT_EQ(restore(made.output).outcome, StepOutcome::succeeded);
+    EXPECT_NE(calls().find(" ./lockstep-sample_repacked.deb\n"), std::string::npos) << calls();
+    // With the sums made to fit, as whoever can write there would.
+    std::ofstream(kept(), std::ios::app) << "and a postinst";
+    on.run("cd \"$(dirname " + shell_quote(kept()) + ")\" && sha256sum ./*.deb >complete");
+    const StepResult refused = restore(made.output);
+    EXPECT_EQ(refused.outcome, StepOutcome::failed);
+    EXPECT_NE(refused.message.find("does not hold what was kept"), std::string::npos)
+        << refused.message;
+    EXPECT_EQ(calls(), "");
+    // Of a run without a record of it: nobody vouches, so it comes from the repository.
+    EXPECT_EQ(restore(nullptr).outcome, StepOutcome::succeeded);
+    EXPECT_EQ(calls().find(".deb"), std::string::npos) << calls();
+}
+
+TEST_F(KeptPackage, IsNotLookedForWhereSomebodyElseCanWrite) {
+    const StepResult made = world.run(keep());
+    ASSERT_EQ(made.outcome, StepOutcome::succeeded);
+    is_indexed();
+    for (const char* part : {"lockstep", "lockstep/kept"}) {
+        ASSERT_EQ(::chown(on.path(part).c_str(), 65534, 65534), 0);
+        const Preview preview = plan();
+        ASSERT_EQ(ids_of(preview.blocked_by), (Names{"host.foreign_folder"})) << part;
+        EXPECT_NE(preview.blocked_by[0].message.find("it belongs to"), std::string::npos);
+        EXPECT_EQ(world.run(keep()).outcome, StepOutcome::failed);
+        const StepResult refused = restore(made.output);
+        EXPECT_EQ(refused.outcome, StepOutcome::failed);
+        EXPECT_NE(refused.message.find("it belongs to"), std::string::npos) << refused.message;
+        EXPECT_EQ(calls(), "");
+        ASSERT_EQ(::chown(on.path(part).c_str(), 0, 0), 0);
+        is_known_to_dpkg();
+        on.has("apt-get", "echo 'Inst lockstep-sample (2:1.0-1+local1 local-deb [all])'");
+    }
 }
 
 TEST_F(KeptPackage, IsNotWhatTheRepositoryGaveWhereThatIsNotWhatTheIndexSays) {

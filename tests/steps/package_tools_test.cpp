@@ -41,7 +41,8 @@ class PackageTools : public testing::Test {
         on.has("rpm",
                "case $* in\n"
                "*INSTALLTIME*) echo 1795430000 ;;\n"
-               "'-K '*) [ -s patroni.rpm ] ;;\n"
+               "'-K '*) for file; do :; done; [ -s \"$file\" ] && { [ -e \"${0%/*}/unsigned\" ] "
+               "|| echo \"$file: digests signatures OK\"; } ;;\n"
                "'-U --test '*) [ ! -e \"${0%/*}/conflict\" ] || { cat \"${0%/*}/conflict\"; exit "
                "1; } ;;\n"
                "*'-qp '*) cat \"${0%/*}/described\" ;;\n"
@@ -308,6 +309,9 @@ TEST_F(PackageTools, KeepWhatDnfDownloads) {
     EXPECT_TRUE(
         std::filesystem::exists(on.path("lockstep/kept/patroni=3.0.2-1PGDG.rhel9/patroni.rpm")));
     EXPECT_EQ(plan(keep).verdict, Verdict::wont);
+    write("unsigned", "");
+    EXPECT_EQ(plan(keep).verdict, Verdict::will) << "nobody vouches for what is there";
+    std::filesystem::remove(on.path("unsigned"));
     write("conflict", "file /usr/bin/patroni conflicts\n");
     const Preview not_from_there = plan(keep);
     ASSERT_EQ(ids_of(not_from_there.blocked_by), (Names{"package.no_way_back"}));
