@@ -427,8 +427,8 @@ void Observer::probe_write_access(ClusterFacts& facts, std::stop_token stop) {
                 member.api_write.error = said;
             }
         } catch (const Error& error) {
-            member.api_write = {
-                .asked = true, .error = member.name + ": " + error.what(), .hint = error.hint()};
+            note(member.api_write, error);
+            member.api_write.error = member.name + ": " + error.what();
         }
     });
     refuse_cancelled(stop);
