@@ -1,4 +1,5 @@
 #include "base/canonical_json.hpp"
+#include "base/error.hpp"
 #include "base/json.hpp"
 #include "cluster/facts.hpp"
 #include "engine/expression/value.hpp"
@@ -9,6 +10,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <string>
+#include <vector>
 
 // The input as what a stranger answers: to /cluster, /config, /patroni, the observation's query. It
 // is refused in words, or a document that can be copied, compared, written, read again, and taken
