@@ -1,5 +1,7 @@
 #include "base/host_name.hpp"
 
+#include "base/text.hpp"
+
 #include <arpa/inet.h>
 
 #include <algorithm>
@@ -9,10 +11,6 @@
 namespace lockstep {
 
 namespace {
-
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
 
 bool is_label_character(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '-' || c == '_';
@@ -71,10 +69,9 @@ bool is_plain_base_url(std::string_view text) {
         std::string_view port = end == std::string_view::npos ? "" : text.substr(end);
         port.remove_prefix(bracketed && !port.empty() ? 1 : 0);
         constexpr std::size_t k_longest_port = 5;
-        const bool is_port = port.empty() ||
-                             (port.starts_with(':') && port.size() > 1 &&
-                              port.size() <= 1 + k_longest_port &&
-                              std::ranges::all_of(port.substr(1), is_digit));
+        const bool is_port = port.empty() || (port.starts_with(':') && port.size() > 1 &&
+                                              port.size() <= 1 + k_longest_port &&
+                                              std::ranges::all_of(port.substr(1), is_digit));
         const bool is_v6 = host.find(':') != std::string_view::npos;
         return is_port && bracketed == is_v6 && is_host_name(host) &&
                !(bracketed && end == std::string_view::npos);

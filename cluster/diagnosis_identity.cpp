@@ -33,27 +33,27 @@ std::string why_not_itself(const ClusterFacts& facts, const MemberFacts& member)
     return {};
 }
 
-/// One running system has one process of a number. By boot id and pid namespace, for a machine id is
-/// often that of a template from which hosts were cloned.
+/// One running system has one process of a number. By boot id and pid namespace, for a machine id
+/// is often that of a template from which hosts were cloned.
 bool is_same_daemon(const MemberFacts& a, const MemberFacts& b) {
     return !a.identity.host.empty() && a.identity.host == b.identity.host && a.on_host &&
-           b.on_host && a.on_host->daemon_pid > 0 &&
-           a.on_host->daemon_pid == b.on_host->daemon_pid;
+           b.on_host && a.on_host->daemon_pid > 0 && a.on_host->daemon_pid == b.on_host->daemon_pid;
 }
 
 Finding mistaken(const MemberFacts& member, const std::string& why) {
-    return {"member.identity",
-            Severity::critical,
-            member.name,
-            "",
-            "who answers by SSH for " + member.name + ", on " + member.host + ", is not " +
-                member.name + ": " + why,
-            "Change nothing before this is clear: what is meant for " + member.name +
-                " would be done elsewhere. Where its host is, Patroni's REST API said, and http is "
-                "not authenticated: give ssh: {host: …} under members: in the inventory, and ask by "
-                "https with ca_file, or by patroni.via: ssh. If `name` or `scope` were edited in "
-                "Patroni's configuration there since its daemon was started, take that back first.",
-            ""};
+    return {
+        "member.identity",
+        Severity::critical,
+        member.name,
+        "",
+        "who answers by SSH for " + member.name + ", on " + member.host + ", is not " +
+            member.name + ": " + why,
+        "Change nothing before this is clear: what is meant for " + member.name +
+            " would be done elsewhere. Where its host is, Patroni's REST API said, and http is "
+            "not authenticated: give ssh: {host: …} under members: in the inventory, and ask by "
+            "https with ca_file, or by patroni.via: ssh. If `name` or `scope` were edited in "
+            "Patroni's configuration there since its daemon was started, take that back first.",
+        ""};
 }
 
 }  // namespace

@@ -37,6 +37,30 @@ target_compile_options(lockstep_options INTERFACE
   $<$<CXX_COMPILER_ID:GNU>:-Wlogical-op -Wduplicated-cond>
   $<$<BOOL:${LOCKSTEP_WERROR}>:-Werror>)
 target_compile_definitions(lockstep_options INTERFACE $<$<CONFIG:Debug>:_GLIBCXX_ASSERTIONS>)
+
+# What makes a mistake of ours harder to use: it reads what strangers write, and works as root. Tests
+# `hardening` and tests/hardened look at the binary. The sanitizers see more, and have libraries of
+# their own for that.
+option(LOCKSTEP_HARDEN "Compile and link with what the toolchain has against misuse of memory" ON)
+include(CheckPIESupported)
+check_pie_supported(LANGUAGES CXX)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)  # of executables too: PIE
+if(LOCKSTEP_HARDEN)
+  include(CheckCXXCompilerFlag)
+  foreach(flag -fstack-protector-strong -fstack-clash-protection -fcf-protection)
+    string(MAKE_C_IDENTIFIER "lockstep_has${flag}" has)
+    check_cxx_compiler_flag(${flag} ${has})  # control-flow protection is x86's alone
+    if(${has})
+      target_compile_options(lockstep_options INTERFACE ${flag})
+    endif()
+  endforeach()
+  if(NOT LOCKSTEP_SANITIZE)
+    # Does nothing without optimisation, and glibc warns of that. 3 is GCC 12's and later; what is older takes it for 2.
+    target_compile_options(lockstep_options INTERFACE
+      $<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE> $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=3>)
+  endif()
+  target_link_options(lockstep_options INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
+endif()
 if(LOCKSTEP_SANITIZE)
   target_compile_options(lockstep_options INTERFACE -fsanitize=${LOCKSTEP_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(lockstep_options INTERFACE -fsanitize=${LOCKSTEP_SANITIZE})

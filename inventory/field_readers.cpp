@@ -143,7 +143,8 @@ std::vector<std::pair<std::string, std::string>> pairs_of(std::string_view text)
             ++i;
         }
         const std::string_view keyword = text.substr(begin, i - begin);
-        std::size_t value = i = skip_spaces(text, i);
+        i = skip_spaces(text, i);
+        std::size_t value = i;
         if (i < text.size() && text[i] == '=') {
             value = skip_spaces(text, i + 1);
             i = skip_value(text, value);

@@ -3,13 +3,17 @@
 #include "base/error.hpp"
 #include "base/shell_quote.hpp"
 #include "base/text.hpp"
+#include "base/unique_fd.hpp"
 #include "transport/encoding.hpp"
 #include "transport/exec_output.hpp"
 #include "transport/exec_trailer.hpp"
 #include "transport/login_gate.hpp"
 #include "transport/process_runner.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -17,6 +21,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <optional>
 #include <sstream>
 #include <string_view>
@@ -59,26 +64,57 @@ std::string last_words(const std::string& err) {
     return text.empty() ? "ssh does not say why" : text;
 }
 
+constexpr std::string_view k_folder_name = "lockstep-";
+constexpr const char* k_owner_file = "owner";
+
+/// A file that is locked for as long as its process lives, whatever ends that. Invalid where
+/// somebody else has it, or it cannot be opened.
+UniqueFd lock_owner_file(const std::string& folder, int flags) {
+    UniqueFd file(::open(
+        (folder + "/" + k_owner_file).c_str(), flags | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600));
+    return file && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0 ? std::move(file) : UniqueFd();
+}
+
+/// What engines that were killed have left in a folder: their masters end by themselves
+/// (ControlPersist), and nobody uses their sockets any more. A folder without the file is of
+/// somebody who is about to make it.
+void remove_leftovers(const fs::path& parent) {
+    std::error_code ignored;
+    for (fs::directory_iterator each(parent, ignored), end; !ignored && each != end;
+         each.increment(ignored)) {
+        const std::string path = each->path().string();
+
+        struct stat seen {};
+
+        const bool ours = each->path().filename().string().starts_with(k_folder_name) &&
+                          ::lstat(path.c_str(), &seen) == 0 && S_ISDIR(seen.st_mode) &&
+                          seen.st_uid == ::geteuid() && (seen.st_mode & 0777U) == S_IRWXU;
+        if (ours && lock_owner_file(path, 0)) {
+            std::error_code failed;
+            fs::remove_all(path, failed);
+        }
+    }
+}
+
 /// A folder of this session alone, for the master's socket. Short: a socket's path has 108 bytes,
 /// of which ssh takes 17 for a temporary name.
 class PrivateFolder {
   public:
     PrivateFolder() {
-        std::string name = "/tmp/lockstep-XXXXXX";
         // Nobody changes the environment while workers run.
         const char* runtime = std::getenv("XDG_RUNTIME_DIR");  // NOLINT(concurrency-mt-unsafe)
         constexpr std::size_t k_longest = 40;
-        if (runtime != nullptr && *runtime == '/' && std::string_view(runtime).size() < k_longest) {
-            std::string own = std::string(runtime) + "/lockstep-XXXXXX";
-            if (::mkdtemp(own.data()) != nullptr) {
-                path_ = own;
-                return;
+        const bool has_own =
+            runtime != nullptr && *runtime == '/' && std::string_view(runtime).size() < k_longest;
+        static std::once_flag once;
+        std::call_once(once, [&] {
+            for (const char* parent : {has_own ? runtime : "/tmp", "/tmp"}) {
+                remove_leftovers(parent);
             }
-        }
-        if (::mkdtemp(name.data()) == nullptr) {
+        });
+        if (!(has_own && make_in(runtime)) && !make_in("/tmp")) {
             throw Error("cannot create a folder in /tmp for ssh's control socket");
         }
-        path_ = name;
     }
 
     ~PrivateFolder() {
@@ -96,7 +132,18 @@ class PrivateFolder {
     }
 
   private:
+    bool make_in(const std::string& parent) {
+        std::string name = parent + "/" + std::string(k_folder_name) + "XXXXXX";
+        if (::mkdtemp(name.data()) == nullptr) {
+            return false;
+        }
+        path_ = name;
+        owner_ = lock_owner_file(path_, O_CREAT);
+        return true;
+    }
+
     std::string path_;
+    UniqueFd owner_;
 };
 
 class OpensshSession final : public SshSession {
@@ -294,7 +341,7 @@ CommandResult OpensshSession::start_master(Deadline deadline, const std::stop_to
     const bool asks = endpoint_.passphrase.has_value();
     master.argv = words({asks ? "BatchMode=no" : "BatchMode=yes",
                          "ControlMaster=yes",
-                         "ControlPersist=60",
+                         "ControlPersist=30",
                          "PasswordAuthentication=no",
                          "KbdInteractiveAuthentication=no",
                          patience});

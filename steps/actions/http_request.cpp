@@ -83,6 +83,10 @@ class HttpRequestAction final : public Action {
         result.message = "HTTP status " + std::to_string(response.status);
         result.output = {{"status", response.status}, {"body", response.body}};
         ReadJson read = read_json(response.body);
+        const std::size_t first = response.body.find_first_not_of(" \t\r\n");
+        const bool meant = first != std::string::npos &&
+                           (response.body[first] == '{' || response.body[first] == '[');
+        result.message += read.ok() || !meant ? "" : "; its body " + read.trouble;
         result.output["json"] = read.ok() ? std::move(read.document) : nlohmann::json(nullptr);
         const std::string expected = text_arg(call, "expect_status");
         const bool good =

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 namespace lockstep {
 
@@ -35,7 +36,10 @@ std::optional<std::int64_t> setting(const Json& settings, const char* name) {
     }
     constexpr std::int64_t k_kib = 1024;
     if (number < 0) {
-        return number;  // -1 is "no limit" whatever the unit
+        return -1;  // "no limit" whatever the unit
+    }
+    if (number > std::numeric_limits<std::int32_t>::max()) {
+        return std::nullopt;  // no setting of a server is (guc.h)
     }
     if (unit == "kB") {
         return number * k_kib;
@@ -79,11 +83,15 @@ std::optional<ArchiverFacts> read_archiver(const Json& row) {
     return archiver;
 }
 
+// WalSegMaxSize of xlog_internal.h.
+constexpr std::int64_t k_largest_segment = std::int64_t{1} << 30;
+
 WalFacts read_wal(const Json& document) {
     const Json& settings = at(document, "settings");
     const Json& files = at(document, "wal");
     WalFacts wal;
-    wal.segment_bytes = setting(settings, "wal_segment_size").value_or(0);
+    const std::int64_t segment = setting(settings, "wal_segment_size").value_or(0);
+    wal.segment_bytes = segment > 0 && segment <= k_largest_segment ? segment : 0;
     wal.bytes = integer(files, "bytes").value_or(0);
     wal.files = integer(files, "files").value_or(0);
     wal.oldest = segment_start(text(files, "oldest"), wal.segment_bytes);
@@ -119,8 +127,7 @@ SlotFacts read_slot(const Json& row, std::optional<Lsn> position) {
     slot.wal_status = text(row, "wal_status");
     slot.synced = flag(row, "synced");
     if (slot.restart_lsn && position) {
-        slot.retained_bytes =
-            static_cast<std::int64_t>(*position) - static_cast<std::int64_t>(*slot.restart_lsn);
+        slot.retained_bytes = static_cast<std::int64_t>(*position - *slot.restart_lsn);
     }
     return slot;
 }

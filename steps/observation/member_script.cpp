@@ -27,9 +27,9 @@ namespace {
 // `watch` ends all of it, and what hangs of it, also where nobody waits any more: sshd gives each
 // command a session of its own.
 //
-// `aside SECONDS COMMAND...` runs what is not ours: each of its lines gets a blank in front, so that
-// none passes for one of ours, what it says has an end, and what it leaves behind with the pipe
-// open is not waited for: the word behind its output ends it.
+// `aside SECONDS COMMAND...` runs what is not ours: each of its lines gets a blank in front, so
+// that none passes for one of ours, what it says has an end, and what it leaves behind with the
+// pipe open is not waited for: the word behind its output ends it.
 constexpr const char* k_prelude = R"sh(exec 2>&1
 export LC_ALL=C TZ=UTC PGCONNECT_TIMEOUT=5 PGAPPNAME=lockstep PGCLIENTENCODING=UTF8
 PATH=$PATH:/usr/sbin:/sbin
@@ -106,8 +106,8 @@ done 2>/dev/null
 
 // In another pid namespace a Patroni is a container's. Which one is this cluster's, where that is
 // not plain, says the socket that listens on the port of its REST API. The accounts that count are
-// root's, PostgreSQL's, and those as which systemd runs units that are named like ours; processes of
-// others are asked last, may be silent, and are no postmasters here.
+// root's, PostgreSQL's, and those as which systemd runs units that are named like ours; processes
+// of others are asked last, may be silent, and are no postmasters here.
 constexpr const char* k_host = R"sh(
 begin host
 groups() {
@@ -420,8 +420,8 @@ std::string render(const MemberScript& script) {
         assignment("package", script.package) + assignment("os_user", script.os_user) +
         assignment("api_port", script.api_port.empty() ? "0" : script.api_port) +
         assignment("port", std::to_string(script.port)) +
-        assignment("patience", std::to_string(script.patience.count())) + assignment("role", script.role) +
-        assignment("database", psql_database(script.database)) +
+        assignment("patience", std::to_string(script.patience.count())) +
+        assignment("role", script.role) + assignment("database", psql_database(script.database)) +
         assignment("lock", script.scope.empty() ? "" : lock_file_name(script.scope)) + k_prelude +
         assignment("setup_program", setup_program()) +
         assignment("postmasters_program", k_postmasters) +

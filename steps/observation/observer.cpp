@@ -94,8 +94,8 @@ std::vector<std::string> endpoints_beside(const Cluster& cluster, const ClusterF
     return urls;
 }
 
-/// Where a member is, is somebody else's word: what is no host goes into no argv, no ProxyCommand and
-/// no URL, and a member that has it is reached by what the inventory says alone.
+/// Where a member is, is somebody else's word: what is no host goes into no argv, no ProxyCommand
+/// and no URL, and a member that has it is reached by what the inventory says alone.
 void refuse_odd_addresses(MemberFacts& member) {
     const auto take_away = [&](std::string& text, bool good) {
         if (!text.empty() && !good) {
@@ -477,8 +477,8 @@ void Observer::probe_write_access(ClusterFacts& facts, std::stop_token stop) {
                 member.api_write.error = said;
             }
         } catch (const Error& error) {
-            member.api_write = {
-                .asked = true, .error = member.name + ": " + error.what(), .hint = error.hint()};
+            note(member.api_write, error);
+            member.api_write.error = member.name + ": " + error.what();
         }
     });
     refuse_cancelled(stop);

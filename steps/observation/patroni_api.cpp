@@ -180,7 +180,9 @@ void read_status(const Json& body, MemberFacts& member) {
         member.timeline = static_cast<int>(*timeline);
     }
     member.paused = flag(body, "pause");
-    member.dcs_last_seen = integer(body, "dcs_last_seen");
+    const auto seen = integer(body, "dcs_last_seen");
+    constexpr std::int64_t k_no_such_time = std::int64_t{1} << 40;
+    member.dcs_last_seen = seen && *seen >= 0 && *seen < k_no_such_time ? seen : std::nullopt;
     member.cluster_unlocked = flag(body, "cluster_unlocked");
     member.pending_restart = flag(body, "pending_restart");
     member.pending_restart_reason = at(body, "pending_restart_reason");

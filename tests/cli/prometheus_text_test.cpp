@@ -109,6 +109,15 @@ TEST(PrometheusText, EscapesWhatOthersNamed) {
         << text;
 }
 
+TEST(PrometheusText, HasNothingThatATerminalObeys) {
+    CheckResult result = orders();
+    result.findings = {
+        {"slot.stuck", Severity::critical, "n\x1b[2J\x07", "a\u202Eb\tc\rd", "", "", ""}};
+    const std::string text = prometheus_text({result});
+    EXPECT_EQ(mistake_in(text), "");
+    EXPECT_NE(text.find("member=\"n?[2J?\",subject=\"a?b?c?d\""), std::string::npos) << text;
+}
+
 TEST(PrometheusText, HasNoSeriesTwice) {
     CheckResult result = orders();
     result.findings.push_back(result.findings.front());

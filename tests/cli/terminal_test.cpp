@@ -38,6 +38,12 @@ TEST(Printable, KnowsTheControlCharactersAboveAscii) {
               "?1m???");
 }
 
+// A name of a member that reads as another one.
+TEST(Printable, ShowsWhatWouldTurnTheTextAround) {
+    EXPECT_EQ(printable("n1\u202E2n\u2066x\u200F\u2028y"), "n1?2n?x??y");
+    EXPECT_EQ(one_line("a\u200Bb\nc"), "a?b c");
+}
+
 TEST(Paint, IsColourOnlyWhereAPersonLooks) {
     EXPECT_EQ(k_plain.paint("bad", Tone::bad), "bad");
     EXPECT_EQ(k_colour.paint("bad", Tone::bad), "\033[1;31mbad\033[0m");

@@ -109,5 +109,17 @@ TEST_F(Validate, NeedsSomethingToLookAt) {
     EXPECT_EQ(validate({}), 2);
 }
 
+TEST_F(Validate, WarnsOfAnInventoryThatGivesSecretsAway) {
+    const std::string path =
+        folder_.write("lax.yaml",
+                      "clusters:\n  o:\n    patroni: {endpoints: ['http://h:8008'], username: u,\n"
+                      "              password: {env: X}}\n"
+                      "    postgres: {via: direct, dsn: sslmode=require}\n");
+    EXPECT_EQ(validate({}, Output::text, path), 0);
+    EXPECT_NE(out_.find("[inventory.password_in_clear]"), std::string::npos) << out_;
+    EXPECT_NE(out_.find("[inventory.unverified_server]"), std::string::npos) << out_;
+    EXPECT_TRUE(out_.ends_with(path + ": valid, 2 warnings\n")) << out_;
+}
+
 }  // namespace
 }  // namespace lockstep

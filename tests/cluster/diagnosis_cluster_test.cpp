@@ -286,7 +286,8 @@ TEST(StuckSlot, OfALogicalConsumerNamesDatabaseAndPlugin) {
     const Finding finding = stuck(SlotServes::consumer, "logical");
     EXPECT_TRUE(has(finding.message, "serves a logical consumer (pgoutput in the database shop)"))
         << finding.message;
-    EXPECT_TRUE(has(finding.remedy, "pg_drop_replication_slot('feed')")) << finding.remedy;
+    EXPECT_TRUE(has(finding.remedy, "pg_catalog.pg_drop_replication_slot('feed')"))
+        << finding.remedy;
     EXPECT_TRUE(finding.needs_decision);
 }
 

@@ -142,9 +142,9 @@ TEST_F(KeptPackage, IsInstalledFromItsFolderByApt) {
     EXPECT_EQ(plan().verdict, Verdict::wont) << "it is still found";
     write("lockstep/kept/lockstep-sample=2:1.0-1+local1/complete", "");
     EXPECT_EQ(plan().verdict, Verdict::will) << "that there is such a file proves nothing";
-    const CommandResult done = on.run("folder=" + shell_quote(earlier) +
-                                      "\nset -- ./lockstep-sample_repacked.deb\n" +
-                                      replaced(std::string(k_apt.install_kept), " -y ", " -s "));
+    const CommandResult done =
+        on.run("folder=" + shell_quote(earlier) + "\nset -- ./lockstep-sample_repacked.deb\n" +
+               replaced(std::string(k_apt.install_kept), " -y ", " -s "));
     EXPECT_NE(done.out.find("Inst lockstep-sample"), std::string::npos) << done.out;
 }
 

@@ -1,5 +1,6 @@
 #include "steps/notify/notifier.hpp"
 
+#include "steps/notify/format.hpp"
 #include "tests/fakes/fake_clock.hpp"
 #include "tests/fakes/fake_http.hpp"
 #include "tests/fakes/fake_mail.hpp"
@@ -101,8 +102,9 @@ TEST_F(ANotifier, PostsWhatAChatShowsAndWhatAProgramReads) {
     EXPECT_EQ(troubles_of("ops"), Lines{});
     const Json body = posted();
     EXPECT_EQ(body.at("text"),
-              "[lockstep] orders: n2 did not come back\nreplicas.restart failed\n"
-              "`lockstep resume` goes on");
+              "\\[lockstep\\] orders: n2 did not come back\nreplicas.restart failed\n"
+              "\\`lockstep resume\\` goes on");
+    EXPECT_FALSE(body.contains("mrkdwn"));
     EXPECT_EQ(body.at("message"), "n2 did not come back");
     EXPECT_EQ(body.at("event"), "failure");
     EXPECT_EQ(body.at("run"), "20261126-0311-orders");
@@ -121,6 +123,22 @@ TEST_F(ANotifier, LeavesNothingInATextThatSlackTakesForACommand) {
     EXPECT_TRUE(contains(body.at("text"), "&lt;!channel&gt; a &amp; b  x\xef\xbf\xbd"))
         << body.at("text");
     EXPECT_EQ(body.at("message"), "<!channel> a & b  x\xef\xbf\xbd");
+}
+
+// Texts of members and of PostgreSQL are in it: they must not look like links, or call somebody.
+TEST(WebhookJson, HasNothingThatMarkdownReads) {
+    Notification said = a_notification("[safe](http://evil) *b* _c_ ~d~ `e` | \\ a@b @all");
+    said.details = {"# big", "- one", "7. seven", "  + two", "===", "x-y 1.5", "n1\u202E2n"};
+    const Json markdown = to_webhook_json(said, {}, markup_of("chat.example"));
+    EXPECT_EQ(markdown.at("text"),
+              "\\[lockstep\\] orders: \\[safe\\](http://evil) \\*b\\* \\_c\\_ \\~d\\~ "
+              "\\`e\\` \\| \\\\ a@b \uFF20all\n"
+              "\\# big\n\\- one\n7\\. seven\n  \\+ two\n\\===\nx-y 1.5\nn1?2n");
+    const Json slack = to_webhook_json(said, {}, markup_of("hooks.slack.com"));
+    EXPECT_EQ(slack.at("mrkdwn"), false);
+    EXPECT_TRUE(contains(slack.at("text"), "[safe](http://evil) *b*")) << slack.at("text");
+    EXPECT_FALSE(contains(slack.at("text"), "\u202E"));
+    EXPECT_EQ(markup_of("hooks.slack.com.evil.example"), Markup::markdown);
 }
 
 TEST_F(ANotifier, CutsAChatsTextAndKeepsTheDetails) {

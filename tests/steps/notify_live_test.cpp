@@ -45,7 +45,7 @@ TEST(NotifyLive, PostsToAWebhook) {
     EXPECT_NE(request.find("\r\nX-Source: lockstep\r\n"), std::string::npos) << request;
     EXPECT_NE(request.find("\r\nContent-Type: application/json\r\n"), std::string::npos) << request;
     const Json body = Json::parse(request.substr(request.find("\r\n\r\n") + 4));
-    EXPECT_EQ(body.at("text"), "[lockstep] orders: done: größer\nin 4 min");
+    EXPECT_EQ(body.at("text"), "\\[lockstep\\] orders: done: größer\nin 4 min");
 }
 
 TEST(NotifyLive, SaysTheStatusOfAWebhookAndNotItsUrl) {

@@ -569,5 +569,89 @@ TEST(PatroniApi, SurvivesFieldsOfOtherTypes) {
     EXPECT_FALSE(member.position);
 }
 
+/// Arrays in arrays, which a document of nlohmann's could neither copy nor compare.
+std::string deep() {
+    return std::string(100'000, '[') + std::string(100'000, ']');
+}
+
+TEST_F(ObserverTest, TakesNoMembersWordThatNestsTooDeeply) {
+    serve();
+    servers_.answer("GET " + url(2, "/patroni"),
+                    "{\"state\": \"running\", \"tags\": " + deep() + "}");
+    const ClusterFacts facts = observe();
+    EXPECT_TRUE(facts.find("n1")->api.ok());
+    ASSERT_TRUE(facts.find("n2")->api.failed());
+    EXPECT_NE(facts.find("n2")->api.error.find("nests deeper than 64 levels"), std::string::npos)
+        << facts.find("n2")->api.error;
+}
+
+TEST_F(ObserverTest, AsksTheNextEndpointWhereAnAnswerNestsTooDeeply) {
+    serve();
+    servers_.answer("GET " + url(1, "/cluster"),
+                    "{\"members\": [{\"name\": \"n1\", \"tags\": " + deep() + "}]}");
+    EXPECT_EQ(observe().members.size(), 3U);
+    servers_.answer("GET " + url(2, "/cluster"),
+                    "{\"members\": [{\"name\": \"n1\", \"tags\": " + deep() + "}]}");
+    const ClusterFacts facts = observe();
+    EXPECT_NE(facts.cluster_error.find("nests deeper than 64 levels"), std::string::npos)
+        << facts.cluster_error;
+}
+
+TEST_F(ObserverTest, KnowsNoConfigurationThatNestsTooDeeply) {
+    serve();
+    servers_.answer("GET " + url(1, "/config"), "{\"ttl\": 30, \"x\": " + deep() + "}");
+    servers_.answer("GET " + url(2, "/config"), "{\"ttl\": 30, \"x\": " + deep() + "}");
+    const ClusterFacts facts = observe();
+    EXPECT_TRUE(facts.config.is_null());
+    EXPECT_EQ(facts.members.size(), 3U);
+}
+
+TEST_F(ObserverTest, TakesNoMoreThanAMegabyteForAStatus) {
+    serve();
+    servers_.answer("GET " + url(3, "/patroni"),
+                    "{\"state\": \"running\"" + std::string(std::size_t{1} << 20, ' ') + "}");
+    EXPECT_NE(observe().find("n3")->api.error.find("is longer than 1048576 bytes"),
+              std::string::npos);
+}
+
+TEST_F(ObserverTest, SendsNothingToAMemberThatIsListedByHttpBesideHttps) {
+    serve();
+    cluster_.patroni.endpoints = {"https://10.0.0.11:8008"};
+    servers_.answer("GET https://10.0.0.11:8008/cluster", body_.dump());
+    servers_.answer("GET https://10.0.0.11:8008/config", config_.dump());
+    const ClusterFacts facts = observe();
+    for (const MemberFacts& member : facts.members) {
+        EXPECT_TRUE(member.api.failed() && member.api.refused) << member.name;
+    }
+    for (const HttpRequest& request : servers_.seen()) {
+        EXPECT_TRUE(request.url.starts_with("https://")) << request.url;
+    }
+    std::vector<std::string> insecure;
+    for (const Finding& finding : diagnose(facts, cluster_)) {
+        if (finding.id == "member.insecure_api") {
+            insecure.push_back(finding.member);
+        }
+        EXPECT_NE(finding.id + finding.subject, "member.unreachableapi");
+    }
+    EXPECT_EQ(insecure, (std::vector<std::string>{"n1", "n2", "n3"}));
+}
+
+TEST_F(ObserverTest, TriesNoPasswordOnAHostThatNobodyNamed) {
+    serve();
+    cluster_.patroni.username = "admin";
+    cluster_.patroni.password = SecretRef{SecretRef::Env{"PATH"}, {}};
+    for (int n : {1, 2}) {
+        servers_.answer("PATCH " + url(n, "/config"), "{}", 400);
+    }
+    ClusterFacts facts = observe();
+    observer().probe_write_access(facts, {});
+    EXPECT_TRUE(facts.find("n2")->api_write.ok());
+    EXPECT_TRUE(facts.find("n3")->api_write.refused) << facts.find("n3")->api_write.error;
+    EXPECT_TRUE(facts.patroni_write_refused);
+    for (const HttpRequest& request : servers_.seen()) {
+        EXPECT_EQ(request.anonymous, request.method == "GET") << request.url;
+    }
+}
+
 }  // namespace
 }  // namespace lockstep

@@ -277,6 +277,14 @@ TEST_F(Resume, LeavesItPausedWhileTheLeadersDaemonIsDown) {
     expect_left_paused("the Patroni of n1 does not answer");
 }
 
+// Whoever answers for it may be somebody else, and would end us if we took it.
+TEST_F(Resume, LeavesItPausedWhileAnAnswerNestsTooDeeply) {
+    world.http.answer("GET " + FakeCluster::url("n1", "/patroni"),
+                      "{\"state\": \"running\", \"x\": " + std::string(100'000, '[') +
+                          std::string(100'000, ']') + "}");
+    expect_left_paused("the Patroni of n1 does not answer");
+}
+
 TEST_F(Resume, LeavesItPausedWhileNobodyHoldsTheLock) {
     world.members.at("n1").role = "replica";
     expect_left_paused("nobody holds the leader lock");

@@ -50,6 +50,17 @@ TEST_F(Ways, AreAllThereOnAHealthyCluster) {
     EXPECT_NE(way("n2", "SSH").how.find(" by libssh2"), std::string::npos);
 }
 
+TEST_F(Ways, AreLimitedWhereAPasswordGoesByHttp) {
+    world.cluster.patroni.username = "admin";
+    world.cluster.patroni.password = SecretRef{SecretRef::Env{"PATH"}, {}};
+    for (const auto& [name, member] : world.members) {
+        world.cluster.patroni.endpoints.push_back(FakeCluster::url(name, ""));
+    }
+    const Way changes = way("n2", "REST changes");
+    EXPECT_EQ(changes.verdict, Verdict::limited);
+    EXPECT_NE(changes.access.hint.find("by http"), std::string::npos) << changes.access.hint;
+}
+
 TEST_F(Ways, NameProgramsThatAreMissing) {
     logs_in_as("root", "has systemctl\nhas stat\nhas df\nhas dnf\nhas rpm\n");
     const Way tools = way("n1", "tools");

@@ -42,9 +42,10 @@ TEST_F(SlotsDrop, ShowsTheExactStatementAndWhatItCosts) {
     EXPECT_EQ(preview.verdict, Verdict::will);
     EXPECT_TRUE(preview.blocked_by.empty());
     ASSERT_EQ(preview.operations.size(), 1U);
-    EXPECT_EQ(preview.operations[0].text, "on n1: SELECT pg_drop_replication_slot('legacy')");
+    EXPECT_EQ(preview.operations[0].text,
+              "on n1: SELECT pg_catalog.pg_drop_replication_slot('legacy')");
     EXPECT_EQ(preview.undo.at(0).operation.text,
-              "on n1: SELECT pg_create_physical_replication_slot('legacy', true)");
+              "on n1: SELECT pg_catalog.pg_create_physical_replication_slot('legacy', true)");
     EXPECT_TRUE(contains(preview.because, "64 MB of WAL for nobody")) << preview.because;
     EXPECT_FALSE(preview.notes.empty());
 }
@@ -88,7 +89,8 @@ TEST_F(SlotsDrop, DropsItWhereverItIsAndNowhereElse) {
     std::vector<std::string> asked;
     for (const char* name : {"n1", "n2"}) {
         world.members.at(name).statements = [&asked, name](const SqlStatement& statement) {
-            EXPECT_EQ(statement.text, "SELECT pg_drop_replication_slot($1)");
+            EXPECT_EQ(statement.text,
+                      "SELECT pg_catalog.pg_drop_replication_slot($1::pg_catalog.name)");
             EXPECT_EQ(statement.params, (Names{"legacy"}));
             EXPECT_FALSE(statement.read_only);
             asked.emplace_back(name);
@@ -131,7 +133,7 @@ TEST_F(SlotsDrop, GivesASlotBackThatHeldNothingAsOne) {
     StepCall call = drop("idle");
     call.with.emplace("only_stuck", false);
     EXPECT_EQ(preview(call).undo.at(0).operation.text,
-              "on n2: SELECT pg_create_physical_replication_slot('idle', false)");
+              "on n2: SELECT pg_catalog.pg_create_physical_replication_slot('idle', false)");
 }
 
 // Its reader may be away for a second.
@@ -241,10 +243,11 @@ TEST_F(SlotsCreate, ShowsTheStatementAndItsWayBack) {
     EXPECT_EQ(preview.verdict, Verdict::will);
     EXPECT_TRUE(preview.blocked_by.empty());
     EXPECT_EQ(preview.operations.at(0).text,
-              "SELECT pg_create_physical_replication_slot('backup', false)");
-    EXPECT_EQ(preview.undo.at(0).operation.text, "SELECT pg_drop_replication_slot('backup')");
+              "SELECT pg_catalog.pg_create_physical_replication_slot('backup', false)");
+    EXPECT_EQ(preview.undo.at(0).operation.text,
+              "SELECT pg_catalog.pg_drop_replication_slot('backup')");
     EXPECT_EQ(world.preview(create("backup", {{"reserve", true}})).operations.at(0).text,
-              "SELECT pg_create_physical_replication_slot('backup', true)");
+              "SELECT pg_catalog.pg_create_physical_replication_slot('backup', true)");
 }
 
 TEST_F(SlotsCreate, WontWhereItIsThere) {
@@ -262,7 +265,7 @@ TEST_F(SlotsCreate, ComesBackAsItWasWhenALaterStepDropsIt) {
         const Preview drop = world.preview(
             step_call("slots.drop", "", {{"slot", "other"}, {"only_stuck", false}}), facts);
         EXPECT_EQ(drop.undo.at(0).operation.text,
-                  "on n2: SELECT pg_create_physical_replication_slot('other', " +
+                  "on n2: SELECT pg_catalog.pg_create_physical_replication_slot('other', " +
                       std::string(reserve ? "true" : "false") + ")");
     }
 }
@@ -302,7 +305,9 @@ TEST_F(SlotsCreate, CreatesItOnce) {
     const StepResult result = world.run(create("backup", {{"reserve", true}}));
     EXPECT_EQ(result.outcome, StepOutcome::succeeded) << result.message;
     ASSERT_EQ(sent.size(), 1U);
-    EXPECT_EQ(sent[0].text, "SELECT pg_create_physical_replication_slot($1, $2)");
+    EXPECT_EQ(sent[0].text,
+              "SELECT pg_catalog.pg_create_physical_replication_slot("
+              "$1::pg_catalog.name, $2::pg_catalog.bool)");
     EXPECT_EQ(sent[0].params, (Names{"backup", "true"}));
     ClusterFacts facts = world.observe();
     result.learned(facts);

@@ -42,7 +42,7 @@ class WalVerify : public testing::Test {
                     world.members.at(name).sql["wal"]["oldest"] = "0000000000000005";
                     return SqlResult{};
                 }
-                if (statement.text == "SELECT pg_current_wal_lsn()") {
+                if (statement.text == "SELECT pg_catalog.pg_current_wal_lsn()") {
                     return SqlResult{{"lsn"}, {{"0/5000700"}}};
                 }
                 EXPECT_EQ(statement.params, (Names{"0/5000700"}));
@@ -229,12 +229,14 @@ TEST_F(WalVerify, CheckpointsTheLeaderFirstAndEachReplicaOnceItHasReplayed) {
     const StepResult result = world.run(verify({}));
     EXPECT_EQ(result.outcome, StepOutcome::succeeded) << result.message;
     EXPECT_EQ(asked.at(0), "n1: CHECKPOINT");
-    EXPECT_EQ(asked.at(1), "n1: SELECT pg_current_wal_lsn()");
+    EXPECT_EQ(asked.at(1), "n1: SELECT pg_catalog.pg_current_wal_lsn()");
     for (const char* name : {"n2", "n3"}) {
         const std::string who = std::string(name) + ": ";
         const auto checkpoint = std::find(asked.begin(), asked.end(), who + "CHECKPOINT");
-        const auto replayed = std::find(
-            asked.begin(), asked.end(), who + "SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn");
+        const auto replayed =
+            std::find(asked.begin(),
+                      asked.end(),
+                      who + "SELECT pg_catalog.pg_last_wal_replay_lsn() >= $1::pg_catalog.pg_lsn");
         EXPECT_LT(replayed, checkpoint);
         EXPECT_NE(checkpoint, asked.end());
     }

@@ -96,6 +96,34 @@ TEST(HttpClient, SendsABodyWithItsLengthAndBasicAuth) {
     EXPECT_TRUE(seen.ends_with("\r\n\r\n{\"pause\": true}")) << seen;
 }
 
+TEST(HttpClient, LeavesOutThePasswordWhereItIsToldTo) {
+    TestHttpServer server(TestHttpServer::always(k_patroni_answer));
+    HttpSettings settings;
+    settings.username = "patroni";
+    settings.password = Secret("s3cret");
+    make_curl_client(settings)->send(
+        {.url = server.url("/patroni"), .anonymous = true}, Deadline::after(5s), {});
+    EXPECT_EQ(server.requests().at(0).find("Authorization"), std::string::npos);
+}
+
+// A redirect would take the password to a host that nobody named.
+TEST(HttpClient, FollowsNobodyElsewhere) {
+    TestHttpServer other(TestHttpServer::always(k_patroni_answer));
+    TestHttpServer server(
+        TestHttpServer::always("HTTP/1.0 307 Go\r\nLocation: " + other.url("/x") + "\r\n\r\n"));
+    HttpSettings settings;
+    settings.username = "patroni";
+    settings.password = Secret("s3cret");
+    for (const char* method : {"GET", "PATCH"}) {
+        EXPECT_EQ(
+            make_curl_client(settings)
+                ->send({.method = method, .url = server.url("/config")}, Deadline::after(5s), {})
+                .status,
+            307);
+    }
+    EXPECT_TRUE(other.requests().empty());
+}
+
 // Patroni answers 411 to a POST without Content-Length.
 TEST(HttpClient, SendsALengthAlsoWithoutABody) {
     TestHttpServer server(TestHttpServer::always(k_patroni_answer));

@@ -111,9 +111,13 @@ TEST(PsqlHint, KnowsWhyNobodyIsLetIn) {
 
 TEST(PsqlStdin, PutsAReadOnlyStatementIntoATransaction) {
     const std::string text = psql_stdin({.text = "SELECT 1;"}, 2500ms, "m");
-    EXPECT_NE(text.find("SET statement_timeout = 2500;\nBEGIN READ ONLY;\nSELECT 1\n;\nCOMMIT;\n"),
+    EXPECT_NE(text.find("BEGIN READ ONLY; SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL "
+                        "statement_timeout = 2500;\n"),
               std::string::npos)
         << text;
+    EXPECT_NE(text.find(";\nSELECT 1\n;\nCOMMIT;\n"), std::string::npos) << text;
+    // Nothing is left in a session that a pooler lends to somebody else.
+    EXPECT_EQ(text.find("\nSET s"), std::string::npos) << text;
     EXPECT_NE(text.find("\\set ON_ERROR_STOP 1\n"), std::string::npos);
     EXPECT_TRUE(text.ends_with("\\echo lockstep-end m\n"));
 }
@@ -121,6 +125,9 @@ TEST(PsqlStdin, PutsAReadOnlyStatementIntoATransaction) {
 TEST(PsqlStdin, LeavesAWritingStatementAlone) {
     const std::string text = psql_stdin({.text = "CHECKPOINT", .read_only = false}, 1s, "m");
     EXPECT_EQ(text.find("BEGIN"), std::string::npos);
+    EXPECT_NE(text.find("SET search_path = pg_catalog, pg_temp; SET statement_timeout = "),
+              std::string::npos)
+        << text;
     EXPECT_NE(text.find(";\nCHECKPOINT\n;\n"), std::string::npos) << text;
 }
 

@@ -42,8 +42,9 @@ class SqlLive : public testing::TestWithParam<std::string> {
 
     std::unique_ptr<SqlClient> make_client(std::uint16_t port) {
         if (GetParam() == "libpq") {
-            return make_pq_client(
-                {.conninfo = "user=" + TestPostgres::user(), .host = "127.0.0.1", .port = port});
+            return make_pq_client({.conninfo = "sslmode=disable user=" + TestPostgres::user(),
+                                   .host = "127.0.0.1",
+                                   .port = port});
         }
         session_ = make_ssh_session(sshd_->endpoint());
         return make_psql_client(*session_,
@@ -188,6 +189,32 @@ TEST_P(SqlLive, SaysLostWhenTheServerEndsTheConnection) {
         EXPECT_EQ(error.kind(), Kind::lost) << error.what();
     }
     EXPECT_EQ(query({.text = "SELECT 1"}).rows.size(), 1U);
+}
+
+// Of a role that may create in `public`: text is what an argument without a type is taken for.
+TEST_P(SqlLive, CallsWhatIsInPgCatalogWhateverIsInPublic) {
+    query({.text =
+               "CREATE OR REPLACE FUNCTION public.pg_size_pretty(text) RETURNS text LANGUAGE sql "
+               "AS $$ SELECT 'hijacked'::text $$",
+           .read_only = false});
+    query({.text = "CREATE OR REPLACE FUNCTION public.ours() RETURNS text LANGUAGE sql "
+                   "AS $$ SELECT 'ours'::text $$",
+           .read_only = false});
+    for (const bool read_only : {true, false}) {
+        const auto ask = [&](const std::string& text, std::vector<std::string> path) {
+            return query({.text = text, .read_only = read_only, .search_path = std::move(path)})
+                .rows.at(0)
+                .at(0);
+        };
+        EXPECT_NE(ask("SELECT pg_size_pretty('1')", {}), "hijacked");
+        EXPECT_EQ(ask("SELECT public.ours()", {}), "ours");
+        EXPECT_EQ(ask("SELECT ours()", {"public"}), "ours");
+        EXPECT_EQ(state_of_error({.text = "SELECT ours()", .read_only = read_only}), "42883");
+        EXPECT_EQ(ask("SHOW search_path", {"it's \"x\""}),
+                  "pg_catalog, \"it's \"\"x\"\"\", pg_temp");
+    }
+    query({.text = "DROP FUNCTION public.pg_size_pretty(text)", .read_only = false});
+    query({.text = "DROP FUNCTION public.ours()", .read_only = false});
 }
 
 INSTANTIATE_TEST_SUITE_P(, SqlLive, testing::Values("psql", "libpq"), [](const auto& parameter) {

@@ -1,6 +1,7 @@
 #include "engine/expression/value.hpp"
 
 #include "base/error.hpp"
+#include "engine/expression/expression_limits.hpp"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -78,6 +79,17 @@ TEST(Value, RefusesJsonThatIsNestedTooDeeply) {
     EXPECT_NO_THROW((void)Value::from_json(nested(128)));
     EXPECT_THROW((void)Value::from_json(nested(130)), Error);
     EXPECT_THROW((void)Value::from_json(nested(100'000)), Error);
+}
+
+TEST(Value, SaysHowDeepItNests) {
+    Value value(7);
+    EXPECT_FALSE(nests_deeper_than(value, 0));
+    for (int level = 0; level < 128; ++level) {
+        value = level % 2 == 0 ? Value(Value::List{1, value}) : Value(Value::Map{{"a", value}});
+    }
+    EXPECT_FALSE(nests_deeper_than(value, 128));
+    EXPECT_TRUE(nests_deeper_than(value, 127));
+    EXPECT_TRUE(nests_deeper_than(Value(Value::List{}), 0));
 }
 
 TEST(Value, WritesJson) {
