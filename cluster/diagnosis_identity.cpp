@@ -48,7 +48,8 @@ std::vector<std::string> unlisted_readers(const ClusterFacts& facts) {
             continue;
         }
         for (const SlotFacts& slot : *member.slots) {
-            if (slot.active && slot.type == "physical" && slot.serves == SlotServes::consumer) {
+            if (slot.active && slot.type == "physical" && slot.serves == SlotServes::consumer &&
+                !rules::is_ignored_slot(facts, slot)) {
                 found.push_back(slot.name + " on " + member.name);
             }
         }
