@@ -71,10 +71,9 @@ bool is_plain_base_url(std::string_view text) {
         std::string_view port = end == std::string_view::npos ? "" : text.substr(end);
         port.remove_prefix(bracketed && !port.empty() ? 1 : 0);
         constexpr std::size_t k_longest_port = 5;
-        const bool is_port = port.empty() ||
-                             (port.starts_with(':') && port.size() > 1 &&
-                              port.size() <= 1 + k_longest_port &&
-                              std::ranges::all_of(port.substr(1), is_digit));
+        const bool is_port = port.empty() || (port.starts_with(':') && port.size() > 1 &&
+                                              port.size() <= 1 + k_longest_port &&
+                                              std::ranges::all_of(port.substr(1), is_digit));
         const bool is_v6 = host.find(':') != std::string_view::npos;
         return is_port && bracketed == is_v6 && is_host_name(host) &&
                !(bracketed && end == std::string_view::npos);

@@ -92,8 +92,10 @@ int command_doctor(const Options& options, Interrupts& interrupts) {
             list.push_back(way_json(way));
         }
         std::cout << nlohmann::json{{"cluster", place.cluster.name},
-                                    {"rest_authenticated", place.cluster.patroni.is_authenticated()},
-                                    {"ways", list}}.dump(2)
+                                    {"rest_authenticated",
+                                     place.cluster.patroni.is_authenticated()},
+                                    {"ways", list}}
+                         .dump(2)
                   << "\n";
     }
     const bool good = std::ranges::none_of(

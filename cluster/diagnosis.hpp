@@ -53,8 +53,8 @@ bool settle_by_earlier(ClusterFacts& now, const ClusterFacts& earlier);
 
 /// Members whose host, asked over SSH, is not the one that REST names: by name and scope of its
 /// Patroni's configuration, by the system identifier that its PostgreSQL tells, or because one
-/// daemon was found under two names. And those for which Patroni publishes what is no address. Block
-/// every change as well. A host that does not tell who it is contradicts nobody.
+/// daemon was found under two names. And those for which Patroni publishes what is no address.
+/// Block every change as well. A host that does not tell who it is contradicts nobody.
 [[nodiscard]] std::vector<Finding> mistaken_members(const ClusterFacts& facts);
 
 /// All of these: nobody may be changed while there is one, and nobody can accept it.

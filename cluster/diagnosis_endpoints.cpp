@@ -41,16 +41,18 @@ bool any_two(const ClusterFacts& facts, const Differ& differ) {
     return false;
 }
 
-/// Somebody says by one way what nobody says by the other: parts of a DCS that differ say the same by
-/// both.
+/// Somebody says by one way what nobody says by the other: parts of a DCS that differ say the same
+/// by both.
 bool ways_disagree(const ClusterFacts& facts) {
     return std::ranges::any_of(facts.endpoints, [&](const EndpointFacts& one) {
         bool asked = false;
-        const bool confirmed = std::ranges::any_of(facts.endpoints, [&](const EndpointFacts& other) {
-            const bool counts = other.over_ssh != one.over_ssh && other.answers && other.tells();
-            asked = asked || counts;
-            return counts && !contradict(one, other);
-        });
+        const bool confirmed =
+            std::ranges::any_of(facts.endpoints, [&](const EndpointFacts& other) {
+                const bool counts =
+                    other.over_ssh != one.over_ssh && other.answers && other.tells();
+                asked = asked || counts;
+                return counts && !contradict(one, other);
+            });
         return one.answers && one.tells() && asked && !confirmed;
     });
 }
@@ -111,10 +113,11 @@ std::optional<Finding> contradiction_of(const ClusterFacts& facts) {
         }
     }
     finding.remedy =
-        lies ? "Change nothing before they agree: whoever answers for Patroni's REST API is not, or "
-               "not only, this cluster's Patroni. Look at patroni.endpoints in the inventory and at "
-               "every proxy before them. http is not authenticated: https with ca_file is, and with "
-               "patroni.via: ssh the members are asked on their own hosts."
+        lies
+            ? "Change nothing before they agree: whoever answers for Patroni's REST API is not, or "
+              "not only, this cluster's Patroni. Look at patroni.endpoints in the inventory and at "
+              "every proxy before them. http is not authenticated: https with ca_file is, and with "
+              "patroni.via: ssh the members are asked on their own hosts."
         : two ? "Change nothing before they agree. Take the endpoints of the other cluster out of "
                 "patroni.endpoints in the inventory: each cluster has an entry of its own."
               : "Change nothing before they agree. Look at the DCS first (etcd: `etcdctl endpoint "

@@ -39,9 +39,8 @@ std::string why_not_itself(const ClusterFacts& facts, const MemberFacts& member)
 /// member's that REST does not list. Weaker than the daemon's word, and asked only without that.
 std::vector<std::string> unlisted_readers(const ClusterFacts& facts) {
     std::vector<std::string> found;
-    const bool vouched = std::ranges::any_of(facts.endpoints, [](const EndpointFacts& each) {
-        return each.over_ssh && each.tells();
-    });
+    const bool vouched = std::ranges::any_of(
+        facts.endpoints, [](const EndpointFacts& each) { return each.over_ssh && each.tells(); });
     for (const MemberFacts& member : facts.members) {
         if (vouched || !facts.rest_unproven || !uses_slots(facts) || !member.sql.ok() ||
             member.in_recovery || !member.slots) {
@@ -71,27 +70,27 @@ Finding unlisted(const std::vector<std::string>& readers) {
             ""};
 }
 
-/// One running system has one process of a number. By boot id and pid namespace, for a machine id is
-/// often that of a template from which hosts were cloned.
+/// One running system has one process of a number. By boot id and pid namespace, for a machine id
+/// is often that of a template from which hosts were cloned.
 bool is_same_daemon(const MemberFacts& a, const MemberFacts& b) {
     return !a.identity.host.empty() && a.identity.host == b.identity.host && a.on_host &&
-           b.on_host && a.on_host->daemon_pid > 0 &&
-           a.on_host->daemon_pid == b.on_host->daemon_pid;
+           b.on_host && a.on_host->daemon_pid > 0 && a.on_host->daemon_pid == b.on_host->daemon_pid;
 }
 
 Finding mistaken(const MemberFacts& member, const std::string& why) {
-    return {"member.identity",
-            Severity::critical,
-            member.name,
-            "",
-            "who answers by SSH for " + member.name + ", on " + member.host + ", is not " +
-                member.name + ": " + why,
-            "Change nothing before this is clear: what is meant for " + member.name +
-                " would be done elsewhere. Where its host is, Patroni's REST API said, and http is "
-                "not authenticated: give ssh: {host: …} under members: in the inventory, and ask by "
-                "https with ca_file, or by patroni.via: ssh. If `name` or `scope` were edited in "
-                "Patroni's configuration there since its daemon was started, take that back first.",
-            ""};
+    return {
+        "member.identity",
+        Severity::critical,
+        member.name,
+        "",
+        "who answers by SSH for " + member.name + ", on " + member.host + ", is not " +
+            member.name + ": " + why,
+        "Change nothing before this is clear: what is meant for " + member.name +
+            " would be done elsewhere. Where its host is, Patroni's REST API said, and http is "
+            "not authenticated: give ssh: {host: …} under members: in the inventory, and ask by "
+            "https with ca_file, or by patroni.via: ssh. If `name` or `scope` were edited in "
+            "Patroni's configuration there since its daemon was started, take that back first.",
+        ""};
 }
 
 }  // namespace

@@ -454,8 +454,8 @@ void EndpointFacts::take(const ClusterFacts& listed) {
     leader = listed.leader;
     std::vector<std::pair<std::string, std::string>> all;
     for (const MemberFacts& each : listed.members) {
-        all.emplace_back(
-            each.name, each.pg_host + ":" + std::to_string(each.pg_port) + ", " + each.api_url);
+        all.emplace_back(each.name,
+                         each.pg_host + ":" + std::to_string(each.pg_port) + ", " + each.api_url);
     }
     std::ranges::sort(all);
     for (auto& [name, address] : all) {

@@ -236,11 +236,11 @@ void MemberWays::identity() {
             " is not known: Patroni's configuration there could not be read, or names nobody." +
             (facts_.unknown.contains("setup") ? " It says: " + facts_.unknown.at("setup") : "");
     }
-    Way& way = add("identity",
-                   known ? facts_.setup->name + " of " + facts_.setup->scope +
-                               ", by its configuration"
-                         : "not told",
-                   access);
+    Way& way =
+        add("identity",
+            known ? facts_.setup->name + " of " + facts_.setup->scope + ", by its configuration"
+                  : "not told",
+            access);
     if (!known) {
         way.verdict = Verdict::limited;
     }
@@ -279,8 +279,7 @@ void MemberWays::unit() {
 
 void MemberWays::rest() {
     const PatroniSettings& patroni = cluster_.patroni;
-    std::string how =
-        patroni.via == PatroniSettings::Via::ssh ? "http" : "http, not authenticated";
+    std::string how = patroni.via == PatroniSettings::Via::ssh ? "http" : "http, not authenticated";
     if (facts_.api_url.starts_with("https://")) {
         how = patroni.insecure_skip_verify ? "https, NOT verified" : "https, verified";
         how += patroni.cert_file.empty() ? "" : ", with a certificate";

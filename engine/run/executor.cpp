@@ -283,8 +283,8 @@ void Executor::begin(std::size_t index, std::stop_token stop) {
     }
 }
 
-/// Afterwards contradictions are no gate any more: what was begun is brought to an end. But not on a
-/// host that is somebody else's.
+/// Afterwards contradictions are no gate any more: what was begun is brought to an end. But not on
+/// a host that is somebody else's.
 std::vector<Finding> Executor::what_forbids(const PlannedStep& step) const {
     std::vector<Finding> found = contradictions(session_.facts());
     if (session_.state().changed_anything()) {

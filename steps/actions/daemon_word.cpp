@@ -47,8 +47,8 @@ if must == "lead" and (status != 200 or said.get("cluster_unlocked")):
     sys.exit("it does not hold the leader lock")
 )py";
 
-// The unit's process, or the Patroni in its cgroup where that is a wrapper; without systemd whatever
-// Patroni there is.
+// The unit's process, or the Patroni in its cgroup where that is a wrapper; without systemd
+// whatever Patroni there is.
 constexpr const char* k_ask = R"sh(
 patroni_in() {
   ours=$(readlink /proc/self/ns/pid)
@@ -139,9 +139,10 @@ std::optional<StepResult> refused_by_daemon(const std::string& member,
     return StepResult{
         .outcome = StepOutcome::failed,
         .message = member + ": " + what + "; its Patroni was asked on its own host: " + why,
-        .hint = "Nothing was changed there by this step. Somebody may have resumed the cluster, or "
-                "answered for its REST API: look with `lockstep check`, and on the member with "
-                "`patronictl list`."};
+        .hint =
+            "Nothing was changed there by this step. Somebody may have resumed the cluster, or "
+            "answered for its REST API: look with `lockstep check`, and on the member with "
+            "`patronictl list`."};
 }
 
 std::string ask_daemon(ActionContext& context, const MemberFacts& member, DaemonMust must) {

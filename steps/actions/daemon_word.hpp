@@ -6,14 +6,14 @@
 #include <string>
 
 /// The daemon's own word, on its own host, in the very command that counts on it. What REST said
-/// before may have been said by somebody in between; nobody is between a process and the sockets that
-/// the kernel says are its own, and the command goes where SSH has proven to lead.
+/// before may have been said by somebody in between; nobody is between a process and the sockets
+/// that the kernel says are its own, and the command goes where SSH has proven to lead.
 ///
 /// It is asked by a Python program (daemon_program()), since where a Patroni runs there is its
 /// Python, with the user and the certificate of the daemon itself. So nothing secret is sent, and
-/// TLS wants no settings. Refused is what contradicts (another name, scope or system identifier, not
-/// paused) and what cannot be found out: a daemon that listens and does not answer. Allowed is what
-/// cannot do harm:
+/// TLS wants no settings. Refused is what contradicts (another name, scope or system identifier,
+/// not paused) and what cannot be found out: a daemon that listens and does not answer. Allowed is
+/// what cannot do harm:
 ///   - the unit has no process: nothing runs that could stop PostgreSQL, or fail over by ending;
 ///   - its Patroni listens nowhere: before its REST API is there its loop has not begun (`Patroni`
 ///     makes the API, then runs; patroni/__main__.py, 2.1 to 4.1). So it waits for its DCS, or
@@ -29,8 +29,8 @@ enum class DaemonMust {
     hold_the_lock,  ///< run, be paused, and lead: for whoever lifts the pause
 };
 
-/// Shell text that asks, and ends the script with status 77 and a line `refused=WHY` where the answer
-/// is not that. It is to stand before anything that changes something.
+/// Shell text that asks, and ends the script with status 77 and a line `refused=WHY` where the
+/// answer is not that. It is to stand before anything that changes something.
 [[nodiscard]] std::string ask_daemon_script(const MemberFacts& member,
                                             const ClusterFacts& facts,
                                             const Cluster& cluster,

@@ -120,8 +120,8 @@ class PackageRestore final : public Action {
                                               install_text(call, tool, member),
                                               is_patroni ? context.cluster.patroni_service : "",
                                               member)});
-        if (auto refused = refused_by_daemon(
-                call.member, done, package_name(call) + " was not taken back")) {
+        if (auto refused =
+                refused_by_daemon(call.member, done, package_name(call) + " was not taken back")) {
             return *refused;
         }
         const ReportLines lines(done.out);

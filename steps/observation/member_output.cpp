@@ -337,7 +337,8 @@ void read_output(const MemberScript& script, const CommandResult& result, Member
         member.boot_id = boot.lines.back();
     }
     const std::string space = value_of(section("host"), "namespace");
-    member.identity.host = member.boot_id.empty() || space.empty() ? "" : member.boot_id + " " + space;
+    member.identity.host =
+        member.boot_id.empty() || space.empty() ? "" : member.boot_id + " " + space;
     read_os(section("os"), member);
     read_unit(section("unit"), section("host"), script.unit, member);
     read_setup(section("setup"), member);  // before SQL, whose settings it selects

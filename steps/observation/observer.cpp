@@ -94,8 +94,8 @@ std::vector<std::string> endpoints_beside(const Cluster& cluster, const ClusterF
     return urls;
 }
 
-/// Where a member is, is somebody else's word: what is no host goes into no argv, no ProxyCommand and
-/// no URL, and a member that has it is reached by what the inventory says alone.
+/// Where a member is, is somebody else's word: what is no host goes into no argv, no ProxyCommand
+/// and no URL, and a member that has it is reached by what the inventory says alone.
 void refuse_odd_addresses(MemberFacts& member) {
     const auto take_away = [&](std::string& text, bool good) {
         if (!text.empty() && !good) {

@@ -20,10 +20,10 @@ bool is_scalar(const Json& value) {
 // the environment goes over all of it (patroni/config.py, 2.1 to 4.1).
 //
 // The daemon is asked where its process listens, by the kernel's word: what the configuration says
-// may be edited since it was started, and by no name or address can anybody else come in between. So
-// the certificate there needs no proof; where Patroni wants one of whoever asks
-// (restapi.verify_client), it is the one by which members ask each other: of `ctl`, and before 3.1.0
-// of `restapi`. Linux takes a connection to 0.0.0.0 or :: to the host itself.
+// may be edited since it was started, and by no name or address can anybody else come in between.
+// So the certificate there needs no proof; where Patroni wants one of whoever asks
+// (restapi.verify_client), it is the one by which members ask each other: of `ctl`, and
+// before 3.1.0 of `restapi`. Linux takes a connection to 0.0.0.0 or :: to the host itself.
 //
 // No single quote in it: each becomes 40 bytes under sudo, where all of the script is one argument.
 const std::string& daemon_program() {
@@ -146,9 +146,9 @@ def ask(path, seconds):
 }
 
 // Versions of modules are read from the names of their .dist-info and .egg-info, because
-// importlib.metadata takes longer than all the rest, and Python before 3.8 has none. `module` is the
-// Patroni that this daemon loads: a script of the package can load another one that pip has put in
-// front of it. What the daemon says of the cluster comes last, for it may hang with its DCS.
+// importlib.metadata takes longer than all the rest, and Python before 3.8 has none. `module` is
+// the Patroni that this daemon loads: a script of the package can load another one that pip has put
+// in front of it. What the daemon says of the cluster comes last, for it may hang with its DCS.
 const std::string& setup_program() {
     static const std::string k_program = daemon_program() + R"py(read()
 dcs = ["etcd3", "etcd", "consul", "zookeeper", "exhibitor", "kubernetes", "raft"]

@@ -14,10 +14,10 @@ namespace lockstep {
 /// on this host, at the very sockets of the process.
 [[nodiscard]] const std::string& daemon_program();
 
-/// A whole one, whose pid may be 0. It prints one line of JSON, and of the configuration nothing but
-/// what it names: no credentials, and of postgresql.parameters only numbers, booleans and single
-/// words whose names do not speak of commands, keys or passwords. Where the daemon answers, a second
-/// line has what it says of the cluster.
+/// A whole one, whose pid may be 0. It prints one line of JSON, and of the configuration nothing
+/// but what it names: no credentials, and of postgresql.parameters only numbers, booleans and
+/// single words whose names do not speak of commands, keys or passwords. Where the daemon answers,
+/// a second line has what it says of the cluster.
 [[nodiscard]] const std::string& setup_program();
 
 /// What that line says.

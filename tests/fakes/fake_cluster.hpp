@@ -332,11 +332,11 @@ class FakeCluster {
 
     /// What the daemon says on its own host to whoever wants to lift the pause.
     static CommandResult own_word(const Member& member) {
-        const std::string why = member.api_error              ? "it does not answer"
-                                : !member.says_paused         ? "it is not paused"
-                                : member.role != "leader"     ? "it does not hold the leader lock"
+        const std::string why = member.api_error             ? "it does not answer"
+                                : !member.says_paused        ? "it is not paused"
+                                : member.role != "leader"    ? "it does not hold the leader lock"
                                 : member.own_refusal.empty() ? ""
-                                                              : member.own_refusal;
+                                                             : member.own_refusal;
         CommandResult result;
         result.exit_status = why.empty() ? 0 : 77;
         result.out = why.empty() ? "" : "refused=" + why + "\n";

@@ -96,9 +96,7 @@ TEST_F(Planning, ChangesNothingWhereAHostIsNotTheMember) {
 TEST_F(Planning, IsNotFollowedOntoAHostThatTurnsOutToBeSomebodyElses) {
     runner.workers["change"] = [](const StepCall&, ClusterFacts&) {
         StepResult result;
-        result.learned = [](ClusterFacts& facts) {
-            facts.find("n2")->setup.emplace().name = "n3";
-        };
+        result.learned = [](ClusterFacts& facts) { facts.find("n2")->setup.emplace().name = "n3"; };
         return result;
     };
     const Plan planned = plan(

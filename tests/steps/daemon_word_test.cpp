@@ -122,9 +122,8 @@ TEST_F(DaemonsWord, ThatItIsNotPausedCountsWhateverAnybodyElseSays) {
     Json unpaused = status();
     unpaused.erase("pause");
     says(unpaused);
-    for (const DaemonMust must : {DaemonMust::be_paused,
-                                  DaemonMust::be_paused_or_silent,
-                                  DaemonMust::hold_the_lock}) {
+    for (const DaemonMust must :
+         {DaemonMust::be_paused, DaemonMust::be_paused_or_silent, DaemonMust::hold_the_lock}) {
         EXPECT_EQ(refusal(must), "it is not paused");
     }
     unpaused["pause"] = "no";
