@@ -1,5 +1,6 @@
 #include "cluster/diagnosis_rules.hpp"
 
+#include <algorithm>
 #include <iterator>
 
 namespace lockstep {
@@ -31,6 +32,42 @@ std::string why_not_itself(const ClusterFacts& facts, const MemberFacts& member)
                leader->name + " has " + leader->identity.system_identifier;
     }
     return {};
+}
+
+/// A slot of a primary that somebody streams from, and that is neither a listed member's nor named
+/// by the configuration. Patroni drops every other that it can (slots.py, 2.1 to 4.1), so it is a
+/// member's that REST does not list. Weaker than the daemon's word, and asked only without that.
+std::vector<std::string> unlisted_readers(const ClusterFacts& facts) {
+    std::vector<std::string> found;
+    const bool vouched = std::ranges::any_of(
+        facts.endpoints, [](const EndpointFacts& each) { return each.over_ssh && each.tells(); });
+    for (const MemberFacts& member : facts.members) {
+        if (vouched || !facts.rest_unproven || !uses_slots(facts) || !member.sql.ok() ||
+            member.in_recovery || !member.slots) {
+            continue;
+        }
+        for (const SlotFacts& slot : *member.slots) {
+            if (slot.active && slot.type == "physical" && slot.serves == SlotServes::consumer &&
+                !rules::is_ignored_slot(facts, slot)) {
+                found.push_back(slot.name + " on " + member.name);
+            }
+        }
+    }
+    return found;
+}
+
+Finding unlisted(const std::vector<std::string>& readers) {
+    return {"cluster.members_disagree",
+            Severity::critical,
+            "",
+            "",
+            "somebody streams by the slot " + rules::join_names(readers) +
+                ", which is nobody's whom Patroni's REST API lists, nor in the configuration; no "
+                "daemon could be asked over SSH who is in the cluster",
+            "Look on the leader's host who the members are: `patronictl list`. A member that REST "
+            "does not tell of would be left out, and not be paused. If a standby of another kind "
+            "reads there, name its slot in `ignore_slots` of the dynamic configuration.",
+            ""};
 }
 
 /// One running system has one process of a number. By boot id and pid namespace, for a machine id
@@ -91,6 +128,9 @@ std::vector<Finding> mistaken_members(const ClusterFacts& facts) {
 
 std::vector<Finding> contradictions(const ClusterFacts& facts) {
     std::vector<Finding> found = mistaken_members(facts);
+    if (const auto readers = unlisted_readers(facts); !readers.empty()) {
+        found.push_back(unlisted(readers));
+    }
     if (auto contradiction = contradiction_of(facts)) {
         found.insert(found.begin(), std::move(*contradiction));
     }
@@ -100,6 +140,9 @@ std::vector<Finding> contradictions(const ClusterFacts& facts) {
 void rules::identities(const ClusterFacts& facts, Findings& found) {
     std::vector<Finding> mistaken = mistaken_members(facts);
     std::move(mistaken.begin(), mistaken.end(), std::back_inserter(found));
+    if (const auto readers = unlisted_readers(facts); !readers.empty()) {
+        found.push_back(unlisted(readers));
+    }
 }
 
 }  // namespace lockstep

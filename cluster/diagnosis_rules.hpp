@@ -18,6 +18,8 @@ void storage(const ClusterFacts& facts, Findings& found);
 
 /// Slots that are stuck, lost, or kept for members that are away.
 void slot_findings(const ClusterFacts& facts, Findings& found);
+/// `ignore_slots` of the dynamic configuration matches it: Patroni leaves it alone.
+[[nodiscard]] bool is_ignored_slot(const ClusterFacts& facts, const SlotFacts& slot);
 /// The member for whom a slot of that name is kept; empty: nobody knows one.
 [[nodiscard]] std::string absent_member_of(const ClusterFacts& facts, std::string_view slot);
 

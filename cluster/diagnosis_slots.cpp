@@ -125,6 +125,10 @@ SlotServes whom_it_serves(const ClusterFacts& facts, const SlotFacts& slot) {
 
 }  // namespace
 
+bool rules::is_ignored_slot(const ClusterFacts& facts, const SlotFacts& slot) {
+    return is_ignored(facts, slot);
+}
+
 /// Less than a segment keeps no file back, whatever it is.
 bool holds_idle_wal(const MemberFacts& member, const SlotFacts& slot) {
     return !slot.active && slot.restart_lsn && slot.retained_bytes &&

@@ -383,6 +383,7 @@ struct ClusterFacts {
     /// who is missing by earlier samples, where there are any. Both are for diagnosis, in no JSON.
     std::vector<EndpointFacts> endpoints;
     std::vector<MissingMember> missing;
+    bool rest_unproven = false;  ///< who answers by REST is not authenticated; in no JSON
     std::chrono::system_clock::time_point observed_at;
     std::chrono::steady_clock::time_point sampled_at;
 

@@ -340,6 +340,7 @@ ClusterFacts Observer::observe(Depth depth,
     const Cluster& cluster = connections_.cluster();
     ClusterFacts facts;
     facts.name = cluster.name;
+    facts.rest_unproven = !cluster.patroni.is_authenticated();
     const auto patience = std::min<std::chrono::milliseconds>(timeout, 2 * k_api_patience);
     const Deadline soon = Deadline::after(patience);
     const Discovery found = discover(connections_, soon, stop);

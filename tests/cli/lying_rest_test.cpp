@@ -164,6 +164,26 @@ TEST_F(LyingRest, ThatLeadsTwoNamesToOneDaemonIsCaughtWithoutAnyConfiguration) {
     EXPECT_NE(found[0].message.find("the same daemon, pid 69, answers for n2"), std::string::npos);
 }
 
+// By the slots that they read, where no daemon can be asked over SSH.
+TEST_F(LyingRest, ThatDropsMembersIsCaughtByWhoStreams) {
+    world.members.at("n1").own_cluster.clear();
+    is_a_proxy({{"members", {row("n1", "10.0.0.11", k_proxy)}}, {"scope", "orders"}});
+    const Plan plan = upgrade();
+    const Finding* finding = named(plan.blocked_by, "cluster.members_disagree");
+    ASSERT_NE(finding, nullptr);
+    EXPECT_NE(finding->message.find("the slot n2 on n1 and n3 on n1"), std::string::npos)
+        << finding->message;
+    // Whoever has an authority for https knows who answers.
+    ClusterFacts vouched = plan.facts;
+    vouched.rest_unproven = false;
+    EXPECT_EQ(named(contradictions(vouched), "cluster.members_disagree"), nullptr);
+    // What the configuration names is somebody else's.
+    ClusterFacts named_there = plan.facts;
+    named_there.config["slots"] = {{"n2", {{"type", "physical"}}}, {"n3", {{"type", "physical"}}}};
+    classify_slots(named_there);
+    EXPECT_EQ(named(contradictions(named_there), "cluster.members_disagree"), nullptr);
+}
+
 // Not to know is to contradict nobody.
 TEST_F(LyingRest, IsNotSuspectedWhereAHostDoesNotTell) {
     for (auto& [name, member] : world.members) {

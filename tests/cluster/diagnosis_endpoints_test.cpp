@@ -93,6 +93,44 @@ TEST_F(EndpointsTest, OfTwoHalvesOfADcsAreToldToLookThere) {
     expect_said(found()[0], {"in different ways", "member n1, leader n1", "the DCS"});
 }
 
+EndpointFacts by_ssh(const std::string& member, const Texts& members, const std::string& leader) {
+    EndpointFacts said = word(member + " over SSH", members, leader);
+    said.over_ssh = true;
+    return said;
+}
+
+// Each part says the same of itself by REST and over SSH: nobody lies.
+TEST_F(EndpointsTest, OfTwoHalvesOfADcsLieNoMoreBecauseMembersSayTheSameOverSsh) {
+    facts.endpoints = {word("http://10.0.0.11:8008", {"n1"}, "n1"),
+                       word("http://10.0.0.12:8008", {"n2", "n3"}, "n2"),
+                       by_ssh("n1", {"n1"}, "n1"),
+                       by_ssh("n2", {"n2", "n3"}, "n2")};
+    ASSERT_EQ(ids(), (Texts{"cluster.endpoints_disagree"}));
+}
+
+TEST_F(EndpointsTest, ThatNobodyConfirmsOverSshAreLies) {
+    for (const char* member : {"n1", "n2", "n3"}) {
+        facts.endpoints.push_back(by_ssh(member, {"n1", "n2", "n3"}, "n1"));
+    }
+    EXPECT_EQ(ids(), Texts{});
+    facts.endpoints.push_back(word("http://10.0.9.9:8008", {"n1"}, "n1"));
+    ASSERT_EQ(ids(), (Texts{"cluster.members_disagree"}));
+    expect_said(found()[0],
+                {"http://10.0.9.9:8008: scope orders, system identifier 77, member n1, leader n1",
+                 "n2 over SSH: scope orders, system identifier 77, members n1, n2 and n3",
+                 "not authenticated"});
+    EXPECT_FALSE(found()[0].acceptable);
+}
+
+TEST_F(EndpointsTest, ThatPlaceMembersElsewhereSayWhere) {
+    facts.endpoints[0].addresses = {"10.0.0.11", "10.0.0.12", "10.0.0.13"};
+    facts.endpoints[1].addresses = {"10.0.0.11", "10.0.0.13", "10.0.0.12"};
+    ASSERT_EQ(ids(), (Texts{"cluster.endpoints_disagree"}));
+    expect_said(found()[0], {"n2 (10.0.0.12)", "n2 (10.0.0.13)"});
+    facts.endpoints.erase(facts.endpoints.begin() + 1);  // the third does not tell
+    EXPECT_EQ(ids(), Texts{});
+}
+
 TEST_F(EndpointsTest, ThatAreSilentAreAWarning) {
     EndpointFacts silent;
     silent.url = "http://10.0.0.14:8008";

@@ -119,7 +119,7 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
     def server_bind(self):
-        self.socket.setsockopt(socket.IPPROTO_IP, 15, 1)  # IP_FREEBIND: an address that is not this host's
+        self.socket.setsockopt(socket.IPPROTO_IP, 19, 1)  # IP_TRANSPARENT: an address that is not this host's
         super().server_bind()
 
 
@@ -146,12 +146,12 @@ def main():
 
 
 def routes(addresses, verb):
-    """What leads connections to port 8008 of these addresses, and the answers, to this host itself."""
+    """What leads connections to port 8008 of these addresses to this host itself, as if the addresses were its own."""
+    yield ["sh", "-c", f"echo {int(verb == 'add')} >/proc/sys/net/ipv4/conf/all/accept_local"]
     yield ["ip", "rule", verb, "pref", "90", "fwmark", str(MARK), "lookup", "main"]
     for address in addresses:
-        yield ["ip", "route", verb, "local", address, "dev", "lo", "table", str(TABLE)]
-        for side in ("dport", "sport"):
-            yield ["ip", "rule", verb, "pref", "100", "to", address, "ipproto", "tcp", side, "8008", "lookup", str(TABLE)]
+        yield ["ip", "route", verb, "local", address, "dev", "lo", "src", "127.0.0.1", "table", str(TABLE)]
+        yield ["ip", "rule", verb, "pref", "100", "to", address, "ipproto", "tcp", "dport", "8008", "lookup", str(TABLE)]
 
 
 class Liar:

@@ -83,6 +83,31 @@ TEST_F(Planning, IsFollowedToItsEndWhereEndpointsDifferHalfway) {
     EXPECT_EQ(run(planned).exit_code, 0);
 }
 
+TEST_F(Planning, ChangesNothingWhereAHostIsNotTheMember) {
+    runner.facts.find("n2")->setup.emplace().name = "n3";
+    const Plan planned = plan("- {id: a, on: n1, uses: change}\n");
+    ASSERT_EQ(planned.blocked_by.size(), 1U);
+    EXPECT_EQ(planned.blocked_by[0].id, "member.identity");
+    EXPECT_FALSE(planned.blocked_by[0].acceptable);
+    EXPECT_TRUE(plan("- {id: a, uses: look}\n").ready());
+}
+
+// What was begun is brought to an end elsewhere, but nothing is done to somebody else's host.
+TEST_F(Planning, IsNotFollowedOntoAHostThatTurnsOutToBeSomebodyElses) {
+    runner.workers["change"] = [](const StepCall&, ClusterFacts&) {
+        StepResult result;
+        result.learned = [](ClusterFacts& facts) { facts.find("n2")->setup.emplace().name = "n3"; };
+        return result;
+    };
+    const Plan planned = plan(
+        "- {id: a, on: n1, uses: change}\n- {id: b, on: n3, uses: change}\n"
+        "- {id: c, on: n2, uses: change}\n");
+    EXPECT_NE(run(planned).exit_code, 0);
+    const auto begun = started();
+    EXPECT_EQ(std::ranges::count(begun, "b on n3"), 1);
+    EXPECT_EQ(std::ranges::count(begun, "c on n2"), 0);
+}
+
 TEST_F(Planning, SpreadsABlockOverMembersInTheOrderOfTheirLag) {
     const Plan planned = plan(R"(
 - id: replicas

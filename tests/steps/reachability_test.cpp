@@ -61,6 +61,32 @@ TEST_F(Ways, AreLimitedWhereAPasswordGoesByHttp) {
     EXPECT_NE(changes.access.hint.find("by http"), std::string::npos) << changes.access.hint;
 }
 
+TEST_F(Ways, SayWhetherTheHostIsTheMember) {
+    EXPECT_EQ(way("n2", "identity").verdict, Verdict::ok);
+    EXPECT_EQ(way("n2", "identity").how, "n2 of orders, by its configuration");
+    world.members.at("n2").seen["\"name\": \"n2\""] = "\"name\": \"\"";
+    const Way untold = way("n2", "identity");
+    EXPECT_EQ(untold.verdict, Verdict::limited);
+    EXPECT_TRUE(untold.access.hint.starts_with("Whether this host is n2 is not known"));
+    world.members.at("n2").seen["\"name\": \"n2\""] = "\"name\": \"n7\"";
+    const Way other = way("n2", "identity");
+    EXPECT_EQ(other.verdict, Verdict::failed);
+    EXPECT_NE(other.access.error.find("configured as n7"), std::string::npos);
+    EXPECT_EQ(way("n1", "identity").verdict, Verdict::ok);
+}
+
+TEST_F(Ways, SayThatHttpIsNotAuthenticated) {
+    EXPECT_EQ(way("n2", "REST").how, "http, not authenticated");
+    EXPECT_NE(world.cluster.note_on_rest().find("whoever is in between can lie"),
+              std::string::npos);
+    PatroniSettings verified{.endpoints = {"https://n1:8008"}};
+    EXPECT_TRUE(verified.is_authenticated());
+    verified.insecure_skip_verify = true;
+    EXPECT_FALSE(verified.is_authenticated());
+    verified.via = PatroniSettings::Via::ssh;
+    EXPECT_TRUE(verified.is_authenticated());
+}
+
 TEST_F(Ways, NameProgramsThatAreMissing) {
     logs_in_as("root", "has systemctl\nhas stat\nhas df\nhas dnf\nhas rpm\n");
     const Way tools = way("n1", "tools");
