@@ -30,8 +30,8 @@ RunHeader header_for(const Options& options, const Inventory& inventory, const C
     header.reason = options.reason;
     header.engine_version = k_version;
     header.inventory_text = inventory.text;
-    header.inputs = options.reset_fence ? Json{{"reset_fence", true}}
-                                        : Json{{"lock_id", options.lock_id}};
+    header.inputs =
+        options.reset_fence ? Json{{"reset_fence", true}} : Json{{"lock_id", options.lock_id}};
     header.plan = {{"steps", Json::array()}};
     return header;
 }
@@ -119,20 +119,20 @@ std::vector<FoundLock> unlock_on_record(const Unlock& unlock,
     }
     const bool fences = unlock.lock_id.empty();
     static_cast<void>(
-        fences ? find_odd_fences(unlock.connections, unlock.facts, scope, std::move(stop))
-               : find_lock(
-                     unlock.connections, unlock.facts, scope, unlock.lock_id, std::move(stop)));
+        fences
+            ? find_odd_fences(unlock.connections, unlock.facts, scope, std::move(stop))
+            : find_lock(unlock.connections, unlock.facts, scope, unlock.lock_id, std::move(stop)));
     unlock.journal.create(header);
     Record record(unlock, header.id);
     record.add(RecordKind::run_started, {{"plan_hash", header.plan_hash}});
     try {
         // Not to be stopped half way: it is short.
         std::vector<FoundLock> locks =
-            fences
-                ? reset_odd_fences(unlock.connections, unlock.facts, scope, {})
-                : break_lock(unlock.connections, unlock.facts, scope, unlock.lock_id, {});
+            fences ? reset_odd_fences(unlock.connections, unlock.facts, scope, {})
+                   : break_lock(unlock.connections, unlock.facts, scope, unlock.lock_id, {});
         for (const FoundLock& lock : locks) {
-            record.add(RecordKind::note, {{"message", lock.member + ": " + result_text(lock, fences)}});
+            record.add(RecordKind::note,
+                       {{"message", lock.member + ": " + result_text(lock, fences)}});
         }
         record.end("succeeded", 0, "");
         return locks;

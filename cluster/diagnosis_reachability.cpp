@@ -73,9 +73,11 @@ void unknown_facts(const MemberFacts& member, Findings& found) {
     const bool no_postgres = postgres_state(member) != PostgresState::runs;
     for (const auto& [what, why] : member.unknown) {
         // Nothing that is done to a cluster depends on the setup; a daemon that is stopped, which
-        // is one reason for not having it, is found by itself. So are a folder that is not ours, a unit of another name, and a
-        // PostgreSQL that does not run, without which nobody knows its disk and its package.
-        if (what == "setup" || what == "folder" || (what == "unit" && unit_is_not_what_runs(member)) ||
+        // is one reason for not having it, is found by itself. So are a folder that is not ours, a
+        // unit of another name, and a PostgreSQL that does not run, without which nobody knows its
+        // disk and its package.
+        if (what == "setup" || what == "folder" ||
+            (what == "unit" && unit_is_not_what_runs(member)) ||
             (no_postgres && (what == "disk" || what == "postgres_package"))) {
             continue;
         }

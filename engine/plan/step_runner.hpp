@@ -42,7 +42,7 @@ struct StepCall {
     Value::Map with;     ///< bound; defaults of the schema are the action's business
     std::map<std::string, Expression, std::less<>> expressions;  ///< params of kind expression
     Scope scope;  ///< `inputs`, `vars`, `steps`, `item`; the action adds `cluster` and `member`
-    nlohmann::json probed;                      ///< what probe() found when the plan was made
+    nlohmann::json probed;  ///< what probe() found when the plan was made
     /// Of an undo: the output on record of the step that prepared it, else what that step's probe
     /// found; null: none did.
     nlohmann::json prepared;

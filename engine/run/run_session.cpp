@@ -385,13 +385,13 @@ nlohmann::json RunSession::prepared_for(const Undo& undo) const {
         return nullptr;
     }
     for (const PlannedStep& step : setup_.plan.steps) {
-        const bool for_it =
-            step.made && step.uses == action->prepared_by && step.member == undo.member &&
-            std::ranges::all_of(step.spec->with, [&](const auto& argument) {
-                const Value* value = std::get_if<Value>(&argument.second.content);
-                return value != nullptr && undo.with.contains(argument.first) &&
-                       undo.with.at(argument.first) == value->to_json();
-            });
+        const bool for_it = step.made && step.uses == action->prepared_by &&
+                            step.member == undo.member &&
+                            std::ranges::all_of(step.spec->with, [&](const auto& argument) {
+                                const Value* value = std::get_if<Value>(&argument.second.content);
+                                return value != nullptr && undo.with.contains(argument.first) &&
+                                       undo.with.at(argument.first) == value->to_json();
+                            });
         if (for_it) {
             const nlohmann::json& output = progress(index_of(step)).output;
             return output.is_null() ? step.probed : output;

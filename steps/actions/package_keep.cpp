@@ -22,7 +22,8 @@ sums() { sha256sum ./*"$suffix" | sed 's/^/sum=/'; }
 )sh";
 
 std::string sources_script(const PackageTool& tool, const StepCall& call) {
-    return variables(tool, call, "refuse() { printf 'untrusted=%s\\n' \"$1\"; exit 0; }\n") + k_sums +
+    return variables(tool, call, "refuse() { printf 'untrusted=%s\\n' \"$1\"; exit 0; }\n") +
+           k_sums +
            R"sh(
 if [ -n "$kept" ]; then
   cd "$folder" && against "$@" | sed 's/^/against=/'
@@ -37,11 +38,12 @@ done
 )sh";
 }
 
-// What is there already counts only where somebody vouches for it; else it is made anew. What cannot
-// be had whole leaves nothing behind. That it can be installed is asked before anything
-// is changed.
+// What is there already counts only where somebody vouches for it; else it is made anew. What
+// cannot be had whole leaves nothing behind. That it can be installed is asked before anything is
+// changed.
 std::string keep_script(const PackageTool& tool, const StepCall& call) {
-    return variables(tool, call, "refuse() { printf '%s\\n' \"$1\" >&2; exit 1; }\n") + k_sums + R"sh(
+    return variables(tool, call, "refuse() { printf '%s\\n' \"$1\" >&2; exit 1; }\n") + k_sums +
+           R"sh(
 umask 077
 work=$folder.new
 give_up() { printf '%s\n' "$1" >&2; cd / && rm -rf "$work"; exit 1; }
@@ -63,8 +65,8 @@ sums
 }
 
 /// A way back is prepared: the package as it is now, and what would change with it, kept as files
-/// on the member. Their digests go on record, in the result or in what the plan has probed; they are
-/// what the way back goes by.
+/// on the member. Their digests go on record, in the result or in what the plan has probed; they
+/// are what the way back goes by.
 class PackageKeep final : public Action {
   public:
     nlohmann::json probe(const StepCall& call, ActionContext& context) const override {

@@ -29,8 +29,8 @@ std::string install_text(const StepCall& call, const PackageTool& tool, const Me
     return tool.install(packages_of(call), back);
 }
 
-// Root installs no file that this run has not kept: by the digests on its record, which nobody on the
-// member can write to. A run without such a record (of an earlier version) takes what somebody
+// Root installs no file that this run has not kept: by the digests on its record, which nobody on
+// the member can write to. A run without such a record (of an earlier version) takes what somebody
 // vouches for. Where nothing is kept there is the repository, which proves its packages itself.
 std::string find_what_was_kept(const StepCall& call) {
     std::string sums;
@@ -40,7 +40,8 @@ std::string find_what_was_kept(const StepCall& call) {
         names += " " + shell_quote(sum.substr(std::min(sum.find("  ") + 2, sum.size())));
     }
     if (sums.empty()) {
-        return find_kept(call) + "[ -z \"$kept\" ] || { cd \"$folder\" && set -- ./*\"$suffix\"; }\n";
+        return find_kept(call) +
+               "[ -z \"$kept\" ] || { cd \"$folder\" && set -- ./*\"$suffix\"; }\n";
     }
     return "differs=\nsame() {\n  [ -d \"$folder\" ] || return 1\n"
            "  (cd \"$folder\" && printf '%s\\n' " +
@@ -49,7 +50,8 @@ std::string find_what_was_kept(const StepCall& call) {
            find_kept(call, "same") +
            "[ -n \"$kept\" ] || [ -z \"$differs\" ] ||\n"
            "  refuse \"$differs does not hold what was kept: a file has another digest\"\n"
-           "set --" + names + "\n";
+           "set --" +
+           names + "\n";
 }
 
 // A daemon that does not come up may have used up its starts (StartLimitBurst); and what a failed
@@ -61,12 +63,11 @@ std::string restore_script(const PackageTool& tool,
                            const MemberFacts& member) {
     const std::string package = package_name(call);
     const std::string version = text_arg(call, "version");
-    std::string script =
-        package_functions(tool) + "package=" + shell_quote(package) +
-        " version=" + shell_quote(version) + " service=" + shell_quote(unit) +
-        "\nstatus=0\nrefuse() {\n  printf '%s\\n' \"$1\" >&2\n"
-        "  printf 'installed=%s\\n' \"$(unpacked \"$package\")\"\n  exit 1\n}\n" +
-        find_what_was_kept(call);
+    std::string script = package_functions(tool) + "package=" + shell_quote(package) +
+                         " version=" + shell_quote(version) + " service=" + shell_quote(unit) +
+                         "\nstatus=0\nrefuse() {\n  printf '%s\\n' \"$1\" >&2\n"
+                         "  printf 'installed=%s\\n' \"$(unpacked \"$package\")\"\n  exit 1\n}\n" +
+                         find_what_was_kept(call);
     // Stopped first, which in a pause leaves PostgreSQL alone: a daemon that crashes in a loop
     // would use up the starts that systemd grants, and the old package's own restart would be
     // refused.

@@ -227,7 +227,8 @@ void ClusterLock::choose_fence() {
                 TransportError::Kind::connect,
                 lock_words::odd_fence(member.at.name, *member.fence, judged.greatest) +
                     ", and too few members answer to tell which is right",
-                "Try again when all members can be reached. If that is for long: `lockstep unlock " +
+                "Try again when all members can be reached. If that is for long: `lockstep "
+                "unlock " +
                     cluster_ + " --reset-fence` then puts it right.");
         }
         member.odd_fence = member.fence;

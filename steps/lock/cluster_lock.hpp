@@ -163,7 +163,7 @@ struct FoundLock {
     std::string found;  ///< for a person: `the lock of run X by Y, renewed 3 min ago`
     bool has_it = false;
     bool removed = false;
-    std::string error;  ///< why nothing is known of it
+    std::string error;                  ///< why nothing is known of it
     std::optional<std::int64_t> fence;  ///< the greatest lock seen there
 };
 

@@ -271,11 +271,12 @@ Error no_verdict(const std::string& why, const CommandResult& result) {
         said = "the script of the lock ended with exit status " +
                std::to_string(result.exit_status) + " and without a result";
     }
-    return Error(said,
-                 said.find(k_untrusted) != std::string::npos
-                     ? k_untrusted_hint
-                     : "The lock is kept in /var/lib/lockstep on the members: see that its file system "
-                 "can be written, and that the login is root or has become: sudo.");
+    return Error(
+        said,
+        said.find(k_untrusted) != std::string::npos
+            ? k_untrusted_hint
+            : "The lock is kept in /var/lib/lockstep on the members: see that its file system "
+              "can be written, and that the login is root or has become: sudo.");
 }
 
 }  // namespace
@@ -311,7 +312,8 @@ std::string render(const LockScript& script) {
     assign("ttl", std::to_string(script.ttl.count()));
     text += "before=" + shell_quote(script.before ? file_text(*script.before) : "") + "\n";
     text += script.folder.empty() ? k_member_folder : "folder=" + shell_quote(script.folder) + "\n";
-    return text + k_prelude + k_trust + k_guard + k_alive + k_job_state + k_files + act_text(script.act);
+    return text + k_prelude + k_trust + k_guard + k_alive + k_job_state + k_files +
+           act_text(script.act);
 }
 
 LockAnswer read_answer(const LockScript& script, const CommandResult& result) {

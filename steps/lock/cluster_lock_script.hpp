@@ -39,11 +39,11 @@ struct LockFile {
 /// One visit to one member.
 struct LockScript {
     enum class Act {
-        look,     ///< changes nothing
-        take,     ///< writes our lock where nobody else holds it
-        renew,    ///< writes our lock and fence where the lock is ours, or nobody else's
-        release,  ///< removes our lock, or marks it with what is `left`, or puts back `before`
-        unlock,   ///< removes the lock `mine.id`, whoever is behind it, and raises the fence
+        look,         ///< changes nothing
+        take,         ///< writes our lock where nobody else holds it
+        renew,        ///< writes our lock and fence where the lock is ours, or nobody else's
+        release,      ///< removes our lock, or marks it with what is `left`, or puts back `before`
+        unlock,       ///< removes the lock `mine.id`, whoever is behind it, and raises the fence
         reset_fence,  ///< writes the fence of `mine`, whatever is there
     };
 

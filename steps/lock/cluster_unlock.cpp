@@ -179,8 +179,8 @@ OddFences odd_fences(Connections& connections,
     }
     for (const std::size_t n : odd.members) {
         FoundLock& seen = odd.found[n];
-        seen.found = seen.fence ? lock_words::odd_fence(seen.member, *seen.fence, odd.back_to)
-                                : seen.error;
+        seen.found =
+            seen.fence ? lock_words::odd_fence(seen.member, *seen.fence, odd.back_to) : seen.error;
         seen.has_it = true;
         seen.error.clear();
     }

@@ -27,9 +27,9 @@ namespace {
 // `watch` ends all of it, and what hangs of it, also where nobody waits any more: sshd gives each
 // command a session of its own.
 //
-// `aside SECONDS COMMAND...` runs what is not ours: each of its lines gets a blank in front, so that
-// none passes for one of ours, what it says has an end, and what it leaves behind with the pipe
-// open is not waited for: the word behind its output ends it.
+// `aside SECONDS COMMAND...` runs what is not ours: each of its lines gets a blank in front, so
+// that none passes for one of ours, what it says has an end, and what it leaves behind with the
+// pipe open is not waited for: the word behind its output ends it.
 constexpr const char* k_prelude = R"sh(exec 2>&1
 export LC_ALL=C TZ=UTC PGCONNECT_TIMEOUT=5 PGAPPNAME=lockstep PGCLIENTENCODING=UTF8
 PATH=$PATH:/usr/sbin:/sbin
@@ -80,7 +80,8 @@ end
 // that user with its own pid in postmaster.pid; line 4 of that is the port, line 5 the socket's
 // directory (PostgreSQL 11 to 18, utils/pidfile.h). It is looked for as that user, who so can only
 // speak of what is his: anybody may call a process `postgres`, and keep a FIFO or somebody else's
-// file under that name. Builtins only: a busy host has hundreds of backends.
+// file under that name. In the daemon's group, too, without which the kernel does not tell where a
+// process is. Builtins only: a busy host has hundreds of backends.
 constexpr const char* k_postmasters = R"sh(
 for proc in /proc/[0-9]*; do
   [ -O "$proc" ] && read -r comm <"$proc/comm" || continue
@@ -106,12 +107,12 @@ done 2>/dev/null
 
 // In another pid namespace a Patroni is a container's. Which one is this cluster's, where that is
 // not plain, says the socket that listens on the port of its REST API. The accounts that count are
-// root's, PostgreSQL's, and those as which systemd runs units that are named like ours; processes of
-// others are asked last, may be silent, and are no postmasters here.
+// root's, PostgreSQL's, and those as which systemd runs units that are named like ours; processes
+// of others are asked last, may be silent, and are no postmasters here.
 constexpr const char* k_host = R"sh(
 begin host
 groups() {
-  while read -r line; do printf " %s" "$line"; done <"/proc/$1/cgroup"
+  while read -r row; do printf " %s" "$row"; done <"/proc/$1/cgroup"
   echo
 }
 pythons= patronis= mains= owners=" root $os_user "
@@ -153,7 +154,7 @@ elif [ -n "$patronis" ]; then
   printf "daemon=%s\n" "$daemon"
 fi 2>/dev/null
 postmasters() {
-  if [ "$(id -u)" = 0 ]; then set -- runuser -u "$1" --; else set --; fi
+  if [ "$(id -u)" = 0 ]; then set -- runuser -u "$1" ${2:+-g "$2"} --; else set --; fi
   lines=$(aside 5 "$@" /bin/sh -c "$postmasters_program" </dev/null)
   IFS="
 "
@@ -174,12 +175,15 @@ postmasters() {
   set +f
   unset IFS
 }
-found= socket= server=
-if [ "${daemon:-0}" != 0 ]; then server=$(stat -c %U "/proc/$daemon" 2>/dev/null); fi
+found= socket= server= group=
+if [ "${daemon:-0}" != 0 ]; then
+  server=$(stat -c "%U %G" "/proc/$daemon" 2>/dev/null)
+  group=${server#* } server=${server%% *}
+fi
 case $owners in *" $server "*) ;; *) server= ;; esac
-case $server in "" | root) server=${os_user:-postgres} ;; esac
+case $server in "" | root) server=${os_user:-postgres} group= ;; esac
 asked=" root $server "
-postmasters "$server"
+postmasters "$server" "$group"
 if [ "$(id -u)" = 0 ]; then
   for owner in $owners; do
     case $asked in *" $owner "*) continue ;; esac
@@ -419,8 +423,8 @@ std::string render(const MemberScript& script) {
         assignment("package", script.package) + assignment("os_user", script.os_user) +
         assignment("api_port", script.api_port.empty() ? "0" : script.api_port) +
         assignment("port", std::to_string(script.port)) +
-        assignment("patience", std::to_string(script.patience.count())) + assignment("role", script.role) +
-        assignment("database", psql_database(script.database)) +
+        assignment("patience", std::to_string(script.patience.count())) +
+        assignment("role", script.role) + assignment("database", psql_database(script.database)) +
         assignment("lock", script.scope.empty() ? "" : lock_file_name(script.scope)) + k_prelude +
         assignment("setup_program", setup_program()) +
         assignment("postmasters_program", k_postmasters) +

@@ -125,8 +125,8 @@ extern const std::string_view k_find_package_tool;
 /// The member's folder of the packages that are kept for a way back: those of one version.
 [[nodiscard]] std::string kept_folder(const std::string& package, const std::string& version);
 
-/// Of what was kept by whomever: it is whole, and the index, or a key that is trusted there, vouches
-/// for each file. `complete` alone proves nothing.
+/// Of what was kept by whomever: it is whole, and the index, or a key that is trusted there,
+/// vouches for each file. `complete` alone proves nothing.
 inline constexpr const char* k_kept_and_vouched =
     "is_kept \"$folder\" \"$@\" && are_vouched \"$folder\" \"$@\"";
 

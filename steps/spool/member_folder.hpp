@@ -15,9 +15,9 @@ else
 fi
 )sh";
 
-/// `trust PATH...` is asked before anything below `folder` is read, written or run: what of these is
-/// there has to be a plain folder or file of the account that asks, which nobody else may write to.
-/// Else it is false, and `untrusted` says what is wrong with which; nothing is ever mended by
+/// `trust PATH...` is asked before anything below `folder` is read, written or run: what of these
+/// is there has to be a plain folder or file of the account that asks, which nobody else may write
+/// to. Else it is false, and `untrusted` says what is wrong with which; nothing is ever mended by
 /// chmod or chown, because what somebody else could write to may hold what he wrote. Folders first:
 /// below one that is not ours the rest means nothing.
 inline constexpr const char* k_trust = R"sh(

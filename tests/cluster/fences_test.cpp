@@ -47,7 +47,8 @@ TEST(Fences, AreUndecidedWhereTooFewAnswer) {
     EXPECT_EQ(judge_fences({k_far}).greatest, k_far);
 }
 
-// Whatever a majority has, the next is beyond it, whoever is away then and whatever a minority says.
+// Whatever a majority has, the next is beyond it, whoever is away then and whatever a minority
+// says.
 TEST(Fences, LeaveNoHolderAhead) {
     for (std::size_t members = 1; members <= 5; ++members) {
         const std::size_t majority = members / 2 + 1;

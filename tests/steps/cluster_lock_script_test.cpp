@@ -225,6 +225,7 @@ TEST(LockScript, TouchesNothingThatSomebodyElseMayHaveMade) {
         EXPECT_NE(refusal_of(host, act).find("it belongs to "), std::string::npos);
     }
     EXPECT_TRUE(fs::is_empty(host.folder()));
+
     struct stat status {};
 
     ASSERT_EQ(::stat(host.folder().c_str(), &status), 0);

@@ -472,8 +472,8 @@ TEST_F(ClusterLockTest, OfOneMemberAloneKeepsNobodyOut) {
     ClusterLock lock = make_lock();
     const LockGrant grant = lock.take(ann(), {});
     ASSERT_EQ(grant.notes.size(), 1U);
-    EXPECT_TRUE(holds(grant.notes[0],
-                      {"not on n1", "run run-c by eve@ops3", "no majority has it"}));
+    EXPECT_TRUE(
+        holds(grant.notes[0], {"not on n1", "run run-c by eve@ops3", "no majority has it"}));
     EXPECT_TRUE(has_lock_of("n1", "run-c"));
     EXPECT_EQ(lock.trouble(0ms, {}), "");
     lock.release("");

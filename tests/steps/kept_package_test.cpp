@@ -142,9 +142,9 @@ TEST_F(KeptPackage, IsInstalledFromItsFolderByApt) {
     EXPECT_EQ(plan().verdict, Verdict::wont) << "it is still found";
     write("lockstep/kept/lockstep-sample=2:1.0-1+local1/complete", "");
     EXPECT_EQ(plan().verdict, Verdict::will) << "that there is such a file proves nothing";
-    const CommandResult done = on.run("folder=" + shell_quote(earlier) +
-                                      "\nset -- ./lockstep-sample_repacked.deb\n" +
-                                      replaced(std::string(k_apt.install_kept), " -y ", " -s "));
+    const CommandResult done =
+        on.run("folder=" + shell_quote(earlier) + "\nset -- ./lockstep-sample_repacked.deb\n" +
+               replaced(std::string(k_apt.install_kept), " -y ", " -s "));
     EXPECT_NE(done.out.find("Inst lockstep-sample"), std::string::npos) << done.out;
 }
 
@@ -174,7 +174,7 @@ TEST_F(KeptPackage, IsTheOneThatComesBackByTheDigestOnRecord) {
     EXPECT_NE(calls().find(" ./lockstep-sample_repacked.deb\n"), std::string::npos) << calls();
     // With the sums made to fit, as whoever can write there would.
     std::ofstream(kept(), std::ios::app) << "and a postinst";
-    on.run("cd \"$(dirname " + shell_quote(kept()) + ")\" && sha256sum ./*.deb >complete");
+    (void)on.run("cd \"$(dirname " + shell_quote(kept()) + ")\" && sha256sum ./*.deb >complete");
     const StepResult refused = restore(made.output);
     EXPECT_EQ(refused.outcome, StepOutcome::failed);
     EXPECT_NE(refused.message.find("does not hold what was kept"), std::string::npos)

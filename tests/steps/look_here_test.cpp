@@ -12,6 +12,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 
 namespace lockstep {
 namespace {
@@ -40,8 +41,13 @@ class LookHere : public testing::Test {
 
     void write(const std::string& name, const std::string& text) {
         std::ofstream(dir.path(name)) << text;
-        fs::permissions(dir.path(name), fs::perms::owner_all | fs::perms::others_exec |
-                                            fs::perms::others_read);
+        fs::permissions(dir.path(name),
+                        fs::perms::owner_all | fs::perms::others_exec | fs::perms::others_read);
+    }
+
+    static std::string account_group(const std::string& account) {
+        const std::string out = run_in_sh("", "id -gn " + account).out;
+        return out.substr(0, out.find('\n'));
     }
 
     /// A process called `postgres` of that account, in `folder` as its data directory. Its pid.
@@ -49,10 +55,12 @@ class LookHere : public testing::Test {
         fs::create_directories(dir.path(folder));
         fs::copy_file(fs::canonical("/bin/sleep"), dir.path(folder + "/postgres"));
         write(folder + "/psql", "#!/bin/sh\nid -un >>" + dir.path("ran") + "\n" + says);
-        const std::string as = "setpriv --reuid=" + account + " --regid=65534 --clear-groups ";
+        const std::string as = "setpriv --reuid=" + account + " --regid=" + account_group(account) +
+                               " --clear-groups ";
         run_in_sh("", "chown -R " + account + " " + dir.path(folder));
-        const CommandResult started = run_in_sh(
-            "", "cd " + dir.path(folder) + " && { " + as + "./postgres 600 >/dev/null 2>&1 & echo $!; }");
+        const CommandResult started = run_in_sh("",
+                                                "cd " + dir.path(folder) + " && { " + as +
+                                                    "./postgres 600 >/dev/null 2>&1 & echo $!; }");
         const std::string pid = started.out.substr(0, started.out.find('\n'));
         begun.push_back(pid);
         const std::string file = dir.path(folder) + "/postmaster.pid";
@@ -66,9 +74,8 @@ class LookHere : public testing::Test {
     CommandResult look(const std::function<std::string(std::string)>& change = {}) {
         std::string text = render(script);
         text = change ? change(text) : text;
-        return make_process_runner()->run({.argv = {"setsid", "-w", "/bin/sh", "-c", text}},
-                                          Deadline::after(120s),
-                                          {});
+        return make_process_runner()->run(
+            {.argv = {"setsid", "-w", "/bin/sh", "-c", text}}, Deadline::after(120s), {});
     }
 
     MemberFacts read(const CommandResult& result) {
@@ -98,6 +105,7 @@ TEST_F(LookHere, BelievesNoProcessByItsName) {
     const std::string own = fake_postmaster("daemon", "c", false);
     const CommandResult result = look();
     EXPECT_TRUE(has(result, "\npostmaster=" + own + " 5999")) << result.out;
+    EXPECT_TRUE(has(result, "\ndata=" + own + " /data\n")) << result.out;
     EXPECT_FALSE(has(result, "postmaster=" + foreign));
     EXPECT_TRUE(read(result).ssh.ok()) << result.out;
     // psql beside it is his as whom it runs, and the folder everybody's: so it is not taken.
@@ -126,8 +134,9 @@ TEST_F(LookHere, TakesWhatOthersPrintForTheirsAlone) {
         const std::string beside = "&& beside \"$psql\" ";
         return text.replace(text.find(beside), beside.size(), "");
     });
-    run_in_sh("", "for p in /proc/[0-9]*; do case $(tr '\\0' ' ' <$p/cmdline) in "
-                  "'sleep 300 ') kill ${p#/proc/} ;; esac; done 2>/dev/null");
+    run_in_sh("",
+              "for p in /proc/[0-9]*; do case $(tr '\\0' ' ' <$p/cmdline) in "
+              "'sleep 300 ') kill ${p#/proc/} ;; esac; done 2>/dev/null");
     EXPECT_LT(std::chrono::steady_clock::now() - begin, 100s);
     EXPECT_EQ(read_file(dir.path("ran")), "daemon\n");
     const MemberFacts member = read(result);
@@ -153,8 +162,9 @@ TEST_F(LookHere, EndsByItselfWithAllThatHangs) {
     ASSERT_NE(at, std::string::npos) << result.out;
     const std::string pid = result.out.substr(at + 3, result.out.find('\n', at) - at - 3);
     const CommandResult left = run_in_sh(
-        "", "for p in /proc/[0-9]*; do read -r s <$p/stat && set -- ${s##*\") \"} && [ \"$4\" = " +
-                pid + " ] && [ \"$1\" != Z ] && echo $p; done 2>/dev/null");
+        "",
+        "for p in /proc/[0-9]*; do read -r s <$p/stat && set -- ${s##*\") \"} && [ \"$4\" = " +
+            pid + " ] && [ \"$1\" != Z ] && echo $p; done 2>/dev/null");
     EXPECT_EQ(left.out, "");
 }
 
@@ -167,7 +177,8 @@ TEST_F(LookHere, TellsTheWordOfItsMarkersFirst) {
     EXPECT_EQ(result.out.find_first_not_of('\n'), at);
     EXPECT_EQ(result.out.substr(at + tag.size(), 7), "secret ");
     EXPECT_EQ(result.out.find(tag, at + 1), std::string::npos) << "it marks nothing";
-    EXPECT_NE(look().out.substr(at + tag.size() + 7, 36), result.out.substr(at + tag.size() + 7, 36));
+    EXPECT_NE(look().out.substr(at + tag.size() + 7, 36),
+              result.out.substr(at + tag.size() + 7, 36));
 }
 
 }  // namespace
