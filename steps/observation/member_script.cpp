@@ -80,7 +80,8 @@ end
 // that user with its own pid in postmaster.pid; line 4 of that is the port, line 5 the socket's
 // directory (PostgreSQL 11 to 18, utils/pidfile.h). It is looked for as that user, who so can only
 // speak of what is his: anybody may call a process `postgres`, and keep a FIFO or somebody else's
-// file under that name. Builtins only: a busy host has hundreds of backends.
+// file under that name. In the daemon's group, too, without which the kernel does not tell where a
+// process is. Builtins only: a busy host has hundreds of backends.
 constexpr const char* k_postmasters = R"sh(
 for proc in /proc/[0-9]*; do
   [ -O "$proc" ] && read -r comm <"$proc/comm" || continue
@@ -111,7 +112,7 @@ done 2>/dev/null
 constexpr const char* k_host = R"sh(
 begin host
 groups() {
-  while read -r line; do printf " %s" "$line"; done <"/proc/$1/cgroup"
+  while read -r row; do printf " %s" "$row"; done <"/proc/$1/cgroup"
   echo
 }
 pythons= patronis= mains= owners=" root $os_user "
@@ -154,7 +155,7 @@ elif [ -n "$patronis" ]; then
   printf "daemon=%s\n" "$daemon"
 fi 2>/dev/null
 postmasters() {
-  if [ "$(id -u)" = 0 ]; then set -- runuser -u "$1" --; else set --; fi
+  if [ "$(id -u)" = 0 ]; then set -- runuser -u "$1" ${2:+-g "$2"} --; else set --; fi
   lines=$(aside 5 "$@" /bin/sh -c "$postmasters_program" </dev/null)
   IFS="
 "
@@ -175,12 +176,15 @@ postmasters() {
   set +f
   unset IFS
 }
-found= socket= server=
-if [ "${daemon:-0}" != 0 ]; then server=$(stat -c %U "/proc/$daemon" 2>/dev/null); fi
+found= socket= server= group=
+if [ "${daemon:-0}" != 0 ]; then
+  server=$(stat -c "%U %G" "/proc/$daemon" 2>/dev/null)
+  group=${server#* } server=${server%% *}
+fi
 case $owners in *" $server "*) ;; *) server= ;; esac
-case $server in "" | root) server=${os_user:-postgres} ;; esac
+case $server in "" | root) server=${os_user:-postgres} group= ;; esac
 asked=" root $server "
-postmasters "$server"
+postmasters "$server" "$group"
 if [ "$(id -u)" = 0 ]; then
   for owner in $owners; do
     case $asked in *" $owner "*) continue ;; esac

@@ -174,7 +174,7 @@ TEST_F(KeptPackage, IsTheOneThatComesBackByTheDigestOnRecord) {
     EXPECT_NE(calls().find(" ./lockstep-sample_repacked.deb\n"), std::string::npos) << calls();
     // With the sums made to fit, as whoever can write there would.
     std::ofstream(kept(), std::ios::app) << "and a postinst";
-    on.run("cd \"$(dirname " + shell_quote(kept()) + ")\" && sha256sum ./*.deb >complete");
+    (void)on.run("cd \"$(dirname " + shell_quote(kept()) + ")\" && sha256sum ./*.deb >complete");
     const StepResult refused = restore(made.output);
     EXPECT_EQ(refused.outcome, StepOutcome::failed);
     EXPECT_NE(refused.message.find("does not hold what was kept"), std::string::npos)

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 
 namespace lockstep {
 namespace {
@@ -44,12 +45,18 @@ class LookHere : public testing::Test {
                         fs::perms::owner_all | fs::perms::others_exec | fs::perms::others_read);
     }
 
+    static std::string account_group(const std::string& account) {
+        const std::string out = run_in_sh("", "id -gn " + account).out;
+        return out.substr(0, out.find('\n'));
+    }
+
     /// A process called `postgres` of that account, in `folder` as its data directory. Its pid.
     std::string fake_postmaster(const std::string& account, const std::string& folder, bool fifo) {
         fs::create_directories(dir.path(folder));
         fs::copy_file(fs::canonical("/bin/sleep"), dir.path(folder + "/postgres"));
         write(folder + "/psql", "#!/bin/sh\nid -un >>" + dir.path("ran") + "\n" + says);
-        const std::string as = "setpriv --reuid=" + account + " --regid=65534 --clear-groups ";
+        const std::string as = "setpriv --reuid=" + account + " --regid=" + account_group(account) +
+                               " --clear-groups ";
         run_in_sh("", "chown -R " + account + " " + dir.path(folder));
         const CommandResult started = run_in_sh("",
                                                 "cd " + dir.path(folder) + " && { " + as +
@@ -98,6 +105,7 @@ TEST_F(LookHere, BelievesNoProcessByItsName) {
     const std::string own = fake_postmaster("daemon", "c", false);
     const CommandResult result = look();
     EXPECT_TRUE(has(result, "\npostmaster=" + own + " 5999")) << result.out;
+    EXPECT_TRUE(has(result, "\ndata=" + own + " /data\n")) << result.out;
     EXPECT_FALSE(has(result, "postmaster=" + foreign));
     EXPECT_TRUE(read(result).ssh.ok()) << result.out;
     // psql beside it is his as whom it runs, and the folder everybody's: so it is not taken.
