@@ -42,6 +42,7 @@ class StateFolder {
     [[nodiscard]] bool is_one_of_us(uid_t user) const;
 
     UniqueFd fd_;
+
     struct stat about_ {};
 
     std::string path_;

@@ -27,7 +27,7 @@ namespace {
 
 constexpr unsigned k_read = 4;
 constexpr unsigned k_write = 2;
-constexpr int k_most_links = 40;  // as the kernel
+constexpr int k_most_links = 40;                                  // as the kernel
 constexpr std::size_t k_longest_entry = std::size_t{256} * 1024;  // of a group with many members
 constexpr std::size_t k_longest_secret = std::size_t{64} * 1024;
 
@@ -156,9 +156,8 @@ std::optional<Access> access_of(const std::string& path) {
     if (::stat(path.c_str(), &access.about) != 0) {
         return std::nullopt;
     }
-    access.list = list_by([&](char* to, std::size_t size) {
-        return ::getxattr(path.c_str(), k_acl_name, to, size);
-    });
+    access.list = list_by(
+        [&](char* to, std::size_t size) { return ::getxattr(path.c_str(), k_acl_name, to, size); });
     return access;
 }
 
@@ -204,7 +203,7 @@ bool is_own_group(gid_t number) {
     static std::mutex one_at_a_time;  // of getpwent
     const std::lock_guard lock(one_at_a_time);
     bool ours = true;
-    ::setpwent();                               // NOLINT(concurrency-mt-unsafe)
+    ::setpwent();                                // NOLINT(concurrency-mt-unsafe)
     while (const passwd* user = ::getpwent()) {  // NOLINT(concurrency-mt-unsafe)
         ours = ours && (user->pw_gid != number || is_ours(user->pw_uid));
     }
@@ -234,6 +233,7 @@ std::string who_else_may_write(int fd, const std::string& path, FoundBy by) {
         if (error) {  // no link
             return {};
         }
+
         struct stat link {};
 
         if (::lstat(step.c_str(), &link) != 0 || !is_ours(link.st_uid)) {
@@ -257,8 +257,8 @@ std::string who_else_knows(int fd, const std::string& path) {
     if (!is_ours(access->about.st_uid)) {
         return path + " belongs to " + name_of_user(access->about.st_uid);
     }
-    for (const auto& [bits, can] : {std::pair{k_read, " is readable by "},
-                                    std::pair{k_write, " can be written by "}}) {
+    for (const auto& [bits, can] :
+         {std::pair{k_read, " is readable by "}, std::pair{k_write, " can be written by "}}) {
         if (const std::string who = access->others(bits); !who.empty()) {
             return path + can + who;
         }
@@ -274,9 +274,9 @@ std::string who_else_knows(const std::string& path) {
 std::string read_secret_line(const std::string& path, const std::string& what) {
     const UniqueFd fd = open_to_look(path);
     if (!fd) {
-        throw Error(what + "'s file " + path + " cannot be read: " +
-                        std::generic_category().message(errno),
-                    "Check that it exists and that you may read it.");
+        throw Error(
+            what + "'s file " + path + " cannot be read: " + std::generic_category().message(errno),
+            "Check that it exists and that you may read it.");
     }
 
     struct stat about {};

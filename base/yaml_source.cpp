@@ -205,8 +205,9 @@ void refuse_shared(int fd, const std::string& path, FoundBy by, const std::strin
     if (who.empty()) {
         return;
     }
-    const std::string mend = "It can have things done in your name: take the right from them "
-                             "(chmod go-w), or use a file of your own.";
+    const std::string mend =
+        "It can have things done in your name: take the right from them "
+        "(chmod go-w), or use a file of your own.";
     const std::string anyway = by == FoundBy::luck
                                    ? " Where that is wanted, name it, and add " + allowed_by + "."
                                    : " It is used all the same with " + allowed_by + ".";

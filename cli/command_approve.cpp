@@ -113,8 +113,9 @@ int command_approve(const Options& options) {
         with_answers(asked, journal->answers(header.id), state.answers_taken(), header, people);
     std::string why_not = why_not_counted(header, now, answer, people);
     if (answer.proof.empty() && in_user_namespace()) {
-        why_not = "in a user namespace you are whom you like: give your key by --key-file, or "
-                  "answer from outside of it";
+        why_not =
+            "in a user namespace you are whom you like: give your key by --key-file, or "
+            "answer from outside of it";
     }
     if (why_not.empty() && answer.proof.empty() &&
         inventory.approvers.contains(user_of(answer.by))) {

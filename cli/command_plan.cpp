@@ -115,11 +115,11 @@ int command_plan(const Options& options, Interrupts& interrupts) {
     }
     Workplace place(options);
     place.durations = earlier_durations(options, place.cluster.name);
-    const Plan plan = plan_from(
-        options,
-        place,
-        find_runbook(from_anywhere(options.runbooks.front()), shared_runbook(options)),
-        interrupts.token());
+    const Plan plan =
+        plan_from(options,
+                  place,
+                  find_runbook(from_anywhere(options.runbooks.front()), shared_runbook(options)),
+                  interrupts.token());
     if (options.output == Output::text) {
         std::cout << plan_text(plan, Terminal::on(STDOUT_FILENO));
     } else {

@@ -64,7 +64,12 @@ struct Restored {
               run.header.runbook_text,
               run.header.plan.value("runbook_path", "the runbook on record"),
               run.header.plan.value("runbook_parts", std::map<std::string, std::string>()))),
-          plan(restore_plan({run.header.plan, runbook, inventory, cluster, run.header.given, run.header.plan_hash})),
+          plan(restore_plan({run.header.plan,
+                             runbook,
+                             inventory,
+                             cluster,
+                             run.header.given,
+                             run.header.plan_hash})),
           runner(cluster, ConnectionFactory{}, clock, inventory.notify) {}
 
     [[nodiscard]] People people() const { return people_of(own ? &*own : nullptr, inventory); }

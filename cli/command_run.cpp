@@ -183,11 +183,11 @@ int command_run(const Options& options, Interrupts& interrupts) {
     const std::unique_ptr<JournalStore> journal = journal_to_write(options);
     refuse_over_abandoned(*journal, place.cluster.name);
     place.durations = Durations::of(*journal, place.cluster.name);
-    const Plan plan = plan_from(
-        options,
-        place,
-        find_runbook(from_anywhere(options.runbooks.front()), shared_runbook(options)),
-        interrupts.token());
+    const Plan plan =
+        plan_from(options,
+                  place,
+                  find_runbook(from_anywhere(options.runbooks.front()), shared_runbook(options)),
+                  interrupts.token());
     print_plan(options, plan);
     if (!plan.ready()) {
         return refuse(options, plan);

@@ -150,7 +150,8 @@ void add_commands(CLI::App& app, Options& options) {
                           options.unsealed,
                           "Although nobody vouches for a shared record; --reason is on the record");
     }
-    app.add_subcommand("keys", "Your key for records in a shared state folder, and whose you trust");
+    app.add_subcommand("keys",
+                       "Your key for records in a shared state folder, and whose you trust");
     app.add_subcommand("runs", "List the runs on record");
     auto* show = app.add_subcommand("show", "Show one run: every step, what was measured");
     show->add_option("RUN", options.run, "Its id, or the start of it; the newest unless given");

@@ -47,12 +47,12 @@ struct Options {
     bool unsealed = false;         ///< of resume, rollback: although nobody vouches for the record
     bool allow_shared_inventory = false;  ///< one that others may write to; to be named
     bool allow_shared_runbook = false;    ///< of plan, run: the same
-    bool from_saved_plan = false;  ///< these are what a saved plan was made with
-    std::string lock_id;           ///< of unlock
-    std::string versions;          ///< of knowledge: `A..B`; empty: everything
-    std::string topic;             ///< of explain, schema; empty: everything
-    std::string explain;           ///< of check: a topic, `wal`
-    std::string member;            ///< of check --explain; empty: all
+    bool from_saved_plan = false;         ///< these are what a saved plan was made with
+    std::string lock_id;                  ///< of unlock
+    std::string versions;                 ///< of knowledge: `A..B`; empty: everything
+    std::string topic;                    ///< of explain, schema; empty: everything
+    std::string explain;                  ///< of check: a topic, `wal`
+    std::string member;                   ///< of check --explain; empty: all
 
     bool all = false;                                 ///< of check: every cluster
     bool markdown = false;                            ///< of explain: the whole reference

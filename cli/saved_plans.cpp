@@ -36,8 +36,7 @@ std::string edit_of(const SavedPlan& saved) {
 
 TakenUp take_up_plan(const std::string& path, const Options& options) {
     TakenUp taken;
-    taken.saved = SavedPlan::parse(
-        text_to_run(path, shared_runbook(options)), path);
+    taken.saved = SavedPlan::parse(text_to_run(path, shared_runbook(options)), path);
     refuse_what_the_plan_answers(options, taken.saved.cluster);
     taken.options = options;
     taken.options.from_saved_plan = true;

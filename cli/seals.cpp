@@ -37,7 +37,8 @@ std::string sealed_text(const std::string& chain_end) {
 void make_key(const std::string& path) {
     std::error_code error;
     std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
-    const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    const UniqueFd fd(
+        ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!fd && errno == EEXIST) {
         return;
     }
@@ -98,16 +99,18 @@ std::string hint_of(const SealView& view, const RunHeader& run) {
     const std::string anyway = " To go on all the same: --unsealed --reason \"…\".";
     switch (view.state) {
         case State::stranger:
-            return "Ask " + run.started_by + " for what `lockstep keys` shows there. If it is this "
-                   "key, put the line into " + trusted_file() + " or /etc/lockstep/trusted_keys." +
-                   anyway;
+            return "Ask " + run.started_by +
+                   " for what `lockstep keys` shows there. If it is this "
+                   "key, put the line into " +
+                   trusted_file() + " or /etc/lockstep/trusted_keys." + anyway;
         case State::broken:
             return "Somebody changed it after it was written. Look at the cluster with `lockstep "
-                   "check`, and at what it says with `lockstep show`." + anyway;
+                   "check`, and at what it says with `lockstep show`." +
+                   anyway;
         default:
             return "It is of an older version of lockstep, or somebody wrote it who had no key. "
-                   "Compare `lockstep show " + run.id + "` with what " + run.started_by +
-                   " knows." + anyway;
+                   "Compare `lockstep show " +
+                   run.id + "` with what " + run.started_by + " knows." + anyway;
     }
 }
 

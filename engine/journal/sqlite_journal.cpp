@@ -46,8 +46,7 @@ UPDATE runs SET head = ifnull(
 )sql";
 
 /// Since version 5: who vouches for the end of a run, see seal_with().
-constexpr const char* k_seals_schema =
-    "ALTER TABLE runs ADD COLUMN seal TEXT NOT NULL DEFAULT ''";
+constexpr const char* k_seals_schema = "ALTER TABLE runs ADD COLUMN seal TEXT NOT NULL DEFAULT ''";
 
 /// Intents and results, run by run; the last column is 1 for a first attempt, and for a success
 /// that is not tried again.
@@ -69,9 +68,8 @@ auto on_journal(const Work& work) {
         return work();
     } catch (const sqlite::SqliteError& error) {
         const std::string hint =
-            error.hint().empty()
-                ? "Check the free space and the permissions of the state folder."
-                : error.hint();
+            error.hint().empty() ? "Check the free space and the permissions of the state folder."
+                                 : error.hint();
         throw JournalError(std::string("the journal cannot be read or written: ") + error.what(),
                            hint + " Nothing is done that is not on record.");
     }

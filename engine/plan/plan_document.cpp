@@ -289,8 +289,7 @@ void refuse_changed(const Json& document,
             sha256_hex(canonical(bound_part(document))) != hash) {
             throw_changed("the plan");
         }
-        const auto parts =
-            document.value("runbook_parts", std::map<std::string, std::string>());
+        const auto parts = document.value("runbook_parts", std::map<std::string, std::string>());
         if (runbook_hash(runbook_text, parts) != document.at("runbook_hash")) {
             throw_changed("the runbook");
         }

@@ -13,7 +13,8 @@
 /// Whose answer to an approval counts, and why another does not.
 namespace lockstep {
 
-/// At the end of a user's name: it was given in a user namespace, where everybody is whom they like.
+/// At the end of a user's name: it was given in a user namespace, where everybody is whom they
+/// like.
 inline constexpr std::string_view k_in_user_namespace = " (user namespace)";
 
 /// Who there is, by the inventory of whoever judges: what a run has on record others may have

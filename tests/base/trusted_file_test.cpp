@@ -127,21 +127,20 @@ TEST_F(OthersMayWrite, IsTrueOfWhomItBelongsTo) {
 /// An access list as setfacl -m u:54321:rw makes it.
 TEST_F(OthersMayWrite, IsTrueOfWhomAnAccessListNames) {
     file("a", 0600);
+
     struct Line {
         std::uint16_t tag, bits;
         std::uint32_t id;
     };
 
     const std::uint32_t version = 2;
-    const std::array<Line, 5> lines{{{0x01, 6, ~0U},
-                                     {0x02, 6, k_somebody},
-                                     {0x04, 0, ~0U},
-                                     {0x10, 6, ~0U},
-                                     {0x20, 0, ~0U}}};
+    const std::array<Line, 5> lines{
+        {{0x01, 6, ~0U}, {0x02, 6, k_somebody}, {0x04, 0, ~0U}, {0x10, 6, ~0U}, {0x20, 0, ~0U}}};
     std::string list(sizeof version + sizeof lines, '\0');
     std::memcpy(list.data(), &version, sizeof version);
     std::memcpy(list.data() + sizeof version, lines.data(), sizeof lines);
-    if (::setxattr(path("a").c_str(), "system.posix_acl_access", list.data(), list.size(), 0) != 0) {
+    if (::setxattr(path("a").c_str(), "system.posix_acl_access", list.data(), list.size(), 0) !=
+        0) {
         GTEST_SKIP() << "no access lists on this file system";
     }
     EXPECT_EQ(writer("a"), "user 54321 may write to it");

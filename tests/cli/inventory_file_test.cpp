@@ -27,9 +27,9 @@ class InventoryFile : public testing::Test {
     ~InventoryFile() override { std::filesystem::current_path(before_); }
 
     void write(const std::string& more) const {
-        temp.write("inventory.yaml",
-                   "clusters:\n  orders:\n    patroni: {endpoints: [\"http://10.0.0.1:8008\"]}\n" +
-                       more);
+        temp.write(
+            "inventory.yaml",
+            "clusters:\n  orders:\n    patroni: {endpoints: [\"http://10.0.0.1:8008\"]}\n" + more);
         mode("inventory.yaml", 0644);
     }
 
@@ -113,8 +113,10 @@ TEST_F(InventoryFile, NamesNoFileThatOthersMayWriteTo) {
 }
 
 TEST_F(InventoryFile, OfARunbookThatOthersMayWriteToIsNoneToRunBy) {
-    temp.write("work.yaml", "runbook: work\nsteps:\n  - {id: a, uses: runbook, with: {name: ./part.yaml}}\n");
-    temp.write("part.yaml", "runbook: part\nsteps:\n  - {id: b, uses: assert, with: {that: \"true\"}}\n");
+    temp.write("work.yaml",
+               "runbook: work\nsteps:\n  - {id: a, uses: runbook, with: {name: ./part.yaml}}\n");
+    temp.write("part.yaml",
+               "runbook: part\nsteps:\n  - {id: b, uses: assert, with: {that: \"true\"}}\n");
     mode("work.yaml", 0644);
     mode("part.yaml", 0644);
     const std::string path = temp.path("work.yaml");

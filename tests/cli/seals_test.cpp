@@ -77,7 +77,8 @@ class Seals : public testing::Test {
         sql("UPDATE runs SET runbook_text = 'touch EVIL'" + seal);
         for (const JournalRecord& record : records) {
             link = next_link(link, run.id, record, record.payload.dump());
-            sql("UPDATE records SET hash = '" + link + "' WHERE seq = " + std::to_string(record.seq));
+            sql("UPDATE records SET hash = '" + link +
+                "' WHERE seq = " + std::to_string(record.seq));
         }
         sql("UPDATE runs SET head = '" + link + "'");
     }

@@ -215,8 +215,8 @@ class Story : public testing::Test {
     template <typename Work>
     RunEnd take_up(Work work, TakeUp by, std::stop_token stop) {
         const RunHeader header = journal.headers.back();
-        const Plan restored =
-            restore_plan({header.plan, runbook, inventory, cluster, header.given, header.plan_hash});
+        const Plan restored = restore_plan(
+            {header.plan, runbook, inventory, cluster, header.given, header.plan_hash});
         runner.forget_events();
         const RunEnd end =
             work(setup(restored), header, journal.records("run"), by, std::move(stop));

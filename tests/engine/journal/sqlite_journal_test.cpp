@@ -106,8 +106,9 @@ TEST_F(SqliteJournal, OfTheVersionBeforeIsBroughtUpToOursByWhoWritesAlone) {
         journal->create(header("one"));
         journal->append("one", note(1, "first"));
     }
-    tamper("DROP TABLE answers; ALTER TABLE runs DROP COLUMN head; "
-           "ALTER TABLE runs DROP COLUMN seal; PRAGMA user_version = 2");
+    tamper(
+        "DROP TABLE answers; ALTER TABLE runs DROP COLUMN head; "
+        "ALTER TABLE runs DROP COLUMN seal; PRAGMA user_version = 2");
     EXPECT_THROW((void)open_sqlite_journal(folder, JournalUse::as_it_is), JournalError);
     const auto journal = open_sqlite_journal(folder);
     EXPECT_EQ(journal->records("one").size(), 1U);
@@ -239,7 +240,8 @@ TEST_F(SqliteJournal, TouchesNoFileThatSomebodyPutInItsPlace) {
         EXPECT_EQ(about.st_mode & 0777U, 0600U) << name;
         EXPECT_EQ(about.st_size, 6) << name;
     };
-    for (const char* name : {"journal.db", "journal.db-wal", "journal.db-shm", "journal.db-journal"}) {
+    for (const char* name :
+         {"journal.db", "journal.db-wal", "journal.db-shm", "journal.db-journal"}) {
         put(name, [&](const std::string& at) { std::filesystem::create_symlink(victim, at); });
         put(name, [&](const std::string& at) { std::filesystem::create_hard_link(victim, at); });
         std::filesystem::remove_all(state);

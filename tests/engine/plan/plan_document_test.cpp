@@ -66,7 +66,8 @@ TEST_F(OnRecord, WhatTheHashIsNotOfIsRefused) {
     changed["steps"][0]["actions"] = {{{"kind", "ssh"}, {"text", "rm -rf /"}}};
     EXPECT_NE(refusal(changed).find("the plan on record"), std::string::npos);
     changed["plan_hash"] = sha256_hex(canonical(bound_part(changed)));
-    EXPECT_NE(refusal(changed).find("the plan on record"), std::string::npos) << "a run has its own";
+    EXPECT_NE(refusal(changed).find("the plan on record"), std::string::npos)
+        << "a run has its own";
     hash = changed.at("plan_hash");
     EXPECT_EQ(refusal(changed), "") << "all of it made anew is for the seal to tell";
     hash = honest.at("plan_hash");

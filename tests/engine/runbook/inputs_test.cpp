@@ -132,9 +132,10 @@ TEST(Inputs, NeverShowsASecretThatWasGivenItself) {
     unsetenv("LOCKSTEP_TEST_TOKEN");
     EXPECT_EQ(error_of("type: secret", "env:LOCKSTEP_TEST_TOKEN"),
               "input x comes from the environment variable LOCKSTEP_TEST_TOKEN, which is not set");
-    EXPECT_EQ(error_of("type: secret", "file:/no/such/file"),
-              "input x cannot be had: the secret's file /no/such/file cannot be read: No such file or "
-              "directory; Check that it exists and that you may read it.");
+    EXPECT_EQ(
+        error_of("type: secret", "file:/no/such/file"),
+        "input x cannot be had: the secret's file /no/such/file cannot be read: No such file or "
+        "directory; Check that it exists and that you may read it.");
 }
 
 }  // namespace
