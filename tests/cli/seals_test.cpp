@@ -54,7 +54,11 @@ class Seals : public testing::Test {
         run.inputs = nlohmann::json::object();
         run.plan = {{"steps", nlohmann::json::array()}};
         journal->create(run);
-        journal->append("one", {1, "2026-11-23T08:00:01.000Z", RecordKind::note, "", "", {}});
+        journal->append("one", note(1));
+    }
+
+    [[nodiscard]] static JournalRecord note(std::int64_t seq) {
+        return {seq, "2026-11-23T08:00:01.000Z", RecordKind::note, "", "", {}};
     }
 
     [[nodiscard]] SealView look() const {
@@ -126,8 +130,9 @@ TEST_F(Seals, ByAnothersKeyMakeNoRecordTheirs) {
     start_run();
     forge("");
     be("mallory");
-    journal_to_write(options)->append(
-        "one", {2, "2026-11-23T08:00:02.000Z", RecordKind::note, "", "", {}});
+    const auto journal = journal_to_write(options);
+    (void)journal->records("one");
+    journal->append("one", note(2));
     EXPECT_EQ(look().state, State::sealed) << "to mallory";
     be("anna");
     EXPECT_EQ(look().state, State::stranger);
@@ -139,6 +144,19 @@ TEST_F(Seals, ByAnothersKeyMakeNoRecordTheirs) {
               std::string::npos);
     options.unsealed = true;
     EXPECT_EQ(refuse_unsealed(options, look(), run), std::nullopt);
+}
+
+/// Else whoever can write to the file would get their text sealed by the engine that is at work.
+TEST_F(Seals, AreNotPutUnderWhatOthersMadeOfTheRecordMeanwhile) {
+    start_run();
+    const auto journal = journal_to_write(options);
+    EXPECT_THROW(journal->append("one", note(2)), JournalError) << "it was not even read";
+    (void)journal->records("one");
+    forge("");
+    EXPECT_THROW(journal->append("one", note(2)), JournalError);
+    (void)journal->records("one");
+    EXPECT_THROW(journal->append("one", note(2)), JournalError) << "the first look counts";
+    EXPECT_EQ(look().state, State::broken);
 }
 
 TEST_F(Seals, AreNotNeededWhereNobodyElseWrites) {
