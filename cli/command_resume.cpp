@@ -104,6 +104,9 @@ int carry_on(const Options& options,
              const Recorded& run,
              Work work) {
     Restored restored(options, run);
+    if (!options.allow_shared_inventory) {
+        refuse_shared_files(restored.inventory);  // what they say counts as it is now
+    }
     return Attended(options, interrupts, restored.runner)
         .run(run.header, [&](RecordListener listener) {
             return work(

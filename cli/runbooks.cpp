@@ -24,7 +24,7 @@ std::string file_of(const std::string& wanted, const std::string& from) {
     return (std::filesystem::path(from).parent_path() / wanted).lexically_normal().string();
 }
 
-constexpr const char* k_allowed_by = "--allow-shared-runbook";
+constexpr const char* k_runbook_allowed_by = "--allow-shared-runbook";
 
 std::optional<FoundBy> only_ours(SharedRunbook shared) {
     return shared == SharedRunbook::allowed ? std::nullopt : std::optional(FoundBy::name);
@@ -49,7 +49,7 @@ std::string text_of(const std::string& wanted, const std::string& file, SharedRu
 }  // namespace
 
 std::string text_to_run(const std::string& path, SharedRunbook shared) {
-    return yaml::read_text(path, only_ours(shared), k_allowed_by);
+    return yaml::read_text(path, only_ours(shared), k_runbook_allowed_by);
 }
 
 std::shared_ptr<const Runbook> find_runbook(const std::string& wanted, SharedRunbook shared) {
@@ -60,7 +60,7 @@ std::shared_ptr<const Runbook> find_runbook(const std::string& wanted, SharedRun
     };
     if (is_path(wanted)) {
         return std::make_shared<const Runbook>(
-            load_runbook(wanted, vocabulary, only_ours(shared), k_allowed_by));
+            load_runbook(wanted, vocabulary, only_ours(shared), k_runbook_allowed_by));
     }
     const std::string file = file_of(wanted, {});
     return std::make_shared<const Runbook>(

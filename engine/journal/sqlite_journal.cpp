@@ -116,6 +116,7 @@ class SqliteJournal final : public JournalStore {
                 .bind(canonical(run.plan))
                 .bind(sealing_ ? sealing_(header_digest(run)) : std::string());
             insert.step();
+            ends_[run.id] = header_digest(run);
         });
     }
 
@@ -131,6 +132,7 @@ class SqliteJournal final : public JournalStore {
         on_journal([&] {
             sqlite::Transaction transaction(*db_);
             std::string hash = last_hash(run, records.front().seq);
+            refuse_another_end(run, hash);
             for (const JournalRecord& record : records) {
                 hash = insert(run, record, hash);
             }
@@ -138,6 +140,7 @@ class SqliteJournal final : public JournalStore {
             head.bind(hash).bind(sealing_ ? sealing_(hash) : std::string()).bind(run);
             head.step();
             transaction.commit();
+            ends_[run] = hash;
         });
     }
 
@@ -301,11 +304,22 @@ class SqliteJournal final : public JournalStore {
                 found.push_back(std::move(record));
             }
             refuse_cut(about->id, found.empty() ? "" : previous);
+            ends_.try_emplace(about->id, previous);
             return found;
         });
     }
 
   private:
+    /// What others made of the file meanwhile is not gone on from, and above all not vouched for.
+    void refuse_another_end(const std::string& run, const std::string& end) {
+        const auto known = ends_.find(run);
+        if (known == ends_.end() ? bool(sealing_) : known->second != end) {
+            throw JournalError("the record of run " + run + " is not the one that was read",
+                               "Somebody else wrote to it meanwhile: `lockstep show " + run +
+                                   "` says what is there.");
+        }
+    }
+
     /// What was done after the last record that is there nobody could tell.
     void refuse_cut(const std::string& run, const std::string& end) {
         sqlite::Statement select(*db_, "SELECT head FROM runs WHERE id = ?");
@@ -438,6 +452,7 @@ class SqliteJournal final : public JournalStore {
     JournalUse use_;
     bool shared_ = false;
     Sealing sealing_;
+    std::map<std::string, std::string> ends_;  ///< of the runs that were created or read here
     std::optional<sqlite::Database> db_;
 };
 

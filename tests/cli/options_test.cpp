@@ -216,6 +216,21 @@ class WithVariable {
     const char* name_;
 };
 
+TEST(Options, NameWhatOthersMayWriteTo) {
+    const Options run = options({"run", "x", "--allow-shared-inventory", "--allow-shared-runbook"});
+    EXPECT_TRUE(run.allow_shared_inventory);
+    EXPECT_TRUE(run.allow_shared_runbook);
+    EXPECT_TRUE(options({"check", "orders", "--allow-shared-inventory"}).allow_shared_inventory);
+    EXPECT_EQ(parse({"resume", "--allow-shared-runbook"}).parsed.exit_code, 2) << "it is on record";
+    EXPECT_EQ(options({"keys"}).command, "keys");
+    for (const char* command : {"resume", "rollback"}) {
+        EXPECT_THROW(refuse_what_does_not_fit(options({command, "--unsealed"})), UsageError);
+        EXPECT_NO_THROW(
+            refuse_what_does_not_fit(options({command, "--unsealed", "--reason", "of before"})));
+    }
+    EXPECT_EQ(parse({"approve", "x", "--unsealed"}).parsed.exit_code, 2);
+}
+
 TEST(InventoryPath, IsTheOptionThenTheVariable) {
     const WithVariable variable("LOCKSTEP_INVENTORY", "/from/variable.yaml");
     Options given;

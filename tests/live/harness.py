@@ -331,7 +331,7 @@ class LiveTest(unittest.TestCase):
     def start(self, *argv, inventory=None, state=None, environment=None):
         """lockstep with these arguments, in the background."""
         running = Running([LOCKSTEP, *argv, "-i", str(inventory or self.inventory), "--state", str(state or self.state_folder)],
-                          {**os.environ, **(environment or {})}, self.work.name)
+                          {**os.environ, "XDG_CONFIG_HOME": self.work.name, **(environment or {})}, self.work.name)
         self.addCleanup(running.close)
         return running
 

@@ -205,6 +205,57 @@ TEST_F(Approvals, AreProvenByAKeyWhereTheInventoryHasOne) {
     EXPECT_EQ(resume().exit_code, 0);
 }
 
+TEST_F(Approvals, AreProvenForTheRunAsItWasThen) {
+    people.key_of = [](const std::string&) { return std::optional<std::string>("a key"); };
+    (void)run(plan(k_asked));
+    RunHeader& header = journal.headers.back();
+    Answer proven{.gate = "go",
+                  .yes = true,
+                  .by = "bert@jump2",
+                  .at = to_iso8601(clock.wall_now()),
+                  .plan_hash = header.plan_hash};
+    RunHeader reviewed = header;
+    reviewed.plan["inventory_path"] = "/elsewhere/inventory.yaml";  // of what no plan's hash is
+    proven.proof = proof_of(reviewed, proven, "a key");
+    journal.answer("run", proven);
+    EXPECT_EQ(resume().exit_code, 14);
+    EXPECT_EQ(approval("go").answers.front().why_not,
+              "its proof was not made with the key of bert for this answer");
+    proven.proof = proof_of(header, proven, "a key");
+    journal.answer("run", proven);
+    EXPECT_EQ(resume().exit_code, 0);
+}
+
+TEST_F(Approvals, OfAUserNamespaceCountWithAKeyAlone) {
+    people.key_of = [](const std::string& name) {
+        return name == "bert" ? std::optional<std::string>("bert's key") : std::nullopt;
+    };
+    (void)run(plan(k_asked));
+    answer("go", "carl (user namespace)@jump2");
+    EXPECT_EQ(resume().exit_code, 14);
+    EXPECT_EQ(approval("go").answers.front().why_not,
+              "nobody knows whose it is: it was given in a user namespace, without a key");
+    Answer proven{.gate = "go",
+                  .yes = true,
+                  .by = "bert (user namespace)@jump2",
+                  .at = to_iso8601(clock.wall_now()),
+                  .plan_hash = journal.headers.back().plan_hash};
+    proven.proof = proof_of(journal.headers.back(), proven, "bert's key");
+    journal.answer("run", proven);
+    EXPECT_EQ(resume().exit_code, 0);
+}
+
+TEST_F(Approvals, OfARunThatSomebodyUnknownStartedAreNobodys) {
+    (void)run(plan(k_asked));
+    journal.headers.back().started_by = "anna (user namespace)@jump1";
+    answer("go", "bert@jump2");
+    EXPECT_EQ(resume().exit_code, 14);
+    EXPECT_NE(approval("go").answers.front().why_not.find("who started this run is not known"),
+              std::string::npos);
+    answer("go", "bert@jump2", false);
+    EXPECT_EQ(resume().exit_code, 4) << "a no counts from everybody";
+}
+
 TEST_F(Approvals, OfABlockAreAskedOnceForAllMembers) {
     (void)run(plan(R"(
 - id: replicas

@@ -106,7 +106,9 @@ TEST_F(SqliteJournal, OfTheVersionBeforeIsBroughtUpToOursByWhoWritesAlone) {
         journal->create(header("one"));
         journal->append("one", note(1, "first"));
     }
-    tamper("DROP TABLE answers; ALTER TABLE runs DROP COLUMN head; PRAGMA user_version = 2");
+    tamper(
+        "DROP TABLE answers; ALTER TABLE runs DROP COLUMN head; "
+        "ALTER TABLE runs DROP COLUMN seal; PRAGMA user_version = 2");
     EXPECT_THROW((void)open_sqlite_journal(folder, JournalUse::as_it_is), JournalError);
     const auto journal = open_sqlite_journal(folder);
     EXPECT_EQ(journal->records("one").size(), 1U);
@@ -178,15 +180,84 @@ TEST_F(SqliteJournal, IsForTheGroupOfAFolderThatPeopleShare) {
     EXPECT_EQ(about.st_mode & 07777U, 02770U);
 }
 
-TEST_F(SqliteJournal, IsSharedOnceItsFolderIs) {
+TEST_F(SqliteJournal, OfVersionFourIsBroughtUpToOursAndHasNoSeals) {
+    {
+        const auto journal = open_sqlite_journal(folder);
+        journal->create(header("one"));
+        journal->append("one", note(1, "first"));
+    }
+    tamper("ALTER TABLE runs DROP COLUMN seal; PRAGMA user_version = 4");
+    const auto journal = open_sqlite_journal(folder);
+    EXPECT_EQ(journal->records("one").size(), 1U);
+    EXPECT_EQ(journal->seal_of("one"), "");
+}
+
+TEST_F(SqliteJournal, SealsEachCommitWithTheEndOfItsChain) {
+    const auto journal = open_sqlite_journal(folder);
+    EXPECT_FALSE(journal->is_shared());
+    journal->seal_with([](const std::string& end) { return "sealed " + end; });
+    const RunHeader run = header("one");
+    journal->create(run);
+    EXPECT_EQ(journal->seal_of("one"), "sealed " + header_digest(run));
+    journal->append_all("one", {note(1, "first"), note(2, "second")});
+    EXPECT_EQ(journal->seal_of("one"), "sealed " + chain_end(run, journal->records("one")));
+    open_sqlite_journal(folder)->append("one", note(3, "third"));
+    EXPECT_EQ(journal->seal_of("one"), "") << "whoever wrote last vouches for it, or nobody";
+}
+
+TEST_F(SqliteJournal, HasAnotherEndWhateverOfItIsChanged) {
+    const RunHeader run = header("one");
+    const std::string end = chain_end(run, {note(1, "first")});
+    RunHeader other = run;
+    other.inventory_text = "clusters: {}";
+    EXPECT_NE(chain_end(other, {note(1, "first")}), end);
+    other = run;
+    other.plan["steps"].push_back(1);
+    EXPECT_NE(chain_end(other, {note(1, "first")}), end);
+    other = run;
+    other.given["target"] = "file:/tmp/x";
+    EXPECT_NE(chain_end(other, {note(1, "first")}), end);
+    EXPECT_NE(chain_end(run, {note(1, "worst")}), end);
+    EXPECT_NE(chain_end(run, {}), end);
+}
+
+/// A colleague puts something of the name there: what it leads to is neither read nor changed.
+TEST_F(SqliteJournal, TouchesNoFileThatSomebodyPutInItsPlace) {
+    const std::string victim = folder + "/victim";
+    std::ofstream(victim) << "secret";
+    ASSERT_EQ(::chmod(victim.c_str(), 0600), 0);
+    const std::string state = folder + "/state";
+    const auto put = [&](const std::string& name, auto how) {
+        std::filesystem::remove_all(state);
+        ASSERT_EQ(::mkdir(state.c_str(), 0700), 0);
+        ASSERT_EQ(::chmod(state.c_str(), 02770), 0);
+        how(state + "/" + name);
+        EXPECT_THROW((void)open_sqlite_journal(state), JournalError) << name;
+
+        struct stat about {};
+
+        ASSERT_EQ(::stat(victim.c_str(), &about), 0);
+        EXPECT_EQ(about.st_mode & 0777U, 0600U) << name;
+        EXPECT_EQ(about.st_size, 6) << name;
+    };
+    for (const char* name :
+         {"journal.db", "journal.db-wal", "journal.db-shm", "journal.db-journal"}) {
+        put(name, [&](const std::string& at) { std::filesystem::create_symlink(victim, at); });
+        put(name, [&](const std::string& at) { std::filesystem::create_hard_link(victim, at); });
+        std::filesystem::remove_all(state);
+        put(name, [&](const std::string& at) { ASSERT_EQ(::mkfifo(at.c_str(), 0666), 0); });
+    }
+}
+
+TEST_F(SqliteJournal, LeavesAFileAsItIsWhoseFolderIsSharedLater) {
     (void)open_sqlite_journal(folder);
     ASSERT_EQ(::chmod(folder.c_str(), 02770), 0);
-    (void)open_sqlite_journal(folder);
+    EXPECT_TRUE(open_sqlite_journal(folder)->is_shared());
 
     struct stat about {};
 
     ASSERT_EQ(::stat((folder + "/journal.db").c_str(), &about), 0);
-    EXPECT_EQ(about.st_mode & 0777U, 0660U);
+    EXPECT_EQ(about.st_mode & 0777U, 0600U);
 }
 
 TEST_F(SqliteJournal, TakesAFolderThatOthersCanReadForItsOwnerAlone) {

@@ -117,6 +117,10 @@ TEST(Inputs, ReadsSecretsFromWhereTheyAre) {
 
     const auto path = std::filesystem::path(testing::TempDir()) / "lockstep_inputs_test";
     std::ofstream(path) << "hunter3\nsecond line\n";
+    std::filesystem::permissions(path, std::filesystem::perms(0644));
+    EXPECT_NE(error_of("type: secret", "file:" + path.string()).find("readable by everybody"),
+              std::string::npos);
+    std::filesystem::permissions(path, std::filesystem::perms(0600));
     EXPECT_EQ(read("type: secret", "file:" + path.string()).as_string(), "hunter3");
     std::filesystem::remove(path);
 }
@@ -128,8 +132,10 @@ TEST(Inputs, NeverShowsASecretThatWasGivenItself) {
     unsetenv("LOCKSTEP_TEST_TOKEN");
     EXPECT_EQ(error_of("type: secret", "env:LOCKSTEP_TEST_TOKEN"),
               "input x comes from the environment variable LOCKSTEP_TEST_TOKEN, which is not set");
-    EXPECT_EQ(error_of("type: secret", "file:/no/such/file"),
-              "input x comes from the first line of /no/such/file, which cannot be read");
+    EXPECT_EQ(
+        error_of("type: secret", "file:/no/such/file"),
+        "input x cannot be had: the secret's file /no/such/file cannot be read: No such file or "
+        "directory; Check that it exists and that you may read it.");
 }
 
 }  // namespace
