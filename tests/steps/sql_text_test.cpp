@@ -105,11 +105,11 @@ TEST(SqlText, OfEverySessionComesAfterItsSearchPath) {
     const SqlStatement acts{
         .text = "CHECKPOINT", .read_only = false, .search_path = {"shop", "a\"; --"}};
     EXPECT_EQ(session_begin(acts, 5s),
-              "SET search_path = pg_catalog, \"shop\", \"a\"\"; --\", pg_temp; SET "
+              "SET search_path = \"shop\", \"a\"\"; --\", pg_temp; SET "
               "statement_timeout = 5000");
     for (const SqlStatement& statement : {looks, acts}) {
         const std::string text = psql_stdin(statement, 5s, "m");
-        EXPECT_LT(place_of(text, "search_path = pg_catalog, "), place_of(text, statement.text));
+        EXPECT_LT(place_of(text, "search_path = "), place_of(text, statement.text));
     }
     EXPECT_THROW((void)session_begin({.text = "SELECT 1", .search_path = {""}}, 5s), Error);
 }
