@@ -11,9 +11,9 @@ namespace {
 using Json = nlohmann::json;
 
 /// Makes a document of what the parser meets; false, and it parses no further.
-class Builder final : public Json::json_sax_t {
+class DocumentBuilder final : public Json::json_sax_t {
   public:
-    explicit Builder(const JsonLimits& limits) : limits_(limits) {}
+    explicit DocumentBuilder(const JsonLimits& limits) : limits_(limits) {}
 
     bool null() override { return add(nullptr); }
 
@@ -119,7 +119,7 @@ ReadJson read_json(std::string_view text, const JsonLimits& limits) {
     if (text.size() > limits.bytes) {
         return {.trouble = "is longer than " + std::to_string(limits.bytes) + " bytes"};
     }
-    Builder builder(limits);
+    DocumentBuilder builder(limits);
     // nlohmann 3.11: the parser of sax_parse() keeps its own stack.
     Json::sax_parse(text.begin(), text.end(), &builder);
     return builder.result();

@@ -220,7 +220,8 @@ std::string psql_command(const PsqlSettings& settings, std::string_view database
 
 std::string session_begin(const SqlStatement& statement, std::chrono::milliseconds timeout) {
     const std::string set = statement.read_only ? "SET LOCAL " : "SET ";
-    std::string path = "pg_catalog, ";
+    // pg_catalog comes first also where it is not named; what is named first is created in.
+    std::string path = statement.search_path.empty() ? "pg_catalog, " : "";
     for (const std::string& schema : statement.search_path) {
         path += sql_identifier(schema) + ", ";
     }

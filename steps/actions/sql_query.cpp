@@ -26,8 +26,13 @@ std::string outcome_of(const SqlResult& result) {
 }
 
 /// Of a schema, a relation, a function or operator, a type (errcodes.txt, PostgreSQL 11 to 18).
-bool is_unknown_name(std::string_view sqlstate) {
-    return sqlstate == "3F000" || sqlstate == "42P01" || sqlstate == "42883" || sqlstate == "42704";
+/// Or of what would be created in pg_catalog, which nobody may.
+bool is_unknown_name(const SqlError& error) {
+    const std::string& sqlstate = error.sqlstate();
+    const bool created =
+        std::string_view(error.what()).find("pg_catalog.") != std::string_view::npos;
+    return (sqlstate == "42501" && created) || sqlstate == "3F000" || sqlstate == "42P01" ||
+           sqlstate == "42883" || sqlstate == "42704";
 }
 
 class SqlQuery final : public Action {
@@ -55,7 +60,7 @@ class SqlQuery final : public Action {
         try {
             rows = context.sql(context.member(on_member), statement_of(call));
         } catch (const SqlError& error) {
-            if (!is_unknown_name(error.sqlstate())) {
+            if (!is_unknown_name(error)) {
                 throw;
             }
             return {.outcome = StepOutcome::failed,

@@ -17,7 +17,11 @@ constexpr std::size_t k_longest_subject = 200;
 
 /// As it is, with its lines.
 std::string shown(const std::string& text) {
-    return without_hidden(as_utf8(text, k_unreadable), "\n\t");
+    std::string lines;
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        lines += text.compare(at, 2, "\r\n") == 0 ? "" : std::string(1, text[at]);
+    }
+    return without_hidden(as_utf8(lines, k_unreadable), "\n\t");
 }
 
 std::string headline(const Notification& notification) {

@@ -12,7 +12,7 @@ namespace {
 
 using Kind = TransportError::Kind;
 
-constexpr long k_unauthorized = 401;
+constexpr long k_asks_for_credentials = 401;
 
 class GuardedHttpClient final : public HttpClient {
   public:
@@ -47,7 +47,7 @@ class GuardedHttpClient final : public HttpClient {
         HttpRequest sent = request;
         sent.anonymous = request.anonymous || reads || !may;
         HttpResponse response = client_->send(sent, deadline, stop);
-        if (response.status == k_unauthorized && reads && has_credentials && may) {
+        if (response.status == k_asks_for_credentials && reads && has_credentials && may) {
             response = client_->send(request, deadline, std::move(stop));
         }
         return response;

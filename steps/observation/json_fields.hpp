@@ -28,10 +28,10 @@ namespace lockstep::json_fields {
 [[nodiscard]] inline std::optional<std::int64_t> integer(const nlohmann::json& object,
                                                          const char* key) {
     const nlohmann::json& value = at(object, key);
-    constexpr double k_two_to_63 = 9223372036854775808.0;
+    constexpr double k_past_integers = 9223372036854775808.0;
     const bool fits = value.is_number_integer() ||
-                      (value.is_number_float() && value.get<double>() >= -k_two_to_63 &&
-                       value.get<double>() < k_two_to_63);
+                      (value.is_number_float() && value.get<double>() >= -k_past_integers &&
+                       value.get<double>() < k_past_integers);
     return fits ? std::optional(value.get<std::int64_t>()) : std::nullopt;
 }
 

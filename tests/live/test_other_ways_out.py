@@ -194,3 +194,27 @@ class SlotsOfTheStart(LiveTest):
         again = self.resume()
         self.assertEqual(again.code, 10, str(again))
         self.assertIn("legacy on n1 was there at the start", again.json["message"], str(again))
+
+
+class FunctionsOfOthers(LiveTest):
+    """What a role has put into `public` is not what lockstep calls, though it fits the arguments better."""
+
+    def setUp(self):
+        lab("sql", "n1", "create function public.pg_drop_replication_slot(text) returns void language plpgsql as "
+                         "$$ begin create table public.hijacked (); end $$")
+
+    def tearDown(self):
+        lab("sql", "n1", "drop function public.pg_drop_replication_slot(text)")
+        lab("sql", "n1", "drop table if exists public.hijacked")
+        self.reset()
+
+    def test_a_slot_is_dropped_by_postgresql_itself(self):
+        lab("sql", "n1", "select pg_create_physical_replication_slot('legacy', true)")
+        runbook = self.write_runbook(
+            "runbook: drops\n"
+            "steps:\n"
+            "  - {id: drop, uses: slots.drop, with: {slot: legacy, only_stuck: false}}\n", "drops")
+        result = self.lockstep("run", runbook, "--yes", "--output", "json")
+        self.assertEqual(result.code, 0, str(result))
+        self.assertEqual(lab("sql", "n1", "select count(*) from pg_replication_slots where slot_name = 'legacy'").strip(), "0")
+        self.assertEqual(lab("sql", "n1", "select to_regclass('public.hijacked') is null").strip(), "t")

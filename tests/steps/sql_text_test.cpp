@@ -39,7 +39,7 @@ Names literals_of(const std::string& source) {
 /// What a role that may create functions in `public` could put its own in the place of.
 Names loose_names_in(const std::string& sql) {
     static const std::regex k_loose(
-        R"re((^|[^.\w])(pg_\w+)\s*\(|\$\d+(?!::pg_catalog\.|\d)|\b(?:FROM|from)\s+(pg_\w+)|::(pg_\w+)\b(?!\.))re");
+        R"re((^|[^.\w])(pg_\w+)\s*\(|\$\d+(?!::pg_catalog\.|\d)|\b(?:FROM|from)\s+(pg_(?!catalog\.)\w+)|::(pg_\w+)\b(?!\.))re");
     Names loose;
     for (std::sregex_iterator each(sql.begin(), sql.end(), k_loose), last; each != last; ++each) {
         loose.push_back(each->str() + " in: " + sql);
@@ -66,7 +66,8 @@ TEST(SqlText, OfOursNamesThePgCatalogAndTheTypesOfParameters) {
             std::ifstream file(entry.path());
             const std::string source(std::istreambuf_iterator<char>(file), {});
             for (const std::string& literal : literals_of(source)) {
-                static const std::regex k_sql(R"re((^|[`; ])(SELECT|select|PERFORM|CALL) \S)re");
+                static const std::regex k_sql(
+                    R"re((^|[`; ]|\\n)(SELECT|select|PERFORM|CALL) \S)re");
                 // SQLite has neither schemas of others nor roles.
                 if (!std::regex_search(literal, k_sql) ||
                     literal.find("samples") != std::string::npos ||
@@ -105,11 +106,11 @@ TEST(SqlText, OfEverySessionComesAfterItsSearchPath) {
     const SqlStatement acts{
         .text = "CHECKPOINT", .read_only = false, .search_path = {"shop", "a\"; --"}};
     EXPECT_EQ(session_begin(acts, 5s),
-              "SET search_path = pg_catalog, \"shop\", \"a\"\"; --\", pg_temp; SET "
+              "SET search_path = \"shop\", \"a\"\"; --\", pg_temp; SET "
               "statement_timeout = 5000");
     for (const SqlStatement& statement : {looks, acts}) {
         const std::string text = psql_stdin(statement, 5s, "m");
-        EXPECT_LT(place_of(text, "search_path = pg_catalog, "), place_of(text, statement.text));
+        EXPECT_LT(place_of(text, "search_path = "), place_of(text, statement.text));
     }
     EXPECT_THROW((void)session_begin({.text = "SELECT 1", .search_path = {""}}, 5s), Error);
 }

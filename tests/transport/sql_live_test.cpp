@@ -122,13 +122,18 @@ TEST_P(SqlLive, RefusesToWriteWhenItIsReadOnly) {
 }
 
 TEST_P(SqlLive, WritesWhenItMay) {
-    query({.text = "CREATE TABLE IF NOT EXISTS written (name text)", .read_only = false});
-    query({.text = "INSERT INTO written VALUES ($1)", .params = {GetParam()}, .read_only = false});
-    EXPECT_EQ(query({.text = "SELECT 1 FROM written WHERE name = $1", .params = {GetParam()}})
-                  .rows.size(),
-              1U);
+    query({.text = "CREATE TABLE IF NOT EXISTS written (name text)",
+           .read_only = false,
+           .search_path = {"public"}});
+    query({.text = "INSERT INTO public.written VALUES ($1)",
+           .params = {GetParam()},
+           .read_only = false});
+    EXPECT_EQ(
+        query({.text = "SELECT 1 FROM public.written WHERE name = $1", .params = {GetParam()}})
+            .rows.size(),
+        1U);
     // Cannot run inside a transaction block.
-    query({.text = "VACUUM written", .read_only = false});
+    query({.text = "VACUUM public.written", .read_only = false});
     query({.text = "CHECKPOINT", .read_only = false});
 }
 
@@ -193,9 +198,9 @@ TEST_P(SqlLive, SaysLostWhenTheServerEndsTheConnection) {
 
 // Of a role that may create in `public`: text is what an argument without a type is taken for.
 TEST_P(SqlLive, CallsWhatIsInPgCatalogWhateverIsInPublic) {
-    query({.text =
-               "CREATE OR REPLACE FUNCTION public.pg_size_pretty(text) RETURNS text LANGUAGE sql "
-               "AS $$ SELECT 'hijacked'::text $$",
+    query({.text = "CREATE OR REPLACE FUNCTION public.pg_relation_filenode(text) RETURNS text "
+                   "LANGUAGE sql "
+                   "AS $$ SELECT 'hijacked'::text $$",
            .read_only = false});
     query({.text = "CREATE OR REPLACE FUNCTION public.ours() RETURNS text LANGUAGE sql "
                    "AS $$ SELECT 'ours'::text $$",
@@ -206,14 +211,15 @@ TEST_P(SqlLive, CallsWhatIsInPgCatalogWhateverIsInPublic) {
                 .rows.at(0)
                 .at(0);
         };
-        EXPECT_NE(ask("SELECT pg_size_pretty('1')", {}), "hijacked");
+        EXPECT_NE(ask("SELECT pg_relation_filenode('pg_class')", {}), "hijacked");
+        // Somebody's word is needed for this.
+        EXPECT_EQ(ask("SELECT pg_relation_filenode('pg_class')", {"public"}), "hijacked");
         EXPECT_EQ(ask("SELECT public.ours()", {}), "ours");
         EXPECT_EQ(ask("SELECT ours()", {"public"}), "ours");
         EXPECT_EQ(state_of_error({.text = "SELECT ours()", .read_only = read_only}), "42883");
-        EXPECT_EQ(ask("SHOW search_path", {"it's \"x\""}),
-                  "pg_catalog, \"it's \"\"x\"\"\", pg_temp");
+        EXPECT_EQ(ask("SHOW search_path", {"it's \"x\""}), "\"it's \"\"x\"\"\", pg_temp");
     }
-    query({.text = "DROP FUNCTION public.pg_size_pretty(text)", .read_only = false});
+    query({.text = "DROP FUNCTION public.pg_relation_filenode(text)", .read_only = false});
     query({.text = "DROP FUNCTION public.ours()", .read_only = false});
 }
 
