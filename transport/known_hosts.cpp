@@ -106,6 +106,7 @@ std::vector<KnownKey> find_known_keys(std::string_view text, std::string_view kn
 HostKeyVerdict judge_host_key(const std::vector<KnownKey>& known, std::string_view blob) {
     const std::string type = key_type(blob);
     HostKeyVerdict verdict = HostKeyVerdict::unknown;
+    bool known_without_port = false;
     for (const KnownKey& key : known) {
         if (key.authority) {
             continue;
@@ -114,13 +115,16 @@ HostKeyVerdict judge_host_key(const std::vector<KnownKey>& known, std::string_vi
             if (key.blob == blob) {
                 return HostKeyVerdict::revoked;
             }
+        } else if (key.without_port) {
+            known_without_port = known_without_port || key.blob == blob;
         } else if (key.blob == blob) {
             verdict = HostKeyVerdict::known;
         } else if (key.type == type && verdict == HostKeyVerdict::unknown) {
             verdict = HostKeyVerdict::changed;
         }
     }
-    return verdict;
+    return verdict == HostKeyVerdict::unknown && known_without_port ? HostKeyVerdict::known
+                                                                    : verdict;
 }
 
 std::string key_type(std::string_view blob) {

@@ -13,9 +13,10 @@ struct KnownKey {
     std::string type;  ///< `ssh-ed25519`, `ecdsa-sha2-nistp256`, …
     std::string blob;  ///< the key in its wire format
     bool revoked = false;
-    int line = 0;            ///< counted from 1
-    bool authority = false;  ///< `@cert-authority`: vouches for the host's certificates
-    std::string file{};      ///< where the caller knows it
+    int line = 0;               ///< counted from 1
+    bool authority = false;     ///< `@cert-authority`: vouches for the host's certificates
+    std::string file{};         ///< where the caller knows it
+    bool without_port = false;  ///< stands under the host's name alone, though its port is not 22
 };
 
 enum class HostKeyVerdict { known, unknown, changed, revoked };
@@ -31,7 +32,8 @@ enum class HostKeyVerdict { known, unknown, changed, revoked };
 
 /// What the lines say about the key that a server has shown. `changed` when there is another key of
 /// the same type: a server may well have keys of several types, of which only some are known. An
-/// authority says nothing of a key without a certificate.
+/// authority says nothing of a key without a certificate. A key that stands without the port counts
+/// where those with it say nothing, as for ssh(1): it makes known, and never changed.
 [[nodiscard]] HostKeyVerdict judge_host_key(const std::vector<KnownKey>& known,
                                             std::string_view blob);
 

@@ -55,10 +55,9 @@ std::string read_text(const std::string& path) {
 
 /// The types of the known keys first: libssh2 and the server agree on the first of ours that the
 /// server has, and a host known by its Ed25519 key alone must not answer with another one.
-std::string host_key_preference(const std::vector<KnownKey>& known) {
+std::string host_key_preference(std::string_view types, const std::vector<KnownKey>& known) {
     std::string first;
     std::string rest;
-    std::string_view types = accepted_algorithms().host_keys;
     while (!types.empty()) {
         const std::string_view type = types.substr(0, types.find(','));
         types.remove_prefix(std::min(type.size() + 1, types.size()));
@@ -182,9 +181,17 @@ Libssh2Session::Link Libssh2Session::log_in(Deadline deadline, const std::stop_t
 std::vector<KnownKey> Libssh2Session::known_keys() const {
     std::vector<KnownKey> all;
     for (const std::string& path : endpoint_.known_hosts) {
-        for (KnownKey& key : find_known_keys(read_text(path), route_.known_as)) {
-            key.file = path;
-            all.push_back(std::move(key));
+        const std::string text = read_text(path);
+        for (const bool without_port : {false, true}) {
+            const std::string& name = without_port ? route_.known_without_port : route_.known_as;
+            if (name.empty()) {
+                continue;  // a pattern would match it
+            }
+            for (KnownKey& key : find_known_keys(text, name)) {
+                key.file = path;
+                key.without_port = without_port;
+                all.push_back(std::move(key));
+            }
         }
     }
     return all;
@@ -215,10 +222,10 @@ Libssh2Session::Handshake Libssh2Session::shake_hands(const std::vector<KnownKey
 
 void Libssh2Session::set_algorithms(const Libssh2Link& link,
                                     const std::vector<KnownKey>& known) const {
-    const SshOffer& ours = accepted_algorithms();
+    const SshOffer& ours = route_.offer;
     const std::array<std::pair<int, std::string>, 6> preferences{{
         {LIBSSH2_METHOD_KEX, ours.key_exchanges},
-        {LIBSSH2_METHOD_HOSTKEY, host_key_preference(known)},
+        {LIBSSH2_METHOD_HOSTKEY, host_key_preference(ours.host_keys, known)},
         {LIBSSH2_METHOD_CRYPT_CS, ours.ciphers},
         {LIBSSH2_METHOD_CRYPT_SC, ours.ciphers},
         {LIBSSH2_METHOD_MAC_CS, ours.macs},
@@ -227,7 +234,9 @@ void Libssh2Session::set_algorithms(const Libssh2Link& link,
     for (const auto& [method, names] : preferences) {
         // It drops the names it does not know, and fails when none is left.
         if (::libssh2_session_method_pref(link.session(), method, names.c_str()) != 0) {
-            throw Error("this libssh2 knows none of the algorithms " + names);
+            throw Libssh2Limit(Kind::connect,
+                               peer() + ": this libssh2 knows none of the algorithms " + names,
+                               "Allow others, in ssh's configuration.");
         }
     }
 }
@@ -259,7 +268,7 @@ void Libssh2Session::throw_changed(const std::vector<KnownKey>& known,
     std::string expected;
     std::string file;
     for (const KnownKey& key : known) {
-        if (!key.revoked && !key.authority && key.type == key_type(blob)) {
+        if (!key.revoked && !key.authority && !key.without_port && key.type == key_type(blob)) {
             expected += (expected.empty() ? "" : ", ") + key_fingerprint(key.blob) + " (line " +
                         std::to_string(key.line) + ")";
             file = key.file;
@@ -317,8 +326,7 @@ void Libssh2Session::throw_unreachable(const Handshake& handshake, const WaitTer
             "address (PerSourcePenalties).";
         const auto offer = probe_kexinit(
             endpoint_.host, endpoint_.port, terms.deadline.within(k_probe_timeout), terms.stop);
-        const std::string mismatch =
-            offer ? explain_mismatch(*offer, accepted_algorithms()) : std::string();
+        const std::string mismatch = offer ? explain_mismatch(*offer, route_.offer) : std::string();
         if (!mismatch.empty()) {
             throw Libssh2Limit(Kind::connect,
                                message + "; " + mismatch,

@@ -4,6 +4,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "transport/known_hosts.hpp"
+#include "transport/ssh_policy.hpp"
 
 #include <glob.h>
 #include <unistd.h>
@@ -13,6 +14,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <optional>
 #include <sstream>
 #include <utility>
 
@@ -24,10 +27,11 @@ namespace fs = std::filesystem;
 using Kind = TransportError::Kind;
 
 constexpr std::uint16_t k_ssh_port = 22;
-constexpr std::chrono::milliseconds k_patience{5'000};
+constexpr std::chrono::milliseconds k_patience{30'000};  // `Match exec` may ask a slow directory
 constexpr int k_deepest_include = 16;  // readconf.c of OpenSSH 9.2: READCONF_MAX_DEPTH
-// A Match block may run a program (`Match exec`): it counts by the keywords within it.
-constexpr std::array<std::string_view, 12> k_keywords{"hostname",
+// A Match block may run a program (`Match exec`): it counts by the keywords within it. Those of
+// policy_keywords() matter, too.
+constexpr std::array<std::string_view, 13> k_keywords{"hostname",
                                                       "user",
                                                       "port",
                                                       "identityfile",
@@ -38,7 +42,8 @@ constexpr std::array<std::string_view, 12> k_keywords{"hostname",
                                                       "globalknownhostsfile",
                                                       "hostkeyalias",
                                                       "proxyjump",
-                                                      "proxycommand"};
+                                                      "proxycommand",
+                                                      "canonicalizehostname"};
 // What ssh(1) tries when nothing is named (OpenSSH 9.2, ssh_config(5), IdentityFile), without DSA
 // and XMSS.
 constexpr std::array<const char*, 5> k_usual_identities{
@@ -87,7 +92,9 @@ bool file_matters(const std::string& path, const fs::path& folder, int depth) {
     std::ifstream stream(path);
     for (std::string line; std::getline(stream, line);) {
         const auto [keyword, value] = split_line(line);
-        if (std::find(k_keywords.begin(), k_keywords.end(), keyword) != k_keywords.end()) {
+        const auto& policy = policy_keywords();
+        if (std::find(k_keywords.begin(), k_keywords.end(), keyword) != k_keywords.end() ||
+            std::find(policy.begin(), policy.end(), keyword) != policy.end()) {
             return true;
         }
         if (keyword != "include") {
@@ -110,6 +117,66 @@ std::string expand_home(const std::string& path, const std::string& home) {
     return path.starts_with("~/") ? home + path.substr(1) : path;
 }
 
+std::string environment(const std::string& name) {
+    // Nobody changes the environment while workers run.
+    const char* value = std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe)
+    return value == nullptr ? "" : value;
+}
+
+/// A path with the tokens and variables that ssh_config(5) lets it have; nothing where it takes
+/// ssh(1) to know them.
+std::optional<std::string> expand(const std::string& path,
+                                  const SshRoute& route,
+                                  const std::string& given_host) {
+    const Account account = own_account();
+    const std::string text = expand_home(path, account.home);
+    std::string expanded;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const bool is_variable = text.compare(i, 2, "${") == 0;
+        if (text[i] != '%' && !is_variable) {
+            expanded += text[i];
+            continue;
+        }
+        std::string value;
+        if (is_variable) {
+            const std::size_t end = std::min(text.find('}', i), text.size());
+            value = environment(text.substr(i + 2, end - i - 2));
+            i = end;
+        } else {
+            const std::map<char, std::string> tokens{
+                {'%', "%"},
+                {'d', account.home},
+                {'h', route.endpoint.host},
+                {'n', given_host},
+                {'p', std::to_string(route.endpoint.port)},
+                {'r', route.endpoint.user},
+                {'u', account.name},
+            };
+            const auto found = tokens.find(++i < text.size() ? text[i] : '\0');
+            value = found == tokens.end() ? "" : found->second;
+        }
+        if (value.empty()) {
+            return std::nullopt;
+        }
+        expanded += value;
+    }
+    return expanded;
+}
+
+/// `ssh -G` prints paths without the quotes around them: a word that does not begin a path is the
+/// rest of one with a blank in it.
+std::vector<std::string> paths_in(const std::string& value) {
+    std::vector<std::string> paths;
+    for (const std::string& word : words_of(value)) {
+        if (paths.empty() || word.front() == '/' || word.front() == '~') {
+            paths.push_back(word);
+        } else {
+            paths.back() += " " + word;
+        }
+    }
+    return paths;
+}
+
 /// ssh(1)'s own defaults for what is still empty.
 void complete(SshRoute& route) {
     const Account account = own_account();
@@ -120,14 +187,6 @@ void complete(SshRoute& route) {
     if (endpoint.port == 0) {
         endpoint.port = k_ssh_port;
     }
-    if (endpoint.identity_files.empty()) {
-        for (const char* name : k_usual_identities) {
-            std::string path = account.home + "/.ssh/" + name;
-            if (::access(path.c_str(), R_OK) == 0) {
-                endpoint.identity_files.push_back(std::move(path));
-            }
-        }
-    }
     if (endpoint.known_hosts.empty()) {
         endpoint.known_hosts = {account.home + "/.ssh/known_hosts",
                                 account.home + "/.ssh/known_hosts2"};
@@ -136,16 +195,45 @@ void complete(SshRoute& route) {
     }
     if (route.known_as.empty()) {
         route.known_as = known_hosts_name(endpoint.host, endpoint.port);
+        route.known_without_port =
+            endpoint.port == k_ssh_port ? "" : known_hosts_name(endpoint.host, k_ssh_port);
     }
     if (route.bastion.empty()) {
         route.bastion = endpoint.host;
     }
 }
 
-std::string environment_agent() {
-    // Nobody changes the environment while workers run.
-    const char* path = std::getenv("SSH_AUTH_SOCK");  // NOLINT(concurrency-mt-unsafe)
-    return path == nullptr ? "" : path;
+/// What an answer of `ssh -G` says of keys; the usual ones where it says nothing.
+struct NamedKeys {
+    bool any = false;  ///< also `IdentityFile none`
+    std::vector<std::string> files;
+    std::string agent;
+};
+
+/// After complete(): a path may name user and port.
+void take_keys(SshRoute& route, const SshEndpoint& given, NamedKeys named) {
+    if (!named.any) {
+        for (const char* name : k_usual_identities) {
+            named.files.push_back(std::string("~/.ssh/") + name);
+        }
+    }
+    if (given.identity_files.empty()) {
+        for (const std::string& file : named.files) {
+            const auto path = expand(file, route, given.host);
+            if (!path) {
+                route.more_keys = true;
+            } else if (::access(path->c_str(), R_OK) == 0) {  // most of the usual ones do not exist
+                route.endpoint.identity_files.push_back(*path);
+            }
+        }
+    }
+    if (named.agent.starts_with("$") && !named.agent.starts_with("${")) {
+        route.agent_socket = environment(named.agent.substr(1));
+    } else if (!named.agent.empty()) {
+        const auto socket = expand(named.agent, route, given.host);
+        route.more_keys = route.more_keys || !socket;
+        route.agent_socket = socket.value_or("");
+    }
 }
 
 }  // namespace
@@ -162,8 +250,10 @@ SshRoute read_ssh_config(std::string_view answer, const SshEndpoint& given) {
     SshRoute route;
     SshEndpoint& endpoint = route.endpoint;
     endpoint = given;
-    route.agent_socket = environment_agent();
+    route.agent_socket = environment("SSH_AUTH_SOCK");
     const std::string home = own_account().home;
+    NamedKeys keys;
+    std::vector<std::string> known_everywhere;
     std::istringstream lines{std::string(answer)};
     for (std::string line; std::getline(lines, line);) {
         const auto [keyword, value] = split_line(line);
@@ -171,6 +261,7 @@ SshRoute read_ssh_config(std::string_view answer, const SshEndpoint& given) {
             if (keyword == "identityagent") {
                 route.agent_socket.clear();
             }
+            keys.any = keys.any || keyword == "identityfile";
             continue;
         }
         if (keyword == "hostname") {
@@ -179,22 +270,21 @@ SshRoute read_ssh_config(std::string_view answer, const SshEndpoint& given) {
             endpoint.user = value;
         } else if (keyword == "port" && given.port == 0) {
             endpoint.port = static_cast<std::uint16_t>(std::atoi(value.c_str()));
-        } else if (keyword == "identityfile" && given.identity_files.empty()) {
-            std::string path = expand_home(value, home);
-            if (::access(path.c_str(), R_OK) == 0) {  // most of the usual ones do not exist
-                endpoint.identity_files.push_back(std::move(path));
-            }
+        } else if (keyword == "identityfile") {
+            keys.any = true;
+            keys.files.push_back(value);
         } else if (keyword == "certificatefile") {
             route.more_keys = true;
         } else if (keyword == "identitiesonly" && value == "yes") {
             route.more_keys = true;
             endpoint.use_agent = false;
         } else if (keyword == "identityagent" && value != "SSH_AUTH_SOCK") {
-            route.agent_socket = expand_home(value, home);
+            keys.agent = value;
         } else if ((keyword == "userknownhostsfile" || keyword == "globalknownhostsfile") &&
                    given.known_hosts.empty()) {
-            for (const std::string& path : words_of(value)) {
-                endpoint.known_hosts.push_back(expand_home(path, home));
+            auto& files = keyword.front() == 'u' ? endpoint.known_hosts : known_everywhere;
+            for (const std::string& path : paths_in(value)) {
+                files.push_back(expand_home(path, home));
             }
         } else if (keyword == "hostkeyalias") {
             route.known_as = value;
@@ -203,9 +293,14 @@ SshRoute read_ssh_config(std::string_view answer, const SshEndpoint& given) {
             route.bastion = value.substr(0, value.find(','));
         } else if (keyword == "proxycommand") {
             route.proxy = "ProxyCommand " + value;
+        } else {
+            apply_policy(route, keyword, value);
         }
     }
+    endpoint.known_hosts.insert(
+        endpoint.known_hosts.end(), known_everywhere.begin(), known_everywhere.end());
     complete(route);
+    take_keys(route, given, std::move(keys));
     return route;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/deadline.hpp"
+#include "transport/kexinit_probe.hpp"
 #include "transport/process_runner.hpp"
 #include "transport/ssh_session.hpp"
 
@@ -13,12 +14,18 @@ namespace lockstep {
 
 /// An endpoint with what ssh's configuration says of it: everything that libssh2 needs is there.
 struct SshRoute {
-    SshEndpoint endpoint;      ///< nothing in it is empty but identity_files
-    std::string known_as;      ///< the host's name in known_hosts: HostKeyAlias, else `[host]:port`
+    SshEndpoint endpoint;  ///< nothing in it is empty but identity_files
+    std::string known_as;  ///< the host's name in known_hosts: HostKeyAlias, else `[host]:port`
+    /// ssh(1) looks for the name without the port where that one has no such key; empty: it does
+    /// not.
+    std::string known_without_port;
     std::string agent_socket;  ///< empty: there is no agent to ask
     std::string proxy;    ///< `ProxyJump bastion`, `ProxyCommand …`: only ssh(1) goes that way
     std::string bastion;  ///< the first hop of ProxyJump: where logins add up; else the host
-    /// CertificateFile or IdentitiesOnly is set: ssh(1) may have keys to show that libssh2 has not.
+    SshOffer offer = accepted_algorithms();  ///< what may be agreed on
+    std::string only_openssh;  ///< the setting that libssh2 would not obey; empty: there is none
+    /// CertificateFile or IdentitiesOnly is set, or a path that only ssh(1) can work out: it may
+    /// have keys to show that libssh2 has not.
     bool more_keys = false;
 
     /// `user@host:port`

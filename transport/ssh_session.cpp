@@ -87,14 +87,17 @@ class ChoosingSession final : public SshSession {
             const auto processes = make_process_runner();
             route_ = find_route(endpoint_, *processes, deadline, stop);
         }
-        const bool has_proxy = !route_->proxy.empty();
-        if (has_proxy && endpoint_.client == SshClient::libssh2) {
+        const std::string why = !route_->proxy.empty() ? "the way there is by " + route_->proxy
+                                : !route_->only_openssh.empty()
+                                    ? "ssh's configuration says " + route_->only_openssh
+                                    : "";
+        if (!why.empty() && endpoint_.client == SshClient::libssh2) {
             throw TransportError(Kind::connect,
-                                 peer() + ": libssh2 cannot go by " + route_->proxy,
+                                 peer() + ": not by libssh2, for " + why,
                                  "Let the system's ssh do it: ssh.client: auto.");
         }
-        if (has_proxy && endpoint_.client == SshClient::automatic) {
-            needs_openssh().learn(peer(), "the way there is by " + route_->proxy);
+        if (!why.empty() && endpoint_.client == SshClient::automatic) {
+            needs_openssh().learn(peer(), why);
         }
         const bool openssh =
             endpoint_.client == SshClient::openssh ||

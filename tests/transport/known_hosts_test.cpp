@@ -112,6 +112,21 @@ TEST(HostKey, IsRevokedWhateverElseIsSaid) {
     EXPECT_EQ(judge_host_key({revoked}, blob("ssh-ed25519", "new")), HostKeyVerdict::unknown);
 }
 
+TEST(HostKey, ThatStandsWithoutThePortCountsWhereNoOtherDoes) {
+    const std::string mine = blob("ssh-ed25519", "mine");
+    KnownKey plain{"ssh-ed25519", mine, false, 1};
+    plain.without_port = true;
+    KnownKey other = plain;
+    other.blob = blob("ssh-ed25519", "other");
+    KnownKey with_port{"ssh-ed25519", other.blob, false, 2};
+    EXPECT_EQ(judge_host_key({plain}, mine), HostKeyVerdict::known);
+    EXPECT_EQ(judge_host_key({other}, mine), HostKeyVerdict::unknown);
+    EXPECT_EQ(judge_host_key({other, plain}, mine), HostKeyVerdict::known);
+    EXPECT_EQ(judge_host_key({plain, with_port}, mine), HostKeyVerdict::changed);
+    plain.revoked = true;
+    EXPECT_EQ(judge_host_key({plain}, mine), HostKeyVerdict::revoked);
+}
+
 TEST(HostKey, HasTheFingerprintOfSshKeygen) {
     const auto keys = find_known_keys(line("db1"), "db1");
     ASSERT_EQ(keys.size(), 1U);

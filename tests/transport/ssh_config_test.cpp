@@ -26,13 +26,15 @@ TEST(SshConfig, FillsWhatTheInventoryLeavesOpen) {
     const std::string key = dir.write("key", "x");
     const SshRoute route =
         read_ssh_config("host db\nhostname 10.0.0.7\nuser anna\nport 2222\nidentityfile " + key +
-                            "\nidentityfile /nonexistent\nuserknownhostsfile /a /b\n"
-                            "globalknownhostsfile /c\nhostkeyalias db1\nproxyjump none\n",
+                            "\nidentityfile /nonexistent\nglobalknownhostsfile /c\n"
+                            "userknownhostsfile /a /b\nhostkeyalias db1\nproxyjump none\n",
                         to("db"));
     EXPECT_EQ(route.peer(), "anna@10.0.0.7:2222");
     EXPECT_EQ(route.endpoint.identity_files, std::vector<std::string>{key});
     EXPECT_EQ(route.endpoint.known_hosts, (std::vector<std::string>{"/a", "/b", "/c"}));
     EXPECT_EQ(route.known_as, "db1");
+    EXPECT_EQ(route.known_without_port, "");
+    EXPECT_EQ(route.only_openssh, "");
     EXPECT_EQ(route.bastion, "10.0.0.7");
     EXPECT_EQ(route.proxy, "");
 }
@@ -86,7 +88,84 @@ TEST(SshConfig, KnowsTheWaysThatLibssh2DoesNotGo) {
     EXPECT_FALSE(only.endpoint.use_agent);
 }
 
+TEST(SshConfig, LooksForTheNameWithoutItsPortToo) {
+    const SshRoute route = read_ssh_config("port 2222\n", to("DB"));
+    EXPECT_EQ(route.known_as, "[db]:2222");
+    EXPECT_EQ(route.known_without_port, "db");
+}
+
+TEST(SshConfig, PutsPathsWithBlanksTogetherAgain) {
+    EXPECT_EQ(
+        read_ssh_config("userknownhostsfile /a/my known hosts /b\n", to("db")).endpoint.known_hosts,
+        (std::vector<std::string>{"/a/my known hosts", "/b"}));
+}
+
+TEST(SshConfig, ExpandsThePathsOfKeys) {
+    const TempDir dir;
+    const std::string key = dir.write("ops@10.0.0.7-db-2222", "x");
+    const SshRoute route = read_ssh_config("identityfile " + dir.path("%r@%h-%n-%p") +
+                                               "\nidentityfile " + dir.path("${NO_SUCH}ops") +
+                                               "\nuser ops\nhostname 10.0.0.7\nport 2222\n",
+                                           to("db"));
+    EXPECT_EQ(route.endpoint.identity_files, std::vector<std::string>{key});
+    EXPECT_TRUE(route.more_keys) << "ssh(1) alone knows what the second one is";
+    EXPECT_FALSE(read_ssh_config("identityfile /%%x\n", to("db")).more_keys);
+}
+
+TEST(SshConfig, TakesNoUsualKeysWhereOthersAreNamed) {
+    for (const char* text : {"identityfile none\n", "identityfile /nonexistent\n"}) {
+        EXPECT_TRUE(read_ssh_config(text, to("db")).endpoint.identity_files.empty()) << text;
+    }
+}
+
+TEST(SshConfig, LeavesLibssh2WhatIsAllowed) {
+    const SshRoute route = read_ssh_config(
+        "ciphers chacha20-poly1305@openssh.com,aes128-ctr,aes256-ctr\nmacs hmac-sha2-512\n"
+        "kexalgorithms curve25519-sha256\nhostkeyalgorithms ssh-ed25519,rsa-sha2-512\n",
+        to("db"));
+    EXPECT_EQ(route.offer.ciphers, "aes256-ctr,aes128-ctr");
+    EXPECT_EQ(route.offer.macs, "hmac-sha2-512");
+    EXPECT_EQ(route.offer.key_exchanges, "curve25519-sha256");
+    EXPECT_EQ(route.offer.host_keys, "ssh-ed25519");
+    EXPECT_EQ(route.only_openssh, "");
+}
+
+TEST(SshConfig, KnowsWhatLibssh2WouldNotObey) {
+    for (const char* text : {"revokedhostkeys /x",
+                             "knownhostscommand /x",
+                             "bindaddress 10.0.0.1",
+                             "bindinterface eth0",
+                             "addressfamily inet6",
+                             "pubkeyauthentication false",
+                             "pubkeyauthentication no",
+                             "preferredauthentications gssapi-with-mic,password",
+                             "pubkeyacceptedalgorithms ssh-ed25519,rsa-sha2-512",
+                             "pubkeyacceptedkeytypes ssh-rsa",
+                             "kexalgorithms sntrup761x25519-sha512@openssh.com",
+                             "hostkeyalgorithms rsa-sha2-512",
+                             "ciphers aes256-gcm@openssh.com",
+                             "macs umac-128@openssh.com"}) {
+        const std::string line(text);
+        const std::string said = read_ssh_config(line + "\n", to("db")).only_openssh;
+        EXPECT_NE(said, "") << line;
+        const TempDir dir;
+        EXPECT_TRUE(config_matters(dir.write("config", "Host *\n  " + line + "\n"))) << line;
+    }
+    for (const char* text : {"addressfamily any",
+                             "pubkeyauthentication true",
+                             "pubkeyauthentication unbound",
+                             "revokedhostkeys none",
+                             "knownhostscommand none",
+                             "preferredauthentications publickey"}) {
+        EXPECT_EQ(read_ssh_config(std::string(text) + "\n", to("db")).only_openssh, "") << text;
+    }
+}
+
 TEST(SshConfig, TakesTheAgentThatItNames) {
+    ::setenv("LOCKSTEP_AGENT", "/run/other", 1);  // NOLINT(concurrency-mt-unsafe): one thread
+    EXPECT_EQ(read_ssh_config("identityagent $LOCKSTEP_AGENT\n", to("db")).agent_socket,
+              "/run/other");
+    EXPECT_EQ(read_ssh_config("identityagent /run/%n\n", to("db")).agent_socket, "/run/db");
     EXPECT_EQ(read_ssh_config("identityagent /run/agent\n", to("db")).agent_socket, "/run/agent");
     EXPECT_EQ(read_ssh_config("identityagent none\n", to("db")).agent_socket, "");
 }
