@@ -263,21 +263,18 @@ TEST_F(Register, KeepsWhatAFailedStepPrintedForARunThatGoesOn) {
                           .output = {{"stdout", "no\n"}, {"exit", 3}}};
     };
     keep_texts("change");
-    const Plan planned = plan(R"(
+    const Plan planned = plan(R"y(
 - {id: a, uses: look, on_failure: continue, register: r}
 - {id: t, uses: look, on_failure: continue, register: {name: text, as: text}}
 - {id: j, uses: look, on_failure: continue, register: {name: json, as: json}}
-- {id: b, when: "steps.r.exit != 0 && !has(steps.json)", uses: change, with: {
-    text:
-        "${{ steps.text }}"}
-}
-)");
+- {id: b, when: "steps.r.exit != 0 && !has(steps.json)", uses: change, with: {text: "${{ steps.text }}"}}
+)y");
     journal.die_after = 8;  // an engine that goes on knows the same
-EXPECT_THROW((void)run(planned), FakeJournal::Death);
-journal.die_after = 0;
-const RunEnd end = resume();
-EXPECT_EQ(end.exit_code, 0) << end.message;
-EXPECT_EQ(texts, Names{"no"});
+    EXPECT_THROW((void)run(planned), FakeJournal::Death);
+    journal.die_after = 0;
+    const RunEnd end = resume();
+    EXPECT_EQ(end.exit_code, 0) << end.message;
+    EXPECT_EQ(texts, Names{"no"});
 }
 
 /// What a later step was given, and whether it was a secret.

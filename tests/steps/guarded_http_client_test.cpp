@@ -1,7 +1,7 @@
 #include "steps/observation/guarded_http_client.hpp"
 
 #include "base/error.hpp"
-#include "fakes/fake_http.hpp"
+#include "tests/fakes/fake_http.hpp"
 
 #include <gtest/gtest.h>
 
