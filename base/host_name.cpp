@@ -10,12 +10,13 @@ namespace lockstep {
 
 namespace {
 
-bool is_digit(char c) {
+bool is_decimal(char c) {
     return c >= '0' && c <= '9';
 }
 
 bool is_label_character(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '-' || c == '_';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_decimal(c) || c == '-' ||
+           c == '_';
 }
 
 bool is_address(int family, std::string_view text) {
@@ -44,7 +45,7 @@ bool is_host_name(std::string_view text) {
     }
     // What is digits and dots alone is taken for an address by whoever resolves it: 2130706433 and
     // 127.1 are the loopback for inet_aton().
-    if (std::ranges::all_of(text, [](char c) { return is_digit(c) || c == '.'; })) {
+    if (std::ranges::all_of(text, [](char c) { return is_decimal(c) || c == '.'; })) {
         return is_address(AF_INET, text);
     }
     while (true) {
@@ -73,7 +74,7 @@ bool is_plain_base_url(std::string_view text) {
         constexpr std::size_t k_longest_port = 5;
         const bool is_port = port.empty() || (port.starts_with(':') && port.size() > 1 &&
                                               port.size() <= 1 + k_longest_port &&
-                                              std::ranges::all_of(port.substr(1), is_digit));
+                                              std::ranges::all_of(port.substr(1), is_decimal));
         const bool is_v6 = host.find(':') != std::string_view::npos;
         return is_port && bracketed == is_v6 && is_host_name(host) &&
                !(bracketed && end == std::string_view::npos);
