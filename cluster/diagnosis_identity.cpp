@@ -8,26 +8,26 @@ namespace lockstep {
 namespace {
 
 /// What one does not tell is no difference.
-bool differs(const std::string& said, const std::string& expected) {
+bool names_another(const std::string& said, const std::string& expected) {
     return !said.empty() && !expected.empty() && said != expected;
 }
 
 /// Why the host that SSH reached for it is another one; empty: nothing says so.
 std::string why_not_itself(const ClusterFacts& facts, const MemberFacts& member) {
-    if (member.setup && differs(member.setup->name, member.name)) {
+    if (member.setup && names_another(member.setup->name, member.name)) {
         return "its Patroni is configured as " + member.setup->name;
     }
-    if (member.setup && differs(member.setup->scope, facts.scope)) {
+    if (member.setup && names_another(member.setup->scope, facts.scope)) {
         return "its Patroni is configured for the scope " + member.setup->scope + ", not " +
                facts.scope;
     }
     const std::string& system = member.identity.system_identifier;
-    if (differs(system, member.system_identifier)) {
+    if (names_another(system, member.system_identifier)) {
         return "its PostgreSQL has the system identifier " + system + ", and REST says " +
                member.system_identifier;
     }
     const MemberFacts* leader = facts.leader_member();
-    if (leader != nullptr && differs(system, leader->identity.system_identifier)) {
+    if (leader != nullptr && names_another(system, leader->identity.system_identifier)) {
         return "its PostgreSQL has the system identifier " + system + ", and that of " +
                leader->name + " has " + leader->identity.system_identifier;
     }
@@ -56,7 +56,7 @@ std::vector<std::string> unlisted_readers(const ClusterFacts& facts) {
     return found;
 }
 
-Finding unlisted(const std::vector<std::string>& readers) {
+Finding unlisted_reader_finding(const std::vector<std::string>& readers) {
     return {"cluster.members_disagree",
             Severity::critical,
             "",
@@ -72,12 +72,12 @@ Finding unlisted(const std::vector<std::string>& readers) {
 
 /// One running system has one process of a number. By boot id and pid namespace, for a machine id
 /// is often that of a template from which hosts were cloned.
-bool is_same_daemon(const MemberFacts& a, const MemberFacts& b) {
+bool answer_for_both(const MemberFacts& a, const MemberFacts& b) {
     return !a.identity.host.empty() && a.identity.host == b.identity.host && a.on_host &&
            b.on_host && a.on_host->daemon_pid > 0 && a.on_host->daemon_pid == b.on_host->daemon_pid;
 }
 
-Finding mistaken(const MemberFacts& member, const std::string& why) {
+Finding mistaken_member(const MemberFacts& member, const std::string& why) {
     return {
         "member.identity",
         Severity::critical,
@@ -100,13 +100,13 @@ std::vector<Finding> mistaken_members(const ClusterFacts& facts) {
     for (auto member = facts.members.begin(); member != facts.members.end(); ++member) {
         std::string why = why_not_itself(facts, *member);
         for (auto other = facts.members.begin(); other != member && why.empty(); ++other) {
-            why = is_same_daemon(*other, *member)
+            why = answer_for_both(*other, *member)
                       ? "the same daemon, pid " + std::to_string(member->on_host->daemon_pid) +
                             ", answers for " + other->name
                       : "";
         }
         if (!why.empty()) {
-            found.push_back(mistaken(*member, why));
+            found.push_back(mistaken_member(*member, why));
         }
         if (!member->odd_address.empty()) {
             found.push_back(
@@ -129,7 +129,7 @@ std::vector<Finding> mistaken_members(const ClusterFacts& facts) {
 std::vector<Finding> contradictions(const ClusterFacts& facts) {
     std::vector<Finding> found = mistaken_members(facts);
     if (const auto readers = unlisted_readers(facts); !readers.empty()) {
-        found.push_back(unlisted(readers));
+        found.push_back(unlisted_reader_finding(readers));
     }
     if (auto contradiction = contradiction_of(facts)) {
         found.insert(found.begin(), std::move(*contradiction));
@@ -141,7 +141,7 @@ void rules::identities(const ClusterFacts& facts, Findings& found) {
     std::vector<Finding> mistaken = mistaken_members(facts);
     std::move(mistaken.begin(), mistaken.end(), std::back_inserter(found));
     if (const auto readers = unlisted_readers(facts); !readers.empty()) {
-        found.push_back(unlisted(readers));
+        found.push_back(unlisted_reader_finding(readers));
     }
 }
 

@@ -49,7 +49,7 @@ if must == "lead" and (status != 200 or said.get("cluster_unlocked")):
 
 // The unit's process, or the Patroni in its cgroup where that is a wrapper; without systemd
 // whatever Patroni there is.
-constexpr const char* k_ask = R"sh(
+constexpr const char* k_ask_daemon = R"sh(
 patroni_in() {
   ours=$(readlink /proc/self/ns/pid)
   for proc in /proc/[0-9]*; do
@@ -95,11 +95,11 @@ why_not=$(ask_daemon 2>&1) || {
 }
 )sh";
 
-std::string assignment(const char* name, const std::string& value) {
+std::string daemon_variable(const char* name, const std::string& value) {
     return std::string(name) + "=" + shell_quote(value) + "\n";
 }
 
-const char* text_of(DaemonMust must) {
+const char* word_for(DaemonMust must) {
     switch (must) {
         case DaemonMust::be_paused:
             break;
@@ -122,11 +122,12 @@ std::string ask_daemon_script(const MemberFacts& member,
                               const ClusterFacts& facts,
                               const Cluster& cluster,
                               DaemonMust must) {
-    return assignment("daemon_must", text_of(must)) +
-           assignment("daemon_unit", cluster.patroni_service) +
-           assignment("daemon_name", member.name) + assignment("daemon_scope", facts.scope) +
-           assignment("daemon_system", member.system_identifier) +
-           assignment("daemon_program", daemon_program() + k_judgement) + k_ask;
+    return daemon_variable("daemon_must", word_for(must)) +
+           daemon_variable("daemon_unit", cluster.patroni_service) +
+           daemon_variable("daemon_name", member.name) +
+           daemon_variable("daemon_scope", facts.scope) +
+           daemon_variable("daemon_system", member.system_identifier) +
+           daemon_variable("daemon_program", daemon_program() + k_judgement) + k_ask_daemon;
 }
 
 std::optional<StepResult> refused_by_daemon(const std::string& member,
