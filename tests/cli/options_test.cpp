@@ -118,6 +118,8 @@ TEST(Options, OfUnlockNameTheLock) {
     EXPECT_EQ(parse({"unlock", "orders"}).parsed.exit_code, 2);
     EXPECT_EQ(parse({"unlock", "orders", "--lock-id", ""}).parsed.exit_code, 2);
     EXPECT_EQ(parse({"check", "--lock-id", "1"}).parsed.exit_code, 3);
+    EXPECT_TRUE(options({"unlock", "orders", "--reset-fence"}).reset_fence);
+    EXPECT_EQ(parse({"unlock", "--reset-fence", "--lock-id", "1"}).parsed.exit_code, 2);
 }
 
 TEST(Options, MayStandBeforeAndBehindTheCommand) {

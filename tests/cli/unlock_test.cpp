@@ -114,6 +114,19 @@ TEST_F(UnlockTest, TellsWhereNobodyCouldBeAsked) {
     EXPECT_EQ(replay().notes().at(1), "n2: not asked: no route to n2");
 }
 
+TEST_F(UnlockTest, PutsOddFencesBackOnRecord) {
+    n1.write("fence.orders", "3\n");
+    EXPECT_THROW((void)unlock(""), UsageError);
+    EXPECT_TRUE(journal.headers.empty()) << "there is none";
+    n2.write("fence.orders", "99999\n");
+    EXPECT_TRUE(unlock("").at(1).removed);
+    EXPECT_EQ(n2.file("fence.orders"), "3\n");
+    EXPECT_TRUE(n1.has("lock.orders")) << "the locks stay";
+    EXPECT_EQ(replay().phase(), RunPhase::succeeded);
+    EXPECT_EQ(replay().notes().at(0), "n1: left alone");
+    EXPECT_EQ(replay().notes().at(1).substr(0, 40), "n2: put back: the fence of n2 is 99999, ");
+}
+
 TEST_F(UnlockTest, NeedsTheScope) {
     facts.scope.clear();
     EXPECT_THROW((void)unlock("a1"), Error);
