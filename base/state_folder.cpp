@@ -155,6 +155,8 @@ void StateFolder::refuse_unfit(const std::string& name) const {
         why = S_ISLNK(about.st_mode) ? "is a symlink" : "is no regular file";
     } else if (about.st_nlink != 1) {
         why = "is a file that has other names, too";
+    } else if ((about.st_mode & S_IWOTH) != 0) {
+        why = "can be written by everybody";
     } else if (!is_one_of_us(about.st_uid)) {
         why = "belongs to " + name_of_user(about.st_uid);
     }

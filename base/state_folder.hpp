@@ -35,7 +35,7 @@ class StateFolder {
     void make_file(const std::string& name) const;
 
     /// Refuses what is there and is not a regular file with one name, of the caller, of root, or of
-    /// somebody with whom the folder is shared.
+    /// somebody with whom the folder is shared; and one that everybody may write to.
     void refuse_unfit(const std::string& name) const;
 
   private:

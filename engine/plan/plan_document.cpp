@@ -229,8 +229,9 @@ PlannedStep step_from(const Json& document, Plan& plan, const Cluster& cluster) 
 
 [[noreturn]] void throw_changed(const std::string& what) {
     throw JournalError(what + " on record is not the one that the hash of the plan is of",
-                       "Somebody or something changed it after it was made: nothing is done by it. "
-                       "Look at the cluster with `lockstep check`.");
+                       "Somebody or something changed it after it was made, or another version of "
+                       "lockstep made it and can go on with it: nothing is done by it. Look at the "
+                       "cluster with `lockstep check`.");
 }
 
 std::vector<Finding> findings_from(const Json& list) {

@@ -202,6 +202,8 @@ TEST_F(StateFolders, TouchNoFileBehindALinkOrAnotherName) {
     EXPECT_NE(refusal("hard").find("other names"), std::string::npos);
     ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0666), 0);
     EXPECT_NE(refusal("pipe").find("no regular file"), std::string::npos);
+    file("open", 0666);
+    EXPECT_NE(refusal("open").find("can be written by everybody"), std::string::npos);
     EXPECT_EQ(mode_of(path("victim")), 0600U);
     EXPECT_EQ(text_of(path("victim")), "secret");
 }
