@@ -40,6 +40,22 @@ TEST_F(Planning, LooksAtTheClusterAndStartsNothing) {
     EXPECT_TRUE(started().empty());
 }
 
+TEST_F(Planning, WarnsOfAPasswordThatGoesByHttp) {
+    const auto warns = [this] {
+        const Plan planned = plan("- {id: a, uses: change}\n");
+        EXPECT_TRUE(planned.ready());
+        return std::ranges::any_of(planned.findings, [](const Finding& finding) {
+            return finding.id == "patroni.password_in_clear";
+        });
+    };
+    cluster.patroni.endpoints = {"https://10.0.0.11:8008"};
+    cluster.patroni.username = "admin";
+    cluster.patroni.password = SecretRef{SecretRef::Env{"X"}, {}};
+    EXPECT_FALSE(warns());
+    cluster.patroni.endpoints = {"http://10.0.0.11:8008"};
+    EXPECT_TRUE(warns());
+}
+
 /// Two addresses of one entry that belong to different clusters.
 std::vector<EndpointFacts> two_clusters() {
     EndpointFacts here;
