@@ -52,6 +52,9 @@ class Reader {
 
     // The document, and lists and maps by indentation: yaml.cpp.
     Node block_value(const Spot& spot, const SourceLocation& owner);
+    Node text_or_map(const Spot& spot, const Gap& gap);
+    [[nodiscard]] bool belongs_to(const Spot& spot) const;
+    void require_block(const Spot& spot, const Gap& gap, const std::string& otherwise) const;
     Node block_list(std::size_t column);
     Node block_map(std::size_t column);
     Node block_map(std::size_t column, Node first_key, std::size_t begin);
@@ -67,11 +70,14 @@ class Reader {
     Node flow_collection(long parent);
     Node flow_list(long parent);
     Node flow_map(long parent);
-    Node flow_item(long parent, std::size_t open);
-    void flow_entry(OpenMap& map, long parent, std::size_t open);
-    Node flow_value(long parent, std::size_t open, bool may_touch, const SourceLocation& owner);
-    Gap flow_skip(long parent, std::size_t open);
-    bool flow_goes_on(long parent, std::size_t open, char end);
+    Node flow_item(long parent, std::size_t open_bracket);
+    void flow_entry(OpenMap& map, long parent, std::size_t open_bracket);
+    Node flow_value(long parent,
+                    std::size_t open_bracket,
+                    bool may_touch,
+                    const SourceLocation& owner);
+    Gap flow_skip(long parent, std::size_t open_bracket);
+    bool flow_goes_on(long parent, std::size_t open_bracket, char end);
     [[nodiscard]] bool at_flow_colon(bool may_touch) const;
 
     // Texts: yaml_text.cpp.
@@ -84,7 +90,7 @@ class Reader {
     char32_t escaped_number(std::size_t begin, std::size_t digits);
     Node block_text(long parent);
     std::size_t block_indent(long parent);
-    std::string block_lines(std::size_t indent, bool folded, char chomping);
+    std::string block_lines(std::size_t indent, bool folds, char chomping);
     [[noreturn]] void refuse_start(bool flow) const;
 
     // What all of them stand on: yaml.cpp.
