@@ -13,7 +13,7 @@ namespace lockstep::yaml {
 /// Reads one document by the grammar of YAML 1.2, from left to right and each character a bounded
 /// number of times. It goes down with the levels, which are limited. A reader of our own, since
 /// those at hand read what is no YAML: of the cases in tests/base/yaml_cases.hpp yaml-cpp 0.7 gets
-/// 47 wrong, libyaml 0.2.5 gets 41, libfyaml 0.7.12 gets 7 (one with bytes that are not in the
+/// 47 wrong, libyaml 0.2.5 gets 41, libfyaml 0.7.12 gets 6 (one with bytes that are not in the
 /// file), and none of them gives the places that our messages need.
 class Reader {
   public:
