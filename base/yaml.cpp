@@ -52,68 +52,66 @@ void Reader::end_document() {
 /// more; else nothing, which is said of `owner`.
 Node Reader::block_value(const Spot& spot, const SourceLocation& owner) {
     const Gap gap = skip();
-    const bool is_item = is_indicator(pos_, '-', false);
-    if (at_end()) {
+    if (at_end() || (gap.ends_a_line && !belongs_to(spot))) {
         return nothing(owner);
     }
-    if (gap.ends_a_line) {
-        const auto indent = static_cast<long>(line_.indent);
-        const bool is_list_of_parent = spot.list_at_parent && is_item && indent == spot.parent;
-        if (at_document_mark(line_.begin) || (indent <= spot.parent && !is_list_of_parent)) {
-            return nothing(owner);
-        }
-    }
-    const std::size_t begin = pos_;
-    const std::size_t column = begin - line_.begin;
-    const bool may_be_block = gap.ends_a_line || spot.may_share_line;
-    const auto require_block = [&](const std::string& what) {
-        if (!may_be_block) {
-            fail(pos_,
-                 what + " begins here, after something else",
-                 "Begin it on its own line; quote a text that begins so.");
-        }
-        if (gap.tab != std::string::npos) {
-            refuse_tab(gap.tab);
-        }
-    };
-    if (is_item) {
-        require_block("a list");
+    const std::size_t column = pos_ - line_.begin;
+    if (is_indicator(pos_, '-', false)) {
+        require_block(spot, gap, "a list begins here, after something else");
         return block_list(column);
     }
     if (is_indicator(pos_, '?', false)) {
-        require_block("a map");
+        require_block(spot, gap, "a map begins here, after something else");
         return block_map(column);
     }
     if (here() == '|' || here() == '>') {
         return block_text(spot.parent);
     }
+    return text_or_map(spot, gap);
+}
+
+/// A text, or the map of which it is the first key.
+Node Reader::text_or_map(const Spot& spot, const Gap& gap) {
+    const std::size_t begin = pos_;
     const std::size_t line = line_.begin;
     Node node = begin_text(spot.parent, false);
+    const bool is_plain = node.is(Node::Kind::scalar) && node.plain;
     skip_blanks();
+    if (is_plain && !is_indicator(pos_, ':', false)) {
+        more_plain_lines(node.text, spot.parent, false);
+    }
     if (!is_indicator(pos_, ':', false)) {
-        if (node.is(Node::Kind::scalar) && node.plain) {
-            more_plain_lines(node.text, spot.parent, false);
-        }
-        if (!is_indicator(pos_, ':', false)) {
-            return node.is(Node::Kind::scalar) && node.plain && is_null(node.text)
-                       ? nothing(node.where)
-                       : node;
-        }
+        return is_plain && is_null(node.text) ? nothing(node.where) : node;
     }
-    if (!may_be_block) {
-        fail(pos_,
-             "a second \": \" in one line",
-             "Quote a text that holds \": \", and check the indentation of this line.");
-    }
-    if (gap.tab != std::string::npos) {
-        refuse_tab(gap.tab);
-    }
+    require_block(spot, gap, "a second \": \" in one line");
     if (line_.begin != line) {
         fail(pos_,
              "a key must stand on one line",
              "Quote a text that holds \": \", and check the indentation of this line.");
     }
-    return block_map(column, std::move(node), begin);
+    return block_map(begin - line, std::move(node), begin);
+}
+
+/// Whether the line is indented enough.
+bool Reader::belongs_to(const Spot& spot) const {
+    const auto indent = static_cast<long>(line_.indent);
+    const bool is_item_at_parent =
+        spot.list_at_parent && indent == spot.parent && is_indicator(pos_, '-', false);
+    return (indent > spot.parent || is_item_at_parent) && !at_document_mark(line_.begin);
+}
+
+/// A list or map needs a line of its own, or to come right after `- ` and the like.
+void Reader::require_block(const Spot& spot, const Gap& gap, const std::string& otherwise) const {
+    if (!gap.ends_a_line && !spot.may_share_line) {
+        fail(pos_,
+             otherwise,
+             "Quote a text that holds \": \" or begins with a dash; a list or a map begins on its "
+             "own "
+             "line.");
+    }
+    if (gap.tab != std::string::npos) {
+        refuse_tab(gap.tab);
+    }
 }
 
 Node Reader::block_list(std::size_t column) {

@@ -13,7 +13,7 @@ namespace lockstep::yaml {
 /// Reads one document by the grammar of YAML 1.2, from left to right and each character a bounded
 /// number of times. It goes down with the levels, which are limited. A reader of our own, since
 /// those at hand read what is no YAML: of the cases in tests/base/yaml_cases.hpp yaml-cpp 0.7 gets
-/// 47 wrong, libyaml 0.2.5 gets 41, libfyaml 0.7.12 gets 7 (one with bytes that are not in the
+/// 47 wrong, libyaml 0.2.5 gets 41, libfyaml 0.7.12 gets 6 (one with bytes that are not in the
 /// file), and none of them gives the places that our messages need.
 class Reader {
   public:
@@ -52,6 +52,9 @@ class Reader {
 
     // The document, and lists and maps by indentation: yaml.cpp.
     Node block_value(const Spot& spot, const SourceLocation& owner);
+    Node text_or_map(const Spot& spot, const Gap& gap);
+    [[nodiscard]] bool belongs_to(const Spot& spot) const;
+    void require_block(const Spot& spot, const Gap& gap, const std::string& otherwise) const;
     Node block_list(std::size_t column);
     Node block_map(std::size_t column);
     Node block_map(std::size_t column, Node first_key, std::size_t begin);
@@ -67,11 +70,14 @@ class Reader {
     Node flow_collection(long parent);
     Node flow_list(long parent);
     Node flow_map(long parent);
-    Node flow_item(long parent, std::size_t open);
-    void flow_entry(OpenMap& map, long parent, std::size_t open);
-    Node flow_value(long parent, std::size_t open, bool may_touch, const SourceLocation& owner);
-    Gap flow_skip(long parent, std::size_t open);
-    bool flow_goes_on(long parent, std::size_t open, char end);
+    Node flow_item(long parent, std::size_t open_bracket);
+    void flow_entry(OpenMap& map, long parent, std::size_t open_bracket);
+    Node flow_value(long parent,
+                    std::size_t open_bracket,
+                    bool may_touch,
+                    const SourceLocation& owner);
+    Gap flow_skip(long parent, std::size_t open_bracket);
+    bool flow_goes_on(long parent, std::size_t open_bracket, char end);
     [[nodiscard]] bool at_flow_colon(bool may_touch) const;
 
     // Texts: yaml_text.cpp.
@@ -84,7 +90,7 @@ class Reader {
     char32_t escaped_number(std::size_t begin, std::size_t digits);
     Node block_text(long parent);
     std::size_t block_indent(long parent);
-    std::string block_lines(std::size_t indent, bool folded, char chomping);
+    std::string block_lines(std::size_t indent, bool folds, char chomping);
     [[noreturn]] void refuse_start(bool flow) const;
 
     // What all of them stand on: yaml.cpp.

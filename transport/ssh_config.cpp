@@ -166,10 +166,11 @@ std::optional<std::string> expand(const std::string& path,
 /// `ssh -G` prints paths without the quotes around them: a word that does not begin a path is the
 /// rest of one with a blank in it.
 std::vector<std::string> paths_in(const std::string& value) {
+    const std::string home = own_account().home;
     std::vector<std::string> paths;
     for (const std::string& word : words_of(value)) {
         if (paths.empty() || word.front() == '/' || word.front() == '~') {
-            paths.push_back(word);
+            paths.push_back(expand_home(word, home));
         } else {
             paths.back() += " " + word;
         }
@@ -177,8 +178,8 @@ std::vector<std::string> paths_in(const std::string& value) {
     return paths;
 }
 
-/// ssh(1)'s own defaults for what is still empty.
-void complete(SshRoute& route) {
+/// ssh(1)'s own defaults for what is still empty; of known_hosts where none was `named`.
+void complete(SshRoute& route, bool named) {
     const Account account = own_account();
     SshEndpoint& endpoint = route.endpoint;
     if (endpoint.user.empty()) {
@@ -187,7 +188,7 @@ void complete(SshRoute& route) {
     if (endpoint.port == 0) {
         endpoint.port = k_ssh_port;
     }
-    if (endpoint.known_hosts.empty()) {
+    if (endpoint.known_hosts.empty() && !named) {
         endpoint.known_hosts = {account.home + "/.ssh/known_hosts",
                                 account.home + "/.ssh/known_hosts2"};
         endpoint.known_hosts.insert(
@@ -210,7 +211,37 @@ struct NamedKeys {
     std::string agent;
 };
 
-/// After complete(): a path may name user and port.
+/// Whether the line is of keys.
+bool take_key_line(SshRoute& route,
+                   NamedKeys& keys,
+                   const std::string& keyword,
+                   const std::string& value) {
+    const bool none = value.empty() || value == "none";
+    if (keyword == "identityfile") {
+        keys.any = true;
+        if (!none) {
+            keys.files.push_back(value);
+        }
+    } else if (keyword == "certificatefile") {
+        route.more_keys = route.more_keys || !none;
+    } else if (keyword == "identitiesonly") {
+        if (value == "yes") {
+            route.more_keys = true;
+            route.endpoint.use_agent = false;
+        }
+    } else if (keyword == "identityagent") {
+        if (none) {
+            route.agent_socket.clear();
+        } else if (value != "SSH_AUTH_SOCK") {
+            keys.agent = value;
+        }
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/// After complete(), for a path may name user and port.
 void take_keys(SshRoute& route, const SshEndpoint& given, NamedKeys named) {
     if (!named.any) {
         for (const char* name : k_usual_identities) {
@@ -251,17 +282,16 @@ SshRoute read_ssh_config(std::string_view answer, const SshEndpoint& given) {
     SshEndpoint& endpoint = route.endpoint;
     endpoint = given;
     route.agent_socket = environment("SSH_AUTH_SOCK");
-    const std::string home = own_account().home;
     NamedKeys keys;
+    std::optional<std::vector<std::string>> known_by_user;
     std::vector<std::string> known_everywhere;
     std::istringstream lines{std::string(answer)};
     for (std::string line; std::getline(lines, line);) {
         const auto [keyword, value] = split_line(line);
-        if (value.empty() || value == "none") {
-            if (keyword == "identityagent") {
-                route.agent_socket.clear();
-            }
-            keys.any = keys.any || keyword == "identityfile";
+        if (keyword == "userknownhostsfile") {
+            known_by_user = value == "none" ? std::vector<std::string>{} : paths_in(value);
+        }
+        if (take_key_line(route, keys, keyword, value) || value.empty() || value == "none") {
             continue;
         }
         if (keyword == "hostname") {
@@ -270,22 +300,8 @@ SshRoute read_ssh_config(std::string_view answer, const SshEndpoint& given) {
             endpoint.user = value;
         } else if (keyword == "port" && given.port == 0) {
             endpoint.port = static_cast<std::uint16_t>(std::atoi(value.c_str()));
-        } else if (keyword == "identityfile") {
-            keys.any = true;
-            keys.files.push_back(value);
-        } else if (keyword == "certificatefile") {
-            route.more_keys = true;
-        } else if (keyword == "identitiesonly" && value == "yes") {
-            route.more_keys = true;
-            endpoint.use_agent = false;
-        } else if (keyword == "identityagent" && value != "SSH_AUTH_SOCK") {
-            keys.agent = value;
-        } else if ((keyword == "userknownhostsfile" || keyword == "globalknownhostsfile") &&
-                   given.known_hosts.empty()) {
-            auto& files = keyword.front() == 'u' ? endpoint.known_hosts : known_everywhere;
-            for (const std::string& path : paths_in(value)) {
-                files.push_back(expand_home(path, home));
-            }
+        } else if (keyword == "globalknownhostsfile") {
+            known_everywhere = paths_in(value);
         } else if (keyword == "hostkeyalias") {
             route.known_as = value;
         } else if (keyword == "proxyjump") {
@@ -297,9 +313,13 @@ SshRoute read_ssh_config(std::string_view answer, const SshEndpoint& given) {
             apply_policy(route, keyword, value);
         }
     }
-    endpoint.known_hosts.insert(
-        endpoint.known_hosts.end(), known_everywhere.begin(), known_everywhere.end());
-    complete(route);
+    if (given.known_hosts.empty()) {
+        // Errors tell to add a key to the first.
+        endpoint.known_hosts = known_by_user.value_or(std::vector<std::string>{});
+        endpoint.known_hosts.insert(
+            endpoint.known_hosts.end(), known_everywhere.begin(), known_everywhere.end());
+    }
+    complete(route, known_by_user.has_value());
     take_keys(route, given, std::move(keys));
     return route;
 }

@@ -89,7 +89,7 @@ TEST(YamlConformance, SaysTheSameBelowAKey) {
         const std::string whole = text;
         const bool is_whole_document = whole.find("---") != std::string::npos;
         const bool counts_columns = whole.find_first_of("|>\t") != std::string::npos;
-        if (is_whole_document || counts_columns || whole.find("\"a\\\n") == 0) {
+        if (is_whole_document || counts_columns) {
             continue;
         }
         std::string indented = "k:\n  ";

@@ -100,6 +100,11 @@ TEST(SshConfig, PutsPathsWithBlanksTogetherAgain) {
         (std::vector<std::string>{"/a/my known hosts", "/b"}));
 }
 
+TEST(SshConfig, KnowsNoHostWhereNoFileIsToBeRead) {
+    EXPECT_TRUE(read_ssh_config("userknownhostsfile none\nglobalknownhostsfile none\n", to("db"))
+                    .endpoint.known_hosts.empty());
+}
+
 TEST(SshConfig, ExpandsThePathsOfKeys) {
     const TempDir dir;
     const std::string key = dir.write("ops@10.0.0.7-db-2222", "x");
