@@ -278,6 +278,9 @@ class MemberVisit {
     void ask_sql(Deadline deadline) {
         member_.sql.asked = true;
         try {
+            if (member_.pg_host.empty()) {  // libpq would take a socket of this machine
+                throw Error("the host is not known: " + nowhere());
+            }
             SqlStatement statement;
             // Before anybody has told its version: what every server understands.
             statement.text = observation_query(std::atoi(member_.postgres.running.c_str()));

@@ -153,6 +153,33 @@ TEST(MemberOutput, HoldsTheSetupAndTheSystem) {
     EXPECT_EQ(member.os->libc, "2.41");
 }
 
+TEST(MemberOutput, HoldsWhoItIsAndWhatItsDaemonSaysOfTheCluster) {
+    EXPECT_FALSE(read(debian()).own_word);
+    EXPECT_EQ(read(debian()).identity.host, "");  // as older scripts asked
+    std::string text = replaced(debian(), "\ndaemon=69", "\nnamespace=pid:[7]\ndaemon=69");
+    text = replaced(text,
+                    "\"by_members\": false}",
+                    "\"by_members\": false, \"name\": \"n2\", \"scope\": \"orders\"}\n"
+                    R"({"scope": "orders", "pause": null, "members": [)"
+                    R"({"name": "n2", "role": "replica", "host": "10.0.0.12", "port": 5433, )"
+                    R"("api_url": "http://10.0.0.12:8008/patroni"}, )"
+                    R"({"name": "n1", "role": "leader", "host": "10.0.0.11", "port": 5432, )"
+                    R"("api_url": null}]})");
+    const MemberFacts member = read(text);
+    EXPECT_EQ(member.setup->name, "n2");
+    EXPECT_EQ(member.setup->scope, "orders");
+    EXPECT_EQ(member.identity.host, "ab24e507-daa1-44be-9d06-4e1d106c4422 pid:[7]");
+    EXPECT_EQ(member.identity.system_identifier, "7711291720471441498");
+    ASSERT_TRUE(member.own_word);
+    EXPECT_TRUE(member.own_word->over_ssh);
+    EXPECT_EQ(member.own_word->url, "n2 over SSH");
+    EXPECT_EQ(member.own_word->leader, "n1");
+    EXPECT_EQ(member.own_word->members, (std::vector<std::string>{"n1", "n2"}));
+    EXPECT_EQ(
+        member.own_word->addresses,
+        (std::vector<std::string>{"10.0.0.11:5432, ", "10.0.0.12:5433, http://10.0.0.12:8008"}));
+}
+
 TEST(MemberOutput, HoldsTheArchiverTheCheckpointAndTheSettingsThatMatter) {
     const MemberFacts member = read(debian());
     ASSERT_TRUE(member.wal->archiver);
@@ -239,7 +266,8 @@ TEST(SetupProgram, LetsNoSecretOut) {
 TEST(SetupProgram, ReadsAConfigurationInTheEnvironment) {
     const ShellHost host;
     const nlohmann::json said = setup_said(host,
-                                           "PATRONI_CONFIGURATION='raft: {data_dir: /x}' "
+                                           "PATRONI_CONFIGURATION='{raft: {data_dir: /x}, "
+                                           "name: n1, scope: orders}' PATRONI_NAME=n2 "
                                            "PATRONI_RESTAPI_ALLOWLIST_INCLUDE_MEMBERS=true");
     if (said.is_null()) {
         GTEST_SKIP() << "needs python3 with yaml";
@@ -247,6 +275,8 @@ TEST(SetupProgram, ReadsAConfigurationInTheEnvironment) {
     const SetupFacts setup = setup_of(said);
     EXPECT_TRUE(setup.file.empty());
     EXPECT_EQ(setup.dcs, (std::vector<std::string>{"raft"}));
+    EXPECT_EQ(setup.name, "n2");
+    EXPECT_EQ(setup.scope, "orders");
     EXPECT_TRUE(setup.allowlist_by_members);
 }
 
