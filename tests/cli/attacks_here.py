@@ -212,8 +212,26 @@ class Record(Here):
         line = json.loads(self.on_state("keys", "--output", "json").stdout)["own"].split()
         (self.work / "bert" / "lockstep" / "trusted_keys").write_text(f"anna {line[1]}\n", encoding="utf-8")
         self.assertIn("sealed by anna", self.on_state("show", run, who="bert").stdout)
-        trusting = self.on_state("resume", run, who="bert")
-        self.assertNotIn("is not taken up", trusting.stderr)
+        self.assert_ended(self.on_state("resume", run, who="bert"), 0)
+        self.assertTrue((self.work / "reviewed").exists())
+        self.assertIn("a key that you do not trust", self.on_state("show", run).stdout, "bert wrote last")
+
+    def test_a_proof_is_by_the_key_of_the_inventory_at_hand_and_of_the_run_as_it_was(self):
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        keys = f"approvers: {{{user}: {{secret: {{file: key}}}}}}\n"
+        key, other = self.write("key", "the key\n", 0o600), self.write("other", "another\n", 0o600)
+        self.write("inventory.yaml", self.inventory_text(keys))
+        run = self.run_that_waits()
+        self.assert_ended(self.on_state("approve", run), 4, "--key-file")
+        self.assert_ended(self.on_state("approve", run, "--key-file", other), 0)
+        self.assert_ended(self.on_state("resume", run, "--yes"), 14, "its proof was not made with the key")
+        self.assert_ended(self.on_state("approve", run, "--key-file", key), 0)
+        self.write("inventory.yaml", self.inventory_text())
+        self.assert_ended(self.on_state("resume", run, "--yes"), 14, "looked up in your own inventory")
+        self.write("inventory.yaml", self.inventory_text(keys))
+        self.assert_ended(self.on_state("approve", run, "--key-file", key), 0)
+        self.assert_ended(self.on_state("resume", run, "--yes"), 0)
+        self.assertTrue((self.work / "reviewed").exists())
 
     def test_a_plan_made_anew_with_all_its_hashes_is_not_run(self):
         run = self.run_that_waits()
