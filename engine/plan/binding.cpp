@@ -80,25 +80,27 @@ namespace {
 constexpr char k_of_member = '@';  // in no name of a step, and in no id of a frame
 
 /// The outputs that a step sees: those of its own runbook, and of its own member where that has
-/// one.
+/// one. Done for each step, and so with as few texts made as can be.
 Value::Map registered_in(const ScopeSource& source) {
     Value::Map own;
-    const std::string prefix = source.frame == nullptr ? "" : source.frame->id;
-    for (const auto& [key, value] :
-         source.registered == nullptr ? Value::Map{} : *source.registered) {
-        if (!key.starts_with(prefix)) {
-            continue;
-        }
-        const std::string rest = key.substr(prefix.size());
+    if (source.registered == nullptr) {
+        return own;
+    }
+    const std::string_view prefix =
+        source.frame == nullptr ? std::string_view() : std::string_view(source.frame->id);
+    for (auto each = source.registered->lower_bound(prefix);
+         each != source.registered->end() && each->first.starts_with(prefix);
+         ++each) {
+        const std::string_view rest = std::string_view(each->first).substr(prefix.size());
         const std::size_t at = rest.find(k_of_member);
-        const std::string name = rest.substr(0, at);
-        if (name.find('.') != std::string::npos) {
+        const std::string_view name = rest.substr(0, at);
+        if (name.find('.') != std::string_view::npos) {
             continue;  // of a runbook that this one calls
         }
-        if (at == std::string::npos) {
-            own.emplace(name, value);
-        } else if (std::string_view(rest).substr(at + 1) == source.member) {
-            own.insert_or_assign(name, value);
+        if (at == std::string_view::npos) {
+            own.emplace_hint(own.end(), name, each->second);
+        } else if (rest.substr(at + 1) == source.member) {
+            own.insert_or_assign(std::string(name), each->second);
         }
     }
     return own;

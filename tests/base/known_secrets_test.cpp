@@ -41,13 +41,14 @@ TEST_F(KnownSecrets, AreHiddenInEveryFormThatProgramsPrint) {
     }
 }
 
-// `echo -n user:hunter2secret | base64`, and with one and two more bytes in front.
+// `echo -n u:hunter2secret | base64` and its like. A digit that stands for bits of what is beside it,
+// too, may stay.
 TEST_F(KnownSecrets, AreFoundWithinBase64WhereverTheyBegin) {
     remember_secret("hunter2secret");
     EXPECT_EQ(without_secrets("Basic aHVudGVyMnNlY3JldA=="), "Basic ***");
-    EXPECT_EQ(without_secrets("Basic dTpodW50ZXIyc2VjcmV0"), "Basic dTpo***");
+    EXPECT_EQ(without_secrets("Basic dTpodW50ZXIyc2VjcmV0"), "Basic dTp***");
     EXPECT_EQ(without_secrets("Basic dXU6aHVudGVyMnNlY3JldA=="), "Basic dXU6***");
-    EXPECT_EQ(without_secrets("Basic dXV1Omh1bnRlcjJzZWNyZXQK"), "Basic dXV1O***K");
+    EXPECT_EQ(without_secrets("Basic dXV1Omh1bnRlcjJzZWNyZXQK"), "Basic dXV1Om***QK");
 }
 
 TEST_F(KnownSecrets, OfSeveralLinesAreHiddenLineByLine) {

@@ -267,7 +267,7 @@ TEST_F(Register, KeepsWhatAFailedStepPrintedForARunThatGoesOn) {
 - {id: a, uses: look, on_failure: continue, register: r}
 - {id: t, uses: look, on_failure: continue, register: {name: text, as: text}}
 - {id: j, uses: look, on_failure: continue, register: {name: json, as: json}}
-- {id: b, when: "steps.r.exit != 0 && !has(steps.json)", uses: change, with: {
+- {id: b, when: "steps.r.exit != 0 && !has(steps.json) ", uses: change, with: {
     text:
         "${{ steps.text }}"}
 }
