@@ -302,7 +302,11 @@ bool hide_cut_secrets(std::string& text) {
     bool any = hide(text, *forms);
     std::size_t longest = 0;
     for (const std::string& form : forms->all) {
-        for (std::size_t size = std::min(form.size() - 1, text.size()); size > longest; --size) {
+        // Of fewer it would be by chance, and what is cut would be taken for a secret each time.
+        const std::size_t telling = std::min(k_shortest_secret, (form.size() + 1) / 2);
+        for (std::size_t size = std::min(form.size() - 1, text.size());
+             size >= telling && size > longest;
+             --size) {
             if (text.ends_with(std::string_view(form).substr(0, size))) {
                 longest = size;
             }

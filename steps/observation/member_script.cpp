@@ -386,6 +386,21 @@ std::string assignment(const char* name, const std::string& value) {
     return std::string(name) + "=" + shell_quote(value) + "\n";
 }
 
+/// Without the blanks that lines begin with: they are a tenth of it, and all of it is to fit into
+/// one packet of SSH, under sudo too.
+std::string flush_left(const std::string& script) {
+    std::string text;
+    bool in_front = true;
+    for (const char c : script) {
+        in_front = in_front && c == ' ';
+        if (!in_front) {
+            text += c;
+        }
+        in_front = in_front || c == '\n';
+    }
+    return text;
+}
+
 std::string offered_of_each() {
     std::string text = "case $tool in\n";
     for (const PackageTool* tool : {&k_apt, &k_dnf, &k_yum}) {

@@ -71,6 +71,8 @@ TEST_F(KnownSecrets, AreHiddenAlsoWhereATextWasCut) {
     EXPECT_FALSE(hide_secrets(cut));
     EXPECT_TRUE(hide_cut_secrets(cut));
     EXPECT_EQ(cut, "password=***");
+    std::string by_chance = "the path";
+    EXPECT_FALSE(hide_cut_secrets(by_chance));
 }
 
 TEST_F(KnownSecrets, OfFewerThanFourBytesAreNotLookedFor) {

@@ -139,7 +139,7 @@ TEST(ClusterFacts, FallBackToPatronisDefaults) {
 
 TEST(FindingIds, HoldEveryFindingOnce) {
     const std::vector<std::string>& ids = finding_ids();
-    EXPECT_EQ(ids.size(), 41U);
+    EXPECT_EQ(ids.size(), 46U);
     EXPECT_EQ(worst({}), Severity::info);
     EXPECT_EQ(worst({{.id = "a", .severity = Severity::warning},
                      {.id = "b", .severity = Severity::critical},

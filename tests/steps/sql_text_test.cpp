@@ -63,6 +63,9 @@ TEST(SqlText, OfOursNamesThePgCatalogAndTheTypesOfParameters) {
     for (const char* room : {"base", "transport", "cluster", "steps"}) {
         for (const auto& entry :
              fs::recursive_directory_iterator(fs::path(LOCKSTEP_SOURCE_DIR) / room)) {
+            if (!entry.is_regular_file()) {
+                continue;
+            }
             std::ifstream file(entry.path());
             const std::string source(std::istreambuf_iterator<char>(file), {});
             for (const std::string& literal : literals_of(source)) {
