@@ -441,12 +441,13 @@ std::string render(const MemberScript& script) {
         assignment("port", std::to_string(script.port)) +
         assignment("patience", std::to_string(script.patience.count())) +
         assignment("role", script.role) + assignment("database", psql_database(script.database)) +
-        assignment("lock", script.scope.empty() ? "" : lock_file_name(script.scope)) + k_prelude +
-        assignment("setup_program", setup_program()) +
-        assignment("postmasters_program", k_postmasters) +
-        assignment("pythons_program", k_pythons) + std::string(k_find_package_tool) + k_units +
-        k_host + k_os + k_setup + offered_of_each() + k_available + k_beside + k_postmaster +
-        k_packages + k_member_folder + k_trust + k_alive + k_job_state + k_leftover;
+        assignment("lock", script.scope.empty() ? "" : lock_file_name(script.scope)) +
+        flush_left(k_prelude) + assignment("setup_program", setup_program()) +
+        assignment("postmasters_program", flush_left(k_postmasters)) +
+        assignment("pythons_program", flush_left(k_pythons)) +
+        flush_left(std::string(k_find_package_tool) + k_units + k_host + k_os + k_setup +
+                   offered_of_each() + k_available + k_beside + k_postmaster + k_packages +
+                   k_member_folder + k_trust + k_alive + k_job_state + k_leftover);
     if (!script.os_user.empty()) {
         text += sql_section(script);
     }
