@@ -24,8 +24,8 @@ enum class Markup {
 /// Of a webhook's host.
 [[nodiscard]] Markup markup_of(std::string_view host);
 
-/// The same with `text`: what a chat shows. It is escaped, so that no text of a runbook, a member or
-/// PostgreSQL calls a channel together, hides where a link leads, or looks like our own.
+/// The same with `text`: what a chat shows. It is escaped, so that no text of a runbook, a member
+/// or PostgreSQL calls a channel together, hides where a link leads, or looks like our own.
 [[nodiscard]] nlohmann::json to_webhook_json(const Notification& notification,
                                              Clock::Wall at,
                                              Markup markup);
