@@ -161,7 +161,7 @@ void Reader::block_entry(OpenMap& map, std::size_t column, Node key) {
     }
     ++pos_;
     Node value = block_value({static_cast<long>(column), false, true}, key.where);
-    map.node.entries.push_back({std::move(key), std::move(value)});
+    add_entry(map.node, std::move(key), std::move(value));
 }
 
 /// `? key`, and `: value` on a line of its own.
@@ -171,14 +171,14 @@ void Reader::explicit_entry(OpenMap& map, std::size_t column) {
     ++pos_;
     Node key = block_value(spot, mark);
     check_key(map, key);
+    Node value;
     if (goes_on(column) && is_indicator(pos_, ':', false)) {
         ++pos_;
-        Node value = block_value(spot, key.where);
-        map.node.entries.push_back({std::move(key), std::move(value)});
+        value = block_value(spot, key.where);
     } else {
-        Node value = nothing(key.where);
-        map.node.entries.push_back({std::move(key), std::move(value)});
+        value = nothing(key.where);
     }
+    add_entry(map.node, std::move(key), std::move(value));
 }
 
 Node Reader::implicit_key() {
@@ -295,6 +295,14 @@ Node Reader::nothing(const SourceLocation& owner) {
     Node node;
     node.where = owner;
     return node;
+}
+
+/// A value that is nothing is found at its key, also where it is written out.
+void Reader::add_entry(Node& map, Node key, Node value) {
+    if (value.is(Node::Kind::null)) {
+        value.where = key.where;
+    }
+    map.entries.push_back({std::move(key), std::move(value)});
 }
 
 void Reader::count_value() {

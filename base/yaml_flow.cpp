@@ -73,7 +73,7 @@ Node Reader::flow_item(long parent, std::size_t open_bracket) {
     check_key(pair, node);
     ++pos_;
     Node value = flow_value(parent, open_bracket, may_touch, node.where);
-    pair.node.entries.push_back({std::move(node), std::move(value)});
+    add_entry(pair.node, std::move(node), std::move(value));
     --depth_;
     return std::move(pair.node);
 }
@@ -108,7 +108,7 @@ void Reader::flow_entry(OpenMap& map, long parent, std::size_t open_bracket) {
     } else {
         value = nothing(key.where);
     }
-    map.node.entries.push_back({std::move(key), std::move(value)});
+    add_entry(map.node, std::move(key), std::move(value));
 }
 
 /// After the colon. The value may touch it after a key in quotes or brackets only.

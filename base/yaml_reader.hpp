@@ -107,6 +107,7 @@ class Reader {
     Node make(Node::Kind kind, std::size_t offset);
     Node open(Node::Kind kind, std::size_t offset);
     Node nothing(const SourceLocation& owner);
+    static void add_entry(Node& map, Node key, Node value);
     void count_value();
     void check_key(OpenMap& map, const Node& key) const;
     [[noreturn]] void refuse_key(const SourceLocation& where, bool is_bracket) const;

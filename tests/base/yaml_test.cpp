@@ -174,6 +174,8 @@ TEST(Yaml, RefusesAKeyOfMoreThan1024Characters) {
 
 TEST(Yaml, PointsAtTheKeyWhoseValueIsMissing) {
     EXPECT_EQ(parse("a: 1\nb:\n\nc: 2").find("b")->where.text(), "f:2:1");
+    EXPECT_EQ(parse("a: 1\nb: ~").find("b")->where.text(), "f:2:1");
+    EXPECT_EQ(parse("{a: 1, b: null}").find("b")->where.text(), "f:1:8");
 }
 
 TEST(Yaml, PointsAtTheBracketThatIsNeverClosed) {

@@ -52,8 +52,9 @@ TEST(RunbookLimits, RefuseALineThatIsTooLong) {
 }
 
 TEST(RunbookLimits, RefuseDepthOfBrackets) {
-    EXPECT_EQ(rule_of("runbook: r\nsteps:\n" + repeated(100'000, "[\n") + repeated(100'000, "]\n")),
-              "yaml.limit");
+    EXPECT_EQ(
+        rule_of("runbook: r\nsteps:\n" + repeated(100'000, " [\n") + repeated(100'000, " ]\n")),
+        "yaml.limit");
     EXPECT_EQ(rule_of("runbook: r\nsteps: " + repeated(30'000, "[") + repeated(30'000, "]")),
               "yaml.limit");
     EXPECT_EQ(rule_of("runbook: r\nsteps: " + repeated(30'000, "{a: ")), "yaml.limit");
