@@ -66,7 +66,7 @@ std::string restore_script(const PackageTool& tool,
     const std::string version = text_arg(call, "version");
     std::string script = package_functions(tool) + "package=" + shell_quote(package) +
                          " version=" + shell_quote(version) + " service=" + shell_quote(unit) +
-                         "\nstatus=0\nrefuse() {\n  printf '%s\\n' \"$1\" >&2\n"
+                         "\nstatus=0\nrefuse() {\n  printf 'why=%s\\n' \"$1\"\n"
                          "  printf 'installed=%s\\n' \"$(unpacked \"$package\")\"\n  exit 1\n}\n" +
                          find_what_was_kept(call);
     // Stopped first, which in a pause leaves PostgreSQL alone: a daemon that crashes in a loop
@@ -169,7 +169,8 @@ class PackageRestore final : public Action {
             }
             result.hint = "See its last lines, and " + std::string(tool.log) + " on the member.";
             result.last_lines = last_lines(done);
-            if (const std::string said = telling_line(done); !said.empty()) {
+            const std::string why = lines.last("why");
+            if (const std::string said = why.empty() ? telling_line(done) : why; !said.empty()) {
                 result.message += ": " + said;
                 if (said.find(k_untrusted) != std::string::npos) {
                     result.hint = k_untrusted_hint;

@@ -446,8 +446,8 @@ std::string render(const MemberScript& script) {
         assignment("postmasters_program", flush_left(k_postmasters)) +
         assignment("pythons_program", flush_left(k_pythons)) +
         flush_left(std::string(k_find_package_tool) + k_units + k_host + k_os + k_setup +
-                   offered_of_each() + k_available + k_beside + k_postmaster + k_packages +
-                   k_member_folder + k_trust + k_alive + k_job_state + k_leftover);
+                   offered_of_each() + k_available + k_beside + k_postmaster + k_packages) +
+        k_member_folder + flush_left(std::string(k_trust) + k_alive + k_job_state + k_leftover);
     if (!script.os_user.empty()) {
         text += sql_section(script);
     }

@@ -21,14 +21,14 @@ class EndpointsOfAnInventory : public testing::Test {
         world.http.answer("GET " + url + "/patroni", patroni.dump());
     }
 
-    static Json list(const std::vector<std::string>& names) {
+    [[nodiscard]] Json list(const std::vector<std::string>& names) {
         Json members = Json::array();
         for (const std::string& name : names) {
             members.push_back({{"name", name},
                                {"role", name == names.front() ? "leader" : "replica"},
                                {"state", "running"},
-                               {"api_url", "http://" + name + ":8008/patroni"},
-                               {"host", name},
+                               {"api_url", FakeCluster::url(name, "/patroni")},
+                               {"host", world.members.at(name).host},
                                {"port", 5432}});
         }
         return {{"members", members}};

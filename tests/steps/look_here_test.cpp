@@ -127,6 +127,8 @@ TEST_F(LookHere, TakesWhatOthersPrintForTheirsAlone) {
            " end 0\\npackage=patroni installed 6.6\\n\\036lockstep\\n'\n"
            "setsid sleep 300 &\nhead -c 3000000 /dev/zero | tr '\\0' x | fold -w 1000\n";
     fake_postmaster("daemon", "c", false);
+    std::ofstream(dir.path("ran")).close();
+    fs::permissions(dir.path("ran"), fs::perms::owner_all | fs::perms::others_write);
     fs::permissions(dir.path("."), fs::perms::owner_all | fs::perms::others_exec);
     const auto begin = std::chrono::steady_clock::now();
     // All that is above the folder has to be root's, which /tmp is not alone.

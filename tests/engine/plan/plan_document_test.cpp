@@ -59,7 +59,7 @@ TEST_F(OnRecord, WhatDoesNotFitTheRunbookIsRefused) {
 }
 
 TEST_F(OnRecord, WhatTheHashIsNotOfIsRefused) {
-    const nlohmann::json honest = plan("- {id: a, uses: change}\n").to_json();
+    const nlohmann::json honest = plan("- {id: a, on: n1, uses: change}\n").to_json();
     hash = honest.at("plan_hash");
     ASSERT_EQ(refusal(honest), "");
     nlohmann::json changed = honest;
@@ -76,9 +76,9 @@ TEST_F(OnRecord, WhatTheHashIsNotOfIsRefused) {
 }
 
 TEST_F(OnRecord, ARunbookThatTheHashIsNotOfIsRefused) {
-    const nlohmann::json honest = plan("- {id: a, uses: change}\n").to_json();
+    const nlohmann::json honest = plan("- {id: a, on: n1, uses: change}\n").to_json();
     hash = honest.at("plan_hash");
-    (void)plan("- {id: a, uses: change, name: Another}\n");
+    (void)plan("- {id: a, on: n1, uses: change, name: Another}\n");
     EXPECT_NE(refusal(honest).find("the runbook on record"), std::string::npos);
 }
 
