@@ -47,7 +47,7 @@ TEST_F(WindowsExplain, SaysWhatIsLeftOutAndWhy) {
                         "        event \"reminder\": it has no length\n"
                         "        1 VTODO: no events\n"
                         "      f.ics (freeze): closes the window\n"
-                        "        has nothing that closes anything: only 1 VTODO\n"
+                        "        f.ics: has nothing that closes anything: only 1 VTODO\n"
                         "        HINT: Remove the file, or let it have events with a length.\n"),
               std::string::npos)
         << text;
@@ -61,7 +61,7 @@ TEST_F(WindowsExplain, SaysTheSameAsJson) {
     ASSERT_EQ(calendars.size(), 2U);
     EXPECT_EQ(calendars[0]["left_out"][0],
               (nlohmann::json{{"what", "event \"reminder\""}, {"why", "it has no length"}}));
-    EXPECT_EQ(calendars[1]["refused"], "has nothing that closes anything: only 1 VTODO");
+    EXPECT_EQ(calendars[1]["refused"], "f.ics: has nothing that closes anything: only 1 VTODO");
     EXPECT_EQ(calendars[1]["freeze"], true);
 }
 

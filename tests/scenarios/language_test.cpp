@@ -204,7 +204,7 @@ TEST_F(Register, FailsAStepWhoseOutputIsNotWhatItSays) {
     let_look_give({{"stdout", "no JSON"}});
     const RunEnd end = run(plan("- {id: a, uses: look, register: {name: x, as: json}}\n"));
     EXPECT_EQ(end.exit_code, 4);
-    EXPECT_EQ(end.message, "a: it was done, but what it gave is not JSON");
+    EXPECT_EQ(end.message, "a: it was done, but what it gave is no JSON");
 }
 
 TEST_F(Register, IsTheSameForAnEngineThatGoesOn) {

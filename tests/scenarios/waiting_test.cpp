@@ -216,6 +216,7 @@ TEST_F(Approvals, AreProvenForTheRunAsItWasThen) {
                   .plan_hash = header.plan_hash};
     RunHeader reviewed = header;
     reviewed.plan["inventory_path"] = "/elsewhere/inventory.yaml";  // of what no plan's hash is
+    reviewed.digest.clear();
     proven.proof = proof_of(reviewed, proven, "a key");
     journal.answer("run", proven);
     EXPECT_EQ(resume().exit_code, 14);

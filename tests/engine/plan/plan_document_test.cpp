@@ -63,7 +63,10 @@ TEST_F(OnRecord, WhatTheHashIsNotOfIsRefused) {
     hash = honest.at("plan_hash");
     ASSERT_EQ(refusal(honest), "");
     nlohmann::json changed = honest;
-    changed["steps"][0]["actions"] = {{{"kind", "ssh"}, {"text", "rm -rf /"}}};
+    const auto step = std::ranges::find_if(
+        changed["steps"], [](const nlohmann::json& each) { return each.at("id") == "a"; });
+    ASSERT_NE(step, changed["steps"].end());
+    (*step)["actions"] = {{{"kind", "ssh"}, {"text", "rm -rf /"}}};
     EXPECT_NE(refusal(changed).find("the plan on record"), std::string::npos);
     changed["plan_hash"] = sha256_hex(canonical(bound_part(changed)));
     EXPECT_NE(refusal(changed).find("the plan on record"), std::string::npos)

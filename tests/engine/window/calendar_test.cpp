@@ -477,7 +477,7 @@ TEST(Calendar, IsRefusedRatherThanGuessedAt) {
         {hour + "EXDATES:20261128T220000Z\n",
          "has EXDATES, which is not known: did you mean \"EXDATE\"?"},
         {hour + "SEQUENCE:two\n", "has a SEQUENCE that is no number"},
-        {hour + "DTSTART\n", "event \"x\": it needs one DTSTART"},
+        {hour + "DTSTART:20261128T230000Z\n", "event \"x\": it needs one DTSTART"},
         {hour + "EXDATE:20261128T220000Z" + commas + "\n",
          "has too many lines or values in one VEVENT"},
         {hour + "STATUS:CANCELED\n",
