@@ -477,13 +477,7 @@ TEST(Calendar, IsRefusedRatherThanGuessedAt) {
         {hour + "EXDATES:20261128T220000Z\n",
          "has EXDATES, which is not known: did you mean \"EXDATE\"?"},
         {hour + "SEQUENCE:two\n", "has a SEQUENCE that is no number"},
-<<<<<<< HEAD
         {hour + "DTSTART:20261128T230000Z\n", "event \"x\": it needs one DTSTART"},
-=======
-        {hour + "DTSTART\n",
-         "cannot be understood: Got a data line, but could not find a property name or component "
-         "begin tag: DTSTART"},
->>>>>>> windows
         {hour + "EXDATE:20261128T220000Z" + commas + "\n",
          "has too many lines or values in one VEVENT"},
         {hour + "STATUS:CANCELED\n",
