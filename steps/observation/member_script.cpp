@@ -61,85 +61,106 @@ aside() {
 // One call for our unit and all that are named like it; the units are set apart by `--`.
 constexpr const char* k_units = R"sh(
 begin boot
-cat /proc/sys/kernel/random/boot_id
+read -r boot </proc/sys/kernel/random/boot_id && printf "%s\n" "$boot"
 end
 begin unit
-shown=$(systemctl show -p Id -p LoadState -p ActiveState -p SubState -p MainPID -p ExecMainStartTimestamp -p NRestarts -p KillMode -- "$unit" "patroni*.service")
-result=$?
-printf "%s\n" "$shown" | sed "s/^\$/--/"
-main=${shown%%"
+gap="
 
-"*}
+"
+shown=$(systemctl show -p Id -p LoadState -p ActiveState -p SubState -p MainPID -p ExecMainStartTimestamp -p NRestarts -p KillMode -- "$unit" "patroni*.service")
+result=$? rest=$shown main=${shown%%"$gap"*}
+while
+  part=${rest%%"$gap"*}
+  printf "%s\n" "$part"
+  [ "$part" != "$rest" ]
+do
+  echo --
+  rest=${rest#*"$gap"}
+done
 daemon=
 case $main in *MainPID=*) daemon=${main#*MainPID=}; daemon=${daemon%%[!0-9]*} ;; esac
 (exit "$result")
 end
 )sh";
 
-// A postmaster is a process of PostgreSQL's own user whose working directory is a data directory of
-// that user with its own pid in postmaster.pid; line 4 of that is the port, line 5 the socket's
-// directory (PostgreSQL 11 to 18, utils/pidfile.h). It is looked for as that user, who so can only
-// speak of what is his: anybody may call a process `postgres`, and keep a FIFO or somebody else's
-// file under that name. In the daemon's group, too, without which the kernel does not tell where a
-// process is. Builtins only: a busy host has hundreds of backends.
-constexpr const char* k_postmasters = R"sh(
-for proc in /proc/[0-9]*; do
-  [ -O "$proc" ] && read -r comm <"$proc/comm" || continue
-  case $comm in postgres | postmaster) ;; *) continue ;; esac
-  file=$proc/cwd/postmaster.pid
-  [ -O "$proc/cwd/." ] && [ -f "$file" ] && [ -O "$file" ] && read -r pid <"$file" || continue
-  [ "$pid" = "${proc#/proc/}" ] || continue
-  { read -r pid; read -r data; read -r start; read -r port; read -r socket; } <"$file"
-  case $port in "" | *[!0-9]*) continue ;; esac
-  printf "postmaster=%s %s %s\ndata=%s\n" "$pid" "$port" "$socket" "$data"
-done 2>/dev/null
-)sh";
-
-// A Patroni is a Python whose program is called so. The memory in which its arguments are may be
-// somebody's who does not let anybody read it.
-constexpr const char* k_pythons = R"sh(
-for file in $(grep -las patroni /dev/null "$@"); do
-  case $(tr "\0" " " <"$file") in
-  */patroni\ * | *\ patroni\ * | *patroni.py\ * | */patroni/__main__.py\ *) echo "$file" ;;
-  esac
-done 2>/dev/null
-)sh";
-
-// In another pid namespace a Patroni is a container's. Which one is this cluster's, where that is
-// not plain, says the socket that listens on the port of its REST API. The accounts that count are
-// root's, PostgreSQL's, and those as which systemd runs units that are named like ours; processes
-// of others are asked last, may be silent, and are no postmasters here.
+// A postmaster is a process whose working directory is a data directory with its pid in
+// postmaster.pid; line 4 of that is the port, line 5 the socket's directory (PostgreSQL 11 to 18,
+// utils/pidfile.h). One for each directory, however many backends are in it, and only where the
+// file is PostgreSQL's own or that of a unit named like ours: anybody may call a process
+// `postgres`, and keep a FIFO or somebody else's file under that name.
+//
+// A Patroni is a Python whose program is called so; in another pid namespace it is a container's.
+// Which one is this cluster's, where that is not plain, says the socket that listens on the port of
+// its REST API. The memory in which arguments are may be somebody's who lets nobody read it: those
+// of other accounts are asked last, and may be silent.
+//
+// Builtins wherever they do: a fork is what a busy host has least of.
 constexpr const char* k_host = R"sh(
 begin host
 groups() {
   while read -r row; do printf " %s" "$row"; done <"/proc/$1/cgroup"
   echo
 }
-pythons= patronis= mains= owners=" root $os_user "
+uid=$(id -u) mains=
 for word in $shown; do
-  case $word in MainPID=[1-9]*) mains="$mains /proc/${word#*=}" ;; esac
+  case $word in MainPID=[1-9]*) mains="$mains /proc/${word#*=}/." ;; esac
 done
-for owner in $(stat -c %U $mains 2>/dev/null); do owners="$owners$owner "; done
+ours= owners=" root $os_user "
+set -- $(stat -L -c "%U %i %n" /proc/self/. /proc/self/ns/pid $mains 2>/dev/null)
+while [ $# -gt 2 ]; do
+  case $3 in
+  /proc/self/.) me=$1 ;;
+  /proc/self/ns/pid) ours="pid:[$2]" ;;
+  *) owners="$owners$1 " ;;
+  esac
+  shift 3
+done
+printf "namespace=%s\n" "$ours"
+asked= servers=
 for proc in /proc/[0-9]*; do
   read -r comm <"$proc/comm" || continue
-  case $comm in patroni | python*) pythons="$pythons $proc" ;; esac
+  case $comm in
+  patroni | python*) asked="$asked $proc/. $proc/ns/pid" ;;
+  postgres | postmaster)
+    file=$proc/cwd/postmaster.pid
+    [ -f "$file" ] && [ ! -h "$file" ] || continue
+    for other in $servers; do [ "$other/cwd/." -ef "$proc/cwd/." ] && continue 2; done
+    servers="$servers $proc" asked="$asked $file" ;;
+  esac
 done 2>/dev/null
-known= others=
-set -- $(stat -c "%U %n" $pythons 2>/dev/null)
-while [ $# -gt 1 ]; do
-  case $owners in *" $1 "*) known="$known $2/cmdline" ;; *) others="$others $2/cmdline" ;; esac
-  shift 2
+known= others= elsewhere= servers= found= socket=
+if [ -n "$asked" ]; then set -- $(stat -L -c "%U %i %n" $asked 2>/dev/null); else set --; fi
+while [ $# -gt 2 ]; do
+  case $3 in
+  */ns/pid) [ "pid:[$2]" = "$ours" ] || elsewhere="$elsewhere $3" ;;
+  *) case $owners in
+    *" $1 "*)
+      case $3 in */.) known="$known ${3%.}cmdline" ;; *) servers="$servers $3" ;; esac ;;
+    *) case $3 in */.) others="$others ${3%.}cmdline" ;; esac ;;
+    esac ;;
+  esac
+  shift 3
 done
-files=$(aside 5 /bin/sh -c "$pythons_program" sh $known </dev/null)
-[ -z "$others" ] || files="$files $(aside 2 /bin/sh -c "$pythons_program" sh $others </dev/null)"
-ours=$(readlink /proc/self/ns/pid)
-printf "namespace=%s\n" "$ours"
+for file in $servers; do
+  { read -r pid; read -r its_data; read -r its_start; read -r its_port; read -r its_socket; } <"$file"
+  case $pid in "" | *[!0-9]*) continue ;; esac
+  case $its_port in "" | *[!0-9]*) continue ;; esac
+  read -r comm <"/proc/$pid/comm" && [ "/proc/$pid/cwd/." -ef "${file%postmaster.pid}." ] || continue
+  case $comm in postgres | postmaster) ;; *) continue ;; esac
+  if [ "$its_port" = "$port" ] && [ -z "$found" ]; then found=/proc/$pid socket=$its_socket; fi
+  printf "postmaster=%s %s" "$pid" "$its_port"
+  groups "$pid"
+  printf "data=%s %s\n" "$pid" "$its_data"
+done 2>/dev/null
+files= of_patroni="(^|/)patroni\$|patroni\\.py\$|/patroni/__main__\\.py\$"
+[ -z "$known" ] || files=$(bounded 5 grep -lasz -E "$of_patroni" /dev/null $known)
+[ -z "$others" ] || files="$files $(bounded 2 grep -lasz -E "$of_patroni" /dev/null $others)"
+patronis=
 for file in $files; do
   pid=${file#/proc/} pid=${pid%%/*}
-  case $pid in "" | *[!0-9]*) continue ;; esac
   patronis="$patronis $pid"
   printf "patroni=%s" "$pid"
-  case $(readlink "/proc/$pid/ns/pid") in "" | "$ours") ;; *) printf " pid-namespace" ;; esac
+  case "$elsewhere " in *"/proc/$pid/ns/pid "*) printf " pid-namespace" ;; esac
   groups "$pid"
 done 2>/dev/null
 if [ -n "$patronis" ] && [ "$patronis" != " $daemon" ]; then
@@ -154,44 +175,6 @@ if [ -n "$patronis" ] && [ "$patronis" != " $daemon" ]; then
 elif [ -n "$patronis" ]; then
   printf "daemon=%s\n" "$daemon"
 fi 2>/dev/null
-postmasters() {
-  if [ "$(id -u)" = 0 ]; then set -- runuser -u "$1" ${2:+-g "$2"} --; else set --; fi
-  lines=$(aside 5 "$@" /bin/sh -c "$postmasters_program" </dev/null)
-  IFS="
-"
-  set -f
-  for line in $lines; do
-    case $line in
-    " postmaster="*)
-      pid=${line#*=} its_port=${pid#* } pid=${pid%% *}
-      its_socket=${its_port#* } its_port=${its_port%% *} ;;
-    " data="*)
-      case $pid$its_port in "" | *[!0-9]*) continue ;; esac
-      if [ "$its_port" = "$port" ] && [ -z "$found" ]; then found=/proc/$pid socket=$its_socket; fi
-      printf "postmaster=%s %s" "$pid" "$its_port"
-      groups "$pid" 2>/dev/null
-      printf "data=%s %s\n" "$pid" "${line#*=}" ;;
-    esac
-  done
-  set +f
-  unset IFS
-}
-found= socket= server= group=
-if [ "${daemon:-0}" != 0 ]; then
-  server=$(stat -c "%U %G" "/proc/$daemon" 2>/dev/null)
-  group=${server#* } server=${server%% *}
-fi
-case $owners in *" $server "*) ;; *) server= ;; esac
-case $server in "" | root) server=${os_user:-postgres} group= ;; esac
-asked=" root $server "
-postmasters "$server" "$group"
-if [ "$(id -u)" = 0 ]; then
-  for owner in $owners; do
-    case $asked in *" $owner "*) continue ;; esac
-    asked="$asked$owner "
-    postmasters "$owner"
-  done
-fi
 true
 end
 )sh";
@@ -217,13 +200,14 @@ setup() {
   begin setup
   python=python3 first= owner=
   if [ "${daemon:-0}" != 0 ]; then
-    first=$(bounded 2 tr "\0" "\n" <"/proc/$daemon/cmdline" | { read -r word; printf "%s" "$word"; })
-    owner=$(stat -c %U "/proc/$daemon")
+    first=$(bounded 2 tr "\0" "\n" <"/proc/$daemon/cmdline") owner=$(stat -c %U "/proc/$daemon")
+    first=${first%%"
+"*}
     for word in "$first" "$(readlink "/proc/$daemon/exe")"; do
-      case $word in /*/python*) if bounded 2 test -x "$word"; then python=$word; break; fi ;; esac
+      case $word in /*/python*) if [ -x "$word" ]; then python=$word; break; fi ;; esac
     done
   fi
-  if [ "$(id -u)" != 0 ] || [ -z "$owner" ] || [ "$owner" = root ]; then set --
+  if [ "$uid" != 0 ] || [ -z "$owner" ] || [ "$owner" = root ]; then set --
   else set -- runuser -u "$owner" --; fi
   said=$(aside 10 "$@" "$python" -E -s -B -c "$setup_program" "${daemon:-0}" </dev/null)
   result=$?
@@ -240,10 +224,10 @@ setup() {
 }
 owned() {
   if [ "$tool" = apt ]; then
-    cat "/var/lib/dpkg/info/$package.list" "/var/lib/dpkg/info/$package":*.list 2>/dev/null
+    grep -Fxqs -e "$1" "/var/lib/dpkg/info/$package.list" "/var/lib/dpkg/info/$package":*.list
   else
-    rpm -ql -- "$package"
-  fi | grep -Fxq -e "$1"
+    rpm -ql -- "$package" | grep -Fxq -e "$1"
+  fi
 }
 )sh";
 
@@ -251,7 +235,9 @@ constexpr const char* k_postmaster = R"sh(
 begin postmaster
 data= binary=
 if [ -n "$found" ]; then
-  data=$(readlink "$found/cwd") binary=$(readlink "$found/exe")
+  data=$(readlink "$found/cwd" "$found/exe") binary=${data##*"
+"} data=${data%%"
+"*}
   binary=${binary%" (deleted)"}
   printf 'data=%s\n' "$data"
 else
@@ -265,7 +251,7 @@ end
 constexpr const char* k_available = R"sh(
 available() {
   begin available
-  offered "$package" | sed 's/^/version=/'
+  offered "$package" | while read -r version; do printf 'version=%s\n' "$version"; done
   end
 }
 )sh";
@@ -348,7 +334,8 @@ else
   if [ -e "$folder/$lock" ]; then
     while IFS= read -r line; do printf 'lock.%s\n' "$line"; done <"$folder/$lock"
   fi
-  stat -c '%Y %n' -- "$folder"/spool/*/started 2>/dev/null | while read -r at entry; do
+  set -- "$folder"/spool/*/started
+  [ ! -e "$1" ] || stat -c '%Y %n' -- "$@" 2>/dev/null | while read -r at entry; do
     entry=${entry%/started} owner=
     job_state "$entry" || continue
     if [ -r "$entry/scope" ]; then read -r owner <"$entry/scope"; else owner_of "${entry##*/}"; fi
@@ -377,7 +364,7 @@ beside() {
 }
 psql=${binary%/*}/psql
 [ -n "$binary" ] && [ -x "$psql" ] && beside "$psql" || psql=psql
-if [ "$(id -un)" = "$os_user" ]; then set --; else set -- runuser -u "$os_user" --; fi
+if [ "$me" = "$os_user" ]; then set --; else set -- runuser -u "$os_user" --; fi
 aside 30 "$@" "$psql" -XAtqw -v ON_ERROR_STOP=1 ${socket:+-h "$socket"} ${role:+-U "$role"} \
   -p "$port" -d "$database" \
 )sh";
@@ -443,8 +430,6 @@ std::string render(const MemberScript& script) {
         assignment("role", script.role) + assignment("database", psql_database(script.database)) +
         assignment("lock", script.scope.empty() ? "" : lock_file_name(script.scope)) +
         flush_left(k_prelude) + assignment("setup_program", setup_program()) +
-        assignment("postmasters_program", flush_left(k_postmasters)) +
-        assignment("pythons_program", flush_left(k_pythons)) +
         flush_left(std::string(k_find_package_tool) + k_units + k_host + k_os + k_setup +
                    offered_of_each() + k_available + k_beside + k_postmaster + k_packages) +
         k_member_folder + flush_left(std::string(k_trust) + k_alive + k_job_state + k_leftover);
