@@ -75,9 +75,10 @@ TEST_F(SshHostKeyLive, RefusesARevokedKeyThatIsAlsoKnown) {
 }
 
 TEST_F(SshHostKeyLive, DoesNotTakeALineForAnotherPort) {
-    const auto error = log_in("127.0.0.1 " + sshd_->host_key() + "\n");
+    const auto error = log_in("[127.0.0.1]:1 " + sshd_->host_key() + "\n");
     ASSERT_TRUE(error);
     EXPECT_EQ(error->kind(), Kind::host_key);
+    EXPECT_FALSE(log_in("127.0.0.1 " + sshd_->host_key() + "\n")) << "of every port, as for ssh";
 }
 
 TEST_F(SshHostKeyLive, LogsNobodyInBeforeTheHostIsKnown) {
