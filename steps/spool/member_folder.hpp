@@ -23,6 +23,8 @@ fi
 inline constexpr const char* k_trust = R"sh(
 trust() {
   untrusted= modes=$(stat -c "%A %U %n" -- "$@" 2>/dev/null)
+  # Somebody may have made it just after it was looked for: another command of ours.
+  if [ -z "$modes" ] && { [ -e "$1" ] || [ -h "$1" ]; }; then modes=$(stat -c "%A %U %n" -- "$@" 2>/dev/null); fi
   if [ -z "$modes" ] && { [ -e "$1" ] || [ -h "$1" ]; }; then modes="? ? $1"; fi
   IFS="
 "
