@@ -114,6 +114,8 @@ class Lab:
         if self.job is not None:
             self.job.took, self.job.status, self.job.output = time.monotonic() - self.begun, status, said
             print(f"{'ok' if status == 0 else 'FAILED':6} {self.job.took:5.0f} s  {self.name}: {self.job}")
+            if status != 0:
+                print(said)
             self.job = None
 
     def stop(self):
@@ -167,7 +169,7 @@ def run_all(jobs, labs, within):
 def report(jobs, seconds):
     failed = [job for job in jobs if job.status]
     for job in failed:
-        print(f"\n== {job}, on the lab '{job.lab}'\n{job.output}")
+        print(f"\n== {job}, on the lab '{job.lab}'\n{job.output[-6000:]}")
     print("\nseconds  tests  lab     class")
     for job in sorted(jobs, key=lambda job: job.took, reverse=True):
         state = "  left out" if job.left_out else {None: "  NOT RUN to its end", 0: ""}.get(job.status, "  FAILED")
