@@ -321,7 +321,7 @@ begin leftover
 if [ -z "$lock" ]; then
   echo 'the scope of the cluster is not known'; false
 elif [ ! -e "$folder" ] && [ ! -h "$folder" ]; then
-  true
+  echo fence=0
 elif [ ! -r "$folder" ] || [ ! -x "$folder" ]; then
   echo "$folder cannot be read"; false
 elif ! trust "$folder" "$folder"/* "$folder"/spool/* "$folder"/spool/*/*; then
