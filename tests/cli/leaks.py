@@ -192,6 +192,12 @@ class Leaks(Bench):
         self.search()
 
 
+def heeds(pid, number):
+    """It does something of its own on that signal, or has it wait: one that is just starting dies of it."""
+    fields = dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines())
+    return (int(fields["SigCgt"], 16) | int(fields["SigBlk"], 16)) >> (number - 1) & 1
+
+
 class Process(Bench):
     def test_children_get_no_secret_of_the_environment(self):
         self.write("env.yaml", "runbook: env\nsteps:\n  - {id: e, uses: local.run, register: e, with: {argv: [env], read_only: true}}\n")
@@ -224,7 +230,10 @@ class Process(Bench):
         process = subprocess.Popen([LOCKSTEP, *args], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.dir,
                                    env={"PATH": os.environ["PATH"], "HOME": str(self.dir)}, preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, []))
         try:
-            time.sleep(1)
+            last = time.monotonic() + 30
+            while not heeds(process.pid, number) and time.monotonic() < last:
+                time.sleep(0.05)
+            time.sleep(1)  # it gets to what it waits for
             self.assertIsNone(process.poll(), "it did not wait")
             process.send_signal(number)
             return process.wait(20)
@@ -239,7 +248,7 @@ class Process(Bench):
         self.write("slow.yaml", f'clusters: {{orders: {{patroni: {{endpoints: ["{self.url}"], username: a, password: {{command: [sleep, "60"]}}}}}}}}\n')
         begin = time.monotonic()
         self.assertEqual(self.ends_by(signal.SIGINT, "check", "orders", "-i", "slow.yaml"), 130)
-        self.assertLess(time.monotonic() - begin, 9)
+        self.assertLess(time.monotonic() - begin, 55)  # the command would take a minute
 
     def test_memory_is_private(self):
         os.mkfifo(self.dir / "fifo")
