@@ -41,8 +41,8 @@ TEST_F(KnownSecrets, AreHiddenInEveryFormThatProgramsPrint) {
     }
 }
 
-// `echo -n u:hunter2secret | base64` and its like. A digit that stands for bits of what is beside it,
-// too, may stay.
+// `echo -n u:hunter2secret | base64` and its like. A digit that stands for bits of what is beside
+// it, too, may stay.
 TEST_F(KnownSecrets, AreFoundWithinBase64WhereverTheyBegin) {
     remember_secret("hunter2secret");
     EXPECT_EQ(without_secrets("Basic aHVudGVyMnNlY3JldA=="), "Basic ***");

@@ -223,7 +223,11 @@ TEST_F(ANotifier, NeverTellsASecretInItsTroubles) {
                std::string(k_post) + ": refused: " + k_url + " /T0/s3cret t0ken\nx");
     const Lines troubles = troubles_of("ops");
     ::unsetenv("LOCKSTEP_TEST_TOKEN");
-    EXPECT_EQ(troubles, Lines{"ops: hooks.example: refused: *** … *** x"});
+    ASSERT_EQ(troubles.size(), 1U);  // how much of the URL is hidden depends on what else is known
+    EXPECT_TRUE(troubles[0].starts_with("ops: hooks.example: refused: ***")) << troubles[0];
+    EXPECT_TRUE(troubles[0].ends_with("*** x")) << troubles[0];
+    EXPECT_EQ(troubles[0].find("s3cret"), std::string::npos);
+    EXPECT_EQ(troubles[0].find("t0ken"), std::string::npos);
 }
 
 TEST_F(ANotifier, TellsATroubleOnce) {
