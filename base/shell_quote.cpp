@@ -36,6 +36,10 @@ std::string shell_quote(std::string_view text) {
     return quoted + "'";
 }
 
+std::string shell_assignment(std::string_view name, std::string_view value) {
+    return std::string(name) + "=" + shell_quote(value) + "\n";
+}
+
 std::string shell_join(std::span<const std::string> words) {
     std::string line;
     for (const std::string& word : words) {

@@ -11,6 +11,9 @@ namespace lockstep {
 /// Throws Error for a NUL byte: no argv can carry one.
 [[nodiscard]] std::string shell_quote(std::string_view text);
 
+/// `NAME='VALUE'` and a line end: what sets a variable in a script.
+[[nodiscard]] std::string shell_assignment(std::string_view name, std::string_view value);
+
 /// The words quoted and joined by single spaces.
 [[nodiscard]] std::string shell_join(std::span<const std::string> words);
 

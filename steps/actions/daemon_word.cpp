@@ -79,25 +79,15 @@ ask_daemon() {
   *patroni*) ;;
   *) within=$(patroni_in "/proc/$daemon/cgroup"); daemon=${within:-$daemon} ;;
   esac
-  python=python3 owner=$(stat -c %U "/proc/$daemon")
-  first=$(tr "\0" "\n" <"/proc/$daemon/cmdline" | { read -r word; printf "%s" "$word"; })
-  for word in "$first" "$(readlink "/proc/$daemon/exe")"; do
-    case $word in /*/python*) if [ -x "$word" ]; then python=$word; break; fi ;; esac
-  done
-  set -- "$python" -E -s -B -c "$daemon_program" "$daemon" "$daemon_must" "$daemon_name" "$daemon_scope" "$daemon_system"
-  if [ "$(id -u)" = 0 ] && [ -n "$owner" ] && [ "$owner" != root ]; then set -- runuser -u "$owner" -- "$@"; fi
-  if command -v timeout >/dev/null; then set -- timeout 20 "$@"; fi
-  (cd / && "$@" </dev/null)
+  uid=$(id -u)
+  find_python
+  (cd / && bounded 20 $as "$python" -E -s -B -c "$daemon_program" "$daemon" "$daemon_must" "$daemon_name" "$daemon_scope" "$daemon_system" </dev/null)
 }
 why_not=$(ask_daemon 2>&1) || {
   printf "refused=%s\n" "$(printf "%s\n" "${why_not:-it could not be asked}" | tail -n 1)"
   exit 77
 }
 )sh";
-
-std::string daemon_variable(const char* name, const std::string& value) {
-    return std::string(name) + "=" + shell_quote(value) + "\n";
-}
 
 const char* word_for(DaemonMust must) {
     switch (must) {
@@ -122,12 +112,13 @@ std::string ask_daemon_script(const MemberFacts& member,
                               const ClusterFacts& facts,
                               const Cluster& cluster,
                               DaemonMust must) {
-    return daemon_variable("daemon_must", word_for(must)) +
-           daemon_variable("daemon_unit", cluster.patroni_service) +
-           daemon_variable("daemon_name", member.name) +
-           daemon_variable("daemon_scope", facts.scope) +
-           daemon_variable("daemon_system", member.system_identifier) +
-           daemon_variable("daemon_program", daemon_program() + k_judgement) + k_ask_daemon;
+    return shell_assignment("daemon_must", word_for(must)) +
+           shell_assignment("daemon_unit", cluster.patroni_service) +
+           shell_assignment("daemon_name", member.name) +
+           shell_assignment("daemon_scope", facts.scope) +
+           shell_assignment("daemon_system", member.system_identifier) +
+           shell_assignment("daemon_program", daemon_program() + k_judgement) + k_find_python +
+           k_ask_daemon;
 }
 
 std::optional<StepResult> refused_by_daemon(const std::string& member,

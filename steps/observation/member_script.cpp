@@ -47,7 +47,6 @@ read -r secret </proc/sys/kernel/random/uuid && printf "\n%s secret %s\n" "$mark
 watch=$!
 begin() { printf "\n%s begin %s\n" "$marker" "$1"; }
 end() { printf "\n%s end %s\n" "$marker" "$?"; }
-bounded() { if command -v timeout >/dev/null; then timeout -k 1 "$@"; else shift; "$@"; fi; }
 aside() {
   { bounded "$@" 2>&1; printf "\n%s ended %s\n" "$marker" "$?"; } | marker=$marker awk "
     index(\$0, ENVIRON[\"marker\"] \" ended \") == 1 { status = \$3; ended = 1; exit }
@@ -192,24 +191,12 @@ if [ -d /run/systemd/system ]; then echo systemd=yes; else echo systemd=no; fi
 end
 )sh";
 
-// The daemon's interpreter as it was called: /proc/PID/exe of a virtual environment is the system's
-// Python, which lacks its modules. It runs as the daemon's own user: what that user may choose is
-// nothing to run as root. -B: no .pyc is written.
+// -B: no .pyc is written.
 constexpr const char* k_setup = R"sh(
 setup() {
   begin setup
-  python=python3 first= owner=
-  if [ "${daemon:-0}" != 0 ]; then
-    first=$(bounded 2 tr "\0" "\n" <"/proc/$daemon/cmdline") owner=$(stat -c %U "/proc/$daemon")
-    first=${first%%"
-"*}
-    for word in "$first" "$(readlink "/proc/$daemon/exe")"; do
-      case $word in /*/python*) if [ -x "$word" ]; then python=$word; break; fi ;; esac
-    done
-  fi
-  if [ "$uid" != 0 ] || [ -z "$owner" ] || [ "$owner" = root ]; then set --
-  else set -- runuser -u "$owner" --; fi
-  said=$(aside 10 "$@" "$python" -E -s -B -c "$setup_program" "${daemon:-0}" </dev/null)
+  find_python
+  said=$(aside 10 $as "$python" -E -s -B -c "$setup_program" "${daemon:-0}" </dev/null)
   result=$?
   printf "%s\n" "$said"
   case $said in
@@ -369,10 +356,6 @@ aside 30 "$@" "$psql" -XAtqw -v ON_ERROR_STOP=1 ${socket:+-h "$socket"} ${role:+
   -p "$port" -d "$database" \
 )sh";
 
-std::string assignment(const char* name, const std::string& value) {
-    return std::string(name) + "=" + shell_quote(value) + "\n";
-}
-
 /// Without the blanks that lines begin with: they are a tenth of it, and all of it is to fit into
 /// one packet of SSH, under sudo too.
 std::string flush_left(const std::string& script) {
@@ -422,14 +405,16 @@ std::string make_nonce() {
 
 std::string render(const MemberScript& script) {
     std::string text =
-        assignment("marker", "@" + script.nonce) + assignment("unit", script.unit) +
-        assignment("package", script.package) + assignment("os_user", script.os_user) +
-        assignment("api_port", script.api_port.empty() ? "0" : script.api_port) +
-        assignment("port", std::to_string(script.port)) +
-        assignment("patience", std::to_string(script.patience.count())) +
-        assignment("role", script.role) + assignment("database", psql_database(script.database)) +
-        assignment("lock", script.scope.empty() ? "" : lock_file_name(script.scope)) +
-        flush_left(k_prelude) + assignment("setup_program", setup_program()) +
+        shell_assignment("marker", "@" + script.nonce) + shell_assignment("unit", script.unit) +
+        shell_assignment("package", script.package) + shell_assignment("os_user", script.os_user) +
+        shell_assignment("api_port", script.api_port.empty() ? "0" : script.api_port) +
+        shell_assignment("port", std::to_string(script.port)) +
+        shell_assignment("patience", std::to_string(script.patience.count())) +
+        shell_assignment("role", script.role) +
+        shell_assignment("database", psql_database(script.database)) +
+        shell_assignment("lock", script.scope.empty() ? "" : lock_file_name(script.scope)) +
+        flush_left(std::string(k_prelude) + k_find_python) +
+        shell_assignment("setup_program", setup_program()) +
         flush_left(std::string(k_find_package_tool) + k_units + k_host + k_os + k_setup +
                    offered_of_each() + k_available + k_beside + k_postmaster + k_packages) +
         k_member_folder + flush_left(std::string(k_trust) + k_alive + k_job_state + k_leftover);
