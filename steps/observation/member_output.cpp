@@ -172,24 +172,24 @@ void read_own_word(const nlohmann::json& body, MemberFacts& member) {
 
 // Lines of JSON, as setup_program() prints them.
 void read_setup(const Section& section, MemberFacts& member) {
+    bool is_read = false;
     for (const std::string& line : section.lines) {
         const nlohmann::json body = read_json(line).document;
         if (json_fields::at(body, "members").is_array()) {
             read_own_word(body, member);
         }
-    }
-    for (const std::string& line : section.lines) {
-        const nlohmann::json body = read_json(line).document;
-        if (section.ok() && json_fields::at(body, "modules").is_object()) {
+        if (!is_read && section.ok() && json_fields::at(body, "modules").is_object()) {
+            is_read = true;
             member.setup = setup_of(body);
             if (const std::string packaged = value_of(section, "packaged"); !packaged.empty()) {
                 member.setup->packaged = packaged == "yes";
             }
-            return;
         }
     }
-    // A traceback says last what went wrong.
-    member.unknown["setup"] = section.lines.empty() ? reason(section) : bare(section.lines.back());
+    if (!is_read) {  // a traceback says last what went wrong
+        member.unknown["setup"] =
+            section.lines.empty() ? reason(section) : bare(section.lines.back());
+    }
 }
 
 /// `package=NAME STATUS VERSION`, as the script prints it for dpkg and rpm alike.
