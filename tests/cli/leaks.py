@@ -236,7 +236,10 @@ class Process(Bench):
             time.sleep(1)  # it gets to what it waits for
             self.assertIsNone(process.poll(), "it did not wait")
             process.send_signal(number)
-            return process.wait(20)
+            sent = time.monotonic()
+            code = process.wait(20)
+            self.assertLess(time.monotonic() - sent, 9)
+            return code
         finally:
             process.kill()
             process.wait()
@@ -246,9 +249,7 @@ class Process(Bench):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             self.assertEqual(self.ends_by(number, "validate", "./fifo"), 130)
         self.write("slow.yaml", f'clusters: {{orders: {{patroni: {{endpoints: ["{self.url}"], username: a, password: {{command: [sleep, "60"]}}}}}}}}\n')
-        begin = time.monotonic()
         self.assertEqual(self.ends_by(signal.SIGINT, "check", "orders", "-i", "slow.yaml"), 130)
-        self.assertLess(time.monotonic() - begin, 55)  # the command would take a minute
 
     def test_memory_is_private(self):
         os.mkfifo(self.dir / "fifo")

@@ -1,5 +1,6 @@
 #include "steps/notify/notifier.hpp"
 
+#include "base/known_secrets.hpp"
 #include "steps/notify/format.hpp"
 #include "tests/fakes/fake_clock.hpp"
 #include "tests/fakes/fake_http.hpp"
@@ -49,6 +50,8 @@ CommandResult exit_status(int status, std::string err = {}) {
 
 class ANotifier : public testing::Test {
   protected:
+    ANotifier() { forget_secrets(); }  // those of other tests
+
     void webhook(const std::string& name, WebhookTarget target = {.url = k_url, .headers = {}}) {
         targets_[name] = std::move(target);
     }
@@ -223,11 +226,7 @@ TEST_F(ANotifier, NeverTellsASecretInItsTroubles) {
                std::string(k_post) + ": refused: " + k_url + " /T0/s3cret t0ken\nx");
     const Lines troubles = troubles_of("ops");
     ::unsetenv("LOCKSTEP_TEST_TOKEN");
-    ASSERT_EQ(troubles.size(), 1U);  // how much of the URL is hidden depends on what else is known
-    EXPECT_TRUE(troubles[0].starts_with("ops: hooks.example: refused: ***")) << troubles[0];
-    EXPECT_TRUE(troubles[0].ends_with("*** x")) << troubles[0];
-    EXPECT_EQ(troubles[0].find("s3cret"), std::string::npos);
-    EXPECT_EQ(troubles[0].find("t0ken"), std::string::npos);
+    EXPECT_EQ(troubles, Lines{"ops: hooks.example: refused: hooks.example … *** x"});
 }
 
 TEST_F(ANotifier, TellsATroubleOnce) {
