@@ -9,17 +9,7 @@ namespace {
 class IncidentPlans : public testing::Test {
   protected:
     IncidentPlans() {
-        for (auto& [name, member] : world.members) {
-            world.has_version(name, name == "n1" ? "3.2.1-1" : "4.0.2-1");
-            member.seen["version=4.1.5-2\n"] = "version=4.0.2-1\nversion=3.2.1-1\n";
-            member.commands = [&member = member](const std::string&) {
-                return command_result(
-                    0,
-                    "installed=" + member.installed +
-                        "\naudit=\navailable=4.0.7-3~deb13u1\n"
-                        "available=4.0.2-1\navailable=3.2.1-1\nfrom=repository\n");
-            };
-        }
+        make_incident(world);
         inventory.clusters.push_back(world.cluster);
     }
 

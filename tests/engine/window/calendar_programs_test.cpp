@@ -29,11 +29,7 @@ Texts times(const std::string& text, CalendarUse use = CalendarUse::opens) {
 }
 
 Texts left_out(const std::string& text, CalendarUse use = CalendarUse::opens) {
-    Texts texts;
-    for (const LeftOut& entry : reading_of(text, use).left_out) {
-        texts.push_back(entry.what + ": " + entry.why);
-    }
-    return texts;
+    return window_texts::left_out_of(reading_of(text, use));
 }
 
 // Outlook: a zone of Windows from 1601 on, UIDs of 112 digits, a DTSTART that the rule does not

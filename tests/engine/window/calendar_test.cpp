@@ -44,13 +44,8 @@ Texts first(const std::string& text, std::size_t count = 4, CalendarUse use = Ca
     return texts;
 }
 
-/// `what: why`, each.
 Texts left_out(const std::string& text, CalendarUse use = CalendarUse::opens) {
-    Texts texts;
-    for (const LeftOut& entry : reading_of(text, use).left_out) {
-        texts.push_back(entry.what + ": " + entry.why);
-    }
-    return texts;
+    return window_texts::left_out_of(reading_of(text, use));
 }
 
 std::string refusal(const std::string& text, CalendarUse use = CalendarUse::opens) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine/runbook/window_reading.hpp"
+#include "engine/window/calendar.hpp"
 #include "engine/window/window.hpp"
 #include "tests/engine/runbook/runbook_vocabulary.hpp"
 
@@ -58,5 +59,14 @@ inline std::vector<std::string> texts_of(const WindowSpec& window,
 }
 
 using Texts = std::vector<std::string>;
+
+/// `what: why`, each.
+inline Texts left_out_of(const CalendarReading& reading) {
+    Texts texts;
+    for (const LeftOut& entry : reading.left_out) {
+        texts.push_back(entry.what + ": " + entry.why);
+    }
+    return texts;
+}
 
 }  // namespace lockstep::window_texts
