@@ -96,7 +96,7 @@ Json to_json(const std::vector<CheckResult>& results) {
     return {{"status", to_text(worst(results))}, {"clusters", clusters}};
 }
 
-ClusterChecks::ClusterChecks(std::vector<const Cluster*> clusters,
+ClusterChecks::ClusterChecks(const std::vector<const Cluster*>& clusters,
                              SampleHistory& history,
                              Clock& clock,
                              const Settings& settings)

@@ -57,12 +57,13 @@ class ClusterChecks {
     };
 
     /// The clusters must outlive this.
-    ClusterChecks(std::vector<const Cluster*> clusters,
+    ClusterChecks(const std::vector<const Cluster*>& clusters,
                   SampleHistory& history,
                   Clock& clock,
                   const Settings& settings);
     ClusterChecks(const ClusterChecks&) = delete;
     ClusterChecks& operator=(const ClusterChecks&) = delete;
+    ~ClusterChecks() = default;
 
     /// All of them, side by side, in the order of the inventory; a cluster takes at most a few
     /// times `member_timeout`, and three loops more for a second sample. What goes wrong with one

@@ -76,6 +76,61 @@ std::string read_key(const Options& options) {
     return key == nullptr ? "" : key;
 }
 
+/// Why no answer is taken at all: what it would be about may be somebody else's making. Empty where
+/// it may be; a doubt that does not stop it is said.
+std::string doubt_of_record(JournalStore& journal,
+                            const RunHeader& header,
+                            const std::vector<JournalRecord>& records) {
+    refuse_changed(header.plan, header.plan_hash, header.runbook_text, header.inventory_text);
+    const SealView seal = look_at_seal(journal, header, records);
+    const std::string how = "the record is sealed " + to_text(seal);
+    if (seal.state == SealView::State::broken) {
+        return how;
+    }
+    if (seal.state != SealView::State::sealed && seal.state != SealView::State::not_needed) {
+        std::cerr << "note: " << printable(how) << "\n";
+    }
+    return "";
+}
+
+Answer answer_of(const Options& options, const RunHeader& header, const std::string& gate) {
+    Answer answer;
+    answer.gate = gate;
+    answer.yes = !options.reject;
+    answer.by = operator_identity();
+    answer.at = to_iso8601(std::chrono::system_clock::now());
+    answer.comment = options.comment.empty() ? options.reason : options.comment;
+    answer.plan_hash = header.plan_hash;
+    if (const std::string key = read_key(options); !key.empty()) {
+        answer.proof = proof_of(header, answer, key);
+    }
+    return answer;
+}
+
+/// Empty where it counts.
+std::string why_not_taken(const RunHeader& header,
+                          const ApprovalProgress& now,
+                          const Answer& answer,
+                          const People& people) {
+    if (now.state != ApprovalProgress::State::open) {
+        return "it is " + std::string(to_text(now.state)) + " already";
+    }
+    if (!now.expires_at.empty() && answer.at > now.expires_at) {
+        return "it expired at " + now.expires_at;
+    }
+    if (answer.proof.empty() && in_user_namespace()) {
+        return "in a user namespace you are whom you like: give your key by --key-file, or "
+               "answer from outside of it";
+    }
+    if (std::string why_not = why_not_counted(header, now, answer, people); !why_not.empty()) {
+        return why_not;
+    }
+    const std::string user(user_of(answer.by));
+    return answer.proof.empty() && people.inventory->approvers.contains(user)
+               ? "the inventory asks for a proof from " + user + ": give your key by --key-file"
+               : "";
+}
+
 }  // namespace
 
 int command_approve(const Options& options) {
@@ -88,55 +143,25 @@ int command_approve(const Options& options) {
                          "`lockstep show " + header.id + "` says by whom.");
     }
     const ApprovalProgress& asked = find_gate(options, header.id, state);
-    refuse_changed(header.plan, header.plan_hash, header.runbook_text, header.inventory_text);
-    const SealView seal = look_at_seal(*journal, header, records);
-    if (seal.state == SealView::State::broken) {
-        std::cerr << "error: not taken: the record is sealed " << to_text(seal) << "\n";
-        return 4;
-    }
-    if (seal.state != SealView::State::sealed && seal.state != SealView::State::not_needed) {
-        std::cerr << "note: the record is sealed " << printable(to_text(seal)) << "\n";
-    }
     const Inventory inventory = inventory_on_record(header);
     // Keys are the engine's to look up: whoever approves has their own, and no other.
     const People people{.inventory = &inventory, .key_of = {}};
-
+    const auto with_all = [&] {
+        return with_answers(
+            asked, journal->answers(header.id), state.answers_taken(), header, people);
+    };
+    std::string why_not = doubt_of_record(*journal, header, records);
     Answer answer;
-    answer.gate = asked.gate;
-    answer.yes = !options.reject;
-    answer.by = operator_identity();
-    answer.at = to_iso8601(std::chrono::system_clock::now());
-    answer.comment = options.comment.empty() ? options.reason : options.comment;
-    answer.plan_hash = header.plan_hash;
-    if (const std::string key = read_key(options); !key.empty()) {
-        answer.proof = proof_of(header, answer, key);
-    }
-    const ApprovalProgress now =
-        with_answers(asked, journal->answers(header.id), state.answers_taken(), header, people);
-    std::string why_not = why_not_counted(header, now, answer, people);
-    if (answer.proof.empty() && in_user_namespace()) {
-        why_not =
-            "in a user namespace you are whom you like: give your key by --key-file, or "
-            "answer from outside of it";
-    }
-    if (why_not.empty() && answer.proof.empty() &&
-        inventory.approvers.contains(user_of(answer.by))) {
-        why_not = "the inventory asks for a proof from " + std::string(user_of(answer.by)) +
-                  ": give your key by --key-file";
-    }
-    if (now.state != ApprovalProgress::State::open) {
-        why_not = "it is " + std::string(to_text(now.state)) + " already";
-    } else if (!asked.expires_at.empty() && answer.at > asked.expires_at) {
-        why_not = "it expired at " + asked.expires_at;
+    if (why_not.empty()) {
+        answer = answer_of(options, header, asked.gate);
+        why_not = why_not_taken(header, with_all(), answer, people);
     }
     if (!why_not.empty()) {
         std::cerr << "error: not taken: " << printable(why_not) << "\n";
         return 4;
     }
     journal->answer(header.id, answer);
-    const ApprovalProgress after =
-        with_answers(asked, journal->answers(header.id), state.answers_taken(), header, people);
-    const bool waits = state.phase() == RunPhase::waiting;
+    const ApprovalProgress after = with_all();
     if (options.output != Output::text) {
         std::cout << json_text({{"run", header.id},
                                 {"step", asked.gate},
@@ -150,7 +175,7 @@ int command_approve(const Options& options) {
               << " of run " << header.id << ", by " << printable(answer.by) << "\n";
     if (after.state == ApprovalProgress::State::open) {
         std::cout << "it still waits for " << printable(waits_for(after)) << "\n";
-    } else if (waits) {
+    } else if (state.phase() == RunPhase::waiting) {
         std::cout << "next: lockstep resume " << header.id << "\n";
     }
     return 0;

@@ -88,8 +88,8 @@ void add_check(CLI::App& app, Options& options) {
         "How long a member may take to answer; 15s unless given");
 }
 
-void add_commands(CLI::App& app, Options& options) {
-    add_check(app, options);
+/// plan, run, resume and rollback: what decides how a run goes.
+void add_run_commands(CLI::App& app, Options& options) {
     auto* plan = app.add_subcommand("plan", "Show what a runbook would do; changes nothing");
     auto* run = app.add_subcommand("run", "Execute a runbook: prints the plan and asks first");
     auto* out = plan->add_option("--out", options.out, "Save the plan, for run FILE");
@@ -134,6 +134,31 @@ void add_commands(CLI::App& app, Options& options) {
                           options.override_window,
                           "Whatever the windows say; --reason is on the record");
     }
+    auto* rollback = app.add_subcommand("rollback", "Take back what a run did, newest first");
+    rollback->add_option("RUN", options.run, "Its id, or the start of it; the newest unless given");
+    for (CLI::App* command : {resume, rollback}) {
+        command->add_flag("--unsealed",
+                          options.unsealed,
+                          "Although nobody vouches for a shared record; --reason is on the record");
+    }
+}
+
+void add_unlock(CLI::App& app, Options& options) {
+    auto* unlock = app.add_subcommand("unlock", "Break a lock whose run is gone, on the record");
+    unlock->add_option("CLUSTER", options.cluster, "Cluster of the inventory");
+    auto* what = unlock->add_option_group("What", "One of these");
+    what->require_option(1);
+    what->add_flag("--reset-fence",
+                   options.reset_fence,
+                   "Put back fences that no run can have left (member.fence_odd)");
+    what->add_option("--lock-id", options.lock_id, "Id of the lock, as a refused run names it")
+        ->check([](const std::string& id) {
+            return id.empty() ? std::string("must not be empty") : std::string();
+        });
+}
+
+/// Those that ask, answer and explain, and the ways out of a lock.
+void add_other_commands(CLI::App& app, Options& options) {
     auto* approve = app.add_subcommand("approve", "Answer a step that asks: yes, or --reject");
     approve->add_option("RUN", options.run, "Its id, or the start of it")->required();
     approve->add_option("STEP", options.step, "STEP[@MEMBER]; not needed where one asks alone");
@@ -150,13 +175,6 @@ void add_commands(CLI::App& app, Options& options) {
     windows->add_flag("--explain",
                       options.explain_calendars,
                       "What of each calendar is left out, and why; or why it is refused");
-    auto* rollback = app.add_subcommand("rollback", "Take back what a run did, newest first");
-    rollback->add_option("RUN", options.run, "Its id, or the start of it; the newest unless given");
-    for (CLI::App* command : {resume, rollback}) {
-        command->add_flag("--unsealed",
-                          options.unsealed,
-                          "Although nobody vouches for a shared record; --reason is on the record");
-    }
     app.add_subcommand("keys",
                        "Your key for records in a shared state folder, and whose you trust");
     app.add_subcommand("runs", "List the runs on record");
@@ -175,22 +193,18 @@ void add_commands(CLI::App& app, Options& options) {
     knowledge->add_option("--for", options.versions, "Only what matters from A to B: A..B");
     auto* doctor = app.add_subcommand("doctor", "Can every member be reached, and if not, why");
     doctor->add_option("CLUSTER", options.cluster, "Cluster of the inventory");
-    auto* unlock = app.add_subcommand("unlock", "Break a lock whose run is gone, on the record");
-    unlock->add_option("CLUSTER", options.cluster, "Cluster of the inventory");
-    auto* what = unlock->add_option_group("What", "One of these");
-    what->require_option(1);
-    what->add_flag("--reset-fence",
-                   options.reset_fence,
-                   "Put back fences that no run can have left (member.fence_odd)");
-    what->add_option("--lock-id", options.lock_id, "Id of the lock, as a refused run names it")
-        ->check([](const std::string& id) {
-            return id.empty() ? std::string("must not be empty") : std::string();
-        });
+    add_unlock(app, options);
+}
+
+void add_commands(CLI::App& app, Options& options) {
+    add_check(app, options);
+    add_run_commands(app, options);
+    add_other_commands(app, options);
 }
 
 /// Never a guess: /root would be somebody else's.
 std::string home() {
-    const std::string folder = own_account().home;
+    std::string folder = own_account().home;
     if (folder.empty()) {
         throw UsageError(
             "it is not known where this user's files are: $HOME is not set, and the "

@@ -30,7 +30,7 @@ Tone verdict_tone(const PlannedStep& step) {
     return step.verdict == Verdict::may ? Tone::warn : Tone::good;
 }
 
-std::string pad(std::string text, std::size_t width) {
+std::string pad(const std::string& text, std::size_t width) {
     const std::size_t used = columns(text);
     return used < width ? text + std::string(width - used, ' ') : text;
 }
@@ -299,6 +299,70 @@ std::string side_by_side_text(const std::string& group, const Batches& batches) 
     return text + (batches.size() > k_told ? ", and so on" : "");
 }
 
+/// What it is about, and what it comes to: above the steps.
+std::string head_text(const Plan& plan, const Terminal& terminal) {
+    std::string text = terminal.paint("PLAN", Tone::strong) + "  " + plan.runbook->name + " on " +
+                       plan.cluster + "\n";
+    if (!plan.runbook->summary.empty()) {
+        text += "      " + wrap(plan.runbook->summary, 6) + "\n";
+    }
+    const std::string inputs = inputs_text(plan);
+    if (!inputs.empty()) {
+        text += "      inputs  " + wrap(inputs, 14) + "\n";
+    }
+    std::string guards;
+    for (const GuardSpec& guard : plan.runbook->guards) {
+        guards += (guards.empty() ? "" : ", ") + guard.name;
+    }
+    if (!guards.empty()) {
+        text += "      guards  " + wrap(guards, 14) + "\n";
+    }
+    text += std::string("      failure ") +
+            (plan.on_failure == OnFailure::rollback ? "what was done is taken back"
+                                                    : "stops; `lockstep rollback` takes it back") +
+            "\n";
+    if (!plan.nothing_to_do()) {
+        text += "      takes   " + wrap(time_text(plan), 14) + "\n";
+        text += "      users   notice " + wrap(felt_text(plan), 21) + "\n";
+    }
+    if (plan.window) {
+        text += "      window  " + wrap(window_text(plan), 14) + "\n";
+    }
+    for (const Finding& finding : plan.accepted) {
+        text += "      " + terminal.paint("accepted", Tone::warn) + " " +
+                wrap(finding.message, 15) + "\n";
+    }
+    return text + "      hash    " + plan.hash.substr(0, 16) + "\n";
+}
+
+/// Each step, under what it has in common with those beside it.
+std::string steps_text(const Plan& plan, const Terminal& terminal) {
+    std::size_t width = 0;
+    std::size_t length_width = 0;
+    for (const PlannedStep& step : plan.steps) {
+        width = std::max(width, columns(name_of(step)));
+        length_width = std::max(length_width, columns(length_of(step)));
+    }
+    std::string text;
+    bool always = false;
+    std::set<std::string> said;
+    std::map<std::string, Batches> batches = batches_of(plan);
+    for (const PlannedStep& step : plan.steps) {
+        if (step.always && !always) {
+            always = true;
+            text += "  " + terminal.paint("always, at the end:", Tone::dim) + "\n";
+        }
+        if (const auto begun = batches.extract(step.group)) {
+            const std::string beside = side_by_side_text(begun.key(), begun.mapped());
+            if (!beside.empty()) {
+                text += "  " + terminal.paint(wrap(one_line(beside), 4), Tone::dim) + "\n";
+            }
+        }
+        text += step_text(step, width, length_width, said, terminal);
+    }
+    return text;
+}
+
 /// What a rollback would do, newest first, and what it could not.
 std::string way_back_text(const Plan& plan, const Terminal& terminal) {
     std::string text;
@@ -335,62 +399,8 @@ std::string way_back_text(const Plan& plan, const Terminal& terminal) {
 }  // namespace
 
 std::string plan_text(const Plan& plan, const Terminal& terminal) {
-    std::string text = terminal.paint("PLAN", Tone::strong) + "  " + plan.runbook->name + " on " +
-                       plan.cluster + "\n";
-    if (!plan.runbook->summary.empty()) {
-        text += "      " + wrap(plan.runbook->summary, 6) + "\n";
-    }
-    const std::string inputs = inputs_text(plan);
-    if (!inputs.empty()) {
-        text += "      inputs  " + wrap(inputs, 14) + "\n";
-    }
-    std::string guards;
-    for (const GuardSpec& guard : plan.runbook->guards) {
-        guards += (guards.empty() ? "" : ", ") + guard.name;
-    }
-    if (!guards.empty()) {
-        text += "      guards  " + wrap(guards, 14) + "\n";
-    }
-    text += std::string("      failure ") +
-            (plan.on_failure == OnFailure::rollback ? "what was done is taken back"
-                                                    : "stops; `lockstep rollback` takes it back") +
-            "\n";
-    if (!plan.nothing_to_do()) {
-        text += "      takes   " + wrap(time_text(plan), 14) + "\n";
-        text += "      users   notice " + wrap(felt_text(plan), 21) + "\n";
-    }
-    if (plan.window) {
-        text += "      window  " + wrap(window_text(plan), 14) + "\n";
-    }
-    for (const Finding& finding : plan.accepted) {
-        text += "      " + terminal.paint("accepted", Tone::warn) + " " +
-                wrap(finding.message, 15) + "\n";
-    }
-    text += "      hash    " + plan.hash.substr(0, 16) + "\n\n";
-    std::size_t width = 0;
-    std::size_t length_width = 0;
-    for (const PlannedStep& step : plan.steps) {
-        width = std::max(width, columns(name_of(step)));
-        length_width = std::max(length_width, columns(length_of(step)));
-    }
-    bool always = false;
-    std::set<std::string> said;
-    std::map<std::string, Batches> batches = batches_of(plan);
-    for (const PlannedStep& step : plan.steps) {
-        if (step.always && !always) {
-            always = true;
-            text += "  " + terminal.paint("always, at the end:", Tone::dim) + "\n";
-        }
-        if (const auto begun = batches.extract(step.group)) {
-            const std::string beside = side_by_side_text(begun.key(), begun.mapped());
-            if (!beside.empty()) {
-                text += "  " + terminal.paint(wrap(one_line(beside), 4), Tone::dim) + "\n";
-            }
-        }
-        text += step_text(step, width, length_width, said, terminal);
-    }
-    text += way_back_text(plan, terminal);
-    text += decisions_text(plan, terminal);
+    std::string text = head_text(plan, terminal) + "\n" + steps_text(plan, terminal) +
+                       way_back_text(plan, terminal) + decisions_text(plan, terminal);
     if (!plan.examined) {
         text +=
             "\n  the members were not examined: no step changes anything or reads their facts\n";
@@ -402,13 +412,10 @@ std::string plan_text(const Plan& plan, const Terminal& terminal) {
         text += "\n  known of these versions:\n" + findings_text(plan.advice, terminal);
     }
     if (!plan.ready()) {
-        text += "\n" + refusal_text(plan, terminal);
-    } else if (plan.nothing_to_do()) {
-        text += "\n" + terminal.paint("READY", Tone::good) + "  nothing to change\n";
-    } else {
-        text += "\n" + terminal.paint("READY", Tone::good) + "  " + changes_text(plan) + "\n";
+        return text + "\n" + refusal_text(plan, terminal);
     }
-    return text;
+    return text + "\n" + terminal.paint("READY", Tone::good) + "  " +
+           (plan.nothing_to_do() ? "nothing to change" : changes_text(plan)) + "\n";
 }
 
 std::string refusal_text(const Plan& plan, const Terminal& terminal) {

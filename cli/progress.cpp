@@ -70,84 +70,95 @@ void Progress::print_line(const JournalRecord& record,
               << text << std::endl;
 }
 
+/// On a terminal, until something else is to be said: what runs now.
+void Progress::show_begun(const JournalRecord& record) {
+    begun_[key(record)] = std::chrono::steady_clock::now();
+    if (terminal_.live()) {
+        clear_line();
+        std::cerr << terminal_.paint("          running    " + key(record), Tone::dim)
+                  << std::flush;
+        line_open_ = true;
+    }
+}
+
+void Progress::print_result(const JournalRecord& record) {
+    const nlohmann::json& payload = record.payload;
+    const std::string outcome = payload.at("outcome");
+    const bool good = outcome == "succeeded" || outcome == "already_done";
+    const bool undo = record.kind == RecordKind::undo_result;
+    std::string word = undo ? "undone" : "ok";
+    if (!good) {
+        word = outcome;
+    } else if (undo && !payload.contains("n") && payload.value("ends", std::string()).empty()) {
+        word = "again";  // the pause, made once more for the way back or ended after it
+    }
+    if (good && !undo) {
+        ended_well_.insert(key(record));
+    }
+    print(record,
+          word,
+          good ? Tone::good : Tone::bad,
+          payload.at("message").get<std::string>() +
+              (payload.value("retry", false) ? "; trying again" : ""));
+}
+
+void Progress::print_verified(const JournalRecord& record) {
+    const std::string verdict = record.payload.at("verdict");
+    const std::string message = record.payload.at("message");
+    if (verdict == "unknown") {
+        print(record, "in doubt", Tone::bad, message);
+    } else if (verdict != "done") {
+        print(record, "not done", Tone::warn, message);
+    } else if (ended_well_.contains(key(record))) {
+        print(record, "verified", Tone::good, message);
+    } else {
+        print(record, "was done", Tone::warn, message);
+    }
+}
+
+void Progress::print_answer(const JournalRecord& record) {
+    const nlohmann::json& payload = record.payload;
+    const std::string why_not = payload.at("why_not");
+    const std::string comment = payload.at("comment");
+    print_gate(record,
+               payload.at("yes").get<bool>() ? "yes" : "no",
+               why_not.empty() ? Tone::good : Tone::warn,
+               "by " + payload.at("by").get<std::string>() +
+                   (comment.empty() ? "" : ": " + comment) +
+                   (why_not.empty() ? "" : "; it does not count: " + why_not));
+}
+
 void Progress::operator()(const JournalRecord& record, const RunState& /*state*/) {
     const nlohmann::json& payload = record.payload;
     switch (record.kind) {
         case RecordKind::step_intent:
         case RecordKind::undo_intent:
-            begun_[key(record)] = std::chrono::steady_clock::now();
-            if (terminal_.live()) {
-                clear_line();
-                std::cerr << terminal_.paint("          running    " + key(record), Tone::dim)
-                          << std::flush;
-                line_open_ = true;
-            }
-            return;
+            return show_begun(record);
         case RecordKind::step_result:
-        case RecordKind::undo_result: {
-            const std::string outcome = payload.at("outcome");
-            const bool good = outcome == "succeeded" || outcome == "already_done";
-            std::string text = payload.at("message");
-            if (payload.value("retry", false)) {
-                text += "; trying again";
-            }
-            const bool undo = record.kind == RecordKind::undo_result;
-            // Without a number it is the pause, made again for the way back or ended after it.
-            const bool again =
-                undo && !payload.contains("n") && payload.value("ends", std::string()).empty();
-            const std::string word = !good ? outcome : again ? "again" : undo ? "undone" : "ok";
-            if (good && !undo) {
-                ended_well_.insert(key(record));
-            }
-            print(record, word, good ? Tone::good : Tone::bad, text);
-            return;
-        }
-        case RecordKind::step_verified: {
-            const std::string verdict = payload.at("verdict");
-            if (verdict == "done" && ended_well_.contains(key(record))) {
-                print(record, "verified", Tone::good, payload.at("message"));
-                return;
-            }
-            print(record,
-                  verdict == "done"       ? "was done"
-                  : verdict == "not_done" ? "not done"
-                                          : "in doubt",
-                  verdict == "unknown" ? Tone::bad : Tone::warn,
-                  payload.at("message"));
-            return;
-        }
+        case RecordKind::undo_result:
+            return print_result(record);
+        case RecordKind::step_verified:
+            return print_verified(record);
         case RecordKind::rollback_started:
             clear_line();
             std::cerr << terminal_.paint("going back: ", Tone::warn)
                       << wrap(payload.at("because").get<std::string>(), 12) << std::endl;
             return;
-        case RecordKind::step_skipped:
-            print(record,
-                  payload.at("state") == "already_done" ? "no need"
-                                                        : payload.at("state").get<std::string>(),
-                  Tone::dim,
-                  payload.at("because"));
-            return;
-        case RecordKind::guard_tripped:
-            print(record, "guard", Tone::bad, payload.at("message"));
-            return;
-        case RecordKind::approval_asked:
-            print_gate(record, "asks", Tone::warn, payload.at("message"));
-            return;
-        case RecordKind::approval_answered: {
-            const std::string why_not = payload.at("why_not");
-            const std::string comment = payload.at("comment");
-            print_gate(record,
-                       payload.at("yes").get<bool>() ? "yes" : "no",
-                       why_not.empty() ? Tone::good : Tone::warn,
-                       "by " + payload.at("by").get<std::string>() +
-                           (comment.empty() ? "" : ": " + comment) +
-                           (why_not.empty() ? "" : "; it does not count: " + why_not));
-            return;
+        case RecordKind::step_skipped: {
+            const std::string state = payload.at("state");
+            return print(record,
+                         state == "already_done" ? "no need" : state,
+                         Tone::dim,
+                         payload.at("because"));
         }
+        case RecordKind::guard_tripped:
+            return print(record, "guard", Tone::bad, payload.at("message"));
+        case RecordKind::approval_asked:
+            return print_gate(record, "asks", Tone::warn, payload.at("message"));
+        case RecordKind::approval_answered:
+            return print_answer(record);
         case RecordKind::approval_ended:
-            print_gate(record, payload.at("state").get<std::string>(), Tone::strong, "");
-            return;
+            return print_gate(record, payload.at("state").get<std::string>(), Tone::strong, "");
         case RecordKind::waiting:
             for (const std::string& what : payload.at("for").get<std::vector<std::string>>()) {
                 print_line(record, "waits", Tone::warn, what);
@@ -160,8 +171,7 @@ void Progress::operator()(const JournalRecord& record, const RunState& /*state*/
         case RecordKind::run_resumed:
         case RecordKind::lock_taken:
         case RecordKind::run_ended:
-            clear_line();
-            return;
+            return clear_line();
         case RecordKind::note:
             clear_line();
             if (payload.contains("slow")) {

@@ -19,6 +19,10 @@ class Progress {
 
   private:
     void clear_line();
+    void show_begun(const JournalRecord& record);
+    void print_result(const JournalRecord& record);
+    void print_verified(const JournalRecord& record);
+    void print_answer(const JournalRecord& record);
     void print(const JournalRecord& record,
                std::string_view word,
                Tone tone,

@@ -121,14 +121,12 @@ void pending_restart(const ClusterFacts& facts, const MemberFacts& member, Findi
                      ""});
 }
 
-void drift(const MemberFacts& member,
-           const std::string& name,
-           Severity severity,
-           const std::string& message,
-           const std::string& remedy,
-           const char* source,
-           Findings& found) {
-    found.push_back({"config.drift", severity, member.name, name, message, remedy, source});
+Finding drift(const MemberFacts& member,
+              const std::string& name,
+              Severity severity,
+              const std::string& message,
+              const std::string& remedy) {
+    return {"config.drift", severity, member.name, name, message, remedy, ""};
 }
 
 /// Only a replica that has less than the leader is a warning, because only that stops its replay.
@@ -152,39 +150,37 @@ void compare_with_leader(const ClusterFacts& facts,
         }
         if (std::atoll(setting_of(member, name).c_str()) >
             std::atoll(setting_of(leader, name).c_str())) {
-            drift(member,
-                  name,
-                  Severity::info,
-                  values(name) + "; a replica may have more",
-                  "Restart PostgreSQL where the value is old, through Patroni.",
-                  "",
-                  found);
+            found.push_back(drift(member,
+                                  name,
+                                  Severity::info,
+                                  values(name) + "; a replica may have more",
+                                  "Restart PostgreSQL where the value is old, through Patroni."));
             continue;
         }
         const bool pauses = std::atoi(member.postgres.running.c_str()) >= 14;
-        drift(member,
-              name,
-              Severity::warning,
-              values(name) + ": a replica with less than the leader " +
-                  (pauses ? "pauses its replay, and ends when it is started like that"
-                          : "shuts down, and does not start like that"),
-              "Set it in the dynamic configuration (`patronictl edit-config`) if it is not there, "
-              "and restart PostgreSQL on " +
-                  member.name + ": " + restart + ".",
-              "PostgreSQL: Hot Standby, Administrator's Overview",
-              found);
+        Finding less = drift(
+            member,
+            name,
+            Severity::warning,
+            values(name) + ": a replica with less than the leader " +
+                (pauses ? "pauses its replay, and ends when it is started like that"
+                        : "shuts down, and does not start like that"),
+            "Set it in the dynamic configuration (`patronictl edit-config`) if it is not there, "
+            "and restart PostgreSQL on " +
+                member.name + ": " + restart + ".");
+        less.source = "PostgreSQL: Hot Standby, Administrator's Overview";
+        found.push_back(std::move(less));
     }
     for (const std::string name : k_alike) {
         if (differs(name)) {
-            drift(member,
-                  name,
-                  Severity::warning,
-                  values(name) + ": after a failover the cluster would run with other settings",
-                  "Set it alike everywhere, best in the dynamic configuration (`patronictl "
-                  "edit-config`), and restart PostgreSQL where it is old: " +
-                      restart + ".",
-                  "",
-                  found);
+            found.push_back(
+                drift(member,
+                      name,
+                      Severity::warning,
+                      values(name) + ": after a failover the cluster would run with other settings",
+                      "Set it alike everywhere, best in the dynamic configuration (`patronictl "
+                      "edit-config`), and restart PostgreSQL where it is old: " +
+                          restart + "."));
         }
     }
 }

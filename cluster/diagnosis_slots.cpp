@@ -279,11 +279,11 @@ bool settle_by_earlier(ClusterFacts& now, const ClusterFacts& earlier) {
                 continue;
             }
             const SlotFacts* before = find_slot(member_before, slot.name);
-            if (!old_enough || before == nullptr || !is_same_postgres(*member_before, member)) {
-                decided = false;
-            } else if (before->restart_lsn != slot.restart_lsn) {
+            const bool comparable =
+                old_enough && before != nullptr && is_same_postgres(*member_before, member);
+            if (comparable && before->restart_lsn != slot.restart_lsn) {
                 decided = decided && apart <= 4 * stuck_interval(now);
-            } else if (is_suspicious(*member_before, *before)) {
+            } else if (comparable && is_suspicious(*member_before, *before)) {
                 slot.stuck = !follows_the_leaders(slot, member, now);
             } else {
                 decided = false;

@@ -101,7 +101,7 @@ void verify(const StepCall& look, ActionContext& context, StepResult& result) {
 LiveRunner::LiveRunner(const Cluster& cluster,
                        ConnectionFactory factory,
                        Clock& clock,
-                       NotifyTargets targets)
+                       const NotifyTargets& targets)
     : cluster_(cluster),
       clock_(clock),
       connections_(cluster, factory),
@@ -343,14 +343,13 @@ void LiveRunner::finish(const StepTask& task,
                         const std::shared_ptr<ReadAheadBatch>& batch,
                         StepResult result) {
     const bool own = batch == nullptr || !batch->own_is_over();
-    if (own) {
-        events_.push_back({task.index, nullptr, std::move(result)});
-    }
     std::optional<StepTask> open = batch ? read_ahead_.close(batch) : std::nullopt;
-    if (open && !own && !is_good(result.outcome)) {
-        events_.push_back({open->index, nullptr, std::move(result)});
-    } else if (open) {
+    if (open && (own || is_good(result.outcome))) {
         tasks_.push_back(std::move(*open));  // this worker is free for it
+        open.reset();
+    }
+    if (own || open) {
+        events_.push_back({own ? task.index : open->index, nullptr, std::move(result)});
     }
 }
 

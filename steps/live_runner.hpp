@@ -34,7 +34,7 @@ class LiveRunner final : public StepRunner {
     LiveRunner(const Cluster& cluster,
                ConnectionFactory factory,
                Clock& clock,
-               NotifyTargets targets = {});
+               const NotifyTargets& targets = {});
     LiveRunner(const LiveRunner&) = delete;
     LiveRunner& operator=(const LiveRunner&) = delete;
     /// Cancels what still runs and waits for it.

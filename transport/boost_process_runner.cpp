@@ -92,7 +92,7 @@ void reset_signals() noexcept {
     }
     sigset_t none;
     ::sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);  // NOLINT(concurrency-mt-unsafe): after fork
 }
 
 /// For exec: the texts outlive them.

@@ -128,6 +128,7 @@ class JournalStore {
     [[nodiscard]] virtual bool is_shared() const { return false; }
 
     /// From now on each run that is created or appended to is sealed with it, in the same commit.
+    // NOLINTNEXTLINE(performance-unnecessary-value-param): whoever seals keeps it
     virtual void seal_with(Sealing /*sealing*/) {}
 
     /// The seal of a run's end; empty: whoever wrote last had none.

@@ -351,7 +351,7 @@ BoundStep bind_step(const PlannedStep& step,
                     const ActionSchema& schema,
                     const Scope& scope,
                     const ScopeSource& source) {
-    const BoundStep whether = answer_conditions(step, scope, source);
+    BoundStep whether = answer_conditions(step, scope, source);
     if (whether.kind == BoundStep::Kind::error || whether.kind == BoundStep::Kind::skip) {
         return whether;
     }

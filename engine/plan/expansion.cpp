@@ -305,7 +305,8 @@ class Expansion {
         }
     }
 
-    [[nodiscard]] static std::string why_not(const Evaluation& evaluated, std::string otherwise) {
+    [[nodiscard]] static std::string why_not(const Evaluation& evaluated,
+                                             const std::string& otherwise) {
         if (const auto* unknown = std::get_if<Value::Unknown>(&evaluated)) {
             return unknown->because;
         }

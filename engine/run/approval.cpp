@@ -100,7 +100,7 @@ std::string why_not_counted(const RunHeader& run,
     if (answer.at < asked.asked_at) {
         return "it was given before it was asked for";
     }
-    if (const std::string doubt = doubt_of(run, answer, people); !doubt.empty()) {
+    if (std::string doubt = doubt_of(run, answer, people); !doubt.empty()) {
         return doubt;
     }
     if (answer.yes && asked.not_self && is_unknown_user(run.started_by)) {

@@ -24,6 +24,11 @@ std::string shown(const nlohmann::json& value) {
     return text.empty() ? "nothing" : text;
 }
 
+/// Whether nobody knew it.
+bool is_unseen(const nlohmann::json& fact) {
+    return fact.is_null() || (fact.is_string() && fact.get_ref<const std::string&>().empty());
+}
+
 /// Members on which something was begun whose end is not known: what differs there is ours.
 std::set<std::string> unsettled_members(const RunState& state) {
     std::set<std::string> members;
@@ -47,7 +52,8 @@ std::set<std::string> unsettled_members(const RunState& state) {
 /// which nobody else takes the lead, is in force. What nobody can see then is no difference.
 bool silenced_leader(const RunState& state, const nlohmann::json& then, const nlohmann::json& now) {
     const std::string leader = then.at("leader");
-    return now.at("leader") == "" && now.at("paused") == true && !state.temporaries().empty() &&
+    return is_unseen(now.at("leader")) && now.at("paused") == true &&
+           !state.temporaries().empty() &&
            std::ranges::any_of(state.steps(), [&](const StepProgress& step) {
                return step.member == leader && step.may_have_acted();
            });
@@ -81,8 +87,7 @@ std::vector<std::string> differences(RunSession& session) {
     std::vector<std::string> found;
     const bool silent = silenced_leader(session.state(), then, now);
     for (const char* fact : {"leader", "timeline"}) {
-        const bool unseen = now.at(fact) == "" || now.at(fact).is_null();
-        if (silent && unseen) {
+        if (silent && is_unseen(now.at(fact))) {
             continue;
         }
         if (then.at(fact) != now.at(fact)) {
@@ -102,8 +107,7 @@ std::vector<std::string> differences(RunSession& session) {
         }
         const nlohmann::json& after = now.at("members").at(name);
         // What nobody could see is no difference: whether it may be unknown is the gates' business.
-        const bool known = !shown(before.at("installed")).empty() && before.at("installed") != "" &&
-                           after.at("installed") != "";
+        const bool known = !is_unseen(before.at("installed")) && !is_unseen(after.at("installed"));
         if (known && before.at("installed") != after.at("installed") && !ours.contains(name)) {
             found.push_back(name + " had " + shown(before.at("installed")) + " installed and has " +
                             shown(after.at("installed")));

@@ -5,7 +5,9 @@
 // A run as programs see it.
 namespace lockstep {
 
-nlohmann::json to_json(const RunHeader& header, const RunState& state) {
+namespace {
+
+nlohmann::json steps_of(const RunState& state) {
     nlohmann::json steps = nlohmann::json::array();
     for (const StepProgress& step : state.steps()) {
         steps.push_back({
@@ -21,6 +23,10 @@ nlohmann::json to_json(const RunHeader& header, const RunState& state) {
             {"last_lines", step.last_lines},
         });
     }
+    return steps;
+}
+
+nlohmann::json approvals_of(const RunState& state) {
     nlohmann::json approvals = nlohmann::json::array();
     for (const ApprovalProgress& asked : state.approvals()) {
         nlohmann::json answers = nlohmann::json::array();
@@ -41,6 +47,12 @@ nlohmann::json to_json(const RunHeader& header, const RunState& state) {
                              {"expires_at", or_null(asked.expires_at)},
                              {"answers", answers}});
     }
+    return approvals;
+}
+
+}  // namespace
+
+nlohmann::json to_json(const RunHeader& header, const RunState& state) {
     nlohmann::json exit_code;
     if (state.exit_code()) {
         exit_code = *state.exit_code();
@@ -65,10 +77,10 @@ nlohmann::json to_json(const RunHeader& header, const RunState& state) {
         {"started_by", header.started_by},
         {"reason", or_null(header.reason)},
         {"ended_at", or_null(state.ended_at())},
-        {"steps", steps},
+        {"steps", steps_of(state)},
         {"notes", state.notes()},
         {"unproven", unproven(header, state)},
-        {"approvals", approvals},
+        {"approvals", approvals_of(state)},
         {"waiting_for", state.waiting_for()},
         {"not_before", or_null(state.not_before())},
         {"measured", state.measured()},

@@ -92,7 +92,7 @@ StepResult RunSession::end_temporary(Outgoing out) {
     if (out.preview.verdict != Verdict::wont || !obstacle(out.call.member).empty()) {
         return dispatch(std::move(out));
     }
-    const StepResult result{.outcome = StepOutcome::already_done, .message = out.preview.because};
+    StepResult result{.outcome = StepOutcome::already_done, .message = out.preview.because};
     if (out.own_step) {
         record_result(out.step, result, false);
     } else {

@@ -10,7 +10,7 @@ constexpr Shape::Many k_map = Shape::Many::map;
 
 // One function for each place.
 
-Place runbook_place() {
+Place runbook_place() {  // NOLINT(readability-function-size): it is data
     return {
         "runbook",
         "A file: what is to be done, in which order, and what must hold meanwhile.",

@@ -71,6 +71,7 @@ class RecoveryReader {
             {"ask", InDoubt::ask},
             {"fail", InDoubt::fail}};
         std::vector<std::string> names;
+        names.reserve(k_answers.size());
         for (const auto& [name, answer] : k_answers) {
             names.push_back(name);
         }

@@ -247,6 +247,7 @@ class StepReader {
             return;
         }
         std::vector<std::string> names;
+        names.reserve(siblings.size());
         for (const StepSpec& sibling : siblings) {
             names.push_back(sibling.id);
         }

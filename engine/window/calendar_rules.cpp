@@ -34,7 +34,7 @@ long long cost_of(const Recurrence& rule, seconds length) {
         }
         return {days{365}, 20};
     }();
-    const auto days_named = static_cast<long long>(rule.weekdays.size() / 20 + 1);
+    const auto days_named = static_cast<long long>(rule.weekdays.size()) / 20 + 1;
     return cost * days_named * (std::max<long long>(length / (period * rule.interval), 0) + 1);
 }
 
@@ -91,12 +91,12 @@ void Budget::charge_occurrence() {
     }
 }
 
-Starts starts_of_rule(const std::string& text,
+Starts starts_of_rule(const std::string& rule_text,
                       const Moment& first,
                       local_seconds end,
                       CalendarUse use,
                       Budget& budget) {
-    const Recurrence rule = parse_recurrence(text);
+    const Recurrence rule = parse_recurrence(rule_text);
     if (first.local >= end) {
         return {};
     }

@@ -35,7 +35,7 @@ class Budget {
     Budget& budget);
 
 /// The times of one rule as they are, before `end`: `first` is not among them unless it fits.
-[[nodiscard]] std::vector<std::chrono::local_seconds> starts_of_rule(const std::string& rule,
+[[nodiscard]] std::vector<std::chrono::local_seconds> starts_of_rule(const std::string& rule_text,
                                                                      const Moment& first,
                                                                      std::chrono::local_seconds end,
                                                                      CalendarUse use,

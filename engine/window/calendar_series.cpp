@@ -55,7 +55,8 @@ struct Identity {
     bool replaces, replaces_rest;
     sys_seconds at;
 
-    auto operator<=>(const Identity&) const = default;
+    auto operator<=>(const Identity&) const =
+        default;  // NOLINT(modernize-use-nullptr): a slip of 14
 };
 
 /// Of several of one UID, or of one occurrence, the newest (RFC 5546, 2.1.5). An event without a

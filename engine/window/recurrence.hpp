@@ -47,7 +47,7 @@ enum class FirstWeek { whole, from_start };
 
 /// Gives `take` the times of a rule from `first` (DTSTART) on and before `end`, by time, until it
 /// says false. COUNT and UNTIL are for `take` to mind; `first` is among them only if it fits.
-void for_each_start(const Recurrence& rule,
+void for_each_start(const Recurrence& written,
                     std::chrono::local_seconds first,
                     std::chrono::local_seconds end,
                     bool by_date,  ///< times of day do not count

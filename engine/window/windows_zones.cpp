@@ -180,7 +180,7 @@ std::string iana_name_of(const std::string& name) {
     }
     for (std::size_t slash = name.find('/', 1); slash != std::string::npos;
          slash = name.find('/', slash + 1)) {
-        const std::string rest = name.substr(slash + 1);
+        std::string rest = name.substr(slash + 1);
         if (rest == "UTC" || (rest.find('/') != std::string::npos && is_iana_name(rest))) {
             return rest;
         }

@@ -162,6 +162,7 @@ std::vector<WalVerdict> wal_verdicts(const StepCall& call, const ClusterFacts& f
 /// nothing that the one before has left.
 std::vector<Lsn> needed_from(const std::vector<WalVerdict>& verdicts) {
     std::vector<Lsn> needed;
+    needed.reserve(verdicts.size());
     for (const WalVerdict& verdict : verdicts) {
         needed.push_back(verdict.released ? 0 : verdict.needed);
     }

@@ -311,6 +311,15 @@ void take_own_word(MemberFacts& member, ClusterFacts& facts) {
     }
 }
 
+/// What the endpoints said of the cluster, and each daemon on its own host.
+void take_words(std::vector<EndpointFacts> said, ClusterFacts& facts) {
+    std::erase_if(said, [](const EndpointFacts& each) { return each.url.empty(); });
+    facts.endpoints = std::move(said);
+    for (MemberFacts& member : facts.members) {
+        take_own_word(member, facts);
+    }
+}
+
 /// Asked after the threads: half an observation would look like members that do not answer.
 void refuse_cancelled(const std::stop_token& stop) {
     if (stop.stop_requested()) {
@@ -386,11 +395,7 @@ ClusterFacts Observer::observe(Depth depth,
     });
     refuse_cancelled(stop);
     if (compare) {
-        std::erase_if(said, [](const EndpointFacts& each) { return each.url.empty(); });
-        facts.endpoints = std::move(said);
-        for (MemberFacts& member : facts.members) {
-            take_own_word(member, facts);
-        }
+        take_words(std::move(said), facts);
         ask_again_where_they_differ(facts, timeout, stop);
     }
     if (config) {

@@ -26,7 +26,7 @@ bool is_scalar(const Json& value) {
 // before 3.1.0 of `restapi`. Linux takes a connection to 0.0.0.0 or :: to the host itself.
 //
 // No single quote in it: each becomes 40 bytes under sudo, where all of the script is one argument.
-const std::string& daemon_program() {
+const std::string& daemon_program() {  // NOLINT(readability-function-size): it is a program
     static const std::string k_program = R"py(
 import json, os, re, socket, struct, sys
 pid = sys.argv[1]
