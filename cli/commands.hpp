@@ -41,6 +41,8 @@ int command_explain(const Options& options);
 int command_schema(const Options& options);
 int command_doctor(const Options& options, Interrupts& interrupts);
 int command_unlock(const Options& options, Interrupts& interrupts);
+int command_complete(const Options& options);
+int command_man(const Options& options);
 
 /// The inventory, its cluster and a runner for it: what most commands begin with.
 struct Workplace {

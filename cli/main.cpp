@@ -49,6 +49,8 @@ int at_once(const Options& options, Interrupts&) {
 }
 
 constexpr std::array k_commands{
+    Command{"__complete", at_once<command_complete>},
+    Command{"__man", at_once<command_man>},
     Command{"approve", at_once<command_approve>},
     Command{"check", command_check},
     Command{"doctor", command_doctor},

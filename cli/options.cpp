@@ -5,9 +5,8 @@
 #include "base/join.hpp"
 #include "base/suggest.hpp"
 #include "base/units.hpp"
+#include "cli/command_line.hpp"
 #include "cli/version.hpp"
-
-#include <CLI/CLI.hpp>
 
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
+#include <iostream>
 
 namespace lockstep {
 
@@ -28,26 +28,27 @@ std::string environment(const char* name) {
 void add_global_options(CLI::App& app, Options& options, std::vector<std::string>& assignments) {
     app.add_option("-i,--inventory", options.inventory, "Inventory file");
     app.add_option("-c,--cluster", options.cluster, "Cluster of the inventory");
-    app.add_option("--set", assignments, "Input of the runbook: name=value (repeatable)")
+    app.add_option("--set", assignments, "Input of the runbook (repeatable)")
         ->allow_extra_args(false);
-    app.add_option("--state", options.state, "Folder of the journal");
-    app.add_option("--output",
-                   options.output,
-                   "text, json or jsonl; of check also prometheus, of validate sarif")
-        ->transform(CLI::CheckedTransformer(
-            std::map<std::string, Output>{{"text", Output::text},
-                                          {"json", Output::json},
-                                          {"jsonl", Output::jsonl},
-                                          {"prometheus", Output::prometheus},
-                                          {"sarif", Output::sarif}}));
-    app.add_option("--log-level", options.log_level, "trace, debug, info, warning or error")
+    app.add_option("--state", options.state, "Folder of the journal")->option_text("FOLDER");
+    static const std::map<std::string, Output> k_outputs{{"text", Output::text},
+                                                         {"json", Output::json},
+                                                         {"jsonl", Output::jsonl},
+                                                         {"prometheus", Output::prometheus},
+                                                         {"sarif", Output::sarif}};
+    app.add_option_function<std::string>(
+           "--output",
+           [&options](const std::string& name) { options.output = k_outputs.at(name); },
+           "How results are written; prometheus is of check, sarif of validate")
+        ->check(CLI::IsMember({"text", "json", "jsonl", "prometheus", "sarif"}));
+    app.add_option("--log-level", options.log_level, "What is told on stderr beside the result")
         ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
     app.add_flag("--allow-shared-inventory",
                  options.allow_shared_inventory,
                  "Use the inventory that is named although others may write to it, or to what it "
                  "names");
     app.add_flag("-y,--yes", options.yes, "Do not ask before a run");
-    app.add_option("--reason", options.reason, "Why, for the record");
+    app.add_option("--reason", options.reason, "Why, for the record")->option_text("TEXT");
 }
 
 CLI::Option* add_duration(CLI::App& command,
@@ -88,6 +89,12 @@ void add_check(CLI::App& app, Options& options) {
         "How long a member may take to answer; 15s unless given");
 }
 
+/// One, and no vector for CLI11: that would take the cluster, too.
+CLI::Option* add_runbook(CLI::App& command, Options& options, const std::string& what) {
+    return command.add_option_function<std::string>(
+        "RUNBOOK", [&options](const std::string& name) { options.runbooks = {name}; }, what);
+}
+
 /// plan, run, resume and rollback: what decides how a run goes.
 void add_run_commands(CLI::App& app, Options& options) {
     auto* plan = app.add_subcommand("plan", "Show what a runbook would do; changes nothing");
@@ -97,19 +104,20 @@ void add_run_commands(CLI::App& app, Options& options) {
         plan->add_option("--diff", options.diff, "What is different now from a saved plan");
     diff->excludes(out);
     for (CLI::App* command : {plan, run}) {
-        auto* runbook = command->add_option(
-            "RUNBOOK",
-            options.runbooks,
-            "A path, the name of a shipped runbook, or of run a saved plan (.json)");
-        runbook->expected(1)->required(command == run);
+        add_runbook(*command,
+                    options,
+                    "A path, the name of a shipped runbook, or of run a saved plan (.json)")
+            ->required(command == run);
+        command->add_option("CLUSTER", options.cluster, "Cluster of the inventory");
         command
-            ->add_option(
-                "--accept", options.accept, "Finding that need not block: ID[:SUBJECT][@MEMBER]")
+            ->add_option("--accept",
+                         options.accept,
+                         "Finding that need not block; --reason is on the record")
             ->allow_extra_args(false);
         command->add_flag("--allow-shared-runbook",
                           options.allow_shared_runbook,
                           "Use the runbook although others may write to it");
-        command->add_option("--on-failure", options.on_failure, "stop or rollback")
+        command->add_option("--on-failure", options.on_failure, "Whatever the runbook says")
             ->check(CLI::IsMember({"stop", "rollback"}));
     }
     plan->add_option("--allow-drift",
@@ -169,15 +177,24 @@ void add_other_commands(CLI::App& app, Options& options) {
                         options.key_file,
                         "The key that proves who answers, where the inventory asks for it");
     auto* windows = app.add_subcommand("windows", "The next times in which a runbook may run");
-    windows->add_option("RUNBOOK", options.runbooks, "A path, or the name of a shipped runbook")
-        ->expected(1)
-        ->required();
+    add_runbook(*windows, options, "A path, or the name of a shipped runbook")->required();
+    windows->add_option("CLUSTER", options.cluster, "Cluster of the inventory");
     windows->add_flag("--explain",
                       options.explain_calendars,
                       "What of each calendar is left out, and why; or why it is refused");
     app.add_subcommand("keys",
                        "Your key for records in a shared state folder, and whose you trust");
     app.add_subcommand("runs", "List the runs on record");
+    app.add_subcommand("help", "What a command does and takes, with examples")
+        ->add_option("COMMAND", options.topic, "A command; all of them unless given");
+    app.add_subcommand("version", "The version of lockstep");
+    // Of the shells' completions and of the package's build.
+    app.add_subcommand("__complete", "")
+        ->group("")
+        ->add_option("WORDS", options.words, "The words so far; the last one is completed");
+    app.add_subcommand("__man", "")
+        ->group("")
+        ->add_option("PAGE", options.topic, "Its name; the names unless given");
     auto* show = app.add_subcommand("show", "Show one run: every step, what was measured");
     show->add_option("RUN", options.run, "Its id, or the start of it; the newest unless given");
     auto* validate = app.add_subcommand("validate", "Check runbooks, and with -i an inventory");
@@ -217,38 +234,85 @@ std::string home() {
 
 }  // namespace
 
-Parsed parse_options(int argc, char** argv) {
-    Parsed parsed;
-    Options& options = parsed.options;
-    std::vector<std::string> assignments;
-    CLI::App app("Upgrades Patroni-managed PostgreSQL clusters, step by step, with a way back.",
-                 "lockstep");
-    app.set_version_flag("--version", std::string("lockstep ") + k_version);
+CommandLine::CommandLine()
+    : app("Upgrades Patroni-managed PostgreSQL clusters, step by step, with a way back.",
+          "lockstep") {
+    app.set_version_flag("--version", std::string("lockstep ") + k_version, "Its version");
     app.require_subcommand(1);
     app.fallthrough();  // global options may stand behind the command, too
     add_global_options(app, options, assignments);
     add_commands(app, options);
+    set_help(app);
+}
+
+namespace {
+
+void take_assignments(const std::vector<std::string>& assignments, Options& options) {
+    for (const std::string& assignment : assignments) {
+        const std::size_t equals = assignment.find('=');
+        if (equals == std::string::npos || equals == 0) {
+            throw CLI::ValidationError("--set " + assignment, "not of the form name=value");
+        }
+        const std::string name = assignment.substr(0, equals);
+        if (!options.set.emplace(name, assignment.substr(equals + 1)).second) {
+            throw CLI::ValidationError("--set " + name, "given twice");
+        }
+    }
+}
+
+/// `lockstep help`, `lockstep help run`. CLI11 shows the help of the command that was parsed, so it
+/// is asked of one that has parsed nothing.
+std::string help_of(const std::string& name) {
+    const CommandLine line;
+    if (name.empty()) {
+        return line.app.help();
+    }
+    const CLI::App* command = find_command(line.app, name);
+    if (command == nullptr) {
+        throw CLI::ExtrasError({name});
+    }
+    return command->help("lockstep");
+}
+
+/// Those that are of the command line itself: nothing is looked at for them.
+bool answered_at_once(const CommandLine& line) {
+    if (line.options.command == "help") {
+        std::cout << help_of(line.options.topic);
+    } else if (line.options.command == "version" && line.options.output != Output::text) {
+        std::cout << R"({"lockstep": ")" << k_version << "\"}\n";
+    } else if (line.options.command == "version") {
+        std::cout << "lockstep " << k_version << "\n";
+    } else {
+        return false;
+    }
+    return true;
+}
+
+}  // namespace
+
+Parsed parse_options(int argc, char** argv) {
+    Parsed parsed;
+    CommandLine line;
     try {
-        app.parse(argc, argv);
-        for (const std::string& assignment : assignments) {
-            const std::size_t equals = assignment.find('=');
-            if (equals == std::string::npos || equals == 0) {
-                throw CLI::ValidationError("--set " + assignment, "not of the form name=value");
-            }
-            const std::string name = assignment.substr(0, equals);
-            if (!options.set.emplace(name, assignment.substr(equals + 1)).second) {
-                throw CLI::ValidationError("--set " + name, "given twice");
-            }
+        line.app.parse(argc, argv);
+        take_assignments(line.assignments, line.options);
+        line.options.command = line.app.get_subcommands().front()->get_name();
+        if (answered_at_once(line)) {
+            parsed.exit_code = 0;
         }
     } catch (const CLI::ParseError& error) {
-        // CLI11 prints help and version to stdout with code 0, mistakes to stderr.
-        const bool is_check = app.got_subcommand("check");  // 2 would read as CRITICAL there
-        const int mistake = is_check ? 3 : 2;
-        parsed.exit_code = app.exit(error) == 0 ? 0 : mistake;
+        if (error.get_exit_code() == 0) {
+            parsed.exit_code = line.app.exit(error);  // prints help and version
+            return parsed;
+        }
+        const Mistake mistake = mistake_of(error, line.app);
+        std::cerr << "error: " << mistake.message << "\nHINT:  " << mistake.hint << "\n";
+        // 2 would read as CRITICAL of check.
+        parsed.exit_code = line.app.got_subcommand("check") ? 3 : 2;
         return parsed;
     }
-    options.command = app.get_subcommands().front()->get_name();
-    if (!options.accept.empty() && options.reason.empty()) {
+    parsed.options = std::move(line.options);
+    if (!parsed.options.accept.empty() && parsed.options.reason.empty()) {
         throw UsageError("--accept needs a reason, for the record", "Give it as --reason \"…\".");
     }
     return parsed;

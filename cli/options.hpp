@@ -51,7 +51,8 @@ struct Options {
     std::string lock_id;                  ///< of unlock
     bool reset_fence = false;             ///< of unlock, instead of a lock: the fences that are odd
     std::string versions;                 ///< of knowledge: `A..B`; empty: everything
-    std::string topic;                    ///< of explain, schema; empty: everything
+    std::string topic;                    ///< of explain, schema, help; empty: everything
+    std::vector<std::string> words;       ///< of __complete
     std::string explain;                  ///< of check: a topic, `wal`
     std::string member;                   ///< of check --explain; empty: all
     bool explain_calendars = false;  ///< of windows: what of each calendar is left out, and why

@@ -155,7 +155,7 @@ check_host() {
   for tool in mmdebstrap openssl systemd-nspawn ip dpkg-scanpackages ssh ssh-keygen curl jq psql python3 nsenter flock setsid pgrep; do
     command -v "$tool" >/dev/null || missing+=("$tool")
   done
-  [[ ${#missing[@]} = 0 ]] || die "missing: ${missing[*]}" "./setup installs what the lab needs"
+  [[ ${#missing[@]} = 0 ]] || die "missing: ${missing[*]}" "./setup --lab installs what the lab needs"
   unshare --mount --net true 2>/dev/null ||
     die "this machine does not let root make mount and network namespaces" "a container needs to be privileged for the lab (CAP_SYS_ADMIN, CAP_NET_ADMIN)"
   grep -qw overlay /proc/filesystems || modprobe overlay 2>/dev/null ||

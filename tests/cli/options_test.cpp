@@ -129,6 +129,14 @@ TEST(Options, MayStandBeforeAndBehindTheCommand) {
     EXPECT_EQ(options({"check", "--output", "jsonl"}).output, Output::jsonl);
 }
 
+TEST(Options, NameTheClusterAsAWordToo) {
+    for (const char* command : {"plan", "run", "windows"}) {
+        const Options given = options({command, "patroni-upgrade", "orders"});
+        EXPECT_EQ(given.runbooks, Words{"patroni-upgrade"}) << command;
+        EXPECT_EQ(given.cluster, "orders") << command;
+    }
+}
+
 TEST(Options, ReadInputs) {
     const Options read = options({"plan",
                                   "x",
@@ -158,11 +166,16 @@ struct Mistake {
 // `check` is a monitoring plugin: there 2 means CRITICAL, and 3 UNKNOWN.
 TEST(Options, CallAMistakeByItsExitCode) {
     const std::vector<Mistake> mistakes{
-        {{}, "A subcommand is required"},
-        {{"upgrade"}, "A subcommand is required"},
+        {{}, "a command is missing"},
+        {{"upgrade"}, "there is no command \"upgrade\""},
+        {{"rnu", "patroni-upgrade"}, "did you mean \"run\"?"},
+        {{"help", "rollbak"}, "did you mean \"rollback\"?"},
         {{"run"}, "RUNBOOK"},
-        {{"plan", "a", "b"}, "b"},
-        {{"plan", "x", "--nonsense"}, "--nonsense"},
+        {{"plan", "a", "b", "c"}, "plan does not take \"c\""},
+        {{"plan", "x", "--nonsense"}, "plan has no option --nonsense"},
+        {{"plan", "x", "--acept=y"}, "did you mean \"--accept\"?"},
+        {{"--inventroy", "x", "plan"}, "did you mean \"--inventory\"?"},
+        {{"unlock", "--look-id", "x"}, "did you mean \"--lock-id\"?"},
         {{"plan", "x", "--output", "xml"}, "xml"},
         {{"plan", "x", "--log-level", "loud"}, "loud"},
         {{"plan", "x", "--set"}, "--set"},
@@ -194,7 +207,12 @@ TEST(Options, CallAMistakeByItsExitCode) {
 }
 
 TEST(Options, HelpAndVersionAreNoMistakes) {
-    for (const Words& words : {Words{"--help"}, Words{"--version"}, Words{"check", "--help"}}) {
+    for (const Words& words : {Words{"--help"},
+                               Words{"--version"},
+                               Words{"check", "--help"},
+                               Words{"help"},
+                               Words{"help", "run"},
+                               Words{"version", "--output", "json"}}) {
         const Result result = parse(words);
         EXPECT_EQ(result.parsed.exit_code, 0) << words.front();
         EXPECT_FALSE(result.out.empty());

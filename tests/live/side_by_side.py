@@ -1,8 +1,9 @@
 """Every live test, on two labs side by side: whole classes, each on whichever lab is free, the longest first.
 
 A class is a `python3 -m unittest` of its own. What one that has failed has printed is shown whole; a table of all of them ends it.
-With `--within SECONDS` none is begun after that: those of ALWAYS come first, then the others in an order that the day turns, so
-that each has its turn within days; the table names those that were left out.
+With `--within SECONDS` none is begun that would not end by then, as long as the others take here: those of ALWAYS come first,
+whatever they take, then the others in an order that the day turns, so that each has its turn within days; the table names those
+that were left out.
 """
 
 import argparse
@@ -146,23 +147,31 @@ def in_turn(jobs):
     return first + rest[turn:] + rest[:turn]
 
 
+def fitting(waiting, jobs, left):
+    """The first one that ends in time, by how long the others have taken on this machine; None: no more do."""
+    ended = [job for job in jobs if job.status is not None]
+    pace = max(1, sum(job.took for job in ended) / sum(job.expected for job in ended)) if ended else 1
+    return next((job for job in waiting if job.name.startswith(ALWAYS) or pace * job.expected < left), None)
+
+
 def run_all(jobs, labs, within):
-    """All of them, or those that are begun within so many seconds."""
+    """All of them, or those that end within so many seconds."""
     waiting, last = list(jobs), time.monotonic() + (within or float("inf"))
     if within:
         waiting = in_turn(waiting)
     for lab in labs:
         lab.up()
     while waiting or any(lab.process for lab in labs):
-        if time.monotonic() > last:
-            for job in waiting:
-                job.left_out = True
-            waiting.clear()
         for lab in labs:
             if lab.free() and waiting:
-                job = waiting[0] if within else next_job(waiting, lab.versions)
-                waiting.remove(job)
-                lab.take(job)
+                job = fitting(waiting, jobs, last - time.monotonic()) if within else next_job(waiting, lab.versions)
+                if job is None:
+                    for each in waiting:
+                        each.left_out = True
+                    waiting.clear()
+                else:
+                    waiting.remove(job)
+                    lab.take(job)
         time.sleep(0.2)
 
 
@@ -180,7 +189,7 @@ def report(jobs, seconds):
 
 def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--within", type=int, metavar="SECONDS", default=0, help="begin none after that")
+    options.add_argument("--within", type=int, metavar="SECONDS", default=0, help="begin none that would end after that")
     within = options.parse_args().within
     # Also where whoever has started this ignores them.
     signal.signal(signal.SIGINT, signal.default_int_handler)
