@@ -133,7 +133,7 @@ std::string command_page(const CLI::App& command) {
     return heading("lockstep-" + command.get_name(), '1', command.get_description()) +
            section("SYNOPSIS", synopsis + "\n") + section("ARGUMENTS", arguments) +
            section("OPTIONS",
-                   options + "The options of every command are in\n.BR lockstep (1).\n") +
+                   options + ".PP\nThe options of every command are in\n.BR lockstep (1).\n") +
            section("EXAMPLES", ".nf\n" + roff(examples) + ".fi\n") +
            section("SEE ALSO", ".BR lockstep (1)\n");
 }
