@@ -5,6 +5,7 @@
 #include "base/join.hpp"
 #include "base/suggest.hpp"
 #include "base/units.hpp"
+#include "cli/command_shipped.hpp"
 #include "cli/version.hpp"
 
 #include <CLI/CLI.hpp>
@@ -88,6 +89,29 @@ void add_check(CLI::App& app, Options& options) {
         "How long a member may take to answer; 15s unless given");
 }
 
+/// A command that is a shipped runbook: its options are inputs of that.
+CLI::App* add_shipped(CLI::App& app, const ShippedCommand& shipped, Options& options) {
+    auto* command = app.add_subcommand(std::string(shipped.name), std::string(shipped.summary));
+    command->add_option("CLUSTER", options.cluster, "Cluster of the inventory");
+    for (const ShippedOption& option : shipped.options) {
+        const auto give = [&options, input = std::string(option.input)](const std::string& value) {
+            if (!options.set.emplace(input, value).second) {
+                throw CLI::ValidationError(input, "given twice");
+            }
+        };
+        if (option.value.empty()) {
+            command->add_option_function<std::string>(
+                std::string(option.flag), give, std::string(option.description));
+        } else {
+            command->add_flag_callback(
+                std::string(option.flag),
+                [give, value = std::string(option.value)] { give(value); },
+                std::string(option.description));
+        }
+    }
+    return command;
+}
+
 void add_commands(CLI::App& app, Options& options) {
     add_check(app, options);
     auto* plan = app.add_subcommand("plan", "Show what a runbook would do; changes nothing");
@@ -96,19 +120,27 @@ void add_commands(CLI::App& app, Options& options) {
     auto* diff =
         plan->add_option("--diff", options.diff, "What is different now from a saved plan");
     diff->excludes(out);
+    std::vector<CLI::App*> start{run};
+    for (const ShippedCommand& shipped : shipped_commands()) {
+        start.push_back(add_shipped(app, shipped, options));
+    }
     for (CLI::App* command : {plan, run}) {
         auto* runbook = command->add_option(
             "RUNBOOK",
             options.runbooks,
             "A path, the name of a shipped runbook, or of run a saved plan (.json)");
         runbook->expected(1)->required(command == run);
+        command->add_flag("--allow-shared-runbook",
+                          options.allow_shared_runbook,
+                          "Use the runbook although others may write to it");
+    }
+    std::vector<CLI::App*> planned = start;
+    planned.push_back(plan);
+    for (CLI::App* command : planned) {
         command
             ->add_option(
                 "--accept", options.accept, "Finding that need not block: ID[:SUBJECT][@MEMBER]")
             ->allow_extra_args(false);
-        command->add_flag("--allow-shared-runbook",
-                          options.allow_shared_runbook,
-                          "Use the runbook although others may write to it");
         command->add_option("--on-failure", options.on_failure, "stop or rollback")
             ->check(CLI::IsMember({"stop", "rollback"}));
     }
@@ -116,8 +148,10 @@ void add_commands(CLI::App& app, Options& options) {
                      options.allow_drift,
                      "Of --out: a fact that may move until the run: lag, leader, …")
         ->allow_extra_args(false);
-    run->add_flag(
-        "--wait-window", options.wait_window, "Begin although the window is closed: it waits");
+    for (CLI::App* command : start) {
+        command->add_flag(
+            "--wait-window", options.wait_window, "Begin although the window is closed: it waits");
+    }
     auto* resume = app.add_subcommand("resume", "Go on with a run that was interrupted or failed");
     resume->add_option("RUN", options.run, "Its id, or the start of it; the newest unless given");
     resume->add_option("--done", options.done, "A step in doubt was done: STEP[@MEMBER]")
@@ -128,7 +162,8 @@ void add_commands(CLI::App& app, Options& options) {
     resume->add_flag("--if-waiting",
                      options.if_waiting,
                      "Only a run that waits, or whose engine has died: for a timer");
-    for (CLI::App* command : {run, resume}) {
+    start.push_back(resume);
+    for (CLI::App* command : start) {
         command->add_flag("--wait", options.wait, "Stay while a person or a window is waited for");
         command->add_flag("--override-window",
                           options.override_window,
