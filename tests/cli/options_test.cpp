@@ -63,8 +63,7 @@ TEST(Options, OfACommandThatIsAShippedRunbookAreItsInputs) {
     EXPECT_EQ(one.command, "switchover");
     EXPECT_EQ(one.cluster, "orders");
     EXPECT_TRUE(one.yes);
-    EXPECT_EQ(one.set,
-              (std::map<std::string, std::string>{{"to", "n2"}, {"checkpoint", "false"}}));
+    EXPECT_EQ(one.set, (std::map<std::string, std::string>{{"to", "n2"}, {"checkpoint", "false"}}));
     EXPECT_TRUE(options({"switchover", "-c", "orders"}).set.empty());
     EXPECT_EQ(parse({"switchover", "orders", "--to", "n2", "--set", "to=n3"}).parsed.exit_code, 2);
     EXPECT_EQ(parse({"switchover", "orders", "n2"}).parsed.exit_code, 2);
