@@ -28,6 +28,7 @@ struct Interrupts;
 int command_check(const Options& options, Interrupts& interrupts);
 int command_plan(const Options& options, Interrupts& interrupts);
 int command_run(const Options& options, Interrupts& interrupts);
+int command_shipped(const Options& options, Interrupts& interrupts);
 int command_resume(const Options& options, Interrupts& interrupts);
 int command_rollback(const Options& options, Interrupts& interrupts);
 int command_runs(const Options& options);

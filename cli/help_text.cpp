@@ -1,6 +1,7 @@
 #include "base/join.hpp"
 #include "base/suggest.hpp"
 #include "cli/command_line.hpp"
+#include "cli/command_shipped.hpp"
 #include "cli/terminal.hpp"
 
 #include <algorithm>
@@ -16,39 +17,35 @@ namespace {
 struct CommandHelp {
     std::string_view name;
     const char* group;
-    std::vector<const char*> examples;
+    std::vector<std::string> examples;  ///< what follows `lockstep`
 };
 
 // The groups stand in this order in `lockstep help`.
 const std::vector<CommandHelp> k_commands{
-    {"check",
-     "Look",
-     {"lockstep check orders", "lockstep check --all", "lockstep check orders --explain wal"}},
-    {"doctor", "Look", {"lockstep doctor orders"}},
+    {"check", "Look", {"check orders", "check --all", "check orders --explain wal"}},
+    {"doctor", "Look", {"doctor orders"}},
     {"plan",
      "Change",
-     {"lockstep plan patroni-upgrade orders --set target=4.0.7",
-      "lockstep plan patroni-upgrade orders --set target=4.0.7 --out tonight.json"}},
-    {"run",
-     "Change",
-     {"lockstep run patroni-upgrade orders --set target=4.0.7", "lockstep run tonight.json"}},
-    {"resume", "Change", {"lockstep resume", "lockstep resume 20261123-091502-3f2a"}},
-    {"rollback", "Change", {"lockstep rollback 20261123-091502-3f2a"}},
+     {"plan patroni-upgrade orders --set target=4.0.7",
+      "plan patroni-upgrade orders --set target=4.0.7 --out tonight.json"}},
+    {"run", "Change", {"run patroni-upgrade orders --set target=4.0.7", "run tonight.json"}},
+    {"resume", "Change", {"resume", "resume 20261123-091502-3f2a"}},
+    {"rollback", "Change", {"rollback 20261123-091502-3f2a"}},
     {"approve",
      "Change",
-     {"lockstep approve 20261123-091502-3f2a",
-      "lockstep approve 20261123-091502-3f2a --reject --comment \"not before the backup\""}},
-    {"unlock", "Change", {"lockstep unlock orders --lock-id 3f2a"}},
-    {"runs", "Look back", {"lockstep runs -c orders"}},
-    {"show", "Look back", {"lockstep show", "lockstep show 20261123-091502-3f2a --output json"}},
-    {"validate", "Write", {"lockstep validate my-upgrade.yaml -i inventory.yaml"}},
-    {"explain", "Write", {"lockstep explain step.retry", "lockstep explain slot.stuck"}},
-    {"windows", "Write", {"lockstep windows patroni-upgrade orders"}},
-    {"knowledge", "Write", {"lockstep knowledge --for 3.2.1..4.0.2"}},
-    {"schema", "Write", {"lockstep schema runbook"}},
-    {"keys", "Set up", {"lockstep keys"}},
-    {"help", "Set up", {"lockstep help run"}},
-    {"version", "Set up", {"lockstep version"}},
+     {"approve 20261123-091502-3f2a",
+      "approve 20261123-091502-3f2a --reject --comment \"not before the backup\""}},
+    {"unlock", "Change", {"unlock orders --lock-id 3f2a"}},
+    {"runs", "Look back", {"runs -c orders"}},
+    {"show", "Look back", {"show", "show 20261123-091502-3f2a --output json"}},
+    {"validate", "Write", {"validate my-upgrade.yaml -i inventory.yaml"}},
+    {"explain", "Write", {"explain step.retry", "explain slot.stuck"}},
+    {"windows", "Write", {"windows patroni-upgrade orders"}},
+    {"knowledge", "Write", {"knowledge --for 3.2.1..4.0.2"}},
+    {"schema", "Write", {"schema runbook"}},
+    {"keys", "Set up", {"keys"}},
+    {"help", "Set up", {"help run"}},
+    {"version", "Set up", {"version"}},
 };
 
 struct Taken {
@@ -80,6 +77,7 @@ constexpr std::array k_values{
     Taken{"set", "NAME=VALUE"},
     Taken{"state", "FOLDER"},
     Taken{"timeout", "LENGTH"},
+    Taken{"to", "MEMBER"},
     Taken{"watch", "LENGTH"},
 };
 
@@ -108,10 +106,10 @@ class Formatter final : public CLI::Formatter {
     }
 };
 
-std::string footer_of(const CommandHelp& help) {
+std::string footer_of(const std::vector<std::string>& examples) {
     std::string text = "Examples:\n";
-    for (const char* example : help.examples) {
-        text += std::string("  ") + example + "\n";
+    for (const std::string& example : examples) {
+        text += "  lockstep " + example + "\n";
     }
     return text + "\n`lockstep help` shows the options that every command takes.";
 }
@@ -195,7 +193,9 @@ void set_help(CLI::App& app) {
         command->set_help_flag("-h,--help", "This help");
         const auto help = std::ranges::find(k_commands, command->get_name(), &CommandHelp::name);
         if (help != k_commands.end()) {
-            command->group(help->group)->footer(footer_of(*help));
+            command->group(help->group)->footer(footer_of(help->examples));
+        } else if (find_shipped_command(command->get_name()) != nullptr) {
+            command->group("Change")->footer(footer_of({command->get_name() + " orders"}));
         }
     }
 }

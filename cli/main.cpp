@@ -1,5 +1,6 @@
 #include "base/error.hpp"
 #include "base/known_secrets.hpp"
+#include "cli/command_shipped.hpp"
 #include "cli/commands.hpp"
 #include "cli/options.hpp"
 #include "cli/problem_text.hpp"
@@ -70,6 +71,9 @@ constexpr std::array k_commands{
 };
 
 int dispatch(const Options& options, Interrupts& interrupts) {
+    if (find_shipped_command(options.command) != nullptr) {
+        return command_shipped(options, interrupts);
+    }
     const auto* const command = std::ranges::find(k_commands, options.command, &Command::name);
     if (command == k_commands.end()) {
         throw std::logic_error("the command " + options.command + " is parsed and not known");

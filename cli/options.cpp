@@ -6,6 +6,7 @@
 #include "base/suggest.hpp"
 #include "base/units.hpp"
 #include "cli/command_line.hpp"
+#include "cli/command_shipped.hpp"
 #include "cli/version.hpp"
 
 #include <unistd.h>
@@ -95,6 +96,29 @@ CLI::Option* add_runbook(CLI::App& command, Options& options, const std::string&
         "RUNBOOK", [&options](const std::string& name) { options.runbooks = {name}; }, what);
 }
 
+/// A command that is a shipped runbook: its options are inputs of that.
+CLI::App* add_shipped(CLI::App& app, const ShippedCommand& shipped, Options& options) {
+    auto* command = app.add_subcommand(std::string(shipped.name), std::string(shipped.summary));
+    command->add_option("CLUSTER", options.cluster, "Cluster of the inventory");
+    for (const ShippedOption& option : shipped.options) {
+        const auto give = [&options, input = std::string(option.input)](const std::string& value) {
+            if (!options.set.emplace(input, value).second) {
+                throw CLI::ValidationError(input, "given twice");
+            }
+        };
+        if (option.value.empty()) {
+            command->add_option_function<std::string>(
+                std::string(option.flag), give, std::string(option.description));
+        } else {
+            command->add_flag_callback(
+                std::string(option.flag),
+                [give, value = std::string(option.value)] { give(value); },
+                std::string(option.description));
+        }
+    }
+    return command;
+}
+
 /// plan, run, resume and rollback: what decides how a run goes.
 void add_run_commands(CLI::App& app, Options& options) {
     auto* plan = app.add_subcommand("plan", "Show what a runbook would do; changes nothing");
@@ -103,20 +127,28 @@ void add_run_commands(CLI::App& app, Options& options) {
     auto* diff =
         plan->add_option("--diff", options.diff, "What is different now from a saved plan");
     diff->excludes(out);
+    std::vector<CLI::App*> start{run};
+    for (const ShippedCommand& shipped : shipped_commands()) {
+        start.push_back(add_shipped(app, shipped, options));
+    }
     for (CLI::App* command : {plan, run}) {
         add_runbook(*command,
                     options,
                     "A path, the name of a shipped runbook, or of run a saved plan (.json)")
             ->required(command == run);
         command->add_option("CLUSTER", options.cluster, "Cluster of the inventory");
+        command->add_flag("--allow-shared-runbook",
+                          options.allow_shared_runbook,
+                          "Use the runbook although others may write to it");
+    }
+    std::vector<CLI::App*> planned = start;
+    planned.push_back(plan);
+    for (CLI::App* command : planned) {
         command
             ->add_option("--accept",
                          options.accept,
                          "Finding that need not block; --reason is on the record")
             ->allow_extra_args(false);
-        command->add_flag("--allow-shared-runbook",
-                          options.allow_shared_runbook,
-                          "Use the runbook although others may write to it");
         command->add_option("--on-failure", options.on_failure, "Whatever the runbook says")
             ->check(CLI::IsMember({"stop", "rollback"}));
     }
@@ -124,8 +156,10 @@ void add_run_commands(CLI::App& app, Options& options) {
                      options.allow_drift,
                      "Of --out: a fact that may move until the run: lag, leader, …")
         ->allow_extra_args(false);
-    run->add_flag(
-        "--wait-window", options.wait_window, "Begin although the window is closed: it waits");
+    for (CLI::App* command : start) {
+        command->add_flag(
+            "--wait-window", options.wait_window, "Begin although the window is closed: it waits");
+    }
     auto* resume = app.add_subcommand("resume", "Go on with a run that was interrupted or failed");
     resume->add_option("RUN", options.run, "Its id, or the start of it; the newest unless given");
     resume->add_option("--done", options.done, "A step in doubt was done: STEP[@MEMBER]")
@@ -136,7 +170,8 @@ void add_run_commands(CLI::App& app, Options& options) {
     resume->add_flag("--if-waiting",
                      options.if_waiting,
                      "Only a run that waits, or whose engine has died: for a timer");
-    for (CLI::App* command : {run, resume}) {
+    start.push_back(resume);
+    for (CLI::App* command : start) {
         command->add_flag("--wait", options.wait, "Stay while a person or a window is waited for");
         command->add_flag("--override-window",
                           options.override_window,

@@ -453,7 +453,14 @@ void LiveRunner::start_write_probe(const ProbeSettings& settings, const ClusterF
     if (leader == nullptr || leader->in_recovery) {
         return;  // a standby cluster takes no writes: there is nothing to measure
     }
-    write_probe_ = std::make_unique<WriteProbe>(settings, *leader, connections_);
+    std::vector<MemberFacts> members{*leader};
+    for (const MemberFacts& member : facts.members) {
+        const bool reached = settings.over_ssh ? !member.ssh.failed() : !member.sql.failed();
+        if (settings.follows && reached && member.name != leader->name) {
+            members.push_back(member);
+        }
+    }
+    write_probe_ = std::make_unique<WriteProbe>(settings, std::move(members), connections_);
 }
 
 std::optional<ProbeReport> LiveRunner::write_probe() {

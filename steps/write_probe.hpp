@@ -38,11 +38,15 @@ class ProbeReader {
 
 /// A client that commits a tiny transaction again and again, to see what users of the database see.
 /// It leaves nothing behind: pg_logical_emit_message (PostgreSQL 9.6+) writes WAL without a table.
-/// Has a connection of its own; times are the server's, so a slow network is no gap.
+/// Has a connection of its own; times are the server's, so a slow network is no gap. Where the
+/// leader may move it has one to each member, and who leads takes the write: between two servers
+/// the gap is by when we heard of it, since their clocks may differ.
 class WriteProbe {
   public:
-    /// Starts at once.
-    WriteProbe(const ProbeSettings& settings, const MemberFacts& leader, Connections& connections);
+    /// Starts at once, on these members.
+    WriteProbe(const ProbeSettings& settings,
+               std::vector<MemberFacts> members,
+               Connections& connections);
     WriteProbe(const WriteProbe&) = delete;
     WriteProbe& operator=(const WriteProbe&) = delete;
     ~WriteProbe();
@@ -51,22 +55,22 @@ class WriteProbe {
     void stop();
 
   private:
-    void run_over_ssh(std::stop_token stop);
-    void run_from_here(std::stop_token stop);
-    void take_output(std::string_view text);
-    void wrote(double at);
-    void failed(const std::string& why);
+    void run_over_ssh(const MemberFacts& member, std::stop_token stop);
+    void run_from_here(const MemberFacts& member, std::stop_token stop);
+    void wrote(const std::string& member, double at);
+    void failed(const std::string& member, const std::string& why);
+    [[nodiscard]] std::string statement() const;
 
     ProbeSettings settings_;
-    MemberFacts leader_;
+    std::vector<MemberFacts> members_;
     Connections& connections_;
     mutable std::mutex mutex_;  // guards what follows
     ProbeReport report_;
     double last_write_ = 0;  ///< seconds since the epoch, the server's clock
     std::chrono::steady_clock::time_point last_arrival_;  ///< when we heard of it
-    ProbeReader reader_;
+    std::string writer_;  ///< who took the last write; at first who led
 
-    std::jthread thread_;
+    std::vector<std::jthread> threads_;
 };
 
 }  // namespace lockstep

@@ -20,6 +20,7 @@ struct Surroundings {
     std::string prefix;  ///< `block.`
     std::string member;
     std::string group;
+    std::string by_role;
     const StepSpec* fan_out = nullptr;
     std::optional<Value> item;
     std::vector<const StepSpec*> within;
@@ -111,6 +112,7 @@ class Expansion {
         if (!around.member.empty() || (!selects && !needs_member)) {
             return body(spec, around, id, std::move(frontier));
         }
+        const std::string by_role = role_then(spec);
         std::vector<std::string> members = select(spec, around);
         order(members, spec, around);
         const std::vector<Strategy::Batch> batches = batches_of(spec, around);
@@ -123,6 +125,7 @@ class Expansion {
                 Surroundings inside = around;
                 inside.member = members[begin];
                 inside.group = around.prefix + id;
+                inside.by_role = by_role;
                 inside.fan_out = &spec;
                 const Frontier last = body(spec, inside, id, frontier);
                 reached.insert(reached.end(), last.begin(), last.end());
@@ -151,8 +154,11 @@ class Expansion {
             step.item = around.item;
             step.after = std::move(frontier);
             step.group = around.group;
+            step.by_role = around.by_role;
             step.fan_out = around.fan_out;
             steps_.push_back(std::move(step));
+            const ActionSchema* schema = find_action(*request_.actions, spec.uses);
+            moved_ = moved_ || (schema != nullptr && schema->moves_leader());
             return {steps_.size() - 1};
         }
         Surroundings inside = around;
@@ -178,7 +184,8 @@ class Expansion {
         const bool by_name = spec.on && *spec.on != "leader" && *spec.on != "replicas" &&
                              *spec.on != "sync" && *spec.on != "members";
         for (const MemberFacts& member : plan_.facts.members) {
-            if (spec.on_that ? matches(spec, member, around) : is_in(spec, member)) {
+            if (spec.on_that ? matches(spec, member, around)
+                             : is_in(spec, member) || !role_then(spec).empty()) {
                 chosen.push_back(member.name);
             }
         }
@@ -191,21 +198,17 @@ class Expansion {
         return chosen;
     }
 
+    /// A role that is looked at only when the step begins: an earlier one may have moved the
+    /// leader. Empty: by the facts of the plan.
+    [[nodiscard]] std::string role_then(const StepSpec& spec) const {
+        const std::string on = spec.on.value_or("");
+        return moved_ && (on == "leader" || on == "replicas" || on == "sync") ? on : "";
+    }
+
     [[nodiscard]] static bool is_in(const StepSpec& spec, const MemberFacts& member) {
         const std::string on = spec.on.value_or("members");
-        if (on == "members") {
-            return true;
-        }
-        if (on == "leader") {
-            return member.is_leader();
-        }
-        if (on == "replicas") {
-            return !member.is_leader();
-        }
-        if (on == "sync") {
-            return member.role == "sync_standby" || member.role == "quorum_standby";
-        }
-        return member.name == on;
+        const bool role = on == "leader" || on == "replicas" || on == "sync";
+        return role ? has_role(member, on) : on == "members" || member.name == on;
     }
 
     /// What is not known does not pass for "not this one": a member would be left out without a
@@ -376,9 +379,17 @@ class Expansion {
     const PlanRequest& request_;
     Plan& plan_;
     std::vector<PlannedStep> steps_;
+    bool moved_ = false;  ///< a step so far may move the leader
 };
 
 }  // namespace
+
+bool has_role(const MemberFacts& member, std::string_view role) {
+    if (role == "sync") {
+        return member.role == "sync_standby" || member.role == "quorum_standby";
+    }
+    return role == "leader" ? member.is_leader() : role == "replicas" && !member.is_leader();
+}
 
 std::vector<PlannedStep> expand_steps(const PlanRequest& request, Plan& plan) {
     return Expansion(request, plan).run();

@@ -48,6 +48,10 @@ struct PlannedStep {
     std::vector<std::size_t> after;  ///< steps that must be over before this one may start
     std::string
         group;  ///< the fan-out it belongs to: the id of the step or block with `on`; or empty
+    /// `leader`, `replicas` or `sync`, where an earlier step may move the leader: the plan has the
+    /// step for every member, and who of them it is for is decided when the first of its fan-out
+    /// begins. Empty: the plan has decided.
+    std::string by_role;
     const StepSpec* fan_out = nullptr;  ///< that step or block: its strategy says what may fail
 
     Verdict verdict = Verdict::may;

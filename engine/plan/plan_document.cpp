@@ -80,6 +80,9 @@ Json document_of(const PlannedStep& step, const Paths& paths) {
         {"probed", step.probed},
         {"made_with", step.made ? constants(step.spec->with) : Json(nullptr)},
     };
+    if (!step.by_role.empty()) {
+        document["by_role"] = step.by_role;
+    }
     for (std::size_t depth = 0; depth < step.within.size(); ++depth) {
         if (step.within[depth] == step.fan_out) {
             document["fan_out"] = depth;
@@ -207,6 +210,7 @@ PlannedStep step_from(const Json& document, Plan& plan, const Cluster& cluster) 
     }
     step.after = document.at("after").get<std::vector<std::size_t>>();
     step.group = document.at("group");
+    step.by_role = document.value("by_role", "");
     for (const Verdict verdict : {Verdict::will, Verdict::wont, Verdict::may}) {
         if (document.at("verdict") == to_text(verdict)) {
             step.verdict = verdict;

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 namespace lockstep {
 
@@ -59,6 +60,11 @@ class Forecast {
     void forecast(PlannedStep& step) {
         const ActionSchema& schema = *find_action(*request_.actions, step.uses);
         step.changes = schema.changes;
+        if (!step.by_role.empty() && !chosen_for(step).contains(step.member)) {
+            step.verdict = Verdict::wont;
+            step.because = "by then " + projected_.leader + " leads, as planned";
+            return;
+        }
         if (!observed_) {
             observed_ = observed_value(projected_, *request_.cluster, plan_.facts);
         }
@@ -94,8 +100,25 @@ class Forecast {
                 return;
             case BoundStep::Kind::ready:
                 preview(step, schema, scope, bound.call);
+                if (!step.by_role.empty() && step.verdict == Verdict::will) {
+                    step.verdict = Verdict::may;
+                    step.because = "if " + projected_.leader + " leads by then, as planned" +
+                                   (step.because.empty() ? "" : ": " + step.because);
+                }
                 return;
         }
+    }
+
+    /// By the facts as they will be when the first step of the fan-out begins; the run decides
+    /// anew.
+    const std::set<std::string>& chosen_for(const PlannedStep& step) {
+        const auto [chosen, first] = chosen_.try_emplace(step.group);
+        for (const MemberFacts& member : projected_.members) {
+            if (first && has_role(member, step.by_role)) {
+                chosen->second.insert(member.name);
+            }
+        }
+        return chosen->second;
     }
 
     /// What a step would do whose `when` is not known yet, but its arguments are. It is judged by
@@ -104,6 +127,7 @@ class Forecast {
         if (call.uses.empty()) {
             return;
         }
+        call.led_by = projected_.leader;
         step.probed = runner_.probe(call, plan_.facts, stop_);
         call.probed = step.probed;
         Preview preview = runner_.preview(call, projected_);
@@ -118,6 +142,7 @@ class Forecast {
         call.heals = plan_.runbook->heals;
         call.at_start = start_;
         call.foreseen = foreseen_;
+        call.led_by = projected_.leader;
         call.open_temporaries = open_;
         step.probed = runner_.probe(call, plan_.facts, stop_);
         call.probed = step.probed;
@@ -421,6 +446,7 @@ class Forecast {
     Value::Map registered_;
     std::vector<std::string> open_;
     std::vector<Hold> holds_;
+    std::map<std::string, std::set<std::string>> chosen_;  ///< of fan-outs that go by role
     std::map<std::pair<std::string, std::string>, std::string> without_;  ///< preparations, and why
 };
 

@@ -55,6 +55,9 @@ struct StepCall {
     /// What this run has changed before or may have, in the order of its plan. Empty for an action
     /// that always stands on a member.
     std::vector<EarlierCall> earlier;
+    /// Who leads before this step by what was planned and done: as at the start, but for what
+    /// earlier steps have moved on purpose. Empty on the way back.
+    std::string led_by;
     std::chrono::milliseconds timeout{0};
     int attempt = 1;
     /// It changes nothing: when its answer is lost it has failed, and nothing is in doubt.
@@ -93,6 +96,7 @@ struct Preview {
     std::vector<std::string> notes;   ///< what a person should know: what it costs, what stays
     std::optional<std::string> felt;  ///< what users notice, where that depends on its arguments
     std::optional<std::chrono::milliseconds> takes;  ///< where its arguments say how long
+    std::string leads_after;  ///< of one that moves the leader: who leads when it is done
     /// The facts as they will be when it is done, so that later steps are judged by them; may be
     /// empty.
     std::function<void(ClusterFacts&)> effect;
@@ -180,6 +184,7 @@ struct ProbeReport {
 struct ProbeSettings {
     std::chrono::milliseconds every{100};
     bool over_ssh = true;  ///< from the leader's own host, else from here by libpq
+    bool follows = false;  ///< the leader may move: every member is tried, and who leads takes it
 };
 
 class StepRunner {

@@ -228,6 +228,9 @@ void Executor::begin(std::size_t index, std::stop_token stop) {
         skip(step, StepState::cancelled, "an earlier step on " + step.member + " did not succeed");
         return;
     }
+    if (!step.by_role.empty() && !is_for(step, stop)) {
+        return;
+    }
     if (step.changes) {
         // A step that ends a pause is not kept waiting for the slow facts.
         const bool may_take_long = session_.schema_of(step).ends.empty();
@@ -281,6 +284,29 @@ void Executor::begin(std::size_t index, std::stop_token stop) {
     if (!step.changes || may_change(step, stop)) {
         launch(index, std::move(bound.call), preview);
     }
+}
+
+/// Of a fan-out that goes by role: whether it is for this member. False: the step is over.
+bool Executor::is_for(const PlannedStep& step, std::stop_token stop) {
+    const bool known = session_.state().chosen(step.group) != nullptr;
+    const auto failure = known ? std::nullopt : session_.look_again(false, std::move(stop), 0ms);
+    if (failure) {
+        stop_at(step, *failure);
+        return false;
+    }
+    const auto chosen = session_.chosen_for(step);
+    if (!chosen) {
+        refuse(session_.index_of(step),
+               {.outcome = StepOutcome::failed,
+                .message = "nobody leads, so that nobody knows whom it is for",
+                .hint = "See `lockstep check`. `lockstep resume` goes on."});
+        return false;
+    }
+    if (std::ranges::find(*chosen, step.member) == chosen->end()) {
+        skip(step, StepState::skipped, step.member + " has another role now");
+        return false;
+    }
+    return true;
 }
 
 /// Afterwards contradictions are no gate any more: what was begun is brought to an end. But not on

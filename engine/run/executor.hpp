@@ -44,6 +44,7 @@ class Executor {
     /// begin(), with an error out of it as the failure of that step.
     void try_to_begin(std::size_t index, std::stop_token stop);
     void begin(std::size_t index, std::stop_token stop);
+    bool is_for(const PlannedStep& step, std::stop_token stop);
     [[nodiscard]] std::vector<Finding> what_forbids(const PlannedStep& step) const;
     [[nodiscard]] bool is_allowed(std::size_t index, const StepCall& call);
     [[nodiscard]] bool is_mine(std::size_t index) const;

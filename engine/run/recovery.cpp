@@ -59,6 +59,25 @@ bool silenced_leader(const RunState& state, const nlohmann::json& then, const nl
            });
 }
 
+/// Whether a step whose end is not good explains who leads now: it has moved the leader, is doing
+/// so or has left it where it was. One promotion makes one timeline; more are somebody else's.
+bool being_moved(const RunState& state, const nlohmann::json& then, const nlohmann::json& now) {
+    return std::ranges::any_of(state.leader_moves(), [&](const StepProgress* step) {
+        const std::string leader = now.at("leader");
+        if (step->is_done() || then.at("leader") != step->led_by) {
+            return false;
+        }
+        if (leader.empty()) {
+            return true;
+        }
+        const nlohmann::json& before = then.at("timeline");
+        const nlohmann::json& after = now.at("timeline");
+        const bool known = before.is_number_integer() && after.is_number_integer();
+        return leader == step->leads_after &&
+               (!known || after == before || after.get<int>() == before.get<int>() + 1);
+    });
+}
+
 /// Whether a temporary change is being made or ended: then nobody knows yet how it stands.
 bool temporary_unsettled(const RunSession& session) {
     const auto& calls = session.state().open_calls();
@@ -86,7 +105,11 @@ std::vector<std::string> differences(RunSession& session) {
     const nlohmann::json then = session.left();
     std::vector<std::string> found;
     const bool silent = silenced_leader(session.state(), then, now);
+    const bool moved = being_moved(session.state(), then, now);
     for (const char* fact : {"leader", "timeline"}) {
+        if (moved) {
+            break;
+        }
         if (silent && is_unseen(now.at(fact))) {
             continue;
         }

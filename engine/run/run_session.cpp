@@ -2,7 +2,9 @@
 
 #include "base/digest.hpp"
 #include "base/error.hpp"
+#include "base/join.hpp"
 #include "base/or_null.hpp"
+#include "engine/plan/expansion.hpp"
 #include "engine/run/guards.hpp"
 #include "engine/run/start_and_end.hpp"
 
@@ -323,6 +325,7 @@ BoundStep RunSession::bind(const PlannedStep& step, const ScopeSource& source) c
     bound.call.heals = setup_.plan.runbook->heals;
     bound.call.open_temporaries = open_temporaries();
     bound.call.at_start = at_start_;
+    bound.call.led_by = led_by(step);
     bound.call.earlier = earlier_calls(schema_of(step));
     return bound;
 }
@@ -346,6 +349,55 @@ std::vector<EarlierCall> RunSession::earlier_calls(const ActionSchema& schema) c
     return calls;
 }
 
+std::string RunSession::led_by(const PlannedStep& step) const {
+    std::string leader = setup_.plan.facts.leader;
+    for (const StepProgress* moved : state_.leader_moves()) {
+        if (moved->is_done() && (moved->id != step.id || moved->member != step.member)) {
+            leader = moved->leads_after;
+        }
+    }
+    return leader;
+}
+
+/// Of a step whose end is not good the leader may be either one.
+std::shared_ptr<const ClusterFacts> RunSession::guarded_start() const {
+    const std::vector<const StepProgress*> moves = state_.leader_moves();
+    if (moves.empty()) {
+        return at_start_;
+    }
+    ClusterFacts start = *at_start_;
+    for (const StepProgress* moved : moves) {
+        if (moved->is_done() || facts_->leader == moved->leads_after) {
+            start.leader = moved->leads_after;
+        }
+        if (MemberFacts* before = start.find(moved->led_by)) {
+            before->postgres.started_at.clear();
+        }
+    }
+    return std::make_shared<const ClusterFacts>(std::move(start));
+}
+
+/// Decided once for the whole fan-out, by who has the role when the first of it begins, and kept on
+/// record: a step of it that moves the leader itself does not move those behind it elsewhere.
+std::optional<std::vector<std::string>> RunSession::chosen_for(const PlannedStep& step) {
+    if (const std::vector<std::string>* known = state_.chosen(step.group)) {
+        return *known;
+    }
+    if (facts_->leader_member() == nullptr) {
+        return std::nullopt;
+    }
+    std::vector<std::string> members;
+    for (const MemberFacts& member : facts_->members) {
+        if (has_role(member, step.by_role)) {
+            members.push_back(member.name);
+        }
+    }
+    note(step.group + " is for " + (members.empty() ? "nobody" : join(members, ", ")) + ": " +
+             step.by_role + " as " + facts_->leader + " leads now",
+         {{"group", step.group}, {"members", members}});
+    return members;
+}
+
 BoundStep RunSession::bind_verify(const PlannedStep& step, const StepCall& call) const {
     const CallSpec& spec = *step.spec->verify;
     const ActionSchema& schema = *find_action(setup_.actions, spec.uses);
@@ -366,7 +418,10 @@ void RunSession::start_write_probe() {
             note("the write probe does not write: a standby cluster takes no writes");
             return;
         }
-        setup_.runner.start_write_probe(*probe, *facts_);
+        ProbeSettings settings = *probe;
+        settings.follows = std::ranges::any_of(
+            setup_.plan.steps, [&](const auto& step) { return schema_of(step).moves_leader(); });
+        setup_.runner.start_write_probe(settings, *facts_);
     }
 }
 
@@ -637,8 +692,9 @@ std::optional<std::string> RunSession::tripped_guard(std::stop_token stop) {
     auto asked_hosts = begun;
     for (;;) {
         std::optional<GuardVerdict> worst;
+        const std::shared_ptr<const ClusterFacts> start = guarded_start();
         for (const GuardSpec& guard : setup_.plan.runbook->guards) {
-            std::optional<GuardVerdict> verdict = check_guard(guard, setup_.plan.facts, *facts_);
+            std::optional<GuardVerdict> verdict = check_guard(guard, *start, *facts_);
             if (verdict && (!worst || worst->unknown)) {
                 worst = std::move(verdict);
             }

@@ -192,6 +192,15 @@ class RunSession {
                                                               std::size_t index) const;
     /// The `verify` of a step that is done by `call`.
     [[nodiscard]] BoundStep bind_verify(const PlannedStep& step, const StepCall& call) const;
+    /// Who leads before `step` by what was planned and done: as at the start, but for what other
+    /// steps have moved on purpose.
+    [[nodiscard]] std::string led_by(const PlannedStep& step) const;
+    /// The start that guards compare with: the leader is the one that it was moved to on purpose,
+    /// and who led before has no postmaster to protect.
+    [[nodiscard]] std::shared_ptr<const ClusterFacts> guarded_start() const;
+    /// For whom the fan-out of a step is that goes by role, decided now unless it is on record;
+    /// nullopt: nobody leads.
+    [[nodiscard]] std::optional<std::vector<std::string>> chosen_for(const PlannedStep& step);
     /// Starts the write probe where the runbook has one and it does not run yet.
     void start_write_probe();
     [[nodiscard]] ScopeSource source_of(const PlannedStep& step) const;

@@ -76,6 +76,10 @@ void RunSession::record_intent(const PlannedStep& step,
         {"ends", schema.ends},
         {"gives_back", gives_back},
         {"covered", covered}};
+    if (!preview.leads_after.empty()) {
+        payload["led_by"] = call.led_by;
+        payload["leads_after"] = preview.leads_after;
+    }
     if (step.changes) {
         add_seen(payload);
     }

@@ -247,6 +247,9 @@ void RunState::apply_to_run(const JournalRecord& record) {
             return;
         case RecordKind::note:
             notes_.push_back(payload.at("message"));
+            if (payload.contains("group")) {
+                chosen_[payload.at("group")] = payload.at("members");
+            }
             marks_.push_back(payload.contains("kept") ? text_of(payload, "kept")
                              : payload.contains("finding") || payload.value("passing", false)
                                  ? std::string(k_until_taken_up)
@@ -342,6 +345,8 @@ void RunState::apply_intent(StepProgress& step, const JournalRecord& record) {
     step.no_way_back = text_of(payload, "no_way_back");
     step.point_of_no_return = text_of(payload, "point_of_no_return");
     step.covered = payload.value("covered", std::vector<std::string>());
+    step.led_by = text_of(payload, "led_by");
+    step.leads_after = text_of(payload, "leads_after");
     if (step.started_at.empty()) {
         step.started_at = record.at;
     }
@@ -575,6 +580,22 @@ void RunState::reopen(const nlohmann::json& steps) {
 }
 
 /// What is always done does not count: it is no reason to go back, and stays after going back.
+std::vector<const StepProgress*> RunState::leader_moves() const {
+    std::vector<const StepProgress*> moves;
+    for (const StepProgress& step : steps_) {
+        if (!step.leads_after.empty() && step.may_have_acted()) {
+            moves.push_back(&step);
+        }
+    }
+    std::ranges::stable_sort(moves, {}, &StepProgress::intent_seq);
+    return moves;
+}
+
+const std::vector<std::string>* RunState::chosen(const std::string& group) const {
+    const auto found = chosen_.find(group);
+    return found == chosen_.end() ? nullptr : &found->second;
+}
+
 bool RunState::changed_anything() const {
     return std::ranges::any_of(steps_, [](const StepProgress& step) {
         return !step.always && (step.may_have_acted() || step.state == StepState::undone);

@@ -80,10 +80,16 @@ struct StepProgress {
     std::vector<UndoProgress> undo;
     std::string no_way_back;           ///< why there is no undo
     std::string point_of_no_return;    ///< why nothing is taken back once this was started
+    std::string led_by;                ///< of one that moves the leader: from whom
+    std::string leads_after;           ///< and to whom; empty: it moves no leader
     std::vector<std::string> covered;  ///< temporary changes in force when it was started
 
     [[nodiscard]] bool over() const {
         return state != StepState::pending && state != StepState::running;
+    }
+
+    [[nodiscard]] bool is_done() const {
+        return state == StepState::succeeded || state == StepState::already_done;
     }
 
     /// Something may have been changed that a rollback has to take back.
@@ -246,8 +252,13 @@ class RunState {
     /// Why nothing is taken back any more; empty: it may be.
     [[nodiscard]] std::string beyond_return() const;
     [[nodiscard]] const StepProgress* find(std::string_view step, std::string_view member) const;
+    /// The steps that have moved the leader on purpose, or may have, in the order of their intents.
+    [[nodiscard]] std::vector<const StepProgress*> leader_moves() const;
+    /// For whom a fan-out is that goes by role; nullptr: not decided yet.
+    [[nodiscard]] const std::vector<std::string>* chosen(const std::string& group) const;
 
   private:
+    std::map<std::string, std::vector<std::string>, std::less<>> chosen_;
     StepProgress& at(const JournalRecord& record);
     void apply_to_run(const JournalRecord& record);
     void apply_approval(const JournalRecord& record);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <string_view>
@@ -64,6 +65,9 @@ struct ActionSchema {
     std::chrono::seconds estimate{0};  ///< how long it takes where no earlier run tells; 0: no time
     /// What users of the database notice of it; empty: nothing.
     std::string felt;
+    /// What it moves on purpose, of `leader`, `timeline` and `postmaster` (of who led): guards take
+    /// these from where it has moved them to.
+    std::vector<std::string> moves;
     bool temporary = false;  ///< its change is meant to be taken back before the run ends
     std::string ends;        ///< the temporary action that this one takes back: `patroni.pause`
     std::string
@@ -81,6 +85,10 @@ struct ActionSchema {
     /// Its preview says how it is taken back, or that nothing is left to take back. False: only a
     /// runbook can say.
     bool own_undo = true;
+
+    [[nodiscard]] bool moves_leader() const {
+        return std::find(moves.begin(), moves.end(), "leader") != moves.end();
+    }
 
     [[nodiscard]] const ParamSchema* param(std::string_view wanted) const {
         for (const ParamSchema& candidate : params) {

@@ -159,6 +159,10 @@ std::vector<std::string> notes_of(const ActionSchema& action) {
     if (action.changes && !action.own_undo) {
         notes.emplace_back("It has no undo of its own: the step says `undo`.");
     }
+    if (!action.moves.empty()) {
+        notes.push_back("Moves the " + join(action.moves, ", ") +
+                        " on purpose: guards take these from where it has moved them to.");
+    }
     if (action.scope != ActionScope::either) {
         notes.emplace_back(action.scope == ActionScope::member ? "Acts on a member."
                                                                : "Acts once for the cluster.");

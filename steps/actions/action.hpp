@@ -62,7 +62,9 @@ struct ActionContext {
     /// The same as the user who logs in.
     CommandResult ssh_as_login(const MemberFacts& member, const RemoteCommand& command);
     /// A request to the member's own REST API.
-    HttpResponse rest(const MemberFacts& member, const HttpRequest& request);
+    HttpResponse rest(const MemberFacts& member,
+                      const HttpRequest& request,
+                      std::chrono::milliseconds at_most = std::chrono::seconds{10});
     SqlResult sql(const MemberFacts& member, const SqlStatement& statement);
 
     /// Throws Error where the cluster is not ours any more. `whom`: who would have got it.

@@ -26,14 +26,14 @@ try:
     somewhere = listening()
 except (IOError, OSError) as error:
     if not os.path.exists("/proc/" + pid):
-        sys.exit("it has just ended" if must == "lead" else 0)
+        sys.exit("it has just ended" if must.startswith("lead") else 0)
     sys.exit("where it listens cannot be seen: %s" % error)
 if not somewhere:
     if not any("patroni" in w for w in words("cmdline")):
         sys.exit("what its unit runs is no Patroni")
-    sys.exit("its REST API is not there yet" if must == "lead" else 0)
+    sys.exit("its REST API is not there yet" if must.startswith("lead") else 0)
 try:
-    status, said = ask("/leader" if must == "lead" else "/patroni", 5)
+    status, said = ask("/leader" if must.startswith("lead") else "/patroni", 5)
 except Exception as error:
     sys.exit(0 if must == "paused-or-silent" else "it does not answer: %s" % error)
 patroni = said.get("patroni")
@@ -41,9 +41,9 @@ patroni = patroni if isinstance(patroni, dict) else {}
 differs("name", patroni.get("name"), name)
 differs("scope", patroni.get("scope"), scope)
 differs("system identifier", said.get("database_system_identifier"), system)
-if said.get("pause") is not True:
+if must != "lead-anyhow" and said.get("pause") is not True:
     sys.exit("it is not paused")
-if must == "lead" and (status != 200 or said.get("cluster_unlocked")):
+if must.startswith("lead") and (status != 200 or said.get("cluster_unlocked")):
     sys.exit("it does not hold the leader lock")
 )py";
 
@@ -72,7 +72,7 @@ ask_daemon() {
     daemon=$(patroni_in "")
   fi
   if [ "${daemon:-0}" = 0 ]; then
-    [ "$daemon_must" != lead ] || { echo "it does not run"; return 1; }
+    case $daemon_must in lead*) echo "it does not run"; return 1 ;; esac
     return 0
   fi
   case $(tr "\0" " " <"/proc/$daemon/cmdline") in
@@ -97,6 +97,8 @@ const char* word_for(DaemonMust must) {
             return "paused-or-silent";
         case DaemonMust::hold_the_lock:
             return "lead";
+        case DaemonMust::lead_anyhow:
+            return "lead-anyhow";
     }
     return "paused";
 }

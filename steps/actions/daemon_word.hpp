@@ -27,6 +27,7 @@ enum class DaemonMust {
     /// What is taken back was begun only after the daemon before had said, here, that it is paused.
     be_paused_or_silent,
     hold_the_lock,  ///< run, be paused, and lead: for whoever lifts the pause
+    lead_anyhow,    ///< run and lead, paused or not: for whoever moves the leader
 };
 
 /// Shell text that asks, and ends the script with status 77 and a line `refused=WHY` where the

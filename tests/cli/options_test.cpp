@@ -1,6 +1,8 @@
 #include "cli/options.hpp"
 
 #include "base/error.hpp"
+#include "cli/command_shipped.hpp"
+#include "cli/runbooks.hpp"
 
 #include <gtest/gtest.h>
 
@@ -54,6 +56,29 @@ TEST(Options, ReadTheCommandAndWhatItTakes) {
     EXPECT_EQ(options({"validate", "a.yaml", "--output", "sarif"}).output, Output::sarif);
     EXPECT_EQ(options({"validate", "a.yaml", "b.yaml"}).runbooks.size(), 2U);
     EXPECT_TRUE(options({"run", "x", "-y", "--reason", "planned"}).yes);
+}
+
+TEST(Options, OfACommandThatIsAShippedRunbookAreItsInputs) {
+    const Options one = options({"switchover", "orders", "--to", "n2", "--no-checkpoint", "-y"});
+    EXPECT_EQ(one.command, "switchover");
+    EXPECT_EQ(one.cluster, "orders");
+    EXPECT_TRUE(one.yes);
+    EXPECT_EQ(one.set, (std::map<std::string, std::string>{{"to", "n2"}, {"checkpoint", "false"}}));
+    EXPECT_TRUE(options({"switchover", "-c", "orders"}).set.empty());
+    EXPECT_EQ(parse({"switchover", "orders", "--to", "n2", "--set", "to=n3"}).parsed.exit_code, 2);
+    EXPECT_EQ(parse({"switchover", "orders", "n2"}).parsed.exit_code, 2);
+}
+
+// Each is a row, which has to fit the runbook that it stands for.
+TEST(Options, OfThoseFitTheirRunbooks) {
+    for (const ShippedCommand& command : shipped_commands()) {
+        const auto runbook = find_runbook(std::string(command.runbook));
+        std::map<std::string, std::string> given;
+        for (const ShippedOption& option : command.options) {
+            given.emplace(option.input, option.value.empty() ? "x" : option.value);
+        }
+        EXPECT_NO_THROW((void)read_inputs(*runbook, given)) << command.name;
+    }
 }
 
 TEST(Options, OfCheckNameATopicAndAMember) {

@@ -188,6 +188,32 @@ class FakeCluster {
                    {"ignore_slots", {{{"name", "legacy"}, {"type", "physical"}}}}};
     std::vector<long> patch_statuses;  ///< what the next PATCHes are answered with; then 200
     std::function<void()> on_patch;    ///< called once a PATCH is written
+    std::function<void()> on_look;     ///< called before /cluster is answered
+    std::function<HttpResponse(const Json&)> on_switchover;  ///< what comes of POST /switchover
+
+    /// The lead moves, as Patroni moves it: the old leader streams from the new one.
+    void moves_leader_to(const std::string& name) {
+        for (auto& [other, member] : members) {
+            const bool leads = other == name;
+            const bool led = member.role == "leader";
+            member.role = leads ? "leader" : "replica";
+            member.status["role"] = leads ? "primary" : "replica";
+            member.status["timeline"] = member.status["timeline"].get<int>() + 1;
+            member.sql["in_recovery"] = !leads;
+            if (leads) {
+                member.status["xlog"] = {{"location", 83887680}};
+                member.status.erase("replication_state");
+            } else {
+                member.status["replication_state"] = "streaming";
+                member.status["xlog"] = {{"received_location", 83887680},
+                                         {"replayed_location", 83887616}};
+                member.status.erase("replication");
+            }
+            if (led && !leads) {
+                member.status["postmaster_start_time"] = "2026-11-30 23:00:00.000000+00:00";
+            }
+        }
+    }
 
   private:
     void add(const std::string& name) {
@@ -216,6 +242,9 @@ class FakeCluster {
         }
         cluster.patroni.endpoints.push_back(url(name, ""));
         http.compute("GET " + url(name, "/cluster"), [this, name](const HttpRequest&) {
+            if (on_look) {
+                on_look();
+            }
             return answer(name, [this] { return listing(); });
         });
         http.compute("GET " + url(name, "/config"), [this, name](const HttpRequest&) {
@@ -223,6 +252,16 @@ class FakeCluster {
         });
         http.compute("GET " + url(name, "/patroni"), [this, name](const HttpRequest&) {
             return answer(name, [this, name] { return status(members.at(name)); });
+        });
+        http.compute("POST " + url(name, "/switchover"), [this, name](const HttpRequest& request) {
+            if (members.at(name).api_error) {
+                throw TransportError(*members.at(name).api_error);
+            }
+            if (!on_switchover) {
+                ADD_FAILURE() << "no switchover was expected";
+                return HttpResponse{500, "", ""};
+            }
+            return on_switchover(Json::parse(request.body.value_or("{}")));
         });
         http.compute("PATCH " + url(name, "/config"),
                      [this, name](const HttpRequest& request) { return patch(name, request); });
@@ -234,8 +273,8 @@ class FakeCluster {
             if (is_observation(command.script)) {
                 return observation(name, on, command.script);
             }
-            if (command.script.starts_with("daemon_must=lead\n")) {
-                return own_word(on);
+            if (command.script.starts_with("daemon_must=lead")) {
+                return own_word(on, command.script.starts_with("daemon_must=lead\n"));
             }
             if (!on.commands) {
                 ADD_FAILURE() << "no command was expected on " << name << ": " << command.script;
@@ -279,7 +318,7 @@ class FakeCluster {
                             {"api_url", url(name, "/patroni")},
                             {"host", member.host},
                             {"port", 5432},
-                            {"timeline", 4}});
+                            {"timeline", member.status.value("timeline", 0)}});
         }
         return {{"members", list}, {"scope", "orders"}};
     }
@@ -330,10 +369,11 @@ class FakeCluster {
         return script.find("marker=@") != std::string::npos;
     }
 
-    /// What the daemon says on its own host to whoever wants to lift the pause.
-    static CommandResult own_word(const Member& member) {
-        const std::string why = member.api_error             ? "it does not answer"
-                                : !member.says_paused        ? "it is not paused"
+    /// What the daemon says on its own host to whoever wants to lift the pause, or to move the
+    /// lead.
+    static CommandResult own_word(const Member& member, bool in_pause) {
+        const std::string why = member.api_error                  ? "it does not answer"
+                                : in_pause && !member.says_paused ? "it is not paused"
                                 : member.role != "leader"    ? "it does not hold the leader lock"
                                 : member.own_refusal.empty() ? ""
                                                              : member.own_refusal;

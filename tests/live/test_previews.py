@@ -5,7 +5,9 @@ import time
 from harness import NEW, OLD, PACKAGE, ROOT, LiveTest, lab, name_of, wait_until
 
 # Every shipped runbook, with the inputs that it needs.
-SHIPPED = {path.stem: [] for path in sorted((ROOT / "runbooks").glob("*.yaml"))}
+# Those that change a cluster that is well have tests of their own.
+WORK = {"switchover"}
+SHIPPED = {path.stem: [] for path in sorted((ROOT / "runbooks").glob("*.yaml")) if path.stem not in WORK}
 SHIPPED["patroni-upgrade"] = ["--set", f"target={PACKAGE[NEW]}"]
 
 # Why each of them refuses a cluster that somebody has paused.

@@ -17,7 +17,7 @@ namespace lockstep {
 /// Actions: `look` (changes nothing), `peek` (the same of a member, whose facts it does not read),
 /// `change` and `fragile` (change; fragile is not repeatable), `hold` and `release` (a temporary
 /// change and its end; `pin` and `unpin` the same of a member), `revert` (what undoes take back
-/// with), prepared by `prepare`.
+/// with), prepared by `prepare`, `move` (moves the leader).
 class Story : public testing::Test {
   protected:
     Story() {
@@ -32,7 +32,8 @@ class Story : public testing::Test {
                                    "prepare",
                                    "ask",
                                    "by_hand",
-                                   "peek"}) {
+                                   "peek",
+                                   "move"}) {
             runner.describe(action);
         }
         runner.previews["peek"] = [](const StepCall&, const ClusterFacts&) {
@@ -95,6 +96,12 @@ class Story : public testing::Test {
              .spooled = true,
              .prepared_by = "prepare",
              .params = {{.name = "what", .required = true}}},
+            {.name = "move",
+             .summary = "",
+             .scope = ActionScope::cluster,
+             .changes = true,
+             .moves = {"leader", "timeline", "postmaster"},
+             .params = {{.name = "to", .required = true}}},
             {.name = "ask", .summary = "", .asks = true, .params = {{.name = "message"}}},
             {.name = "by_hand",
              .summary = "",

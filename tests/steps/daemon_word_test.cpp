@@ -126,6 +126,11 @@ TEST_F(DaemonsWord, ThatItIsNotPausedCountsWhateverAnybodyElseSays) {
          {DaemonMust::be_paused, DaemonMust::be_paused_or_silent, DaemonMust::hold_the_lock}) {
         EXPECT_EQ(refusal(must), "it is not paused");
     }
+    EXPECT_EQ(refusal(DaemonMust::lead_anyhow), "");
+    unpaused["leader"] = 503;
+    says(unpaused);
+    EXPECT_EQ(refusal(DaemonMust::lead_anyhow), "it does not hold the leader lock");
+    unpaused.erase("leader");
     unpaused["pause"] = "no";
     says(unpaused);
     EXPECT_EQ(refusal(), "it is not paused");
@@ -188,6 +193,7 @@ TEST_F(DaemonsWord, IsNotNeededOfOneThatDoesNotRun) {
     unit_runs("0");
     EXPECT_EQ(refusal(), "");
     EXPECT_EQ(refusal(DaemonMust::hold_the_lock), "it does not run");
+    EXPECT_EQ(refusal(DaemonMust::lead_anyhow), "it does not run");
     on.has("systemctl", "exit 1");
     EXPECT_EQ(refusal(), "systemd does not tell its process");
 }
