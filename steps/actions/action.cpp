@@ -91,7 +91,9 @@ void ActionContext::refuse_when_not_ours(const std::string& whom) const {
     }
 }
 
-HttpResponse ActionContext::rest(const MemberFacts& member, const HttpRequest& request) {
+HttpResponse ActionContext::rest(const MemberFacts& member,
+                                 const HttpRequest& request,
+                                 std::chrono::milliseconds at_most) {
     MemberConnections& link = connections.of(member);
     HttpRequest full = request;
     full.url = member.api_url + request.url;
@@ -100,7 +102,7 @@ HttpResponse ActionContext::rest(const MemberFacts& member, const HttpRequest& r
     }
     const std::lock_guard lock(link.http_use);
     spdlog::debug("http {}: {} {}", member.name, full.method, full.url);
-    return link.http->send(full, deadline.within(std::chrono::seconds{10}), stop);
+    return link.http->send(full, deadline.within(at_most), stop);
 }
 
 SqlResult ActionContext::sql(const MemberFacts& member, const SqlStatement& statement) {
