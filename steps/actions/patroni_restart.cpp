@@ -151,18 +151,9 @@ void as_restarted(ClusterFacts& facts, const std::string& name) {
     member->postgres.started_at = to_iso8601(facts.observed_at);
 }
 
-/// Nobody asks Patroni for less than the time in which it may start PostgreSQL.
-std::chrono::milliseconds start_may_take(const ClusterFacts& facts) {
-    constexpr auto k_default = 300s;  // primary_start_timeout (master_start_timeout before 2.1.5)
-    for (const char* key : {"primary_start_timeout", "master_start_timeout"}) {
-        if (facts.config.is_object() && facts.config.contains(key) &&
-            facts.config.at(key).is_number_integer()) {
-            return std::max<std::chrono::seconds>(
-                k_default, std::chrono::seconds{facts.config.at(key).get<std::int64_t>()});
-        }
-    }
-    return k_default;
-}
+/// Patroni begins at once, and its state says so until PostgreSQL is up again: one that runs since
+/// as before after that time was never asked (patroni/ha.py, restart, 2.1 to 4.1).
+constexpr auto k_restart_begins_within = 60s;
 
 StepResult failed(std::string message, std::string hint) {
     return {.outcome = StepOutcome::failed, .message = std::move(message), .hint = std::move(hint)};
@@ -195,8 +186,7 @@ class PatroniRestart final : public Action {
         preview.operations.push_back(
             {Operation::Kind::http,
              "POST " + member->api_url + "/restart " + restart_body(call).dump()});
-        preview.answers_within = sql_answers_within(call);
-        preview.acts_within = start_may_take(facts);
+        preview.acts_within = k_restart_begins_within;
         if (!member->is_leader()) {
             preview.felt =
                 "reads on " + member->name + " are cut, and refused until it is up again";
