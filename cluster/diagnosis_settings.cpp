@@ -1,5 +1,6 @@
 #include "base/units.hpp"
 #include "cluster/diagnosis_rules.hpp"
+#include "cluster/pending_restart.hpp"
 #include "cluster/setting_value.hpp"
 
 #include <algorithm>
@@ -11,15 +12,6 @@ namespace lockstep::rules {
 namespace {
 
 using Json = nlohmann::json;
-
-// A standby must not have less of these than its primary (PostgreSQL 11 to 18, "Hot Standby";
-// max_wal_senders from 12 on). From 14 on replay pauses when the primary's larger value arrives,
-// and a standby that starts with less ends with FATAL; before 14 it shuts down at once.
-constexpr std::array k_not_smaller{"max_connections",
-                                   "max_prepared_transactions",
-                                   "max_locks_per_transaction",
-                                   "max_worker_processes",
-                                   "max_wal_senders"};
 
 constexpr std::array k_alike{"max_replication_slots",
                              "wal_level",
@@ -80,7 +72,7 @@ std::string order_of(const Json& reasons) {
     bool raised = false;
     bool lowered = false;
     for (const auto& [name, change] : reasons.items()) {
-        if (!is_one_of(k_not_smaller, name) || !change.is_object()) {
+        if (!must_not_be_below_primary(name) || !change.is_object()) {
             continue;
         }
         const long long before = number_at(change, "old_value");
@@ -144,7 +136,8 @@ void compare_with_leader(const ClusterFacts& facts,
                setting_of(leader, name) + " on the leader " + leader.name;
     };
     const std::string restart = "`patronictl restart " + facts.scope + " " + member.name + "`";
-    for (const std::string name : k_not_smaller) {
+    for (const std::string_view each : k_not_below_primary) {
+        const std::string name(each);
         if (!differs(name)) {
             continue;
         }

@@ -32,6 +32,10 @@ namespace lockstep {
 [[nodiscard]] std::unique_ptr<Action> make_patroni_config();
 [[nodiscard]] std::unique_ptr<Action> make_patroni_reload();
 [[nodiscard]] std::unique_ptr<Action> make_patroni_switchover();
+[[nodiscard]] std::unique_ptr<Action> make_patroni_restart();
+[[nodiscard]] std::unique_ptr<Action> make_patroni_set_parameter();
+[[nodiscard]] std::unique_ptr<Action> make_patroni_verify_parameter();
+[[nodiscard]] std::unique_ptr<Action> make_patroni_reinitialize();
 [[nodiscard]] std::unique_ptr<Action> make_package_install();
 [[nodiscard]] std::unique_ptr<Action> make_package_keep();
 [[nodiscard]] std::unique_ptr<Action> make_package_restore();

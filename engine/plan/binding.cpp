@@ -1,6 +1,7 @@
 #include "engine/plan/binding.hpp"
 
 #include "base/or_null.hpp"
+#include "cluster/pending_restart.hpp"
 #include "engine/expression/expression_limits.hpp"
 #include "engine/expression/facts_value.hpp"
 
@@ -171,7 +172,10 @@ nlohmann::json start_of(const MemberFacts* before) {
 Value observed_value(const ClusterFacts& facts, const Cluster& cluster, const ClusterFacts& start) {
     nlohmann::json seen = facts.to_json();
     for (nlohmann::json& member : seen.at("members")) {
-        member["at_start"] = start_of(start.find(member.at("name").get<std::string>()));
+        const auto name = member.at("name").get<std::string>();
+        member["at_start"] = start_of(start.find(name));
+        const std::vector<SettingMove> moves = moves_of_restart(facts, *facts.find(name));
+        member["restart_lowers"] = std::ranges::any_of(moves, &SettingMove::lowers);
     }
     seen["patroni_package"] = cluster.patroni_package;
     seen["patroni_service"] = cluster.patroni_service;

@@ -104,13 +104,15 @@ std::vector<std::string> differences(RunSession& session) {
     const nlohmann::json now = digest(session.facts());
     const nlohmann::json then = session.left();
     std::vector<std::string> found;
-    const bool silent = silenced_leader(session.state(), then, now);
+    const std::set<std::string> ours = unsettled_members(session.state());
+    const bool silent = silenced_leader(session.state(), then, now) ||
+                        ours.contains(then.at("leader").get<std::string>());
     const bool moved = being_moved(session.state(), then, now);
     for (const char* fact : {"leader", "timeline"}) {
         if (moved) {
             break;
         }
-        if (silent && is_unseen(now.at(fact))) {
+        if (silent && is_unseen(now.at(fact))) {  // it may be in the middle of what was begun there
             continue;
         }
         if (then.at(fact) != now.at(fact)) {
@@ -122,7 +124,6 @@ std::vector<std::string> differences(RunSession& session) {
         found.emplace_back(now.at("paused").get<bool>() ? "the cluster was not paused and is now"
                                                         : "the pause was lifted meanwhile");
     }
-    const std::set<std::string> ours = unsettled_members(session.state());
     for (const auto& [name, before] : then.at("members").items()) {
         if (!now.at("members").contains(name)) {
             found.push_back("member " + name + " is gone");

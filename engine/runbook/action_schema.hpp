@@ -78,6 +78,8 @@ struct ActionSchema {
     std::string preparation_id;  ///< of one that prepares: what its steps are called, `keep`
     /// The finding that says it cannot be prepared; who accepts it of a member goes without there.
     std::string waived_by;
+    /// The guard that its work breaks: a runbook has one of the two.
+    std::string breaks_guard;
     /// The params of which at most one may be given, and exactly one where any of them is required.
     std::vector<std::string> one_of;
     std::vector<ParamSchema> params;

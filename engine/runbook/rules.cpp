@@ -62,6 +62,8 @@ std::vector<RuleRow> rules_of_runbooks() {
         {"runbook.no_effect", "The key would do nothing here, and whoever wrote it expects it to."},
         {"runbook.scope",
          "The action works on a member where there is none, or once for the cluster inside `on`."},
+        {"guard.broken",
+         "The step's action does what a guard of the runbook forbids: its run would stop itself."},
         {"runbook.needs", "A step can wait for steps before it in its own list alone."},
         {"runbook.not_in_always",
          "What is always done comes after all going back: it has no undo, leaves nothing in force "

@@ -78,6 +78,7 @@ class Rules {
         place(runbook_.always, true, false);
         check_undo();
         check_gates();
+        check_guards();
         check_way_forward();
         static_cast<void>(check_reach(runbook_.steps));
         static_cast<void>(check_reach(runbook_.always));
@@ -147,6 +148,21 @@ class Rules {
                     placed.label() + " changes something, and no gate comes before it",
                     "Begin with {id: preflight, uses: check, with: {refuse_on: critical}}.");
                 return;
+            }
+        }
+    }
+
+    /// It would trip over its own work, in the middle of the run.
+    void check_guards() {
+        for (const Placed& placed : placed_) {
+            for (const GuardSpec& guard : runbook_.guards) {
+                if (guard.name == placed.schema->breaks_guard) {
+                    add(placed.step->where,
+                        "guard.broken",
+                        placed.label() + " does what the guard " + guard.name + " forbids",
+                        "Leave the guard out: a run of " + placed.schema->name +
+                            " is judged by what that proves.");
+                }
             }
         }
     }

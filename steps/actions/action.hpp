@@ -61,7 +61,7 @@ struct ActionContext {
                           bool as_root = true);
     /// The same as the user who logs in.
     CommandResult ssh_as_login(const MemberFacts& member, const RemoteCommand& command);
-    /// A request to the member's own REST API.
+    /// A request to the member's own REST API, answered within `at_most`.
     HttpResponse rest(const MemberFacts& member,
                       const HttpRequest& request,
                       std::chrono::milliseconds at_most = std::chrono::seconds{10});

@@ -61,6 +61,31 @@ std::vector<MemberStatus> ask_members(ActionContext& context) {
     return statuses;
 }
 
+std::optional<MemberFacts> look_at_member(ActionContext& context, const std::string& name) {
+    const std::string wanted = name;  // it may be of the facts that the look replaces
+    try {
+        context.refresh(Depth::quick);
+    } catch (const TransportError& error) {
+        return std::nullopt;  // of a look: who acts goes by what it does not see
+    }
+    const MemberFacts* member = context.facts.find(wanted);
+    return member == nullptr || member->api.failed() ? std::nullopt : std::optional(*member);
+}
+
+bool is_up(const MemberFacts& member) {
+    return member.state == "running" || member.state == "streaming" ||
+           member.state == "in archive recovery";
+}
+
+/// States of patroni/postgresql/__init__.py and ha.py, 2.1 to 4.1.
+bool is_busy(const MemberFacts& member) {
+    return member.state == "starting" || member.state == "restarting" ||
+           member.state == "stopping" || member.state.starts_with("creating replica") ||
+           member.state.starts_with("running custom bootstrap") ||
+           member.state == "starting after custom bootstrap" ||
+           member.state == "initializing new cluster";
+}
+
 std::vector<Finding> refuse_unless_writable(const ClusterFacts& facts) {
     constexpr const char* k_subject = "patroni.config";
     std::vector<Finding> refused;

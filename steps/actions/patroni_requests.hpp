@@ -18,6 +18,16 @@ struct MemberStatus {
 [[nodiscard]] std::vector<MemberStatus> ask_members(ActionContext& context);
 [[nodiscard]] MemberStatus ask_member(ActionContext& context, const MemberFacts& member);
 
+/// A member by a quick look at the cluster, which the context's facts take over; nullopt: it could
+/// not be seen for now.
+[[nodiscard]] std::optional<MemberFacts> look_at_member(ActionContext& context,
+                                                        const std::string& name);
+
+/// PostgreSQL there runs: as a primary, or as a replica that follows somebody.
+[[nodiscard]] bool is_up(const MemberFacts& member);
+/// Patroni is at work on it, or PostgreSQL comes up: it does not stay so.
+[[nodiscard]] bool is_busy(const MemberFacts& member);
+
 /// Why the dynamic configuration cannot be written now: no leader, its REST API does not answer, or
 /// it does not accept our credentials.
 [[nodiscard]] std::vector<Finding> refuse_unless_writable(const ClusterFacts& facts);

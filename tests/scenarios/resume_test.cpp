@@ -247,6 +247,22 @@ TEST_F(Resume, GoesOnWhereTheRunItselfSilencedTheLeader) {
     EXPECT_NE(end.exit_code, 17) << end.message;
 }
 
+// A leader whose PostgreSQL is just restarted has no timeline that anybody could see.
+TEST_F(Resume, GoesOnInTheMiddleOfWhatItBeganOnTheLeader) {
+    for (const std::string on : {"n1", "n2"}) {
+        journal = FakeJournal();
+        runner.spool.clear();
+        runner.facts.timeline = 1;
+        die_after(plan("- {id: script, on: " + on + ", uses: fragile, undo: none}\n"),
+                  RecordKind::step_intent,
+                  "script");
+        runner.facts.timeline.reset();
+        const std::string message = resume().message;
+        EXPECT_EQ(message.find("the timeline was 1 and is null") == std::string::npos, on == "n1")
+            << on << ": " << message;
+    }
+}
+
 TEST_F(Resume, IsRefusedWhereTheLeaderIsGoneAndNothingWasChangedOnIt) {
     broken = "n2";
     make_fail("release", StepOutcome::failed);

@@ -86,6 +86,12 @@ TEST(RunbookRules, MissAGateBeforeTheFirstChange) {
               Found{});
 }
 
+TEST(RunbookRules, RefuseAGuardThatAStepBreaksByItsWork) {
+    const std::string restart = k_gate + "  - {id: a, on: leader, uses: patroni.restart}\n";
+    EXPECT_EQ(found_in(restart, "guards: [postgres_not_restarted]\n"), Found{"10 guard.broken"});
+    EXPECT_EQ(found_in(restart, "guards: [leader_unchanged]\n"), Found{});
+}
+
 TEST(RunbookRules, SeeAGateInsideOfABlock) {
     EXPECT_EQ(found_in("  - id: block\n"
                        "    on: members\n"
