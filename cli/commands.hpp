@@ -29,6 +29,7 @@ int command_check(const Options& options, Interrupts& interrupts);
 int command_plan(const Options& options, Interrupts& interrupts);
 int command_run(const Options& options, Interrupts& interrupts);
 int command_resume(const Options& options, Interrupts& interrupts);
+int command_cancel(const Options& options, Interrupts& interrupts);
 int command_rollback(const Options& options, Interrupts& interrupts);
 int command_runs(const Options& options);
 int command_show(const Options& options);

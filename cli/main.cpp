@@ -50,6 +50,7 @@ int at_once(const Options& options, Interrupts&) {
 
 constexpr std::array k_commands{
     Command{"approve", at_once<command_approve>},
+    Command{"cancel", command_cancel},
     Command{"check", command_check},
     Command{"doctor", command_doctor},
     Command{"explain", at_once<command_explain>},

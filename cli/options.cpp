@@ -152,7 +152,9 @@ void add_commands(CLI::App& app, Options& options) {
                       "What of each calendar is left out, and why; or why it is refused");
     auto* rollback = app.add_subcommand("rollback", "Take back what a run did, newest first");
     rollback->add_option("RUN", options.run, "Its id, or the start of it; the newest unless given");
-    for (CLI::App* command : {resume, rollback}) {
+    auto* cancel = app.add_subcommand("cancel", "End a run that waits; nothing is taken back");
+    cancel->add_option("RUN", options.run, "Its id, or the start of it")->required();
+    for (CLI::App* command : {resume, rollback, cancel}) {
         command->add_flag("--unsealed",
                           options.unsealed,
                           "Although nobody vouches for a shared record; --reason is on the record");
