@@ -281,4 +281,30 @@ int command_rollback(const Options& options, Interrupts& interrupts) {
     return carry_on(options, interrupts, *journal, run, roll_back_run);
 }
 
+int command_cancel(const Options& options, Interrupts& interrupts) {
+    const std::unique_ptr<JournalStore> journal = journal_to_write(options);
+    const Recorded run = load(*journal, meant_run(options, *journal, true));
+    const std::string& id = run.header.id;
+    if (const std::string why = no_cancel(run.state); !why.empty()) {
+        std::cerr << "run " << id << " is not cancelled: " << printable(why) << "\n";
+        return run.state.phase() == RunPhase::cancelled ? 0 : 4;
+    }
+    if (const auto refused = refuse_unsealed(options, seal_of(*journal, run), run.header)) {
+        return *refused;
+    }
+    if (options.output == Output::text) {
+        std::cout << "CANCEL  run " << id << ": " << printable(run.header.runbook) << " on "
+                  << printable(run.header.cluster) << "\n  nothing of it can go on any more; "
+                  << (run.state.changed_anything()
+                          ? "what it has changed stays:\n" + way_back_text(run.state)
+                          : "it has changed nothing\n")
+                  << std::flush;
+    }
+    if (!options.yes && !confirmed("Type yes to end it on " + run.header.cluster + ": ")) {
+        std::cerr << "not started\n";
+        return 4;
+    }
+    return carry_on(options, interrupts, *journal, run, cancel_run);
+}
+
 }  // namespace lockstep

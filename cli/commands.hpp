@@ -30,6 +30,7 @@ int command_plan(const Options& options, Interrupts& interrupts);
 int command_run(const Options& options, Interrupts& interrupts);
 int command_shipped(const Options& options, Interrupts& interrupts);
 int command_resume(const Options& options, Interrupts& interrupts);
+int command_cancel(const Options& options, Interrupts& interrupts);
 int command_rollback(const Options& options, Interrupts& interrupts);
 int command_runs(const Options& options);
 int command_show(const Options& options);

@@ -35,6 +35,7 @@ const std::vector<CommandHelp> k_commands{
      "Change",
      {"approve 20261123-091502-3f2a",
       "approve 20261123-091502-3f2a --reject --comment \"not before the backup\""}},
+    {"cancel", "Change", {"cancel 20261123-091502-3f2a --reason \"not tonight\""}},
     {"unlock", "Change", {"unlock orders --lock-id 3f2a"}},
     {"runs", "Look back", {"runs -c orders"}},
     {"show", "Look back", {"show", "show 20261123-091502-3f2a --output json"}},

@@ -53,6 +53,7 @@ constexpr std::array k_commands{
     Command{"__complete", at_once<command_complete>},
     Command{"__man", at_once<command_man>},
     Command{"approve", at_once<command_approve>},
+    Command{"cancel", command_cancel},
     Command{"check", command_check},
     Command{"doctor", command_doctor},
     Command{"explain", at_once<command_explain>},

@@ -119,7 +119,7 @@ CLI::App* add_shipped(CLI::App& app, const ShippedCommand& shipped, Options& opt
     return command;
 }
 
-/// plan, run, resume and rollback: what decides how a run goes.
+/// plan, run, resume, rollback and cancel: what decides how a run goes.
 void add_run_commands(CLI::App& app, Options& options) {
     auto* plan = app.add_subcommand("plan", "Show what a runbook would do; changes nothing");
     auto* run = app.add_subcommand("run", "Execute a runbook: prints the plan and asks first");
@@ -179,7 +179,9 @@ void add_run_commands(CLI::App& app, Options& options) {
     }
     auto* rollback = app.add_subcommand("rollback", "Take back what a run did, newest first");
     rollback->add_option("RUN", options.run, "Its id, or the start of it; the newest unless given");
-    for (CLI::App* command : {resume, rollback}) {
+    auto* cancel = app.add_subcommand("cancel", "End a run that waits; nothing is taken back");
+    cancel->add_option("RUN", options.run, "Its id, or the start of it")->required();
+    for (CLI::App* command : {resume, rollback, cancel}) {
         command->add_flag("--unsealed",
                           options.unsealed,
                           "Although nobody vouches for a shared record; --reason is on the record");

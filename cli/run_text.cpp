@@ -207,8 +207,8 @@ std::string next_text(const RunHeader& header, const RunState& state, const Term
     if (!settled && !state.rolling_back() && state.exit_code() != 17) {
         commands.push_back("lockstep resume " + header.id + " (goes on from here)");
     }
-    if (state.phase() == RunPhase::waiting && !state.changed_anything()) {
-        commands.push_back("lockstep rollback " + header.id + " (cancels it)");
+    if (state.phase() == RunPhase::waiting) {
+        commands.push_back("lockstep cancel " + header.id + " (ends it, takes nothing back)");
     }
     if (state.phase() != RunPhase::rolled_back && state.changed_anything() &&
         state.beyond_return().empty()) {

@@ -288,7 +288,10 @@ void not_running(const ClusterFacts& facts, Findings& found) {
              "",
              "PostgreSQL on " + member.name +
                  (starting ? " is starting, and does not take connections yet" : " does not run") +
-                 " (Patroni says: " + member.state + ")",
+                 " (Patroni says: " + member.state + ")" +
+                 (starting || member.last_words.empty()
+                      ? ""
+                      : "; it said last: " + member.last_words.back()),
              std::string(starting ? "Wait: it replays WAL. If that does not end, look" : "Look") +
                  " at the end of PostgreSQL's log on " + member.name +
                  " (log_directory), and at `journalctl -u` of its Patroni for what came before "
@@ -374,19 +377,20 @@ void replication(const ClusterFacts& facts, Findings& found) {
 
 }  // namespace
 
-rules::PostgresState rules::postgres_state(const MemberFacts& member) {
-    if (!member.api.ok()) {
-        return PostgresState::runs;
-    }
-    if (member.state.starts_with("creating replica")) {
+rules::PostgresState rules::postgres_state(std::string_view word) {
+    if (word.starts_with("creating replica")) {
         return PostgresState::created;
     }
-    if (member.state == "starting" || member.state == "restarting") {
+    if (word == "starting" || word == "restarting") {
         return PostgresState::starting;
     }
-    const bool down = member.state == "stopped" || member.state == "crashed" ||
-                      member.state == "start failed" || member.state == "restart failed";
+    const bool down = word == "stopped" || word == "crashed" || word == "start failed" ||
+                      word == "restart failed";
     return down ? PostgresState::down : PostgresState::runs;
+}
+
+rules::PostgresState rules::postgres_state(const MemberFacts& member) {
+    return member.api.ok() ? postgres_state(member.state) : PostgresState::runs;
 }
 
 /// The rules do not depend on each other; their order only decides where severity and member are

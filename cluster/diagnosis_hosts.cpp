@@ -56,6 +56,13 @@ void hosts(const ClusterFacts& facts, const Cluster& expected, Findings& found) 
         if (auto finding = folder_is_foreign(member)) {
             found.push_back(std::move(*finding));
         }
+        for (const auto& finding : {needrestart_restarts(member),
+                                    unattended_changes(member, expected.patroni_package),
+                                    packages_restart_nothing(member)}) {
+            if (finding) {
+                found.push_back(*finding);
+            }
+        }
         other_patronis(member, found);
     }
 }

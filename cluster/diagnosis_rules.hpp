@@ -30,6 +30,11 @@ void slot_findings(const ClusterFacts& facts, Findings& found);
                                       const MemberFacts& member,
                                       const SlotFacts& slot);
 
+/// Whether its reader is at the end, and a transaction that is still open holds it.
+[[nodiscard]] bool is_held_by_a_transaction(const MemberFacts& member, const SlotFacts& slot);
+/// What to do about an active slot that is behind.
+[[nodiscard]] std::string reader_remedy(const MemberFacts& member, const SlotFacts& slot);
+
 /// What to do about the WAL that a slot holds.
 [[nodiscard]] std::string slot_holds_wal(const ClusterFacts& facts,
                                          const MemberFacts& member,
@@ -42,6 +47,8 @@ void endpoints(const ClusterFacts& facts, const Cluster& expected, Findings& fou
 /// Patroni does not answer nothing is known, and that is another finding.
 enum class PostgresState { runs, created, starting, down };
 [[nodiscard]] PostgresState postgres_state(const MemberFacts& member);
+/// By Patroni's word alone, whoever it comes from.
+[[nodiscard]] PostgresState postgres_state(std::string_view word);
 
 /// Whether Patroni publishes an address for the API of this member that cannot be its own.
 [[nodiscard]] bool has_useless_api_url(const ClusterFacts& facts, const MemberFacts& member);

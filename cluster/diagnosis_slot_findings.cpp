@@ -38,8 +38,8 @@ std::string remedy_of_member_slot(const ClusterFacts& facts,
                ": its daemon should advance this slot in every loop.";
     }
     return "Bring every member to one Patroni of 4.0.4 or later with `lockstep run "
-           "patroni-upgrade`; "
-           "PostgreSQL keeps running.";
+           "patroni-upgrade`, or the replicas to the leader's version with `lockstep run "
+           "patroni-align-replicas`; PostgreSQL keeps running.";
 }
 
 /// A copy on a replica is read by nobody: its reader belongs to the leader's slot.

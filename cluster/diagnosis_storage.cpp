@@ -18,6 +18,8 @@ bool is_low(const MemberFacts& member) {
 }
 
 // WAL that readers are still busy with is no excess: behind the slots that something reads from.
+// But only so much as piles up while they read a burst: one that is further behind does not keep
+// up, or is held, and one look cannot tell. Growth over time is wal.growing.
 std::int64_t read_backlog(const MemberFacts& member) {
     std::int64_t backlog = 0;
     for (const SlotFacts& slot : *member.slots) {
@@ -26,15 +28,15 @@ std::int64_t read_backlog(const MemberFacts& member) {
                 std::max(backlog, static_cast<std::int64_t>(*member.wal->redo - *slot.restart_lsn));
         }
     }
-    return backlog;
+    return std::min(backlog, 4 * member.wal->max_wal_size);
 }
 
 /// A slot of somebody else that stands still, here or, where this is a copy of it, on the leader;
-/// or one whose member is away. No change of versions moves it.
+/// one whose member is away, or one whose reader is behind. No change of versions moves it.
 bool waits_for_a_person(const ClusterFacts& facts, const SlotFacts& slot) {
     const SlotFacts* original = find_slot(facts.leader_member(), slot.name);
     const bool still = slot.stuck || (original != nullptr && original->stuck);
-    return slot.serves == SlotServes::absent ||
+    return slot.serves == SlotServes::absent || slot.active ||
            ((still || !slot.active) && slot.serves != SlotServes::member);
 }
 
@@ -59,7 +61,8 @@ void oversize(const ClusterFacts& facts, const MemberFacts& member, Findings& fo
     std::string holder;
     std::string remedy;
     if (by_slot) {
-        holder = "the slot " + oldest->name + " holds them";
+        holder = "the " + std::string(oldest->active ? "active " : "") + "slot " + oldest->name +
+                 " holds them";
         remedy = slot_holds_wal(facts, member, *oldest);
     } else if (wal.archiving_fails) {
         holder = "they wait for archiving, which fails";
@@ -115,27 +118,84 @@ void not_archived(const MemberFacts& member, Findings& found) {
                      "PostgreSQL: Continuous Archiving"});
 }
 
-/// The file system of pg_wal, for that is the one whose end stops PostgreSQL.
-void disk(const MemberFacts& member, Findings& found) {
-    constexpr double k_critical = 0.10;
-    if (!is_low(member)) {
-        return;
-    }
-    const double free = free_part(*member.disk);
+void low_disk(const MemberFacts& member,
+              const DiskFacts& disk,
+              const char* what,
+              double critical,
+              const char* remedy,
+              Findings& found) {
+    const double free = free_part(disk);
     found.push_back({"disk.low",
-                     free < k_critical ? Severity::critical : Severity::warning,
+                     free < critical ? Severity::critical : Severity::warning,
                      member.name,
-                     member.disk->mount,
-                     "the file system " + member.disk->mount + " of " + member.name +
-                         ", where pg_wal is, has " + format_bytes(member.disk->free_bytes) +
-                         " of " + format_bytes(member.disk->total_bytes) + " free (" +
+                     disk.mount,
+                     "the file system " + disk.mount + " of " + member.name + ", where " + what +
+                         " is, has " + format_bytes(disk.free_bytes) + " of " +
+                         format_bytes(disk.total_bytes) + " free (" +
                          std::to_string(static_cast<int>(free * 100)) + "%)",
-                     "Free or add space before anything else: PostgreSQL stops when pg_wal has no "
-                     "room.",
+                     remedy,
                      ""});
 }
 
+/// The file system of pg_wal, for that is the one whose end stops PostgreSQL; and that of the data,
+/// where it is another: it does not fill by WAL, so that less of it is enough.
+void disk(const MemberFacts& member, Findings& found) {
+    if (is_low(member)) {
+        low_disk(
+            member,
+            *member.disk,
+            "pg_wal",
+            0.10,
+            "Free or add space before anything else: PostgreSQL stops when pg_wal has no room.",
+            found);
+    }
+    if (member.data_disk && member.data_disk->total_bytes > 0 &&
+        free_part(*member.data_disk) < 0.10) {
+        low_disk(
+            member,
+            *member.data_disk,
+            "the data directory",
+            0.05,
+            "Free or add space: without room no table grows, no temporary file is written, and "
+            "checkpoints fail.",
+            found);
+    }
+}
+
 }  // namespace
+
+bool is_held_by_a_transaction(const MemberFacts& member, const SlotFacts& slot) {
+    const auto at = member.received ? member.received : member.position;
+    const Lsn near = member.wal ? static_cast<Lsn>(member.wal->segment_bytes) : 0;
+    return slot.active && slot.confirmed && slot.restart_lsn && at &&
+           *slot.confirmed + near >= *at && *slot.confirmed > *slot.restart_lsn + near;
+}
+
+// A slot's restart_lsn does not pass the begin of a transaction that is still open, whatever its
+// reader has confirmed (SnapBuildProcessRunningXacts, PostgreSQL 11 to 18).
+std::string reader_remedy(const MemberFacts& member, const SlotFacts& slot) {
+    if (!is_held_by_a_transaction(member, slot)) {
+        return "Look why the reader of the slot " + slot.name +
+               " does not keep up with what is written, at its host and the network to it.";
+    }
+    std::string text = "The reader of the slot " + slot.name +
+                       " keeps up; what holds it is a transaction that is still open: ";
+    const auto& oldest = member.wal->oldest_transaction;
+    if (!oldest) {
+        return text + "look for it in pg_stat_activity (backend_xid) and pg_prepared_xacts on " +
+               member.name + "; once it has ended the slot moves with the next checkpoint.";
+    }
+    const std::string since = format_duration(std::chrono::seconds{oldest->age_seconds});
+    const std::string xid = "xid " + oldest->xid + ", open for " + since;
+    return text + (oldest->pid > 0
+                       ? "pid " + std::to_string(oldest->pid) + " on " + member.name +
+                             (oldest->name.empty() ? "" : " (" + oldest->name + ")") + ", " + xid +
+                             ". Let it end; if its work may be lost, end it: `select "
+                             "pg_catalog.pg_terminate_backend(" +
+                             std::to_string(oldest->pid) + ")`."
+                       : "it is prepared, " + oldest->name + ", " + xid +
+                             ". Whoever prepared it has to commit it or roll it back.");
+}
 
 std::string slot_holds_wal(const ClusterFacts& facts,
                            const MemberFacts& member,
@@ -151,9 +211,7 @@ std::string slot_holds_wal(const ClusterFacts& facts,
                ", of which this is a copy: it stands there, too." + goes;
     }
     if (slot.active) {
-        return "Look why the reader of the slot " + slot.name +
-               " does not keep up with what is written; for a logical one, at the oldest "
-               "transaction, too: a slot cannot move past it.";
+        return reader_remedy(member, slot);
     }
     return "Cure what holds the slot " + slot.name +
            " back; the WAL goes with the next checkpoint after that.";

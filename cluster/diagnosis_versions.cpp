@@ -36,14 +36,17 @@ void mixed_versions(const ClusterFacts& facts, Findings& found) {
         }
     }
     if (patroni.size() > 1) {
-        found.push_back({"patroni.mixed_versions",
-                         Severity::warning,
-                         "",
-                         "",
-                         "members run different versions of Patroni: " + describe(patroni),
-                         "Bring every member to one version with `lockstep run patroni-upgrade`: a "
-                         "mixed cluster is meant for the length of an upgrade only.",
-                         "patroni#3171"});
+        found.push_back(
+            {"patroni.mixed_versions",
+             Severity::warning,
+             "",
+             "",
+             "members run different versions of Patroni: " + describe(patroni),
+             "Bring every member to one version with `lockstep run patroni-upgrade`, or "
+             "the replicas to the leader's with `lockstep run "
+             "patroni-align-replicas`: a mixed cluster is meant for the length of an "
+             "upgrade only.",
+             "patroni#3171"});
     }
     if (postgres.size() > 1) {
         found.push_back(
@@ -76,6 +79,23 @@ void member_slots_given_up(const ClusterFacts& facts, Findings& found) {
                          "Rolling back the run that set it puts it back at once.",
                          "patroni#3145"});
     }
+}
+
+/// The REST API of before tells less, and in other words.
+void unsupported(const MemberFacts& member, Findings& found) {
+    const std::string running = plain_upstream(member.patroni.running);
+    if (running.empty() || PackageVersion(running) >= PackageVersion("2.1.0")) {
+        return;
+    }
+    found.push_back({"patroni.unsupported",
+                     Severity::warning,
+                     member.name,
+                     "",
+                     member.name + " runs Patroni " + member.patroni.running +
+                         ": lockstep is made for 2.1.0 and later; what an older one does not tell "
+                         "is unknown here, and a run stops at what is unknown",
+                     "Bring it to 2.1.7 first, and watch that; from there on any plan holds.",
+                     ""});
 }
 
 void not_restarted(const ClusterFacts& facts, const MemberFacts& member, Findings& found) {
@@ -146,6 +166,7 @@ void versions(const ClusterFacts& facts, Findings& found) {
     mixed_versions(facts, found);
     member_slots_given_up(facts, found);
     for (const MemberFacts& member : facts.members) {
+        unsupported(member, found);
         not_restarted(facts, member, found);
     }
 }

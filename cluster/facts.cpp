@@ -46,6 +46,9 @@ Json to_json(const SlotFacts& slot) {
         {"serves", to_text(slot.serves)},
         {"stuck", slot.stuck},
     };
+    if (slot.confirmed) {
+        json["confirmed_lsn"] = format_lsn(*slot.confirmed);
+    }
     if (slot.synced) {
         json["synced"] = true;
     }
@@ -59,6 +62,15 @@ Json to_json(const ArchiverFacts& archiver) {
         {"last_failed_ago", or_null(archiver.last_failed_ago)},
         {"last_archived_ago", or_null(archiver.last_archived_ago)},
         {"waiting", or_null(archiver.waiting)},
+    };
+}
+
+Json to_json(const TransactionFacts& transaction) {
+    return {
+        {"pid", epoch_or_null(transaction.pid)},
+        {"age_seconds", transaction.age_seconds},
+        {"xid", or_null(transaction.xid)},
+        {"name", or_null(transaction.name)},
     };
 }
 
@@ -80,6 +92,8 @@ Json to_json(const WalFacts& wal) {
         {"checkpoint_timeout_seconds", wal.checkpoint_timeout_seconds},
         {"apply_delay_ms", wal.apply_delay_ms},
         {"base_backups", wal.base_backups},
+        {"oldest_transaction",
+         wal.oldest_transaction ? to_json(*wal.oldest_transaction) : Json(nullptr)},
         {"growth_bytes_per_second", or_null(wal.growth_per_second)},
     };
 }
@@ -89,6 +103,18 @@ Json to_json(const DiskFacts& disk) {
         {"mount", or_null(disk.mount)},
         {"free_bytes", disk.free_bytes},
         {"total_bytes", disk.total_bytes},
+    };
+}
+
+Json to_json(const UpkeepFacts& upkeep) {
+    return {
+        {"needrestart", upkeep.needrestart},
+        {"spared", upkeep.spared},
+        {"etcd", upkeep.etcd},
+        {"unattended", upkeep.unattended},
+        {"unattended_pgdg", upkeep.unattended_pgdg},
+        {"unattended_not", upkeep.unattended_not},
+        {"no_restarts", upkeep.no_restarts},
     };
 }
 
@@ -137,6 +163,7 @@ Json to_json(const SetupFacts& setup) {
         {"packaged", or_null(setup.packaged)},
         {"modules", setup.modules},
         {"has_bootstrap_users", setup.has_bootstrap_users},
+        {"has_dcs_user", setup.has_dcs_user},
         {"verify_client", setup.verify_client},
         {"has_ctl_certificate", setup.has_ctl_certificate},
         {"allowlist_by_members", setup.allowlist_by_members},
@@ -333,11 +360,13 @@ Json MemberFacts::to_json() const {
         {"patroni",
          {{"running", or_null(patroni.running)},
           {"installed", or_null(patroni.installed)},
+          {"held", patroni.held},
           {"available", patroni.available}}},
         {"postgres",
          {{"running", or_null(postgres.running)},
           {"installed", or_null(postgres.installed)},
           {"package", or_null(postgres.package)},
+          {"held", postgres.held},
           {"started_at", or_null(postgres.started_at)},
           {"data_directory", or_null(postgres.data_directory)},
           {"settings", postgres.settings}}},
@@ -347,6 +376,9 @@ Json MemberFacts::to_json() const {
         {"on_host", object_or_null(on_host)},
         {"wal", object_or_null(wal)},
         {"disk", object_or_null(disk)},
+        {"data_disk", object_or_null(data_disk)},
+        {"upkeep", object_or_null(upkeep)},
+        {"last_words", last_words},
         {"slots", lockstep::to_json(slots)},
         {"leftover", object_or_null(leftover)},
         {"access",

@@ -58,6 +58,7 @@ struct SlotFacts {
     std::string database;  ///< of a logical slot
     bool active = false;
     std::optional<Lsn> restart_lsn;  ///< absent: invalidated, or never reserved
+    std::optional<Lsn> confirmed;    ///< of a logical slot: what its reader has confirmed
     std::optional<std::int64_t> retained_bytes;
     std::string wal_status;  ///< PostgreSQL 13+; on a replica it is not to be trusted
     SlotServes serves = SlotServes::orphan;
@@ -74,6 +75,14 @@ struct ArchiverFacts {
     std::optional<std::int64_t> last_failed_ago;
     std::optional<std::int64_t> last_archived_ago;
     std::optional<std::int64_t> waiting;  ///< segments that are not archived yet (PostgreSQL 13+)
+};
+
+/// What has an xid for longest: a logical slot cannot move past its begin.
+struct TransactionFacts {
+    std::int64_t pid = 0;  ///< 0: it is prepared, and no process has it
+    std::int64_t age_seconds = 0;
+    std::string xid;
+    std::string name;  ///< application_name of the session, or the id of the prepared transaction
 };
 
 /// What pg_wal holds and why it could be there.
@@ -97,6 +106,7 @@ struct WalFacts {
     std::int64_t checkpoint_timeout_seconds = 0;
     std::int64_t apply_delay_ms = 0;  ///< recovery_min_apply_delay (a parameter from 12 on)
     std::int64_t base_backups = 0;    ///< that are being taken from it now (PostgreSQL 13+)
+    std::optional<TransactionFacts> oldest_transaction;  ///< absent: none has an xid
     /// By samples of before, where `check` has any: see growth.hpp. Negative: it shrinks.
     std::optional<double> growth_per_second;
 
@@ -105,7 +115,7 @@ struct WalFacts {
     [[nodiscard]] std::optional<std::int64_t> held_bytes() const;
 };
 
-/// Where pg_wal is: that file system is the one that a stuck slot fills.
+/// A file system.
 struct DiskFacts {
     std::string mount;
     std::int64_t free_bytes = 0;
@@ -160,9 +170,25 @@ struct HostFacts {
     [[nodiscard]] std::vector<std::string> others() const;
 };
 
+/// What changes packages or restarts services of a host by itself. Of apt alone; by the files of
+/// the programs, which are root's.
+struct UpkeepFacts {
+    /// needrestart restarts services after a change of packages, without a question: mode `a`, or
+    /// Ubuntu's own (`-m u`) where no mode is set.
+    bool needrestart = false;
+    std::vector<std::string> spared;  ///< of patroni, postgres and etcd: those that it is told of
+    bool etcd = false;                ///< one runs there
+    bool unattended = false;          ///< unattended-upgrades installs by its timer
+    bool unattended_pgdg = false;     ///< from PGDG's repository, too
+    std::vector<std::string> unattended_not;  ///< its Package-Blacklist: patterns of names
+    /// policy-rc.d ends with 101: no package starts or restarts a service there.
+    bool no_restarts = false;
+};
+
 struct PatroniFacts {
     std::string running;                 ///< by its own REST API
     std::string installed;               ///< package version
+    bool held = false;                   ///< that package is on hold (dpkg)
     std::vector<std::string> available;  ///< package versions that the member's repositories have
 };
 
@@ -178,6 +204,7 @@ struct SetupFacts {
     std::optional<bool> packaged;                ///< whether that is of the package patroni_package
     std::map<std::string, std::string> modules;  ///< of Python: ydiff, psycopg2, … -> version
     bool has_bootstrap_users = false;
+    bool has_dcs_user = false;  ///< it logs in to etcd
     std::string verify_client;  ///< restapi.verify_client; empty: not set
     bool has_ctl_certificate = false;
     bool allowlist_by_members = false;  ///< restapi.allowlist_include_members
@@ -199,6 +226,7 @@ struct PostgresFacts {
     std::string running;     ///< `17.12`
     std::string installed;   ///< version of the server package
     std::string package;     ///< its name: postgresql-17
+    bool held = false;       ///< that package is on hold (dpkg)
     std::string started_at;  ///< of the postmaster, ISO 8601 in UTC; compared by same_start()
     std::string data_directory;
     /// Parameters as they run, by name, as SHOW prints them: those that members must have alike, or
@@ -313,7 +341,12 @@ struct MemberFacts {  // NOLINT(bugprone-exception-escape)
     std::optional<UnitFacts> unit;
     std::optional<HostFacts> on_host;  ///< absent: its host could not be asked
     std::optional<WalFacts> wal;
-    std::optional<DiskFacts> disk;
+    std::optional<DiskFacts> disk;       ///< where pg_wal is: what a stuck slot fills
+    std::optional<DiskFacts> data_disk;  ///< where the rest of the data directory is, if elsewhere
+    std::optional<UpkeepFacts> upkeep;   ///< absent: it was not asked, or has no apt
+    /// Why PostgreSQL ended, of one that does not run: the last FATAL and PANIC lines of its log
+    /// and of its Patroni's journal, the newest last.
+    std::vector<std::string> last_words;
     std::optional<std::vector<SlotFacts>> slots;
     std::optional<LeftoverFacts> leftover;  ///< absent: its folder could not be read
 

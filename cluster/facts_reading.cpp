@@ -72,6 +72,7 @@ void take(const Fields& read, SlotFacts& slot) {
         .field("database", slot.database)
         .field("active", slot.active)
         .lsn("restart_lsn", slot.restart_lsn)
+        .lsn("confirmed_lsn", slot.confirmed)
         .field("retained_bytes", slot.retained_bytes)
         .field("wal_status", slot.wal_status)
         .field("stuck", slot.stuck);
@@ -95,6 +96,23 @@ void take(const Fields& read, ArchiverFacts& archiver) {
         .field("waiting", archiver.waiting);
 }
 
+void take(const Fields& read, TransactionFacts& transaction) {
+    read.field("pid", transaction.pid)
+        .field("age_seconds", transaction.age_seconds)
+        .field("xid", transaction.xid)
+        .field("name", transaction.name);
+}
+
+void take(const Fields& read, UpkeepFacts& upkeep) {
+    read.field("needrestart", upkeep.needrestart)
+        .field("spared", upkeep.spared)
+        .field("etcd", upkeep.etcd)
+        .field("unattended", upkeep.unattended)
+        .field("unattended_pgdg", upkeep.unattended_pgdg)
+        .field("unattended_not", upkeep.unattended_not)
+        .field("no_restarts", upkeep.no_restarts);
+}
+
 void take(const Fields& read, SetupFacts& setup) {
     read.field("file", setup.file)
         .field("changed_at", setup.changed_at)
@@ -104,6 +122,7 @@ void take(const Fields& read, SetupFacts& setup) {
         .field("packaged", setup.packaged)
         .field("modules", setup.modules)
         .field("has_bootstrap_users", setup.has_bootstrap_users)
+        .field("has_dcs_user", setup.has_dcs_user)
         .field("verify_client", setup.verify_client)
         .field("has_ctl_certificate", setup.has_ctl_certificate)
         .field("allowlist_by_members", setup.allowlist_by_members)
@@ -135,7 +154,8 @@ void take(const Fields& read, WalFacts& wal) {
         .field("checkpoint_age_seconds", wal.checkpoint_age_seconds)
         .field("checkpoint_timeout_seconds", wal.checkpoint_timeout_seconds)
         .field("apply_delay_ms", wal.apply_delay_ms)
-        .field("base_backups", wal.base_backups);
+        .field("base_backups", wal.base_backups)
+        .part("oldest_transaction", wal.oldest_transaction);
 }
 
 void take(const Fields& read, UnitFacts& unit) {
@@ -217,15 +237,20 @@ MemberFacts MemberFacts::from_json(const Json& json) {
         .part("unit", member.unit)
         .part("on_host", member.on_host)
         .part("wal", member.wal)
-        .part("disk", member.disk);
+        .part("disk", member.disk)
+        .part("data_disk", member.data_disk)
+        .part("upkeep", member.upkeep)
+        .field("last_words", member.last_words);
     read.in("patroni")
         .field("running", member.patroni.running)
         .field("installed", member.patroni.installed)
+        .field("held", member.patroni.held)
         .field("available", member.patroni.available);
     read.in("postgres")
         .field("running", member.postgres.running)
         .field("installed", member.postgres.installed)
         .field("package", member.postgres.package)
+        .field("held", member.postgres.held)
         .field("started_at", member.postgres.started_at)
         .field("data_directory", member.postgres.data_directory)
         .field("settings", member.postgres.settings);

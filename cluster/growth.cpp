@@ -54,7 +54,6 @@ double fastest_writing(const std::vector<WalPoint>& points) {
 }
 
 /// How fast WAL piled up over the last three loops, or since the newest point before them.
-/// Growth that has stopped is no alarm, though the average over the stretch still grows.
 double rate_at_the_end(const std::vector<WalPoint>& points, milliseconds three_loops) {
     const auto before = std::find_if(points.rbegin(), points.rend(), [&](const WalPoint& point) {
         return point.ago - points.back().ago >= three_loops;
@@ -64,6 +63,38 @@ double rate_at_the_end(const std::vector<WalPoint>& points, milliseconds three_l
     }
     return static_cast<double>(points.back().kept() - before->kept()) /
            seconds_of(before->ago - points.back().ago);
+}
+
+/// The fastest growth up to now over a stretch that is long enough to tell: after a quiet hour the
+/// average over all of it is of the past, and the alarm would come too late.
+EndlessGrowth steepest(const std::vector<WalPoint>& points, milliseconds at_least) {
+    const WalPoint& last = points.back();
+    EndlessGrowth found;
+    for (const WalPoint& point : points) {
+        const auto over = point.ago - last.ago;
+        if (over < at_least) {
+            break;
+        }
+        const std::int64_t by = last.kept() - point.kept();
+        const double rate = static_cast<double>(by) / seconds_of(over);
+        if (rate > found.bytes_per_second) {
+            found = {.bytes_per_second = rate, .over = over, .by = by};
+        }
+    }
+    return found;
+}
+
+/// What has grown and stopped, and is all still there.
+EndlessGrowth stopped_growth(const std::vector<WalPoint>& points, std::int64_t slack) {
+    const WalPoint& first = points.front();
+    const WalPoint& last = points.back();
+    auto end = points.rbegin();
+    while (std::next(end) != points.rend() && std::next(end)->kept() + slack >= last.kept()) {
+        ++end;
+    }
+    return {.over = first.ago - end->ago,
+            .by = last.kept() - first.kept(),
+            .stopped = end->ago - last.ago};
 }
 
 /// The oldest position decides what has to stay; the others hold nothing beyond it.
@@ -109,12 +140,20 @@ Finding finding_of(const ClusterFacts& facts,
                    const EndlessGrowth& growth) {
     constexpr double k_soon = 6 * 3600.0;
     const auto [holder, remedy] = holder_of(facts, member);
-    std::string message =
-        "pg_wal of " + member.name + " has " + format_bytes(member.wal->bytes) + " and grows by " +
-        format_bytes(static_cast<std::int64_t>(growth.bytes_per_second * 3600)) + " an hour (" +
-        format_bytes(growth.by) + " in " + format_duration(growth.over) + "); " + holder;
+    const std::string how = format_bytes(growth.by) + " in " + format_duration(growth.over);
+    std::string message = "pg_wal of " + member.name + " has " + format_bytes(member.wal->bytes);
+    message += growth.stopped
+                   ? " and has grown by " + how + "; that stopped " +
+                         format_duration(*growth.stopped) +
+                         " ago, nothing of it has gone, and it goes on with the next writes; "
+                   : " and grows by " +
+                         format_bytes(static_cast<std::int64_t>(growth.bytes_per_second * 3600)) +
+                         " an hour (" + how + "); ";
+    message += holder;
     bool urgent = false;
-    if (member.disk && member.disk->total_bytes > 0) {
+    if (growth.stopped) {
+        // When the disk is full nobody can say then.
+    } else if (member.disk && member.disk->total_bytes > 0) {
         const auto free = static_cast<double>(member.disk->free_bytes);
         const double left = free / growth.bytes_per_second;
         urgent = left < k_soon || free < 0.1 * static_cast<double>(member.disk->total_bytes);
@@ -184,7 +223,8 @@ std::optional<double> growth_rate(const std::vector<WalPoint>& points) {
 }
 
 /// Several signs together, because each alone is normal: held over three loops, more than what the
-/// readers trail by, beyond what max_wal_size allows, and still growing.
+/// readers trail by, and beyond what max_wal_size allows. Growth that has stopped is told for as
+/// long as all of it is there: whatever holds it has not let go.
 std::optional<EndlessGrowth> endless_growth(const std::vector<WalPoint>& points,
                                             const WalFacts& wal,
                                             milliseconds three_loops) {
@@ -202,11 +242,15 @@ std::optional<EndlessGrowth> endless_growth(const std::vector<WalPoint>& points,
         return std::nullopt;
     }
     const std::int64_t by = last.kept() - first.kept();
-    const double average = static_cast<double>(by) / seconds_of(over);
-    if (by <= 0 || rate_at_the_end(stretch, three_loops) < average / 10) {
+    if (by <= 0) {
         return std::nullopt;
     }
-    return EndlessGrowth{average, over, by};
+    const double average = static_cast<double>(by) / seconds_of(over);
+    if (rate_at_the_end(stretch, three_loops) < average / 10) {
+        return stopped_growth(stretch, wal.segment_bytes);
+    }
+    return steepest(stretch,
+                    std::min<milliseconds>(over, std::max<milliseconds>(three_loops, 1min)));
 }
 
 void judge_growth(ClusterFacts& facts,

@@ -35,11 +35,14 @@ struct WalPoint {
 /// when there is none in it); nullopt: one point, or points less than a second apart.
 [[nodiscard]] std::optional<double> growth_rate(const std::vector<WalPoint>& points);
 
-/// Growth that nothing of the configuration explains and that has not ended.
+/// Growth that nothing of the configuration explains.
 struct EndlessGrowth {
+    /// The fastest average up to now, over a minute and three loops or more.
     double bytes_per_second = 0;
-    std::chrono::milliseconds over{0};  ///< how long it has been seen
-    std::int64_t by = 0;                ///< bytes, since then
+    std::chrono::milliseconds over{0};  ///< the stretch that this is of
+    std::int64_t by = 0;                ///< bytes, in that stretch
+    /// How long ago it stopped, with all of it still there; absent: it goes on.
+    std::optional<std::chrono::milliseconds> stopped;
 };
 
 /// pg_wal of a healthy member grows as well: up to max_wal_size when work begins, and by what its
@@ -49,14 +52,14 @@ struct EndlessGrowth {
 ///   at least three loops, in samples none of which shows less than the one before;
 /// - that is more than wal_keep_size and what is written in three loops;
 /// - pg_wal is larger than max_wal_size and wal_keep_size together;
-/// - it still grew over the last three loops, and not ten times slower than on average.
+/// Where it grew ten times slower than on average over the last three loops it has stopped.
 [[nodiscard]] std::optional<EndlessGrowth> endless_growth(const std::vector<WalPoint>& points,
                                                           const WalFacts& wal,
                                                           std::chrono::milliseconds three_loops);
 
 /// Sets `growth_per_second` of every member with samples, and adds `wal.growing` for those that
-/// grow without end: a warning, critical when the disk is full within 6 hours or less than a tenth
-/// of it is free.
+/// grow without end: a warning, critical when it goes on and the disk is full within 6 hours or
+/// less than a tenth of it is free.
 void judge_growth(ClusterFacts& facts,
                   const std::vector<Sample>& samples,
                   std::vector<Finding>& found);

@@ -1,6 +1,9 @@
 #include "cluster/host_findings.hpp"
 
 #include "base/shell_quote.hpp"
+#include "cluster/diagnosis_rules.hpp"
+
+#include <algorithm>
 
 namespace lockstep {
 
@@ -22,7 +25,7 @@ Finding host_finding(const char* id,
 
 /// PostgreSQL is known to be down: nothing is left that a unit could stop.
 bool is_down(const MemberFacts& member) {
-    return member.state == "stopped" || member.state == "crashed" || member.state == "start failed";
+    return rules::postgres_state(member.state) == rules::PostgresState::down;
 }
 
 }  // namespace
@@ -107,6 +110,127 @@ std::optional<Finding> folder_is_foreign(const MemberFacts& member) {
         "/var/lib/lockstep-engine.) Then move it away, on " +
             member.name + ": `mv /var/lib/lockstep /var/lib/lockstep.found`.");
     finding.severity = Severity::critical;
+    return finding;
+}
+
+namespace {
+
+bool names(const std::vector<std::string>& list, const char* name) {
+    return std::ranges::find(list, name) != list.end();
+}
+
+/// Of what runs there and matters to the cluster, what needrestart is not told to leave alone.
+/// PostgreSQL is in the cgroup of its Patroni, as a rule, and then restarted with that or not.
+std::vector<std::string> not_spared(const MemberFacts& member) {
+    const UpkeepFacts& upkeep = *member.upkeep;
+    std::vector<std::string> left;
+    if (!names(upkeep.spared, "patroni")) {
+        left.emplace_back("patroni");
+    }
+    const bool by_itself =
+        member.on_host &&
+        std::ranges::any_of(member.on_host->postmasters, [](const PostmasterFacts& postmaster) {
+            return postmaster.unit.starts_with("postgres");
+        });
+    if (by_itself && !names(upkeep.spared, "postgres")) {
+        left.emplace_back("postgres");
+    }
+    if (upkeep.etcd && !names(upkeep.spared, "etcd")) {
+        left.emplace_back("etcd");
+    }
+    return left;
+}
+
+/// A pattern of unattended-upgrades is matched from the begin of a name (re.match). One that is no
+/// plain text at its begin counts where it has the name in it.
+bool is_kept_back(const std::vector<std::string>& patterns, const std::string& name) {
+    return std::ranges::any_of(patterns, [&](const std::string& pattern) {
+        const std::string plain = pattern.substr(0, pattern.find_first_of(".*+?[(|\\^$"));
+        return pattern.starts_with(".*") || pattern.find(name) != std::string::npos ||
+               (!plain.empty() && name.starts_with(plain));
+    });
+}
+
+}  // namespace
+
+// needrestart 3.6: its hook runs after each call of apt, unless NEEDRESTART_SUSPEND is set; what it
+// would have done then it does after the next call (/run/needrestart/unpacked).
+std::optional<Finding> needrestart_restarts(const MemberFacts& member) {
+    const std::vector<std::string> left = member.upkeep && member.upkeep->needrestart
+                                              ? not_spared(member)
+                                              : std::vector<std::string>();
+    if (left.empty()) {
+        return std::nullopt;
+    }
+    std::string pattern;
+    for (const std::string& name : left) {
+        pattern += (pattern.empty() ? "^" : "|^") + name;
+    }
+    const std::string line = "$nrconf{override_rc}{qr(" + pattern + ")} = 0;";
+    return host_finding(
+        "host.needrestart",
+        member,
+        "",
+        "needrestart restarts services by itself after any change of packages, and is not told to "
+        "leave " +
+            rules::join_names(left) +
+            " alone: a library that is updated restarts them, paused or not. lockstep suspends it "
+            "for its own calls of apt; the next one of anybody else makes up for that",
+        "On " + member.name + ", as root: printf '%s\\n' " + shell_quote(line) +
+            " > /etc/needrestart/conf.d/zz-patroni.conf");
+}
+
+// Debian's and PGDG's versions differ by their names: `17.12-1.pgdg13+1`. By default it takes what
+// the distribution brings (Origins-Pattern), and nothing of other repositories.
+std::optional<Finding> unattended_changes(const MemberFacts& member, const std::string& package) {
+    if (!member.upkeep || !member.upkeep->unattended) {
+        return std::nullopt;
+    }
+    const UpkeepFacts& upkeep = *member.upkeep;
+    std::vector<std::string> free;
+    const auto look = [&](const std::string& name, const std::string& version, bool held) {
+        const bool offered = version.find("pgdg") == version.npos || upkeep.unattended_pgdg;
+        if (!name.empty() && !version.empty() && !held && offered &&
+            !is_kept_back(upkeep.unattended_not, name)) {
+            free.push_back(name);
+        }
+    };
+    look(package, member.patroni.installed, member.patroni.held);
+    look(member.postgres.package, member.postgres.installed, member.postgres.held);
+    if (free.empty()) {
+        return std::nullopt;
+    }
+    std::string list;
+    for (const std::string& name : free) {
+        list += "\"" + name + "\"; ";
+    }
+    return host_finding(
+        "host.unattended_upgrades",
+        member,
+        "",
+        "unattended-upgrades may change " + rules::join_names(free) +
+            " there at any night, and the package restarts what it has: not paused, and on every "
+            "member that does the same",
+        "Keep it from these; apt itself and lockstep go on as before. On " + member.name +
+            ", as root: printf '%s\\n' " +
+            shell_quote("Unattended-Upgrade::Package-Blacklist { " + list + "};") +
+            " > /etc/apt/apt.conf.d/99keep-postgres");
+}
+
+// invoke-rc.d(8): 101 of policy-rc.d forbids the action.
+std::optional<Finding> packages_restart_nothing(const MemberFacts& member) {
+    if (!member.upkeep || !member.upkeep->no_restarts) {
+        return std::nullopt;
+    }
+    Finding finding = host_finding(
+        "host.policy_rc_d",
+        member,
+        "",
+        "/usr/sbin/policy-rc.d keeps packages from restarting services: whoever changes Patroni's "
+        "package by hand leaves the old daemon at work, without a word",
+        "Nothing for a run of lockstep, which restarts the daemon itself. Else restart it after "
+        "each change, in a pause.");
+    finding.severity = Severity::info;
     return finding;
 }
 

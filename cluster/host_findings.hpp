@@ -24,6 +24,16 @@ namespace lockstep {
 /// Where lockstep keeps its things there, somebody else can write: its scripts refuse.
 [[nodiscard]] std::optional<Finding> folder_is_foreign(const MemberFacts& member);
 
+/// needrestart would restart Patroni, PostgreSQL or etcd by itself after a change of packages.
+[[nodiscard]] std::optional<Finding> needrestart_restarts(const MemberFacts& member);
+
+/// unattended-upgrades would change Patroni's package or that of the server by itself.
+[[nodiscard]] std::optional<Finding> unattended_changes(const MemberFacts& member,
+                                                        const std::string& package);
+
+/// No package restarts its service there.
+[[nodiscard]] std::optional<Finding> packages_restart_nothing(const MemberFacts& member);
+
 /// Each other Patroni of the host that a change of the package would reach. Acceptable.
 [[nodiscard]] std::vector<Finding> package_reaches_others(const MemberFacts& member);
 

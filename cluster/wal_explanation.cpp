@@ -102,10 +102,17 @@ class Explainer {
 
     void add_keep_size() {
         if (wal_.keep_size > 0) {
+            // It keeps what there is: a young pg_wal has less.
             const auto kept = static_cast<Lsn>(wal_.keep_size);
+            const Lsn from = position_ > kept ? position_ - kept : 0;
             add({.kind = "keep_size",
-                 .text = "wal_keep_size: for replicas that fall behind without a slot"},
-                position_ > kept ? position_ - kept : 0);
+                 .text = "wal_keep_size (" + format_bytes(wal_.keep_size) +
+                         "): for replicas that fall behind without a slot"},
+                from);
+            std::int64_t& bytes = *held_.back().holder.bytes;
+            if (wal_.oldest && position_ > *wal_.oldest) {
+                bytes = std::min(bytes, static_cast<std::int64_t>(position_ - *wal_.oldest));
+            }
         }
     }
 
@@ -197,11 +204,26 @@ class Explainer {
         }
     }
 
-    /// Where WAL begins that is needed by anybody but `without`.
-    [[nodiscard]] Lsn needed_from(const Held* without) const {
+    /// Those that hold the oldest file that anybody needs. What a restart needs is nobody's to
+    /// give up: where it is among them it stands for all.
+    [[nodiscard]] std::vector<Held*> oldest_of() {
+        const Lsn oldest = floor(std::ranges::min_element(held_, {}, &Held::from)->from);
+        std::vector<Held*> found;
+        for (Held& held : held_) {
+            if (floor(held.from) == oldest) {
+                found.push_back(&held);
+            }
+        }
+        const auto checkpoint = std::ranges::find_if(
+            found, [](const Held* held) { return held->holder.kind == "checkpoint"; });
+        return checkpoint == found.end() ? found : std::vector<Held*>{*checkpoint};
+    }
+
+    /// Where WAL begins that is needed by anybody but these.
+    [[nodiscard]] Lsn needed_from(const std::vector<Held*>& without) const {
         Lsn from = position_;
         for (const Held& held : held_) {
-            if (&held != without) {
+            if (std::ranges::find(without, &held) == without.end()) {
                 from = std::min(from, held.from);
             }
         }
@@ -209,19 +231,22 @@ class Explainer {
     }
 
     // What is older than anybody needs goes when PostgreSQL looks, and that is at a checkpoint: a
-    // slot that moves always leaves some. The decider is what would release most.
+    // slot that moves always leaves some. The decider is what would release most; several that
+    // hold the same decide together, for without one of them nothing goes.
     void decide() {
-        Held& oldest = *std::ranges::min_element(held_, {}, &Held::from);
-        const Lsn needed = floor(oldest.from);
+        const std::vector<Held*> oldest = oldest_of();
+        const Lsn needed = floor(oldest.front()->from);
         const Lsn there = wal_.oldest.value_or(needed);
-        const Lsn next = needed_from(&oldest);
+        const Lsn next = needed_from(oldest);
         const Lsn begins = std::max(needed, there);
         const auto held = next > begins ? static_cast<std::int64_t>(next - begins) : 0;
         const auto left = needed > there ? static_cast<std::int64_t>(needed - there) : 0;
         if (left <= held) {
-            oldest.holder.decides = true;
             explanation_.releases = held;
-            explain_decider(oldest.holder);
+            for (Held* one : oldest) {
+                one->holder.decides = true;
+            }
+            explain_deciders(oldest);
         }
         if (left > 0) {
             held_.push_back(
@@ -254,25 +279,52 @@ class Explainer {
                member_.name + ".";
     }
 
-    void explain_decider(const WalHolder& decider) {
+    [[nodiscard]] static std::string name_of(const WalHolder& holder) {
+        return holder.kind == "slot"        ? "the slot " + holder.name
+               : holder.kind == "keep_size" ? std::string("wal_keep_size")
+                                            : std::string("archiving");
+    }
+
+    /// wal_keep_size allows more than is there: nothing was kept by it yet that would have gone.
+    [[nodiscard]] bool has_room(const Held& held) const {
+        return held.holder.kind == "keep_size" && wal_.oldest &&
+               held.from + segment_ <= *wal_.oldest;
+    }
+
+    void explain_deciders(const std::vector<Held*>& deciders) {
         const bool much = explanation_.releases > wal_.max_wal_size;
-        if (decider.kind == "checkpoint") {
+        const Held& first = *deciders.front();
+        const bool wrong =
+            std::ranges::any_of(deciders, [](const Held* held) { return held->holder.wrong; });
+        if (first.holder.kind == "checkpoint") {
             explanation_.verdict =
-                decider.wrong || much
+                wrong || much
                     ? std::string("the next ") + checkpoint() +
                           " decides: " + format_bytes(explanation_.releases) + " go with it"
                     : std::string("nothing is kept but what a restart would need");
+        } else if (deciders.size() == 1 && has_room(first)) {
+            explanation_.verdict =
+                "nothing is kept but what a restart would need, and what wal_keep_size allows (" +
+                format_bytes(wal_.keep_size) + ")";
         } else {
-            explanation_.verdict = (decider.kind == "slot"        ? "the slot " + decider.name
-                                    : decider.kind == "keep_size" ? std::string("wal_keep_size")
-                                                                  : std::string("archiving")) +
-                                   " decides: " + format_bytes(explanation_.releases) +
-                                   " would go without it";
+            std::vector<std::string> names;
+            for (const Held* held : deciders) {
+                names.push_back(name_of(held->holder));
+            }
+            explanation_.verdict = rules::join_names(names) +
+                                   (names.size() == 1 ? " decides: " : " decide together: ") +
+                                   format_bytes(explanation_.releases) + " would go without " +
+                                   (names.size() == 1 ? "it" : "them");
         }
-        if (decider.wrong || much) {
-            explanation_.remedy = remedy_of(decider);
-        } else {
+        if (!wrong && !much) {
             explanation_.verdict += "; nothing is wrong";
+            return;
+        }
+        for (const Held* held : deciders) {
+            if (held->holder.wrong || !wrong) {
+                const std::string remedy = remedy_of(held->holder);
+                explanation_.remedy += (explanation_.remedy.empty() ? "" : " ") + remedy;
+            }
         }
     }
 
@@ -282,9 +334,12 @@ class Explainer {
             if (slot->stuck) {
                 return rules::slot_remedy(facts_, member_, *slot);
             }
-            return slot->active ? "Its reader is behind: look at that, and at the network to it."
-                                : "Nothing is connected to it: connect its reader, or check again "
-                                  "whether it advances.";
+            const bool copy =
+                !member_.is_leader() && find_slot(facts_.leader_member(), slot->name) != nullptr;
+            return slot->active || copy
+                       ? rules::slot_holds_wal(facts_, member_, *slot)
+                       : "Nothing is connected to it: connect its reader, or check again whether "
+                         "it advances.";
         }
         if (decider.kind == "archiving") {
             return "Look for archive_command in PostgreSQL's log on " + member_.name +

@@ -21,7 +21,7 @@ struct WalHolder {
     /// From where it stands to the member's position; of reuse and leftover their own size.
     std::optional<std::int64_t> bytes;
     bool wrong = false;    ///< it is not as it should be
-    bool decides = false;  ///< the one that has to go first, or nothing is released
+    bool decides = false;  ///< has to go first, or nothing is released; several: all of them
 };
 
 struct WalExplanation {

@@ -241,7 +241,7 @@ void of_members(const KnowledgeRow& row, State& state, std::vector<KnownIssue>& 
 
 std::string KnownIssue::message() const {
     std::string text;
-    if (row->of_a_change()) {
+    if (row->of_a_change() && !from.empty()) {
         text = "from Patroni " + from + " to " + version;
     } else if (row->of_a_pair() && row->finding.empty()) {
         text = "Patroni " + version + " on " + member + " does not go with " + other_version +
@@ -320,16 +320,47 @@ std::vector<KnownIssue> known_of_changes(const Knowledge& knowledge,
     return found;
 }
 
+/// A version that no plan is let to is no better where it runs already. Only what is sure, and not
+/// what another row says of the member in its state.
+std::vector<KnownIssue> known_of_running(const Knowledge& knowledge,
+                                         const ClusterFacts& facts,
+                                         const std::vector<KnownIssue>& of_state) {
+    State state(facts);
+    std::vector<KnownIssue> found;
+    for (const KnowledgeRow& row : knowledge) {
+        if (!row.to || row.from || !row.ask.empty() || row.severity != Severity::critical) {
+            continue;
+        }
+        for (const MemberFacts& member : facts.members) {
+            KnownIssue issue = about(row, member);
+            const bool said = std::ranges::any_of(of_state, [&](const KnownIssue& other) {
+                return other.member == member.name && other.row->source == row.source;
+            });
+            if (!said && runs(member, *row.to) &&
+                holds(row, member, state, {{"member", &member}}, issue.undecided) == Answer::yes) {
+                found.push_back(std::move(issue));
+            }
+        }
+    }
+    return found;
+}
+
 /// Of rows that cannot be decided only critical ones are told here: a check that cries about maybes
 /// is not read.
 std::vector<Finding> examine(const ClusterFacts& facts, const Cluster& expected) {
     std::vector<Finding> findings = diagnose(facts, expected);
-    for (const KnownIssue& issue : known_of_state(shipped_knowledge(), facts)) {
+    const std::vector<KnownIssue> of_state = known_of_state(shipped_knowledge(), facts);
+    for (const KnownIssue& issue : of_state) {
         if (!issue.undecided.empty() && issue.row->severity != Severity::critical) {
             continue;
         }
         findings.push_back(issue.to_finding());
         findings.back().acceptable = false;  // of what is there already nobody needs to be asked
+    }
+    for (const KnownIssue& issue : known_of_running(shipped_knowledge(), facts, of_state)) {
+        findings.push_back(issue.to_finding());
+        findings.back().severity = Severity::warning;  // what it does shows by itself
+        findings.back().acceptable = false;
     }
     sort_worst_first(findings);
     return findings;

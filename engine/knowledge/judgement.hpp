@@ -40,6 +40,12 @@ struct VersionChange {
 [[nodiscard]] std::vector<KnownIssue> known_of_state(const Knowledge& knowledge,
                                                      const ClusterFacts& facts);
 
+/// Rows of changes to a version, critical ones, that hold for the version that a member runs
+/// already; without those that say what one of `of_state` does.
+[[nodiscard]] std::vector<KnownIssue> known_of_running(const Knowledge& knowledge,
+                                                       const ClusterFacts& facts,
+                                                       const std::vector<KnownIssue>& of_state);
+
 /// Rows of changes that hold, with those that `ask`; one of each, about the first such member.
 [[nodiscard]] std::vector<KnownIssue> known_of_changes(const Knowledge& knowledge,
                                                        const ClusterFacts& before,

@@ -218,6 +218,44 @@ void PathJudgement::judge_changes(Verdict& verdict) const {
     }
 }
 
+/// The version that all are brought to may be half of a bad pair with one that is run now: a member
+/// that goes back to that, alone, would be in it. Said once, unless the way there says it.
+void PathJudgement::judge_target(const ClusterFacts& end, Verdict& verdict) const {
+    const std::string target = first_change_ ? common_target(end) : std::string();
+    if (target.empty()) {
+        return;
+    }
+    for (const MemberFacts& member : start_.members) {
+        const std::string& old = member.patroni.running;
+        if (old.empty() || old == target || end.find(member.name) == nullptr) {
+            continue;
+        }
+        ClusterFacts mixed = end;
+        mixed.find(member.name)->patroni.running = old;
+        for (const KnownIssue& issue : known_of_state(knowledge_, mixed)) {
+            const bool said =
+                std::ranges::any_of(
+                    passed_, [&](const Seen& seen) { return seen.issue.row == issue.row; }) ||
+                std::ranges::any_of(verdict.advice, [&](const Finding& other) {
+                    return other.subject == issue.row->id;
+                });
+            if (said || !issue.row->of_a_pair() || !is_sure(issue) ||
+                issue.row->severity != Severity::critical) {
+                continue;
+            }
+            verdict.advice.push_back(
+                {.id = issue.row->finding_id(),
+                 .severity = Severity::info,
+                 .subject = issue.row->id,
+                 .message = target + " is half of a bad pair with " + old + ", which " +
+                            member.name + " runs now. With both side by side " + issue.row->symptom,
+                 .remedy = "Take no single member back to " + old +
+                           ", or choose a target of which that is not known.",
+                 .source = issue.row->source});
+        }
+    }
+}
+
 /// A way around is looked for only after a refusal, since that judges many states that no plan
 /// leads to.
 PathJudgement::Verdict PathJudgement::conclude(const ClusterFacts& end) {
@@ -225,6 +263,7 @@ PathJudgement::Verdict PathJudgement::conclude(const ClusterFacts& end) {
     after("the last step", end);
     judge_states(at_last_ ? *at_last_ : known_of_state(knowledge_, end), verdict);
     judge_changes(verdict);
+    judge_target(end, verdict);
     if (!verdict.refusals.empty()) {
         const std::string way = propose_way(knowledge_, start_, common_target(end));
         if (!way.empty()) {

@@ -45,6 +45,7 @@ class PathJudgement {
     void judge_states(const std::vector<KnownIssue>& at_end, Verdict& verdict) const;
     void note_changes(const ClusterFacts& facts);
     void judge_changes(Verdict& verdict) const;
+    void judge_target(const ClusterFacts& end, Verdict& verdict) const;
 
     const Knowledge& knowledge_;
     const ClusterFacts& start_;

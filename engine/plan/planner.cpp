@@ -18,6 +18,9 @@ namespace lockstep {
 
 namespace {
 
+/// The action whose preview knows what can never come true.
+constexpr const char* k_waits = "wait_for";
+
 /// An expression that cannot be evaluated blocks the plan: at run time it would stop in the middle.
 Finding expression_finding(const PlannedStep& step, const BoundStep& bound) {
     return {.id = "runbook.expression",
@@ -170,6 +173,7 @@ class Forecast {
             observed_.reset();
             path_.after(step.member.empty() ? step.id : step.id + " on " + step.member, projected_);
         }
+        judge_proof(step, scope);
         if (schema.temporary) {
             open_.push_back(schema.name);
             if (preview.effect && step.member.empty()) {
@@ -177,6 +181,44 @@ class Forecast {
             }
         }
         std::erase(open_, schema.ends);
+    }
+
+    /// What `verify` and `until` ask for is decided here where today's facts do: a change that can
+    /// never be proven would be made, waited for and taken back. They are judged as a wait_for is,
+    /// by what no step of this plan changes.
+    void judge_proof(const PlannedStep& step, const Scope& scope) {
+        if (!foreseen_ || find_action(*request_.actions, k_waits) == nullptr) {
+            return;
+        }
+        if (step.spec->until) {
+            judge_as_wait(step, scope, "until", *step.spec->until);
+        }
+        if (step.spec->verify) {
+            const auto that = step.spec->verify->with.find("that");
+            if (that != step.spec->verify->with.end() &&
+                std::holds_alternative<Expression>(that->second.content)) {
+                judge_as_wait(step, scope, "verify", std::get<Expression>(that->second.content));
+            }
+        }
+    }
+
+    void judge_as_wait(const PlannedStep& step,
+                       const Scope& scope,
+                       const char* what,
+                       const Expression& that) {
+        StepCall call;
+        call.id = step.id;
+        call.uses = k_waits;
+        call.member = step.member;
+        call.expressions.emplace("that", that);
+        call.scope = scope;
+        call.scope.insert_or_assign("result", Value::unknown("step " + step.id + " has not run"));
+        call.at_start = start_;
+        call.foreseen = true;
+        for (Finding& finding : runner_.preview(call, projected_).blocked_by) {
+            finding.message = std::string(what) + ": " + finding.message;
+            add_refusal(std::move(finding));
+        }
     }
 
     /// By what its arguments say, else by earlier runs, else by what the runbook, or the action's

@@ -335,17 +335,52 @@ bool can_be_cancelled(const RunState& state) {
     return state.phase() == RunPhase::waiting && !state.changed_anything();
 }
 
+/// In the order of what hinders most. One that waits has nothing in force, or it would not wait.
+std::string no_cancel(const RunState& state) {
+    if (const std::string over = nothing_to_resume(state); !over.empty()) {
+        return over + ": nothing of it goes on any more";
+    }
+    if (state.phase() != RunPhase::waiting) {
+        return "it does not wait: it is " + std::string(to_text(state.phase())) +
+               "; what it has done is taken back by `lockstep rollback`, or it goes on by "
+               "`lockstep "
+               "resume`";
+    }
+    if (!state.open_calls().empty()) {
+        return "it is not known whether everything that it has sent has ended: `lockstep resume` "
+               "looks";
+    }
+    if (!state.temporaries().empty()) {
+        return state.temporaries().front().step +
+               " is in force: `lockstep resume` or `lockstep "
+               "rollback` gives it back";
+    }
+    return {};
+}
+
 namespace {
 
 /// Under the lock, so that nobody goes on with it meanwhile; its end removes what is left of that.
 RunEnd cancel(RunSession& session, const TakeUp& by, std::stop_token stop) {
     const std::optional<LockGrant> lock = lock_for(session, by.by, std::move(stop));
-    record_resumed(session, by, lock, true, nlohmann::json::array());
-    return session.end(
-        {0, RunPhase::cancelled, "cancelled by " + by.by + "; it had changed nothing", {}});
+    record_resumed(session, by, lock, false, nlohmann::json::array());
+    const std::string what = session.state().changed_anything()
+                                 ? "; what it had changed by then stays"
+                                 : "; it had changed nothing";
+    return session.end({0, RunPhase::cancelled, "cancelled by " + by.by + what, {}});
 }
 
 }  // namespace
+
+RunEnd cancel_run(RunSession::Setup setup,
+                  RunHeader header,
+                  const std::vector<JournalRecord>& records,
+                  const TakeUp& by,
+                  std::stop_token stop) {
+    RunSession session(std::move(setup), std::move(header));
+    session.replay(records);
+    return on_record(session, [&] { return cancel(session, by, stop); });
+}
 
 RunEnd roll_back_run(RunSession::Setup setup,
                      RunHeader header,
@@ -420,7 +455,7 @@ std::string no_rollback(const RunState& state) {
     if (state.phase() == RunPhase::rolled_back) {
         return "it is rolled back already";
     }
-    if (state.phase() == RunPhase::cancelled) {
+    if (state.phase() == RunPhase::cancelled && !state.changed_anything()) {
         return "it was cancelled, and has changed nothing";
     }
     if (can_be_cancelled(state)) {

@@ -44,6 +44,14 @@ struct TakeUp {
                                    const TakeUp& by,
                                    std::stop_token stop);
 
+/// Ends a run that waits, and takes nothing back; no_cancel() has to be empty. What it has changed
+/// stays, and can be taken back later.
+[[nodiscard]] RunEnd cancel_run(RunSession::Setup setup,
+                                RunHeader header,
+                                const std::vector<JournalRecord>& records,
+                                const TakeUp& by,
+                                std::stop_token stop);
+
 /// What a waiting run still waits for. Empty: it can go on, because there is a new answer, an
 /// approval has expired or its window has opened.
 [[nodiscard]] std::string still_waits_for(const RunState& state,
@@ -53,6 +61,8 @@ struct TakeUp {
 /// It waits and has changed nothing: taking it back is ending it.
 [[nodiscard]] bool can_be_cancelled(const RunState& state);
 
+/// Why `cancel` must not, or has nothing to do; empty: it has.
+[[nodiscard]] std::string no_cancel(const RunState& state);
 /// Why `resume` has nothing to do; empty: it has.
 [[nodiscard]] std::string nothing_to_resume(const RunState& state);
 /// Why `rollback` must not, or has nothing to do; empty: it has.

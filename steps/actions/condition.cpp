@@ -43,7 +43,7 @@ Scope scope_of(const StepCall& call, const ClusterFacts& facts, const Cluster& c
                               .member = call.member,
                               .observed = &observed});
     // What does not change while a condition is waited for is taken from the step.
-    for (const char* name : {"inputs", "vars", "run", "steps", "item"}) {
+    for (const char* name : {"inputs", "vars", "run", "steps", "item", "result"}) {
         const auto given = call.scope.find(name);
         if (given != call.scope.end()) {
             scope.insert_or_assign(name, given->second);

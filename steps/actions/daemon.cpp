@@ -3,6 +3,7 @@
 #include "base/error.hpp"
 #include "base/package_version.hpp"
 #include "base/shell_quote.hpp"
+#include "cluster/diagnosis_rules.hpp"
 
 #include <algorithm>
 
@@ -74,9 +75,8 @@ bool postgres_runs(const MemberFacts& member) {
            member.state == "in archive recovery";
 }
 
-// patroni/postgresql/misc.py, PostgresqlState, 4.1; the same words as texts before.
 bool postgres_is_down(const MemberFacts& member) {
-    return member.state == "stopped" || member.state == "crashed" || member.state == "start failed";
+    return rules::postgres_state(member.state) == rules::PostgresState::down;
 }
 
 std::string unit_report(const std::string& unit) {

@@ -219,9 +219,17 @@ class PackageInstall final : public Action {
         } else {
             preview.undo.push_back(way_back(call, *tool, installed));
         }
-        for (const std::string& note : {is_patroni ? version_note(installed, version) : "",
-                                        preference_note(call),
-                                        busy_note(call)}) {
+        const auto upkeep = needrestart_restarts(*member);
+        const std::string suspended =
+            upkeep
+                ? "needrestart is suspended for this call; after the next call of apt by anybody "
+                  "else it restarts what it finds, paused or not (host.needrestart)"
+                : "";
+        for (const std::string& note :
+             {suspended,
+              is_patroni ? version_note(installed, version) : std::string(),
+              preference_note(call),
+              busy_note(call)}) {
             if (!note.empty()) {
                 preview.notes.push_back(note);
             }

@@ -170,6 +170,28 @@ void read_own_word(const nlohmann::json& body, MemberFacts& member) {
     said.take(listed);
 }
 
+void add_last_words(const nlohmann::json& said, MemberFacts& member) {
+    for (const nlohmann::json& line : said) {
+        if (line.is_string()) {
+            member.last_words.push_back(line.get<std::string>());
+        }
+    }
+}
+
+/// Of the journal, which holds what was said before the log was open.
+void read_postmaster(const Section& section, MemberFacts& member) {
+    constexpr std::size_t k_most = 3;
+    std::vector<std::string> said;
+    for (const std::string& line : section.lines) {
+        if (line.starts_with("said=")) {
+            said.push_back(line.substr(line.find('=') + 1));
+        }
+    }
+    const std::size_t first = said.size() - std::min(said.size(), k_most);
+    member.last_words.insert(
+        member.last_words.end(), said.begin() + static_cast<std::ptrdiff_t>(first), said.end());
+}
+
 // Lines of JSON, as setup_program() prints them.
 void read_setup(const Section& section, MemberFacts& member) {
     bool is_read = false;
@@ -181,6 +203,7 @@ void read_setup(const Section& section, MemberFacts& member) {
         if (!is_read && section.ok() && json_fields::at(body, "modules").is_object()) {
             is_read = true;
             member.setup = setup_of(body);
+            add_last_words(json_fields::at(body, "said"), member);
             if (const std::string packaged = value_of(section, "packaged"); !packaged.empty()) {
                 member.setup->packaged = packaged == "yes";
             }
@@ -192,11 +215,13 @@ void read_setup(const Section& section, MemberFacts& member) {
     }
 }
 
-/// `package=NAME STATUS VERSION`, as the script prints it for dpkg and rpm alike.
+/// `package=NAME STATUS VERSION [WANT]`, as the script prints it for dpkg and rpm alike; the last
+/// is dpkg's alone.
 struct Package {
     std::string name;
     std::string version;
     std::string problem;
+    bool held = false;
 };
 
 Package read_package(const Section& section) {
@@ -207,8 +232,9 @@ Package read_package(const Section& section) {
             continue;
         }
         const std::vector<std::string> parts = words(line.substr(8));
-        if (parts.size() == 3 && parts[1] == "installed") {
-            installed.push_back({parts[0], parts[2], {}});
+        const bool whole = parts.size() == 3 || parts.size() == 4;
+        if (whole && parts[1] == "installed") {
+            installed.push_back({parts[0], parts[2], {}, parts.back() == "hold"});
         } else if (parts.size() >= 2 && parts[1] != "config-files" && parts[1] != "not-installed") {
             problem = "the package " + parts[0] + " is " + parts[1];
         }
@@ -225,6 +251,7 @@ Package read_package(const Section& section) {
 void read_patroni_package(const Section& section, MemberFacts& member) {
     const Package package = read_package(section);
     member.patroni.installed = package.version;
+    member.patroni.held = package.held;
     if (package.version.empty()) {
         member.unknown["patroni_package"] = package.problem;
     }
@@ -237,6 +264,7 @@ void read_patroni_package(const Section& section, MemberFacts& member) {
 void read_postgres_package(const Section& section, MemberFacts& member) {
     const Package package = read_package(section);
     member.postgres.installed = package.version;
+    member.postgres.held = package.held;
     member.postgres.package = package.name;
     if (package.version.empty()) {
         member.unknown["postgres_package"] = package.problem;
@@ -254,7 +282,8 @@ void read_available(const Section& section, MemberFacts& member) {
     }
 }
 
-// df -P: file system, size, used, available, capacity, mount point, which may hold spaces.
+// df -P: file system, size, used, available, capacity, mount point, which may hold spaces. The
+// first line is of pg_wal, the second of the data directory.
 void read_disk(const Section& section, MemberFacts& member) {
     for (const std::string& line : section.lines) {
         const std::vector<std::string> parts = words(line);
@@ -263,13 +292,46 @@ void read_disk(const Section& section, MemberFacts& member) {
         }
         const auto total = parse_number<std::int64_t>(parts[1]);
         const auto available = parse_number<std::int64_t>(parts[3]);
-        if (total && available) {
-            const std::size_t mount = line.find(parts[5], line.find(parts[4]) + parts[4].size());
-            member.disk = DiskFacts{line.substr(mount), *available, *total};
-            return;
+        if (!total || !available) {
+            continue;
+        }
+        const std::size_t mount = line.find(parts[5], line.find(parts[4]) + parts[4].size());
+        const DiskFacts disk{line.substr(mount), *available, *total};
+        if (!member.disk) {
+            member.disk = disk;
+        } else if (disk.mount != member.disk->mount) {
+            member.data_disk = disk;
         }
     }
-    member.unknown["disk"] = reason(section);
+    if (!member.disk) {
+        member.unknown["disk"] = reason(section);
+    }
+}
+
+void read_upkeep(const Section& section, MemberFacts& member) {
+    if (!section.ok()) {
+        return;
+    }
+    const auto all = [&](std::string_view key) {
+        std::vector<std::string> values;
+        for (const std::string& line : section.lines) {
+            if (line.starts_with(key) &&
+                std::ranges::find(values, line.substr(key.size())) == values.end()) {
+                values.push_back(line.substr(key.size()));
+            }
+        }
+        return values;
+    };
+    UpkeepFacts& upkeep = member.upkeep.emplace();
+    const std::string mode = value_of(section, "mode");
+    upkeep.needrestart = value_of(section, "needrestart") == "yes" && (mode == "a" || mode == "u");
+    upkeep.spared = all("spared=");
+    upkeep.etcd = value_of(section, "etcd") == "yes";
+    const std::string on = value_of(section, "on");
+    upkeep.unattended = value_of(section, "timer") == "yes" && !on.empty() && on != "0";
+    upkeep.unattended_pgdg = value_of(section, "pgdg") == "yes";
+    upkeep.unattended_not = all("not=");
+    upkeep.no_restarts = value_of(section, "policy") == "101";
 }
 
 // `now=…`, `fence=…`, `lock.KEY=…` as in the lock's file, `spool=KEY STATE STARTED [ours]`.
@@ -366,11 +428,13 @@ void read_output(const MemberScript& script, const CommandResult& result, Member
         member.boot_id.empty() || space.empty() ? "" : member.boot_id + " " + space;
     read_os(section("os"), member);
     read_unit(section("unit"), section("host"), script.unit, member);
+    read_postmaster(section("postmaster"), member);
     read_setup(section("setup"), member);  // before SQL, whose settings it selects
     read_patroni_package(section("patroni_package"), member);
     read_available(section("available"), member);
     read_postgres_package(section("postgres_package"), member);
     read_disk(section("disk"), member);
+    read_upkeep(section("upkeep"), member);
     read_leftover(section("leftover"), member);
     if (!script.os_user.empty()) {
         read_sql(section("sql"), member);

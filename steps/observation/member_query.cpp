@@ -71,6 +71,16 @@ std::optional<Lsn> segment_start(const std::string& digits, std::int64_t segment
     return (log << 32U) + segment * static_cast<Lsn>(segment_bytes);
 }
 
+std::optional<TransactionFacts> read_transaction(const Json& row) {
+    if (!row.is_object()) {
+        return std::nullopt;
+    }
+    return TransactionFacts{.pid = integer(row, "pid").value_or(0),
+                            .age_seconds = integer(row, "age").value_or(0),
+                            .xid = text(row, "xid"),
+                            .name = text(row, "name")};
+}
+
 std::optional<ArchiverFacts> read_archiver(const Json& row) {
     if (!row.is_object()) {
         return std::nullopt;
@@ -108,6 +118,7 @@ WalFacts read_wal(const Json& document) {
     wal.checkpoint_timeout_seconds = setting(settings, "checkpoint_timeout").value_or(0);
     wal.apply_delay_ms = setting(settings, "recovery_min_apply_delay").value_or(0);
     wal.base_backups = integer(document, "base_backups").value_or(0);
+    wal.oldest_transaction = read_transaction(at(document, "transaction"));
     if (const auto segments = setting(settings, "wal_keep_segments")) {
         wal.keep_size = *segments * wal.segment_bytes;
     } else {
@@ -124,6 +135,7 @@ SlotFacts read_slot(const Json& row, std::optional<Lsn> position) {
     slot.database = text(row, "database");
     slot.active = flag(row, "active");
     slot.restart_lsn = lsn_at(row, "restart_lsn");
+    slot.confirmed = lsn_at(row, "confirmed_flush_lsn");
     slot.wal_status = text(row, "wal_status");
     slot.synced = flag(row, "synced");
     if (slot.restart_lsn && position) {
@@ -177,8 +189,6 @@ constexpr const char* k_counts = R"sql(
   'waiting', CASE WHEN a.archives
                   THEN (SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready') END,)sql";
 
-}  // namespace
-
 // to_jsonb() of the whole row, because pg_replication_slots has grown columns in 13, 14, 16, 17 and
 // 18. The oldest segment is the smallest by its position alone: after a promotion, recycled files
 // of the old timeline sort before everything else by name, and files recycled for the future are
@@ -186,7 +196,7 @@ constexpr const char* k_counts = R"sql(
 // last restartpoint.
 // Settings of a session, a role or a database are not what the server runs with. A standby archives
 // with archive_mode=always alone (PostgreSQL 9.5 to 18, XLogArchiveCheckDone).
-std::string observation_query(int major) {
+std::string query_with(const std::string& from_13) {
     std::string query = R"sql(SELECT pg_catalog.jsonb_build_object(
   'in_recovery', pg_is_in_recovery(),
   'position', CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,
@@ -208,7 +218,13 @@ std::string observation_query(int major) {
       'failed', a.failed_count, 'last_failed_wal', a.last_failed_wal,
       'last_failed_ago', extract(epoch FROM clock_timestamp() - a.last_failed_time)::bigint,
       'last_archived_ago', extract(epoch FROM clock_timestamp() - a.last_archived_time)::bigint) END,
-  'checkpoint_age', extract(epoch FROM clock_timestamp() - c.checkpoint_time)::bigint,{13}
+  'checkpoint_age', extract(epoch FROM clock_timestamp() - c.checkpoint_time)::bigint,
+  'transaction', (SELECT to_jsonb(t) FROM (
+      SELECT pid, xid::text, name, extract(epoch FROM clock_timestamp() - at)::bigint AS age
+        FROM (SELECT pid, backend_xid AS xid, application_name AS name, xact_start AS at
+                FROM pg_stat_activity WHERE backend_xid IS NOT NULL
+              UNION ALL SELECT 0, transaction, gid, prepared FROM pg_prepared_xacts) x
+       ORDER BY age(x.xid) DESC LIMIT 1) t),{13}
   'slots', (SELECT coalesce(jsonb_agg(to_jsonb(s)), '[]'::jsonb)
               FROM pg_replication_slots s WHERE NOT s.temporary),
   'settings', (SELECT jsonb_object_agg(name, jsonb_build_array(setting, unit)) FROM pg_settings
@@ -225,8 +241,18 @@ FROM pg_control_checkpoint() c,
      (SELECT *, current_setting('archive_mode') = 'always'
                 OR current_setting('archive_mode') = 'on' AND NOT pg_is_in_recovery() AS archives
         FROM pg_stat_archiver) a)sql";
-    query.replace(query.find(k_from_13), k_from_13.size(), major >= 13 ? k_counts : "");
+    query.replace(query.find(k_from_13), k_from_13.size(), from_13);
     return query;
+}
+
+}  // namespace
+
+std::string observation_query(int major) {
+    return query_with(major >= 13 ? k_counts : "");
+}
+
+std::string observation_query(std::string_view before, std::string_view after) {
+    return query_with(std::string(before) + k_counts + std::string(after));
 }
 
 void read_observation(std::string_view document, MemberFacts& member) {

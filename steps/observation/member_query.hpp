@@ -12,6 +12,8 @@ namespace lockstep {
 /// PostgreSQL 11 to 18, primaries and standbys. It names nothing that only some of them have, but
 /// from 13 on what counts segments that wait for archiving, and base backups.
 [[nodiscard]] std::string observation_query(int major);
+/// For any of these servers, by psql: with `before` and `after` around what is of 13 and later.
+[[nodiscard]] std::string observation_query(std::string_view before, std::string_view after);
 
 /// Fills wal, slots, in_recovery, settings and what the REST API did not tell; of the settings
 /// those that members must have alike, and those that `member.setup` names, which is read before.

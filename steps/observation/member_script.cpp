@@ -115,10 +115,11 @@ while [ $# -gt 2 ]; do
   shift 3
 done
 printf "namespace=%s\n" "$ours"
-asked= servers=
+asked= servers= etcd=
 for proc in /proc/[0-9]*; do
   read -r comm <"$proc/comm" || continue
   case $comm in
+  etcd) etcd=yes ;;
   patroni | python*) asked="$asked $proc/. $proc/ns/pid" ;;
   postgres | postmaster)
     file=$proc/cwd/postmaster.pid
@@ -191,12 +192,58 @@ if [ -d /run/systemd/system ]; then echo systemd=yes; else echo systemd=no; fi
 end
 )sh";
 
+// By the files of needrestart (3.5 and 3.6), of apt's daily timer and of unattended-upgrades, and
+// by policy-rc.d, which is read and not run. Where neither program is there no awk is started.
+constexpr const char* k_upkeep = R"sh(
+if [ "$tool" = apt ]; then
+  begin upkeep
+  set --
+  if [ -x /usr/sbin/needrestart ] || [ -x /usr/bin/unattended-upgrade ]; then
+    for file in /etc/needrestart/needrestart.conf /etc/needrestart/conf.d/*.conf /etc/apt/apt.conf.d/*; do
+      [ ! -f "$file" ] || [ ! -r "$file" ] || set -- "$@" "$file"
+    done
+  fi
+  [ ! -x /usr/sbin/needrestart ] || echo needrestart=yes
+  if [ -x /usr/bin/unattended-upgrade ] && [ -h /etc/systemd/system/timers.target.wants/apt-daily-upgrade.timer ] &&
+    [ ! -h /etc/systemd/system/apt-daily-upgrade.timer ]; then echo timer=yes; fi
+  [ -z "$etcd" ] || echo etcd=yes
+  if [ -x /usr/sbin/policy-rc.d ]; then
+    while read -r line; do
+      case $line in "#"*) ;; *"exit 101"*) echo policy=101; break ;; esac
+    done </usr/sbin/policy-rc.d
+  fi
+  [ $# = 0 ] || awk "
+    FNR == 1 { apt = FILENAME ~ /apt[.]conf/; inside = 0 }
+    { sub(/^[ \t]*(#|\/\/).*/, \"\") }
+    !apt && match(\$0, /[{]restart[}][^=]*=[^a-z]*[ail]/) { mode = substr(\$0, RSTART + RLENGTH - 1, 1) }
+    !apt && !/=> *1/ {
+      if (/patroni/) print \"spared=patroni\"
+      if (/postgres/) print \"spared=postgres\"
+      if (/etcd/) print \"spared=etcd\"
+    }
+    apt {
+      if (/apt-pinvoke.* -m u/) ubuntu = 1
+      if (match(\$0, /Unattended-Upgrade[ \t]+\"[^\"]*/)) { on = substr(\$0, RSTART, RLENGTH); sub(/.*\"/, \"\", on) }
+      if (/PGDG|pgdg|postgresql[.]org|[=:][*]/) print \"pgdg=yes\"
+      one = /Package-Blacklist::/
+      if (/Package-Blacklist/) inside = 1
+      while (inside && match(\$0, /\"[^\"]*\"/)) {
+        print \"not=\" substr(\$0, RSTART + 1, RLENGTH - 2)
+        \$0 = substr(\$0, RSTART + RLENGTH)
+      }
+      if (one || /[}]/) inside = 0
+    }
+    END { print \"mode=\" (mode ? mode : ubuntu ? \"u\" : \"i\"); print \"on=\" on }" "$@"
+  end
+fi
+)sh";
+
 // -B: no .pyc is written.
 constexpr const char* k_setup = R"sh(
 setup() {
   begin setup
   find_python
-  said=$(aside 10 $as "$python" -E -s -B -c "$setup_program" "${daemon:-0}" </dev/null)
+  said=$(aside 10 $as "$python" -E -s -B -c "$setup_program" "${daemon:-0}" "$found" </dev/null)
   result=$?
   printf "%s\n" "$said"
   case $said in
@@ -229,6 +276,7 @@ if [ -n "$found" ]; then
   printf 'data=%s\n' "$data"
 else
   socket=
+  bounded 5 journalctl -q -o cat -n 400 -u "$unit" 2>/dev/null | awk "/FATAL|PANIC/ { print \"said=\" substr(\$0, 1, 300) }"
   echo "no postmaster that listens on port $port was found"; false
 fi
 end
@@ -257,7 +305,7 @@ constexpr const char* k_collect = R"sh(
 constexpr const char* k_packages = R"sh(
 begin patroni_package
 if [ "$tool" = apt ]; then
-  dpkg-query -W -f 'package=${Package} ${db:Status-Status} ${Version}\n' "$package"
+  dpkg-query -W -f 'package=${Package} ${db:Status-Status} ${Version} ${db:Status-Want}\n' "$package"
   result=$?
   for list in "/var/lib/dpkg/info/$package.list" "/var/lib/dpkg/info/$package":*.list; do
     [ -e "$list" ] && printf 'changed=%s\n' "$(stat -c %Y "$list")"
@@ -277,7 +325,7 @@ if [ "$tool" = apt ]; then
       owner=${binary#/usr/lib/postgresql/}; owner=postgresql-${owner%%/*} ;;
     ?*) owner=$(dpkg-query -S "$binary"); owner=${owner%%:*} ;;
   esac
-  dpkg-query -W -f 'package=${Package} ${db:Status-Status} ${Version}\n' "${owner:-postgresql-[1-9][0-9]}"
+  dpkg-query -W -f 'package=${Package} ${db:Status-Status} ${Version} ${db:Status-Want}\n' "${owner:-postgresql-[1-9][0-9]}"
 elif [ -n "$tool" ] && [ -n "$binary" ]; then
   rpm -qf --qf 'package=%{NAME} installed %|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\n' -- "$binary"
 else
@@ -286,7 +334,7 @@ fi
 end
 begin disk
 if [ -n "$data" ]; then
-  bounded 10 df -PB1 -- "$data/pg_wal/."
+  bounded 10 df -PB1 -- "$data/pg_wal/." "$data/."
 else
   echo 'the data directory is unknown, because no postmaster was found'; false
 fi
@@ -385,9 +433,9 @@ std::string sql_section(const MemberScript& script) {
            "BEGIN READ ONLY;\nSET LOCAL search_path = pg_catalog, pg_temp;\n"
            "SET LOCAL statement_timeout = '10s';\nSET LOCAL lock_timeout = '2s';\n"
            "SELECT pg_catalog.current_setting('server_version_num')::int >= 130000 AS newer "
-           "\\gset\n\\if :newer\n" +
-           observation_query(13) + ";\n\\else\n" + observation_query(11) + ";\n\\endif\nCOMMIT;\n" +
-           end_of_input + "\nend\n";
+           "\\gset\n" +
+           observation_query("\n\\if :newer\n", "\n\\endif\n") + ";\nCOMMIT;\n" + end_of_input +
+           "\nend\n";
 }
 
 }  // namespace
@@ -415,7 +463,7 @@ std::string render(const MemberScript& script) {
         shell_assignment("lock", script.scope.empty() ? "" : lock_file_name(script.scope)) +
         flush_left(std::string(k_prelude) + k_find_python) +
         shell_assignment("setup_program", setup_program()) +
-        flush_left(std::string(k_find_package_tool) + k_units + k_host + k_os + k_setup +
+        flush_left(std::string(k_find_package_tool) + k_units + k_host + k_os + k_upkeep + k_setup +
                    offered_of_each() + k_available + k_beside + k_postmaster + k_packages) +
         k_member_folder + flush_left(std::string(k_trust) + k_alive + k_job_state + k_leftover);
     if (!script.os_user.empty()) {

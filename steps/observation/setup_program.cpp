@@ -28,7 +28,7 @@ bool is_scalar(const Json& value) {
 // No single quote in it: each becomes 40 bytes under sudo, where all of the script is one argument.
 const std::string& daemon_program() {  // NOLINT(readability-function-size): it is a program
     static const std::string k_program = R"py(
-import json, os, re, socket, struct, sys
+import json, os, re, socket, struct, sys, time
 pid = sys.argv[1]
 def words(name):
     try:
@@ -148,7 +148,9 @@ def ask(path, seconds):
 // Versions of modules are read from the names of their .dist-info and .egg-info, because
 // importlib.metadata takes longer than all the rest, and Python before 3.8 has none. `module` is
 // the Patroni that this daemon loads: a script of the package can load another one that pip has put
-// in front of it. What the daemon says of the cluster comes last, for it may hang with its DCS.
+// in front of it. Of a PostgreSQL that does not run (no process as second argument) the last lines
+// of its log that say why, in which no statement is. What the daemon says of the cluster comes
+// last, for it may hang with its DCS.
 const std::string& setup_program() {
     static const std::string k_program = daemon_program() + R"py(read()
 dcs = ["etcd3", "etcd", "consul", "zookeeper", "exhibitor", "kubernetes", "raft"]
@@ -188,15 +190,34 @@ def module():
         return ""
 def said(name, *keys):
     return str(setting(name, *keys) or "").lower()
+def last_words():
+    data = setting("POSTGRESQL_DATA_DIR", "postgresql", "data_dir")
+    if not data or sys.argv[2:] != [""]:
+        return []
+    try:
+        with open(os.path.join(data, "postgresql.conf")) as f:
+            where = re.findall("(?m)^ *log_directory *=? *\x27(.*?)\x27", f.read())
+        folder = os.path.join(data, where[-1] if where else "log")
+        files = [n for n in (os.path.join(folder, n) for n in os.listdir(folder)) if os.path.isfile(n)]
+        newest = max(files, key=os.path.getmtime)
+        if time.time() - os.path.getmtime(newest) > 3600:
+            return []
+        with open(newest, "rb") as f:
+            f.seek(-min(16384, os.path.getsize(newest)), 2)
+            lines = f.read().decode("utf-8", "replace").splitlines()
+        return [n[:300] for n in lines if re.search("FATAL|PANIC", n)][-3:]
+    except Exception:
+        return []
 print(json.dumps({
     "file": path, "changed": changed, "dcs": used, "modules": modules, "parameters": parameters,
     "python": ".".join(str(n) for n in sys.version_info[:3]),
     "module": module(), "users": bool(section("bootstrap", "users")),
+    "dcs_user": any(setting(n.upper() + "_USERNAME", n, "username") for n in ("etcd3", "etcd")),
     "verify_client": {n: n for n in ("none", "optional", "required")}.get(
         said("RESTAPI_VERIFY_CLIENT", "restapi", "verify_client"), ""),
     "ctl": bool(said("CTL_CERTFILE", "ctl", "certfile")),
     "by_members": said("RESTAPI_ALLOWLIST_INCLUDE_MEMBERS", "restapi", "allowlist_include_members")
-    in ("true", "on", "yes", "1"), "name": whose("name"), "scope": whose("scope")}))
+    in ("true", "on", "yes", "1"), "said": last_words(), "name": whose("name"), "scope": whose("scope")}))
 sys.stdout.flush()
 try:
     said = ask("/cluster", 2)[1]
@@ -225,6 +246,7 @@ SetupFacts setup_of(const Json& body) {
         }
     }
     setup.has_bootstrap_users = flag(body, "users");
+    setup.has_dcs_user = flag(body, "dcs_user");
     setup.verify_client = text(body, "verify_client");
     setup.has_ctl_certificate = flag(body, "ctl");
     setup.allowlist_by_members = flag(body, "by_members");

@@ -59,6 +59,30 @@ TEST_F(IncidentPlans, MendReplicasThatAreNotTouchedWithTheLeaderThatGoesBack) {
     EXPECT_EQ(packages_back(planned), (Names{"n1 3.2.1-1", "n2 3.2.1-1", "n3 3.2.1-1"}));
 }
 
+// A change that can never be proven would be made, waited for and taken back.
+TEST_F(IncidentPlans, DecideAVerifyThatTodaysFactsDecide) {
+    world.members.at("n2").status["replication_state"] = "in archive recovery";
+    world.members.at("n2").status["tags"] = {{"nostream", true}};
+    const auto blocked = [&](const std::string& rest, const std::string& member) {
+        Names ids;
+        const std::string text = "runbook: x\nsteps:\n- id: a\n  on: " + member +
+                                 "\n  uses: ssh.run\n  with: {argv: ['true'], read_only: true}\n" +
+                                 rest;
+        for (const Finding& finding : plan_text(world, inventory, text).blocked_by) {
+            ids.push_back(finding.id);
+        }
+        return ids;
+    };
+    const std::string verify =
+        "  verify: {uses: assert, with: {that: \"member.state == 'streaming'\"}}\n";
+    EXPECT_EQ(blocked(verify, "n2"), Names{"runbook.assertion"});
+    EXPECT_EQ(blocked(verify, "n3"), Names{});
+    const std::string until =
+        "  retry: {attempts: 2}\n  until: result.exit == 0 and member.state == 'streaming'\n";
+    EXPECT_EQ(blocked(until, "n2"), Names{"runbook.assertion"});
+    EXPECT_EQ(blocked(until, "n3"), Names{});
+}
+
 TEST_F(IncidentPlans, AddNoPackageToTheWayBackOfOneThatPausesNothing) {
     const Plan planned = plan_of("patroni-relieve-wal");
     EXPECT_EQ(packages_back(planned), Names{});

@@ -276,6 +276,11 @@ TEST(Options, NameWhatOthersMayWriteTo) {
     EXPECT_EQ(parse({"approve", "x", "--unsealed"}).parsed.exit_code, 2);
 }
 
+TEST(Options, NameTheRunThatIsCancelled) {
+    EXPECT_EQ(options({"cancel", "20261130"}).run, "20261130");
+    EXPECT_EQ(parse({"cancel"}).parsed.exit_code, 2) << "never the newest by itself";
+}
+
 TEST(InventoryPath, IsTheOptionThenTheVariable) {
     const WithVariable variable("LOCKSTEP_INVENTORY", "/from/variable.yaml");
     Options given;

@@ -25,19 +25,31 @@ inline void make_incident(FakeCluster& world) {
     }
 }
 
-/// The plan of a shipped runbook on a cluster of fakes.
-inline Plan plan_on(FakeCluster& world,
-                    const Inventory& inventory,
-                    const std::string& runbook,
-                    const std::map<std::string, std::string>& set = {}) {
+inline Plan plan_of_runbook(FakeCluster& world,
+                            const Inventory& inventory,
+                            std::shared_ptr<const Runbook> runbook,
+                            const std::map<std::string, std::string>& set = {}) {
     LiveRunner runner(world.cluster, world.factory(), world.clock);
     PlanRequest request;
-    request.runbook = find_runbook(runbook);
+    request.runbook = std::move(runbook);
     request.inventory = &inventory;
     request.cluster = &world.cluster;
     request.inputs = read_inputs(*request.runbook, set);
     request.actions = &action_catalog();
     return make_plan(request, runner, {});
+}
+
+/// The plan of a shipped runbook on a cluster of fakes.
+inline Plan plan_on(FakeCluster& world,
+                    const Inventory& inventory,
+                    const std::string& runbook,
+                    const std::map<std::string, std::string>& set = {}) {
+    return plan_of_runbook(world, inventory, find_runbook(runbook), set);
+}
+
+/// The same of one that is written in a test.
+inline Plan plan_text(FakeCluster& world, const Inventory& inventory, const std::string& text) {
+    return plan_of_runbook(world, inventory, pinned_runbook(text, "f", {}));
 }
 
 }  // namespace lockstep

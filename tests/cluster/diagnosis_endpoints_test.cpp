@@ -236,6 +236,18 @@ TEST_F(NoPostgres, WhileAReplicaIsCreatedIsOneFindingThatSaysToWait) {
     EXPECT_NE(found[0].remedy.find("Do not restart"), std::string::npos);
 }
 
+TEST_F(NoPostgres, ThatDoesNotStartSaysWhyWhereItsLogDoes) {
+    says("start failed");
+    facts.find("n2")->last_words = {"FATAL:  old", "FATAL:  could not access file \"no_such_lib\""};
+    const std::vector<Finding> found = diagnose(facts, Cluster{});
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_NE(found[0].message.find("it said last: FATAL:  could not access file"),
+              std::string::npos)
+        << found[0].message;
+    says("starting");
+    EXPECT_EQ(diagnose(facts, Cluster{})[0].message.find("said last"), std::string::npos);
+}
+
 TEST_F(NoPostgres, ThatDoesNotStartIsOneFindingThatNamesTheLog) {
     for (const char* state : {"start failed", "starting", "stopped", "crashed"}) {
         says(state);

@@ -1,3 +1,4 @@
+#include "cluster/host_findings.hpp"
 #include "tests/cluster/sample_facts.hpp"
 
 #include <gtest/gtest.h>
@@ -95,6 +96,64 @@ TEST_F(HostRules, WarnOfAPatroniThatAnswersAndWasNotSeen) {
 TEST_F(HostRules, NameAFolderOfLockstepThatIsSomebodyElses) {
     n2().unknown["folder"] = "/var/lib/lockstep is not what lockstep made: it belongs to lockstep";
     EXPECT_EQ(found(), std::vector<std::string>{"host.foreign_folder critical"});
+}
+
+TEST_F(HostRules, WarnOfNeedrestartThatIsNotToldToLeaveThemAlone) {
+    n2().upkeep = UpkeepFacts{};
+    EXPECT_EQ(found(), Texts{});
+    n2().upkeep->needrestart = true;
+    EXPECT_EQ(found(), Texts{"host.needrestart warning"});
+    n2().upkeep->spared = {"patroni"};
+    EXPECT_EQ(found(), Texts{});
+    n2().upkeep->etcd = true;
+    EXPECT_EQ(found(), Texts{"host.needrestart warning"});
+    EXPECT_NE(needrestart_restarts(n2())->remedy.find("qr(^etcd)"), std::string::npos);
+    n2().upkeep->spared = {"patroni", "etcd"};
+    n2().on_host->postmasters[0].unit = "postgresql@17-main";
+    EXPECT_EQ(found(), Texts{"host.needrestart warning"});
+    n2().upkeep->spared.emplace_back("postgres");
+    EXPECT_EQ(found(), Texts{});
+}
+
+TEST_F(HostRules, WarnOfUnattendedUpgradesOfWhatNobodyKeepsBack) {
+    const auto names = [&] {
+        const auto finding = unattended_changes(n2(), "patroni");
+        return finding ? finding->message.substr(0, finding->message.find(" there")) : "";
+    };
+    n2().postgres.package = "postgresql-17";
+    n2().upkeep = UpkeepFacts{};
+    EXPECT_EQ(names(), "");
+    n2().upkeep->unattended = true;
+    EXPECT_EQ(names(), "n2: unattended-upgrades may change patroni and postgresql-17");
+    EXPECT_EQ(found(), Texts{"host.unattended_upgrades warning"});
+    n2().patroni.held = true;
+    EXPECT_EQ(names(), "n2: unattended-upgrades may change postgresql-17");
+    for (const char* pattern : {"postgresql-", "postgresql-17$", ".*", "(patroni|postgresql-17)"}) {
+        n2().upkeep->unattended_not = {"libc6$", pattern};
+        EXPECT_EQ(names(), "") << pattern;
+    }
+    n2().upkeep->unattended_not.clear();
+    n2().postgres.installed = "17.12-1.pgdg13+1";
+    EXPECT_EQ(names(), "") << "it takes nothing of PGDG's unless it is told to";
+    n2().upkeep->unattended_pgdg = true;
+    EXPECT_NE(names(), "");
+}
+
+TEST_F(HostRules, MentionThatPackagesRestartNothing) {
+    n2().upkeep = UpkeepFacts{};
+    n2().upkeep->no_restarts = true;
+    EXPECT_EQ(found(), Texts{"host.policy_rc_d info"});
+}
+
+TEST_F(HostRules, CountAPostgresqlAsDownByTheWordsOfOneList) {
+    n2().on_host->kill_mode = "control-group";
+    n2().on_host->postmasters.clear();
+    for (const char* state : {"stopped", "crashed", "start failed", "restart failed"}) {
+        n2().state = state;
+        EXPECT_FALSE(unit_stops_postgres(n2())) << state;
+    }
+    n2().state = "starting";
+    EXPECT_TRUE(unit_stops_postgres(n2()));
 }
 
 TEST_F(HostRules, MentionAnotherPatroni) {

@@ -256,6 +256,26 @@ TEST(OversizeWal, IsMoreThanSettingsAndReadersExplain) {
     EXPECT_EQ(ids_of(facts), Names{});
 }
 
+// One look cannot tell a reader that is busy with a burst from one that does not keep up: so much
+// is a burst, and no more.
+TEST(OversizeWal, BehindAnActiveSlotIsExcusedWithinABurst) {
+    ClusterFacts facts = healthy_cluster("3.0.2");
+    MemberFacts& member = *facts.find("n2");
+    const auto is_behind = [&](int times) {
+        const Lsn behind = static_cast<Lsn>(times) * static_cast<Lsn>(member.wal->max_wal_size);
+        member.wal->oldest = 0x1F000000 - behind;
+        member.slots = {sample_slot("feed", true, 0x1F000000 - behind)};
+        classify_slots(facts);
+        return findings_of(facts);
+    };
+    EXPECT_TRUE(is_behind(5).empty());
+    const std::vector<Finding> found = is_behind(6);
+    ASSERT_EQ(ids(found), (Names{"wal.oversize:n2"}));
+    EXPECT_EQ(found[0].severity, Severity::warning);
+    EXPECT_TRUE(found[0].needs_decision) << "no run cures it";
+    EXPECT_NE(found[0].message.find("the active slot feed holds them"), std::string::npos);
+}
+
 TEST(OversizeWal, NamesWhatHoldsIt) {
     ClusterFacts facts = healthy_cluster("3.0.2");
     WalFacts& wal = *facts.find("n2")->wal;
@@ -282,6 +302,28 @@ TEST(LowDisk, WarnsBelowAFifthAndAlarmsBelowATenth) {
     disk.free_bytes = 9;
     ASSERT_EQ(ids_of(facts), (Names{"disk.low:n3"}));
     EXPECT_EQ(findings_of(facts)[0].severity, Severity::critical);
+}
+
+TEST(LowDisk, IsThatOfTheDataAsWell) {
+    ClusterFacts facts = healthy_cluster("3.0.2");
+    facts.find("n3")->data_disk = DiskFacts{"/data", 10, 100};
+    EXPECT_EQ(ids_of(facts), Names{});
+    facts.find("n3")->data_disk->free_bytes = 9;
+    ASSERT_EQ(ids_of(facts), (Names{"disk.low:n3"}));
+    EXPECT_EQ(findings_of(facts)[0].severity, Severity::warning);
+    EXPECT_EQ(findings_of(facts)[0].subject, "/data");
+    facts.find("n3")->data_disk->free_bytes = 4;
+    EXPECT_EQ(findings_of(facts)[0].severity, Severity::critical);
+}
+
+TEST(Patroni, BeforeTwoOneIsSaidToBeUnsupported) {
+    ClusterFacts facts = healthy_cluster("2.1.0");
+    EXPECT_EQ(ids_of(facts), Names{});
+    facts = healthy_cluster("2.0.2");
+    ASSERT_EQ(
+        ids_of(facts),
+        (Names{"patroni.unsupported:n1", "patroni.unsupported:n2", "patroni.unsupported:n3"}));
+    EXPECT_EQ(findings_of(facts)[0].severity, Severity::warning);
 }
 
 TEST(MixedVersions, AreThoseThatRun) {

@@ -177,14 +177,36 @@ TEST_F(Growth, IsNoneUpToWalKeepSize) {
     EXPECT_FALSE(ever_grows(10, 1200));
 }
 
-TEST_F(Growth, EndsWithTheBurst) {
+TEST_F(Growth, IsToldAfterTheBurstForAsLongAsAllOfItIsThere) {
     server.slot_is_stuck = true;
     server.rate = 40 * k_mb;
     EXPECT_TRUE(ever_grows(10, 600));
+    EXPECT_EQ(found[0].severity, Severity::critical);
     server.rate = 100;  // what an idle server writes
     ever_grows(10, 60);
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_EQ(found[0].severity, Severity::warning) << "nobody knows when it is full";
+    EXPECT_NE(found[0].message.find("that stopped 1 min ago"), std::string::npos)
+        << found[0].message;
+    EXPECT_EQ(found[0].message.find("an hour"), std::string::npos) << found[0].message;
+    server.slot_is_stuck = false;
+    server.rate = k_mb;
+    EXPECT_TRUE(ever_grows(10, 30));
+    ever_grows(60, 1200);  // a checkpoint later it is gone
     EXPECT_TRUE(found.empty());
-    EXPECT_FALSE(ever_grows(60, 3600));
+}
+
+// The average over the hour was 205 MB an hour where 50 GB were written in one.
+TEST_F(Growth, AfterAQuietTimeIsThatOfTheWritingAlone) {
+    server.slot_is_stuck = true;
+    server.max_wal_size = 64 * k_mb;
+    server.rate = 100;
+    EXPECT_FALSE(ever_grows(60, 3000));
+    server.rate = 14 * k_mb;  // 49 GB an hour
+    EXPECT_TRUE(ever_grows(10, 600));
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_EQ(found[0].severity, Severity::critical) << found[0].message;
+    EXPECT_NE(found[0].message.find("grows by 49"), std::string::npos) << found[0].message;
 }
 
 TEST_F(Growth, OfABurstInAHealthyClusterIsNone) {

@@ -134,6 +134,57 @@ TEST_F(WalExplanationTest, KnowsWhatASettingKeeps) {
     EXPECT_TRUE(explanation.remedy.empty());
 }
 
+// Seen as "the slot n2 decides: 0 B would go without it".
+TEST_F(WalExplanationTest, NamesAllThatHoldTheSame) {
+    has_files_from(30);
+    has_slot("n1", 30).stuck = true;
+    has_slot("n3", 30).stuck = true;
+    n2().slots->back().restart_lsn = *n2().slots->back().restart_lsn + 4711;
+    const WalExplanation explanation = explain();
+    EXPECT_EQ(explanation.verdict,
+              "the slot n1 and the slot n3 decide together: 464 MB would go without them");
+    EXPECT_EQ(std::ranges::count_if(explanation.holders, &WalHolder::decides), 2);
+    EXPECT_FALSE(explanation.remedy.empty());
+}
+
+// Seen as "wal_keep_size decides" with 48 MB in pg_wal of the 128 that it allows.
+TEST_F(WalExplanationTest, BlamesNoSettingThatAllowsMoreThanThereIs) {
+    has_files_from(3);
+    n2().wal->keep_size = 8 * static_cast<std::int64_t>(k_segment);
+    const WalExplanation explanation = explain();
+    EXPECT_EQ(explanation.verdict,
+              "nothing is kept but what a restart would need, and what wal_keep_size allows (128 "
+              "MB); nothing is wrong");
+    const auto keeps = std::ranges::find(explanation.holders, "keep_size", &WalHolder::kind);
+    ASSERT_NE(keeps, explanation.holders.end());
+    EXPECT_EQ(keeps->bytes, 3 * static_cast<std::int64_t>(k_segment)) << "what there is";
+    EXPECT_TRUE(has(keeps->text, "wal_keep_size (128 MB)")) << keeps->text;
+}
+
+TEST_F(WalExplanationTest, NamesTheTransactionThatHoldsALogicalSlot) {
+    has_files_from(30);
+    SlotFacts& slot = has_slot("debezium", 30, true);
+    slot.type = "logical";
+    EXPECT_TRUE(has(explain().remedy, "does not keep up")) << explain().remedy;
+    slot.confirmed = k_now - 4711;
+    EXPECT_TRUE(has(explain().remedy, "pg_prepared_xacts")) << explain().remedy;
+    n2().wal->oldest_transaction = TransactionFacts{4242, 7200, "1234", "batch"};
+    EXPECT_TRUE(has(explain().remedy, "keeps up; what holds it is a transaction"))
+        << explain().remedy;
+    EXPECT_TRUE(has(explain().remedy, "pid 4242 on n2 (batch), xid 1234, open for 2 h"))
+        << explain().remedy;
+    n2().wal->oldest_transaction->pid = 0;
+    EXPECT_TRUE(has(explain().remedy, "it is prepared, batch")) << explain().remedy;
+}
+
+TEST_F(WalExplanationTest, OfACopyPointsToTheLeadersSlot) {
+    has_files_from(30);
+    has_slot("debezium", 30);
+    EXPECT_TRUE(has(explain().remedy, "Nothing is connected to it")) << explain().remedy;
+    facts.find("n1")->slots->push_back(sample_slot("debezium", true, k_now - 31 * k_segment));
+    EXPECT_TRUE(has(explain().remedy, "Look at the slot debezium on n1")) << explain().remedy;
+}
+
 TEST_F(WalExplanationTest, KnowsWhatWaitsForArchiving) {
     has_files_from(12);
     n2().wal->archiving_fails = true;

@@ -358,6 +358,34 @@ TEST_F(GoingBack, OfARunThatOnlyWaitsEndsIt) {
     EXPECT_EQ(started(), Names{});
 }
 
+TEST_F(GoingBack, IsNotNeededToEndARunThatWaits) {
+    const RunEnd waits =
+        run(plan("- {id: hold, uses: hold}\n"
+                 "- {id: a, on: n2, uses: change}\n"
+                 "- {id: free, uses: release}\n"
+                 "- {id: go, uses: ask, with: {message: well}}\n"
+                 "- {id: b, uses: look}\n"));
+    ASSERT_EQ(waits.exit_code, 14) << waits.message;
+    EXPECT_EQ(no_cancel(*state), "");
+    runner.released.clear();
+    EXPECT_EQ(take_up(cancel_run, {}, {}).exit_code, 0);
+    EXPECT_EQ(state->phase(), RunPhase::cancelled);
+    EXPECT_EQ(runner.released, Names{""});
+    EXPECT_EQ(nothing_to_resume(*state), "it was cancelled");
+    EXPECT_EQ(no_cancel(*state), "it was cancelled: nothing of it goes on any more");
+    EXPECT_EQ(version_of("n2"), "new") << "what was done stays";
+    EXPECT_EQ(no_rollback(*state), "") << "and can still be taken back";
+    const RunEnd back = roll_back();
+    EXPECT_EQ(back.exit_code, 0) << back.message;
+    EXPECT_EQ(state->phase(), RunPhase::rolled_back);
+    EXPECT_EQ(version_of("n2"), "old");
+}
+
+TEST_F(GoingBack, IsTheWayOfARunThatDoesNotWait) {
+    ASSERT_EQ(run(plan(k_upgrade)).exit_code, 0);
+    EXPECT_NE(no_cancel(*state), "");
+}
+
 TEST_F(GoingBack, SaysNothingMoreOfTheLockThatAnEarlierEngineTookOver) {
     ASSERT_EQ(run(plan(k_upgrade)).exit_code, 0);
     std::vector<JournalRecord>& records = journal.kept.at("run");

@@ -7,6 +7,7 @@
 #include "steps/observation/setup_program.hpp"
 #include "tests/fakes/shell_host.hpp"
 #include "tests/steps/recorded_text.hpp"
+#include "tests/transport/test_postgres.hpp"
 #include "transport/exec_trailer.hpp"
 #include "transport/sudo_session.hpp"
 
@@ -386,6 +387,57 @@ TEST(MemberOutput, KeepsTheReasonOfWhatIsUnknown) {
     EXPECT_FALSE(member.unit);
 }
 
+TEST(MemberOutput, KnowsWhichPackagesAreOnHold) {
+    EXPECT_FALSE(read(debian()).patroni.held);
+    const MemberFacts member = read(
+        with_section(debian(), "patroni_package", "package=patroni installed 4.0.7-3 hold", 0));
+    EXPECT_EQ(member.patroni.installed, "4.0.7-3");
+    EXPECT_TRUE(member.patroni.held);
+    EXPECT_FALSE(
+        read(with_section(
+                 debian(), "patroni_package", "package=patroni installed 4.0.7-3 install", 0))
+            .patroni.held);
+}
+
+TEST(MemberOutput, TellsTheDiskOfTheDataFromThatOfItsWal) {
+    const std::string head = "Filesystem 1-blocks Used Available Capacity Mounted on\n";
+    const std::string wal = "/dev/b 100 20 80 20% /my wal\n";
+    MemberFacts member = read(with_section(debian(), "disk", head + wal + wal, 0));
+    EXPECT_EQ(member.disk->mount, "/my wal");
+    EXPECT_FALSE(member.data_disk);
+    member = read(with_section(debian(), "disk", head + wal + "/dev/a 50 40 10 80% /data", 1));
+    EXPECT_EQ(member.disk->mount, "/my wal");
+    ASSERT_TRUE(member.data_disk);
+    EXPECT_EQ(member.data_disk->mount, "/data");
+    EXPECT_EQ(member.data_disk->free_bytes, 10);
+}
+
+TEST(MemberOutput, HoldsWhyPostgresqlDoesNotRun) {
+    const MemberFacts member =
+        read(with_section(debian(),
+                          "postmaster",
+                          "said=FATAL:  a\nsaid=FATAL:  b\nsaid=c\nsaid=d\nno postmaster",
+                          1));
+    EXPECT_EQ(member.last_words, (std::vector<std::string>{"FATAL:  b", "c", "d"}));
+    EXPECT_TRUE(read(debian()).last_words.empty());
+}
+
+TEST(MemberOutput, TakesTheLastWordOfNeedrestartForItsMode) {
+    const auto upkeep = [](const std::string& text) {
+        return *read(debian() + "\n@" + k_recorded_nonce + " begin upkeep\n" + text + "\n@" +
+                     k_recorded_nonce + " end 0\n")
+                    .upkeep;
+    };
+    EXPECT_TRUE(upkeep("needrestart=yes\nmode=a\non=").needrestart);
+    EXPECT_TRUE(upkeep("needrestart=yes\nmode=u\non=").needrestart);
+    EXPECT_FALSE(upkeep("needrestart=yes\nmode=i\non=").needrestart);
+    EXPECT_FALSE(upkeep("mode=a\non=1").needrestart) << "its files alone restart nothing";
+    EXPECT_FALSE(upkeep("mode=i\non=1").unattended) << "no timer";
+    EXPECT_FALSE(upkeep("timer=yes\nmode=i\non=0").unattended);
+    EXPECT_TRUE(upkeep("timer=yes\nmode=i\non=1").unattended);
+    EXPECT_FALSE(read(debian()).upkeep);
+}
+
 TEST(MemberOutput, TakesAHalfInstalledPackageForNone) {
     const MemberFacts member =
         read(with_section(debian(),
@@ -459,13 +511,21 @@ TEST(MemberOutput, WithoutALookAtLeftoversKnowsNothingOfThem) {
 }
 
 /// The script itself, on this machine, with a folder of lockstep that the test fills.
-MemberFacts observed(const ShellHost& host, const std::string& scope = "orders") {
+MemberFacts observed(const ShellHost& host,
+                     const std::string& scope = "orders",
+                     const std::vector<std::string>& places = {}) {
     MemberScript here = script();
     here.os_user.clear();
     here.scope = scope;
     MemberFacts member;
     // Reading the package lists takes a second, and is not what this is about.
-    const std::string text = replaced(render(here), "apt-cache madison", "true");
+    std::string text = replaced(render(here), "apt-cache madison", "true");
+    for (const std::string& place : places) {
+        for (std::size_t at = 0; (at = text.find(place, at)) != std::string::npos;) {
+            text.replace(at, place.size(), host.path(place.substr(1)));
+            at += host.path(place.substr(1)).size();
+        }
+    }
     read_output(here, host.run({.script = text}), member);
     EXPECT_TRUE(member.ssh.ok()) << member.ssh.error;
     return member;
@@ -533,6 +593,140 @@ TEST(MemberScript, LeavesOutTheCommandsOfRunsOnOtherClusters) {
     }
     const std::map<std::string, bool> expected = {{"r1.a", true}, {"r4.a", true}, {"r5.a", false}};
     EXPECT_EQ(known, expected);
+}
+
+/// The files of a host that upgrades itself, in a folder of the test.
+class Upkeep : public testing::Test {
+  protected:
+    Upkeep() {
+        for (const char* program : {"usr/sbin/needrestart", "usr/bin/unattended-upgrade"}) {
+            host.write(program, "");
+            std::filesystem::permissions(host.path(program), std::filesystem::perms::owner_all);
+        }
+        host.write("etc/needrestart/needrestart.conf",
+                   "#$nrconf{restart} = 'a';\n$nrconf{override_rc} = {\n  qr(^dbus) => 0,\n"
+                   "  # qr(^patroni) => 0,\n  qr(^etcd) => 1,\n};\n");
+        host.write("etc/apt/apt.conf.d/50unattended-upgrades",
+                   "Unattended-Upgrade::Origins-Pattern {\n"
+                   "  \"origin=Debian,codename=${distro_codename},label=Debian\";\n"
+                   "//  \"origin=apt.postgresql.org\";\n};\n"
+                   "Unattended-Upgrade::Package-Blacklist {\n  // \"patroni\";\n"
+                   "  \"linux-\"; \"libc6$\";\n};\n");
+        host.write("etc/apt/apt.conf.d/20auto-upgrades",
+                   "APT::Periodic::Update-Package-Lists \"1\";\n"
+                   "APT::Periodic::Unattended-Upgrade \"1\";\n");
+        host.write("etc/systemd/system/timers.target.wants/other", "");
+    }
+
+    void enable_timer() const {
+        std::filesystem::create_symlink(
+            "/lib/systemd/system/apt-daily-upgrade.timer",
+            host.path("etc/systemd/system/timers.target.wants/apt-daily-upgrade.timer"));
+    }
+
+    [[nodiscard]] std::optional<UpkeepFacts> upkeep() const {
+        const MemberFacts member = observed(host,
+                                            "orders",
+                                            {"/usr/sbin/needrestart",
+                                             "/usr/bin/unattended-upgrade",
+                                             "/usr/sbin/policy-rc.d",
+                                             "/etc/needrestart/",
+                                             "/etc/apt/apt.conf.d/",
+                                             "/etc/systemd/system/"});
+        EXPECT_TRUE(member.upkeep) << "this test is for a machine with apt";
+        return member.upkeep;
+    }
+
+    ShellHost host;
+    using Texts = std::vector<std::string>;
+};
+
+TEST_F(Upkeep, IsReadFromTheFilesOfItsPrograms) {
+    std::optional<UpkeepFacts> seen = upkeep();
+    ASSERT_TRUE(seen);
+    EXPECT_FALSE(seen->needrestart);
+    EXPECT_EQ(seen->spared, Texts{}) << "a comment spares nobody";
+    EXPECT_FALSE(seen->unattended) << "its timer is not enabled";
+    EXPECT_FALSE(seen->unattended_pgdg);
+    EXPECT_EQ(seen->unattended_not, (Texts{"linux-", "libc6$"}));
+    EXPECT_FALSE(seen->no_restarts);
+    enable_timer();
+    host.write("etc/needrestart/conf.d/50.conf",
+               "$nrconf{restart} = 'a';\n$nrconf{override_rc}{qr(^patroni|^postgres)} = 0;\n");
+    host.write("etc/apt/apt.conf.d/99own",
+               "Unattended-Upgrade::Package-Blacklist:: \"patroni\";\n"
+               "Unattended-Upgrade::Origins-Pattern:: \"site=apt.postgresql.org\";\n");
+    host.write("usr/sbin/policy-rc.d", "#!/bin/sh\n# exit 0\nexit 101\n");
+    std::filesystem::permissions(host.path("usr/sbin/policy-rc.d"),
+                                 std::filesystem::perms::owner_all);
+    seen = upkeep();
+    ASSERT_TRUE(seen);
+    EXPECT_TRUE(seen->needrestart);
+    EXPECT_EQ(seen->spared, (Texts{"patroni", "postgres"}));
+    EXPECT_TRUE(seen->unattended);
+    EXPECT_TRUE(seen->unattended_pgdg);
+    EXPECT_EQ(seen->unattended_not, (Texts{"linux-", "libc6$", "patroni"}));
+    EXPECT_TRUE(seen->no_restarts);
+}
+
+TEST_F(Upkeep, OfUbuntuRestartsUnlessAModeIsSet) {
+    host.write("etc/apt/apt.conf.d/99needrestart",
+               "DPkg::Post-Invoke {\"test -x /usr/lib/needrestart/apt-pinvoke && "
+               "/usr/lib/needrestart/apt-pinvoke -m u || true\"; };\n");
+    EXPECT_TRUE(upkeep()->needrestart);
+    host.write("etc/needrestart/conf.d/50.conf", "$nrconf{restart} = 'l';\n");
+    EXPECT_FALSE(upkeep()->needrestart);
+}
+
+TEST_F(Upkeep, OfAMaskedTimerIsNone) {
+    enable_timer();
+    EXPECT_TRUE(upkeep()->unattended);
+    std::filesystem::create_symlink("/dev/null",
+                                    host.path("etc/systemd/system/apt-daily-upgrade.timer"));
+    EXPECT_FALSE(upkeep()->unattended);
+}
+
+/// The statement on a server, by psql, as the script sends it.
+TEST(Observation, SeesTheOldestTransactionOfAServer) {
+    if (!TestPostgres::installed()) {
+        GTEST_SKIP() << "needs a PostgreSQL server";
+    }
+    const TestPostgres server;
+    const ShellHost host;
+    MemberScript here = script();
+    here.os_user = TestPostgres::user();
+    here.port = static_cast<std::uint16_t>(server.port());
+    const std::string text = replaced(render(here), "apt-cache madison", "true");
+    const auto look = [&](const std::string& script_text) {
+        MemberFacts member;
+        read_output(here, host.run({.script = script_text}), member);
+        EXPECT_TRUE(member.sql.ok()) << member.sql.error;
+        return member;
+    };
+    // As psql asks a server before 13: the part between \if and \endif is left out.
+    const std::string old = replaced(replaced(text, ">= 130000", ">= 990000"),
+                                     "pg_stat_progress_basebackup",
+                                     "pg_what_it_does_not_have");
+    MemberFacts member = look(old);
+    ASSERT_TRUE(member.wal);
+    member = look(text);
+    ASSERT_TRUE(member.wal);
+    EXPECT_FALSE(member.wal->oldest_transaction);
+    const std::string psql = TestPostgres::become() + " psql -XAtq -h " +
+                             server.socket_directory() + " -p " + std::to_string(server.port()) +
+                             " -d postgres -c ";
+    (void)host.run({.script = "cd /; PGAPPNAME=batch " + psql +
+                              "'select txid_current(); select pg_sleep(60)' >/dev/null 2>&1 "
+                              "</dev/null & n=0\nuntil [ $n = 100 ] || [ \"$(" +
+                              psql +
+                              "'select count(*) from pg_stat_activity where backend_xid is not "
+                              "null')\" = 1 ]; do n=$((n + 1)); sleep 0.1; done"});
+    member = look(text);
+    ASSERT_TRUE(member.wal);
+    ASSERT_TRUE(member.wal->oldest_transaction);
+    EXPECT_GT(member.wal->oldest_transaction->pid, 0);
+    EXPECT_EQ(member.wal->oldest_transaction->name, "batch");
+    EXPECT_FALSE(member.wal->oldest_transaction->xid.empty());
 }
 
 TEST(MemberScript, KnowsNoLockWithoutAScope) {

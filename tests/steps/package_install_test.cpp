@@ -218,6 +218,18 @@ TEST_F(Install, SaysWhoWorksWithPackagesThere) {
     EXPECT_TRUE(contains(preview.notes[1], "unattended-upgr (pid 12)")) << preview.notes[1];
 }
 
+TEST_F(Install, SaysWhatNeedrestartDoesLater) {
+    const std::string nonce = "\n@00112233445566778899aabbccddeeff ";
+    world.members.at("n2").seen["systemd=yes"] =
+        "systemd=yes\n" + nonce + "end 0" + nonce + "begin upkeep\nneedrestart=yes\nmode=a\non=\n";
+    const Preview preview = plan(install(k_new));
+    EXPECT_TRUE(preview.blocked_by.empty());
+    ASSERT_FALSE(preview.notes.empty());
+    EXPECT_TRUE(contains(preview.notes[0], "needrestart is suspended for this call"))
+        << preview.notes[0];
+    EXPECT_TRUE(contains(preview.operations[0].text, "NEEDRESTART_SUSPEND=1"));
+}
+
 TEST_F(Install, SaysThatAPinIsForAnotherVersion) {
     says(repository(k_old, {k_new}) + "policy=candidate 3.0.2-1\npolicy=3.0.2-1 1001\npolicy=" +
          k_new + " 500\npolicy=100 /var/lib/dpkg/status\n");

@@ -198,6 +198,15 @@ TEST_F(WaitFor, IsRefusedByAPlanWhereItCanNeverComeTrue) {
     EXPECT_EQ(refused("cluster.leader == 'n3'", "n1"), "");
 }
 
+TEST_F(WaitFor, KnowsNoResultYetWhereAStepIsJudgedByIt) {
+    StepCall call = call_of("wait_for", "result.ready and member.name == 'n9'", "n2");
+    call.foreseen = true;
+    call.scope.emplace("result", Value::unknown("step a has not run"));
+    EXPECT_EQ(ids_of(world.preview(call).blocked_by), (Names{"runbook.assertion"}));
+    call.expressions.insert_or_assign("that", expression("result.ready and member.name == 'n2'"));
+    EXPECT_TRUE(world.preview(call).blocked_by.empty());
+}
+
 TEST_F(WaitFor, SeesInputsAndTheStartOfTheRun) {
     StepCall call = call_of("wait_for", "member.patroni.running == inputs.v and run.timeline == 4");
     call.scope.emplace("inputs", Value(Value::Map{{"v", "4.0.7"}}));

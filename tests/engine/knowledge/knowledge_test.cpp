@@ -61,6 +61,10 @@ Adjust dcs(const char* kind) {
     return setup([kind](SetupFacts& setup) { setup.dcs = {kind}; });
 }
 
+Adjust dcs_user() {
+    return setup([](SetupFacts& setup) { setup.has_dcs_user = true; });
+}
+
 Adjust python(const char* version) {
     return setup([version](SetupFacts& setup) { setup.python = version; });
 }
@@ -354,12 +358,17 @@ const std::vector<RowCase>& row_cases() {
           state("4.0.6", "4.0.6")}},
         {"etcd-v2-api", {state("4.0.7", "4.0.7", dcs("etcd"))}, {state("4.0.7", "4.0.7")}},
         {"etcd-auth-update",
-         {change("3.0.2", "4.0.7"), change("3.0.2", "4.1.0"), change("3.0.2", "3.3.8")},
-         {change("3.0.2", "4.0.8"),
-          change("3.0.2", "4.1.1"),
-          change("3.0.2", "3.3.9"),
-          change("3.0.2", "4.0.7", dcs("consul"))}},
-        {"etcd-credentials-unused", {change("3.0.2", "4.1.0")}, {change("3.0.2", "4.1.1")}},
+         {change("3.0.2", "4.0.7", dcs_user()),
+          change("3.0.2", "4.1.0", dcs_user()),
+          change("3.0.2", "3.3.8", dcs_user())},
+         {change("3.0.2", "4.0.7"),
+          change("3.0.2", "4.0.8", dcs_user()),
+          change("3.0.2", "4.1.1", dcs_user()),
+          change("3.0.2", "3.3.9", dcs_user()),
+          change("3.0.2", "4.0.7", dcs("consul"), dcs_user())}},
+        {"etcd-credentials-unused",
+         {change("3.0.2", "4.1.0", dcs_user())},
+         {change("3.0.2", "4.1.0"), change("3.0.2", "4.1.1", dcs_user())}},
         {"etcd-mixed", {change("3.0.2", "4.1.4")}, {change("3.0.2", "4.1.4", dcs("raft"))}},
         {"raft-deprecated",
          {change("2.1.7", "3.0.2", dcs("raft"))},
@@ -498,6 +507,27 @@ TEST(Examine, AddsWhatIsKnownToTheDiagnosis) {
         ids,
         (std::vector<std::string>{
             "patroni.known_bad_pair:n2", "patroni.known_bad_pair:n3", "patroni.mixed_versions"}));
+}
+
+// It was OK to run what no plan would install.
+TEST(Examine, WarnsOfAVersionThatRunsAndThatNoPlanIsLetTo) {
+    ClusterFacts facts = healthy_cluster("4.0.3");
+    EXPECT_TRUE(examine(facts, Cluster{}).empty()) << "of PostgreSQL before 17";
+    for (MemberFacts& member : facts.members) {
+        member.postgres.running = "16.4";
+        member.postgres.installed = "16.4-1";
+    }
+    const std::vector<Finding> found = examine(facts, Cluster{});
+    ASSERT_EQ(found.size(), 3U);
+    EXPECT_EQ(found[0].id, "patroni.known_issue");
+    EXPECT_EQ(found[0].subject, "sslnegotiation-in-conninfo");
+    EXPECT_EQ(found[0].severity, Severity::warning);
+    EXPECT_TRUE(found[0].message.starts_with("Patroni 4.0.3 on n1: ")) << found[0].message;
+    // What another row says of the same member is said once.
+    facts = healthy_cluster("3.0.4");
+    for (const Finding& finding : examine(facts, Cluster{})) {
+        EXPECT_NE(finding.subject, "primary-check-inverted-target");
+    }
 }
 
 TEST(KnowledgeRow, MattersBetweenVersionsThatMeetOnTheWay) {

@@ -92,6 +92,28 @@ TEST_F(PathJudgementTest, HoldsNothingAgainstAPlanThatWasThereBefore) {
     EXPECT_TRUE(path->conclude(now).refusals.empty());
 }
 
+TEST_F(PathJudgementTest, SaysOfATargetThatItIsHalfOfABadPair) {
+    const auto half = [](const PathJudgement::Verdict& verdict) {
+        const Finding* found = find_row(verdict.advice, "member-slots-never-advance");
+        return found == nullptr ? "" : found->message;
+    };
+    // Mixed at the start, so that the pair itself is nothing new on the way.
+    for (const char* replica : {"n2", "n3"}) {
+        start.find(replica)->patroni.running = "4.0.2";
+    }
+    begin();
+    pause(true);
+    bring("n1", "4.0.2");
+    pause(false);
+    PathJudgement::Verdict verdict = path->conclude(now);
+    EXPECT_TRUE(verdict.refusals.empty());
+    EXPECT_TRUE(half(verdict).starts_with("4.0.2 is half of a bad pair with 3.2.1, which n1 runs"))
+        << half(verdict);
+    EXPECT_EQ(half(upgrade("4.0.7")), "");
+    start = healthy_cluster("4.0.4");
+    EXPECT_EQ(half(upgrade("4.0.7")), "");
+}
+
 TEST_F(PathJudgementTest, ForgivesWhatIsAboutAFailoverOnlyWhilePaused) {
     start = healthy_cluster("2.1.7");
     start.config["failsafe_mode"] = false;

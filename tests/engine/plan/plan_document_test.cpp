@@ -98,7 +98,9 @@ TEST(FactsOnRecord, AreTheSameAfterTheyWereReadAgain) {
     member.position = 42;
     member.lag_bytes = 0;
     member.tags = {{"nofailover", true}};
-    member.patroni = {"4.0.7", "4.0.7-1", {"4.0.7-1", "3.0.2-1"}};
+    member.patroni.running = "4.0.7";
+    member.patroni.installed = "4.0.7-1";
+    member.patroni.available = {"4.0.7-1", "3.0.2-1"};
     member.unit = UnitFacts{.active_state = "active", .main_pid = 7, .started_at = 8};
     member.wal = WalFacts{.bytes = 1, .oldest = Lsn{16}, .redo = Lsn{32}};
     member.disk = DiskFacts{.mount = "/", .free_bytes = 1, .total_bytes = 2};
