@@ -253,6 +253,15 @@ std::optional<RunEnd> settle(RunSession& session,
     return session.end(as_end(*failure));
 }
 
+/// A pause whose fate was not known before: by now it is, and what it covers may be still to come.
+void reopen_what_was_settled(RunSession& session) {
+    if (const nlohmann::json more = steps_to_reopen(session); !more.empty()) {
+        session.note("it is known by now what it had come to: " +
+                         more.front().front().get<std::string>() + " is done again",
+                     {{"reopen", more}, {"passing", true}});
+    }
+}
+
 }  // namespace
 
 RunEnd start_run(RunSession::Setup setup, RunHeader header, std::stop_token stop) {
@@ -327,6 +336,7 @@ RunEnd resume_run(RunSession::Setup setup,
         if (auto end = settle(session, by, false, stop)) {
             return *std::move(end);
         }
+        reopen_what_was_settled(session);
         return go_on(session, stop);
     });
 }

@@ -36,6 +36,7 @@ inline Plan plan_on(FakeCluster& world,
     request.inventory = &inventory;
     request.cluster = &world.cluster;
     request.inputs = read_inputs(*request.runbook, set);
+    request.given = set;
     request.actions = &action_catalog();
     return make_plan(request, runner, {});
 }

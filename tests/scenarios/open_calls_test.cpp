@@ -100,6 +100,19 @@ TEST_F(OpenCalls, OfAPauseThatNeverLandsFailsWhenItCanLandNoMore) {
     EXPECT_EQ(runner.released.back(), "");
 }
 
+TEST_F(OpenCalls, OfAPauseThatIsMadeAgainAreSettledBeforeThat) {
+    broken = "n1";
+    ASSERT_EQ(run(plan_of(k_held)).exit_code, 10);
+    broken.clear();
+    slow["hold"] = {.never_acts = true, .no_answer = true};
+    std::stop_source stop;
+    runner.at(clock.wall_now() + 12s, [&] { stop.request_stop(); });
+    ASSERT_EQ(resume({}, stop.get_token()).exit_code, 13);
+    const RunEnd end = resume();
+    EXPECT_EQ(end.exit_code, 0) << end.message;
+    EXPECT_TRUE(state->open_calls().empty()) << "nobody ever settles it";
+}
+
 TEST_F(OpenCalls, OfACommandThatOutlivesItsTimeoutIsFollowedAndNeverStartedTwice) {
     slow["start"] = {.acts_after = 25s};
     const RunEnd end = run(plan_of("- {id: start, on: n2, uses: fragile, timeout: 3s}\n"));
