@@ -171,8 +171,13 @@ class FakeRunner final : public StepRunner {
         return nullptr;
     }
 
+    std::function<void(const StepCall&)> before_preview;  ///< may throw
+
     [[nodiscard]] Preview preview(const StepCall& call, const ClusterFacts& seen) override {
         asked.push_back("preview " + name(call));
+        if (before_preview) {
+            before_preview(call);
+        }
         const auto found = previews.find(call.uses);
         if (found == previews.end()) {
             ADD_FAILURE() << "nobody said what " << call.uses << " would do";

@@ -146,6 +146,7 @@ class Simulated {
         world_.released.clear();
         world_.lock_sign.clear();
         world_.pace = nullptr;
+        world_.before_preview = nullptr;
         down_.clear();
         ours_ = meddled_ = moved_ = false;
         stop_ = std::stop_source();
@@ -160,6 +161,7 @@ class Simulated {
         make_trouble(chance, course);
         std::optional<RunEnd> end = engine([&] { return begin(stop_.get_token()); });
         bool back = false;
+        bool refused = false;  ///< a way back that would end badly: on it goes, then
         for (int tries = 0; tries < 16 && !journal_.headers.empty(); ++tries) {
             if (end && is_good(*end)) {
                 break;
@@ -172,7 +174,9 @@ class Simulated {
                 chance.below(4) == 0 || tries >= 8 ? chance.below(90'000) : 10});
             world_.catch_up();
             const bool another = end && end->exit_code == 17;  // only a rollback gets on from there
+            refused = refused || (back && end && end->exit_code == 4);
             back = back || (tries > 0 && chance.one_in(another ? 2 : 5)) || (tries > 8 && another);
+            back = back && !refused;
             course.told.emplace_back(back ? "-- rollback" : "-- resume");
             world_.course.push_back(
                 "-- " + (end ? std::to_string(end->exit_code) + " " + end->message : "dead") +
@@ -284,6 +288,12 @@ class Simulated {
 
     /// How each call goes: most of them well.
     void make_pace(Chance& chance, Course& course) {
+        world_.before_preview = [&chance, &course](const StepCall& call) {
+            if (course.trouble > 0 && chance.one_in(80) &&
+                course.happens(call.id + " on " + call.member + " cannot be made")) {
+                throw Error("`never` is not a length of time");
+            }
+        };
         world_.pace = [this, &chance, &course](const StepCall& call) {
             FakeRunner::Pace pace;
             pace.acts_after = std::chrono::milliseconds{20 + chance.below(400)};
@@ -442,9 +452,14 @@ class Simulated {
         } catch (const FakeJournal::Death&) {
             EXPECT_TRUE(!our_pause() || !world_.lock_sign.empty())
                 << "the engine is dead, and nothing on the members says whose pause it is";
-        } catch (const JournalError&) {
+        } catch (const JournalError&) {  // an Error, too
             EXPECT_TRUE(world_.still_open().empty() || !left().empty())
                 << "the journal failed, and the lock went without a sign";
+        } catch (const Error& error) {
+            world_.course.push_back(std::string("it could not begin: ") + error.what());
+            EXPECT_TRUE(!our_pause() || !world_.lock_sign.empty())
+                << "nothing was begun, and nothing on the members says any more whose pause it is";
+            EXPECT_FALSE(world_.released.empty()) << "nobody released the lock";
         }
         world_.engine_died();
         return std::nullopt;
