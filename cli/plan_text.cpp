@@ -408,8 +408,16 @@ std::string plan_text(const Plan& plan, const Terminal& terminal) {
     if (!plan.findings.empty()) {
         text += "\n  now on the cluster:\n" + findings_text(plan.findings, terminal);
     }
-    if (!plan.advice.empty()) {
-        text += "\n  known of these versions:\n" + findings_text(plan.advice, terminal);
+    std::vector<Finding> of_versions = plan.advice;
+    for (const Finding& finding : plan.advice) {
+        if (finding.id == "runbook.selects_nobody") {
+            text += "\n  " + wrap(one_line(finding.message), 2) + "\n";
+        }
+    }
+    std::erase_if(of_versions,
+                  [](const Finding& finding) { return finding.id == "runbook.selects_nobody"; });
+    if (!of_versions.empty()) {
+        text += "\n  known of these versions:\n" + findings_text(of_versions, terminal);
     }
     if (!plan.ready()) {
         return text + "\n" + refusal_text(plan, terminal);

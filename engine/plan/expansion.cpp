@@ -195,6 +195,17 @@ class Expansion {
         if (spec.on == "leader" && chosen.empty()) {
             refuse(spec, "step " + spec.id + ": there is no leader");
         }
+        if (!by_name && chosen.empty() && spec.on != "leader") {
+            plan_.advice.push_back({.id = "runbook.selects_nobody",
+                                    .severity = Severity::info,
+                                    .member = {},
+                                    .subject = around.prefix + spec.id,
+                                    .message = "step " + around.prefix + spec.id +
+                                               " is done nowhere: no member is selected by `on: " +
+                                               (spec.on ? *spec.on : spec.on_that->text()) + "`",
+                                    .remedy = {},
+                                    .source = {}});
+        }
         return chosen;
     }
 

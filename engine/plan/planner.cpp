@@ -267,7 +267,7 @@ class Forecast {
     /// step.
     void apply_knowledge() {
         PathJudgement::Verdict verdict = path_.conclude(projected_);
-        plan_.advice = std::move(verdict.advice);
+        plan_.advice.insert(plan_.advice.end(), verdict.advice.begin(), verdict.advice.end());
         for (Finding& finding : verdict.refusals) {
             add_refusal(std::move(finding));
         }

@@ -105,7 +105,9 @@ Judged check_postmasters(const ClusterFacts& start, const ClusterFacts& now) {
     Judged unknown;
     for (const MemberFacts& before : start.members) {
         const MemberFacts* after = now.find(before.name);
-        if (before.postgres.started_at.empty()) {
+        const bool ran = before.state == "running" || before.state == "streaming" ||
+                         before.state == "in archive recovery" || own_postmaster(before) != nullptr;
+        if (before.postgres.started_at.empty() && !ran) {
             continue;  // it was not running when the run began: nothing to protect
         }
         const std::optional<bool> stayed = postmaster_stayed(before, after);
@@ -113,9 +115,12 @@ Judged check_postmasters(const ClusterFacts& start, const ClusterFacts& now) {
             return GuardVerdict{what_became_of(before, *after)};
         }
         if (!stayed && !unknown) {
-            unknown = GuardVerdict{"it is not known whether PostgreSQL on " + before.name +
-                                       " still runs: its Patroni does not say",
-                                   true};
+            const std::string whose = "PostgreSQL on " + before.name;
+            unknown = GuardVerdict{
+                before.postgres.started_at.empty()
+                    ? "it is not known since when " + whose + " ran at the start"
+                    : "it is not known whether " + whose + " still runs: its Patroni does not say",
+                true};
         }
         if (Judged beside = after == nullptr ? std::nullopt : check_neighbours(before, *after)) {
             return beside;
@@ -226,8 +231,13 @@ std::optional<bool> postmaster_stayed(const MemberFacts& before, const MemberFac
         return std::nullopt;
     }
     const PostmasterFacts* postmaster = own_postmaster(before);
-    if (postmaster != nullptr && hosts_compare(before, *after) && is_gone(*postmaster, *after)) {
-        return false;
+    if (postmaster != nullptr && hosts_compare(before, *after)) {
+        if (is_gone(*postmaster, *after)) {
+            return false;
+        }
+        if (before.postgres.started_at.empty()) {
+            return true;  // one process all the time
+        }
     }
     return same_start(before.postgres, after->postgres);
 }

@@ -211,9 +211,9 @@ nlohmann::json steps_to_reopen(const RunSession& session) {
         return steps[i].changes && steps[i].verdict != Verdict::wont &&
                (open.contains(i) || session.progress(i).state == StepState::pending);
     };
+    // One whose end is not known yet is looked at first, and keeps its call until then.
     for (std::size_t first = 0; first < steps.size(); ++first) {
-        if (!session.schema_of(steps[first]).temporary || open.contains(first) ||
-            !session.progress(first).over()) {
+        if (!session.schema_of(steps[first]).temporary || is_open(session.progress(first))) {
             continue;
         }
         bool covers = false;
@@ -224,8 +224,11 @@ nlohmann::json steps_to_reopen(const RunSession& session) {
                 covers = covers || still_to_do(i);
                 continue;
             }
-            if (covers && session.progress(i).over() && !open.contains(i)) {
-                open.insert({first, i});
+            if (covers && session.progress(i).over() && !is_open(session.progress(i))) {
+                open.insert(i);
+                if (session.progress(first).over()) {
+                    open.insert(first);
+                }
             }
             break;
         }

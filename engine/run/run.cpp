@@ -203,10 +203,24 @@ std::optional<LockGrant> take_up(RunSession& session, const TakeUp& by, std::sto
     try {
         session.refresh(true, stop);
     } catch (const Error&) {
-        session.runner().release_lock({});
+        session.runner().release_lock(session.what_it_leaves());
         throw;
     }
     return lock;
+}
+
+/// Why the run is not taken back at all. Nothing is on record yet: where that cannot be judged, the
+/// lock keeps the sign of what is in force.
+std::optional<Failure> refuse_beforehand(RunSession& session, std::stop_token stop) {
+    if (session.state().rolling_back()) {
+        return std::nullopt;  // part of it is done already
+    }
+    try {
+        return Rollback(session).refuse_beforehand(std::move(stop));
+    } catch (const Error&) {
+        session.runner().release_lock(session.what_it_leaves());
+        throw;
+    }
 }
 
 /// Windows that do not count for this engine are on record, with the reason of whoever said so.
@@ -251,6 +265,15 @@ std::optional<RunEnd> settle(RunSession& session,
     }
     session.give_back_temporaries();
     return session.end(as_end(*failure));
+}
+
+/// A pause whose fate was not known before: by now it is, and what it covers may be still to come.
+void reopen_what_was_settled(RunSession& session) {
+    if (const nlohmann::json more = steps_to_reopen(session); !more.empty()) {
+        session.note("it is known by now what it had come to: " +
+                         more.front().front().get<std::string>() + " is done again",
+                     {{"reopen", more}, {"passing", true}});
+    }
 }
 
 }  // namespace
@@ -327,6 +350,7 @@ RunEnd resume_run(RunSession::Setup setup,
         if (auto end = settle(session, by, false, stop)) {
             return *std::move(end);
         }
+        reopen_what_was_settled(session);
         return go_on(session, stop);
     });
 }
@@ -394,11 +418,9 @@ RunEnd roll_back_run(RunSession::Setup setup,
             return cancel(session, by, stop);
         }
         const std::optional<LockGrant> lock = take_up(session, by, stop);
-        if (!session.state().rolling_back()) {  // else part of it is done already
-            if (const auto refused = Rollback(session).refuse_beforehand(stop)) {
-                session.runner().release_lock(session.what_it_leaves());
-                return as_end(*refused);
-            }
+        if (const auto refused = refuse_beforehand(session, stop)) {
+            session.runner().release_lock(session.what_it_leaves());
+            return as_end(*refused);
         }
         record_resumed(session, by, lock, true, steps_done_always(session));
         if (auto end = settle(session, by, true, stop)) {

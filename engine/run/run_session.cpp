@@ -203,8 +203,8 @@ StepResult RunSession::dispatch(Outgoing out, std::stop_token stop) {
     return result;
 }
 
-/// "In place" may come at any moment and counts at once; "not in place" only when the time is over,
-/// since what was sent may still be on its way through the other side's queue.
+/// Either answer counts only when the time is over: what was sent may still be on its way through
+/// the other side's queue, and what is in place before that may be somebody else's.
 StepResult RunSession::find_out(StepCall call, const std::string& why, std::stop_token stop) {
     call.open_temporaries = open_temporaries();  // by now its own: what is found is this run's
     StepResult doubt{.outcome = StepOutcome::in_doubt,
@@ -223,7 +223,7 @@ StepResult RunSession::find_out(StepCall call, const std::string& why, std::stop
         try {
             refresh(true, stop);
             const Preview now = setup_.runner.preview(call, *facts_);
-            if (now.verdict == Verdict::wont) {
+            if (last && now.verdict == Verdict::wont) {
                 return {.message = "its answer was lost, and it took effect: " + now.because};
             }
             if (last && !now.effect) {  // the facts do not hold what it does: a look tells nothing

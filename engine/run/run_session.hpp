@@ -161,10 +161,10 @@ class RunSession {
     /// Runs a call to its end, recording that the member took it. For what acts: dispatch().
     StepResult perform(const PlannedStep& step, StepCall call, RecordKind accepted);
 
-    /// Rule 2, of a call whose answer is lost: looks until its effect is in place, or until it
-    /// could not come any more. As the result that the answer would have brought; in doubt where
-    /// nobody knows how long it may still act, where a look does not show what it does (then it has
-    /// `died`: it acts no more), or where it was stopped.
+    /// Rule 2, of a call whose answer is lost: looks until its effect could not come any more, and
+    /// whether it is in place then. As the result that the answer would have brought; in doubt
+    /// where nobody knows how long it may still act, where a look does not show what it does (then
+    /// it has `died`: it acts no more), or where it was stopped.
     [[nodiscard]] StepResult find_out(StepCall call, const std::string& why, std::stop_token stop);
 
     /// Gets fresh facts before a change, unless the last look is no older than `age`. A failure

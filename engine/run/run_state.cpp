@@ -246,6 +246,7 @@ void RunState::apply_to_run(const JournalRecord& record) {
             failure_ = payload.at("message");
             return;
         case RecordKind::note:
+            reopen(payload.value("reopen", nlohmann::json::array()));
             notes_.push_back(payload.at("message"));
             if (payload.contains("group")) {
                 chosen_[payload.at("group")] = payload.at("members");

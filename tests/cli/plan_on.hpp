@@ -35,6 +35,7 @@ inline Plan plan_of_runbook(FakeCluster& world,
     request.inventory = &inventory;
     request.cluster = &world.cluster;
     request.inputs = read_inputs(*request.runbook, set);
+    request.given = set;
     request.actions = &action_catalog();
     return make_plan(request, runner, {});
 }

@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -67,11 +68,14 @@ class FakeRunner final : public StepRunner {
         depths.clear();
         violations.clear();
         course.clear();
+        away.clear();
+        remembered.clear();
     }
 
-    /// The engine is gone. What it sent goes on.
+    /// The engine is gone, with what it knew. What it sent goes on.
     void engine_died() {
         events_.clear();
+        remembered.clear();
         for (auto& [key, sent] : sent_) {
             sent.follower.reset();
         }
@@ -101,8 +105,12 @@ class FakeRunner final : public StepRunner {
     using Previewer = std::function<Preview(const StepCall&, const ClusterFacts&)>;
     using Worker = std::function<StepResult(const StepCall&, ClusterFacts&)>;
 
-    ClusterFacts facts;                   ///< what the next observation sees
-    std::vector<Finding> findings;        ///< what the next diagnosis says
+    ClusterFacts facts;             ///< what the next observation sees
+    std::vector<Finding> findings;  ///< what the next diagnosis says
+    /// What a diagnosis of these facts says; empty: `findings`.
+    std::function<std::vector<Finding>(const ClusterFacts&)> judge;
+    /// Members that are not in the DCS: who was not told to remember them does not see them.
+    std::set<std::string> away;
     std::vector<std::string> asked;       ///< "observe", "preview x on n1", "start x on n1", …
     std::vector<bool> depths;             ///< of each observation: whether all facts were asked for
     std::vector<std::string> read_ahead;  ///< with what is started: "step2 after step1 on n1"
@@ -142,13 +150,18 @@ class FakeRunner final : public StepRunner {
         if (before_observe) {
             before_observe();
         }
-        return facts;
+        ClusterFacts seen = facts;
+        std::erase_if(seen.members, [&](const MemberFacts& member) {
+            return away.contains(member.name) &&
+                   std::find(remembered.begin(), remembered.end(), member.name) == remembered.end();
+        });
+        return seen;
     }
 
-    [[nodiscard]] std::vector<Finding> diagnose(ClusterFacts& /*facts*/,
+    [[nodiscard]] std::vector<Finding> diagnose(ClusterFacts& seen,
                                                 std::stop_token /*stop*/) override {
         asked.emplace_back("diagnose");
-        return findings;
+        return judge ? judge(seen) : findings;
     }
 
     [[nodiscard]] nlohmann::json probe(const StepCall& call,
@@ -158,8 +171,13 @@ class FakeRunner final : public StepRunner {
         return nullptr;
     }
 
+    std::function<void(const StepCall&)> before_preview;  ///< may throw
+
     [[nodiscard]] Preview preview(const StepCall& call, const ClusterFacts& seen) override {
         asked.push_back("preview " + name(call));
+        if (before_preview) {
+            before_preview(call);
+        }
         const auto found = previews.find(call.uses);
         if (found == previews.end()) {
             ADD_FAILURE() << "nobody said what " << call.uses << " would do";

@@ -333,6 +333,13 @@ TEST_F(Register, OfOneItemTwiceIsRefused) {
     EXPECT_NE(planned.blocked_by.front().message.find("has x twice"), std::string::npos);
 }
 
+TEST_F(Order, OfNobodyIsSaid) {
+    const Plan planned = plan("- {id: one, on: sync, uses: change}\n");
+    ASSERT_EQ(planned.advice.size(), 1U);
+    EXPECT_EQ(planned.advice.front().message,
+              "step one is done nowhere: no member is selected by `on: sync`");
+}
+
 TEST_F(Order, IsByAnyExpressionOverTheMember) {
     (void)run(plan(R"(
 - {id: one, on: members, uses: change, strategy: {order: "-member.lag_bytes"}}

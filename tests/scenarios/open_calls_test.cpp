@@ -100,6 +100,27 @@ TEST_F(OpenCalls, OfAPauseThatNeverLandsFailsWhenItCanLandNoMore) {
     EXPECT_EQ(runner.released.back(), "");
 }
 
+TEST_F(OpenCalls, OfAPauseAreWaitedForAlsoWhereSomebodyElsePausesMeanwhile) {
+    slow["hold"] = {.acts_after = 14s, .no_answer = true};
+    runner.at(clock.wall_now() + 11s, [this] { runner.facts.paused = true; });
+    const RunEnd end = run(plan_of(k_held));
+    EXPECT_EQ(end.exit_code, 0) << end.message;
+    EXPECT_TRUE(runner.still_open().empty()) << "it may land after the run";
+}
+
+TEST_F(OpenCalls, OfAPauseThatIsMadeAgainAreSettledBeforeThat) {
+    broken = "n1";
+    ASSERT_EQ(run(plan_of(k_held)).exit_code, 10);
+    broken.clear();
+    slow["hold"] = {.never_acts = true, .no_answer = true};
+    std::stop_source stop;
+    runner.at(clock.wall_now() + 12s, [&] { stop.request_stop(); });
+    ASSERT_EQ(resume({}, stop.get_token()).exit_code, 13);
+    const RunEnd end = resume();
+    EXPECT_EQ(end.exit_code, 0) << end.message;
+    EXPECT_TRUE(state->open_calls().empty()) << "nobody ever settles it";
+}
+
 TEST_F(OpenCalls, OfACommandThatOutlivesItsTimeoutIsFollowedAndNeverStartedTwice) {
     slow["start"] = {.acts_after = 25s};
     const RunEnd end = run(plan_of("- {id: start, on: n2, uses: fragile, timeout: 3s}\n"));
@@ -153,6 +174,19 @@ TEST_F(OpenCalls, OfADeadEngineKeepThePauseWhereTheirMemberCannotBeAsked) {
     EXPECT_TRUE(runner.facts.paused) << "lifted under an undo that still runs";
     EXPECT_EQ(roll_back().exit_code, 0);
     EXPECT_EQ(happened["revert n1"], 1);
+}
+
+TEST_F(OpenCalls, OfAPauseKeepTheirSignWhereTheClusterCannotBeSeen) {
+    slow["leader"] = {.acts_after = 60s};
+    std::string steps = k_held;
+    steps.replace(steps.find("uses: change"), 12, "uses: change, timeout: 3s");
+    EXPECT_EQ(run(plan_of(steps)).exit_code, 13);
+    ASSERT_TRUE(runner.facts.paused);
+    runner.before_observe = [] { throw Error("nobody answers"); };
+    EXPECT_THROW((void)resume(), Error);
+    EXPECT_TRUE(runner.lock_sign.starts_with("hold")) << runner.lock_sign;
+    runner.before_observe = nullptr;
+    EXPECT_EQ(resume().exit_code, 0);
 }
 
 TEST_F(OpenCalls, SurviveTheEngineAndAreWaitedForByTheNext) {

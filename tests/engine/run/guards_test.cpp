@@ -146,7 +146,23 @@ TEST_F(Guards, CallAPostmasterUnknownThatNobodyTellsOf) {
 
 TEST_F(Guards, DoNotWatchAPostmasterThatDidNotRunAtTheStart) {
     start.members[1].postgres.started_at = "";
+    start.members[1].state = "stopped";
     EXPECT_EQ(check("postgres_not_restarted"), "");
+}
+
+TEST_F(Guards, DoNotTakeAPostmasterOfUnknownAgeForOneThatDidNotRun) {
+    start.members[1].postgres.started_at = "";
+    start.members[1].state = "streaming";
+    EXPECT_EQ(check("postgres_not_restarted"), "?");
+    const auto verdict = check_guard(guard("postgres_not_restarted"), start, now);
+    EXPECT_NE(verdict->why.find("since when PostgreSQL on n2 ran"), std::string::npos);
+}
+
+TEST_F(GuardsOfHosts, GoByTheProcessWhereItsAgeWasNotKnown) {
+    start.members[1].postgres.started_at = "";
+    EXPECT_EQ(check("postgres_not_restarted"), "");
+    postmasters().erase(postmasters().begin());
+    EXPECT_NE(check("postgres_not_restarted").find("n2 is gone"), std::string::npos);
 }
 
 TEST_F(Guards, MeasureFreeSpaceInPercentOrBytes) {
