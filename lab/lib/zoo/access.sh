@@ -47,7 +47,7 @@ unvary_scram_local() {
     in_member "$member" systemctl reload "$(patroni_unit)" || return 1
   done
   for member in $(members); do wait_for 20 trusts_local "$member" || return 1; done
-  for member in $(members); do in_member "$member" rm -f /etc/patroni/lab.pgpass; done
+  for member in $(members); do in_member "$member" rm -f /etc/patroni/lab.pgpass /var/lib/postgresql/.pgpass; done
 }
 
 # ---- what Patroni publishes ------------------------------------------------------------------
