@@ -128,7 +128,7 @@ endpoints() {
   local member list=()
   for member in $(members); do
     if has_variant dns; then list+=("http://db${member#n}.zoo.example:8008")
-    elif has_variant ipv6; then list+=("http://[$(address6_of "$member")]:8008")
+    elif has_variant ipv6; then list+=("'http://[$(address6_of "$member")]:8008'")
     else list+=("$(api_url "$member")"); fi
   done
   ! has_variant balancer || list=("http://$OPERATOR:8000")
