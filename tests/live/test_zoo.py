@@ -9,17 +9,15 @@ import json
 import os
 import pathlib
 import sys
-import time
 
-from harness import (INCIDENT_LEADER, INCIDENT_REPLICA, LAB_RUN, NEW, NEWEST, PACKAGE, LiveTest, inventory, lab, member_versions,
-                     on_each)
+from harness import INCIDENT_LEADER, INCIDENT_REPLICA, LAB_RUN, NEW, NEWEST, PACKAGE, LiveTest, inventory, lab, on_each
 
 RELIEVE, ALIGN, UPGRADE = "patroni-relieve-wal", "patroni-align-replicas", "patroni-upgrade"
 READY = frozenset()
 # Beside the upgrade also the other two are run, in every cell that is ready: some minutes more.
 EVERY_CELL = bool(os.environ.get("LOCKSTEP_ZOO_EVERY_CELL"))
 
-# Every postmaster of a host and since when it runs, whosever it is: a restart under the same pid is none that we could miss.
+# Every postmaster of a host and since when it runs, whosever it is.
 POSTMASTERS = r"""
 for process in /proc/[0-9]*; do
   if [ "$(cat $process/comm 2>/dev/null)" = postgres ] && [ "$(awk '$1 == "PPid:" { print $2 }' $process/status)" = 1 ]; then
@@ -92,6 +90,7 @@ class Zoo(LiveTest):
 
     def run_cell(self, name, runbook, options, who):
         before = on_each(lambda m: lab("ssh", m, POSTMASTERS), members()), roles(who)
+        self.assertTrue(all(before[0].values()), before)
         result = self.lockstep("run", runbook, *options, "--yes", "--output", "json")
         self.tell(name, runbook, f"run: {result.code}", result.seconds)
         self.assertEqual(result.code, 0, str(result))
