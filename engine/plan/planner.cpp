@@ -421,11 +421,13 @@ class Forecast {
         }
     }
 
-    /// The same refusal is often found by several steps; once is enough to act on it.
+    /// The same refusal is often found by several steps; once is enough to act on it. What is so
+    /// of the cluster a check says without a subject, and each step that it stops with its own.
     void add_refusal(Finding finding) {
         const bool known = std::ranges::any_of(plan_.blocked_by, [&](const Finding& other) {
+            const bool said = finding.member.empty() && other.subject.empty();
             return other.id == finding.id && other.member == finding.member &&
-                   other.subject == finding.subject;
+                   (said || other.subject == finding.subject);
         });
         if (!known) {
             plan_.blocked_by.push_back(std::move(finding));

@@ -24,7 +24,16 @@ class WayBackJudge {
         PathJudgement straight = from_.path.another(from_.end);
         const ClusterFacts end = go_back(way, straight);
         Reconciliation mended = runner_.reconcile(end);
-        refusals_ = std::move(mended.refusals);
+        if (changes_versions()) {
+            refusals_ = std::move(mended.refusals);
+        } else {
+            for (const Finding& refusal : mended.refusals) {
+                advise_no_way_back(refusal.member,
+                                   refusal.message,
+                                   "Bring the members to one version first: `lockstep check " +
+                                       plan_.cluster + "` says to which.");
+            }
+        }
         bool placed = false;
         for (const Undo& undo : mended.calls) {
             placed = place(undo, way, end) || placed;
@@ -40,6 +49,30 @@ class WayBackJudge {
     }
 
   private:
+    /// Whether a member is to run another version, or have it installed. If not, the way back
+    /// leads to no pair that the plan did not begin with.
+    [[nodiscard]] bool changes_versions() const {
+        return std::ranges::any_of(from_.end.members, [this](const MemberFacts& later) {
+            const MemberFacts* before = plan_.facts.find(later.name);
+            return before == nullptr || before->patroni.running != later.patroni.running ||
+                   before->patroni.installed != later.patroni.installed;
+        });
+    }
+
+    void advise_no_way_back(const std::string& member, const std::string& why, std::string remedy) {
+        plan_.advice.push_back(
+            {.id = "rollback.bad_pair",
+             .severity = Severity::warning,
+             .member = member,
+             .subject = "refused",
+             .message = "while " + member +
+                        " runs another version than the leader, this run is not taken back: that "
+                        "would leave a pair which must not stand side by side, and the way back "
+                        "cannot mend it, for " +
+                        why,
+             .remedy = std::move(remedy)});
+    }
+
     /// The steps that a rollback would take back, newest first.
     [[nodiscard]] std::vector<PlannedStep*> way_back() {
         std::vector<PlannedStep*> way;
@@ -82,19 +115,11 @@ class WayBackJudge {
         }
         const Preview preview = runner_.preview(call, meanwhile);
         if (!preview.blocked_by.empty()) {
-            plan_.advice.push_back(
-                {.id = "rollback.bad_pair",
-                 .severity = Severity::warning,
-                 .member = mending.member,
-                 .subject = "refused",
-                 .message = "while " + mending.member +
-                            " runs another version than the leader, this run is not taken back: "
-                            "that would leave a pair which must not stand side by side, and the "
-                            "way back cannot mend it, for " +
-                            preview.blocked_by.front().message,
-                 .remedy = "Bring the members to one version first: `lockstep run "
-                           "patroni-align-replicas -c " +
-                           plan_.cluster + "`."});
+            advise_no_way_back(
+                mending.member,
+                preview.blocked_by.front().message,
+                "Bring the members to one version first: `lockstep run patroni-align-replicas -c " +
+                    plan_.cluster + "`.");
             return false;
         }
         bool placed = false;

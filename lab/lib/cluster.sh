@@ -4,12 +4,13 @@
 # ---- up --------------------------------------------------------------------------------------
 
 cluster_up() {
-  local count=3 leader_patroni=4.0.7 replica_patroni=4.0.7
+  local count=3 leader_patroni=4.0.7 replica_patroni=4.0.7 variants=""
   while [[ $# -gt 0 ]]; do
     case $1 in
       --members) count=${2-} ;;
       --leader-patroni) leader_patroni=${2-} ;;
       --replica-patroni) replica_patroni=${2-} ;;
+      --variant) variants=$(variant_list "${2-}") ;;
       *) usage_error "up: unknown option '$1'" ;;
     esac
     shift 2 || usage_error "up: the last option lacks its value"
@@ -21,10 +22,12 @@ cluster_up() {
   ensure_base
   package_version "$leader_patroni" >/dev/null
   package_version "$replica_patroni" >/dev/null
-  build_cluster "$count" "$leader_patroni" "$replica_patroni"
+  UP_COUNT=$count
+  build_cluster "$(members_for "$variants" "$count")" "$leader_patroni" "$replica_patroni" "" "$(built_of "$variants")"
+  vary "$variants"
 }
 
-# build_cluster COUNT LEADER_PATRONI REPLICA_PATRONI [REACH]: from nothing to a cluster that streams. The lock is held, BASE is set.
+# build_cluster COUNT LEADER_PATRONI REPLICA_PATRONI [REACH] [VARIANTS]: from nothing to a cluster that streams. The lock is held, BASE is set.
 build_cluster() {
   local started=$SECONDS member
   # A half-made lab is worth nothing: whatever stops us takes it down again.
@@ -39,10 +42,12 @@ build_cluster() {
     for member in rest superuser replication app opspw; do new_password >"$RUN/$member.password"; done
     ssh-keygen -q -t ed25519 -N '' -C lockstep-lab -f "$RUN/id_ed25519"
   )
-  MEMBER_COUNT=$1 UP_LEADER=$2 UP_REPLICA=$3
+  MEMBER_COUNT=$1 UP_LEADER=$2 UP_REPLICA=$3 VARIANTS=${5-}
+  echo "$VARIANTS" >"$RUN/variants"
   make_certificates
   echo "${4-}" >"$RUN/reach"
   make_operator_network
+  ! etcd_elsewhere || start_etcd_elsewhere
   for member in $(members); do
     make_member_network "$member"
     make_member_files "$member" "$([[ $member = n1 ]] && echo "$UP_LEADER" || echo "$UP_REPLICA")"
@@ -69,7 +74,7 @@ build_cluster() {
 
 # The settings are written last: a lab without them is not up.
 save_settings() {
-  printf 'MEMBER_COUNT=%q\nBASE=%q\nUP_LEADER=%q\nUP_REPLICA=%q\n' "$MEMBER_COUNT" "$BASE" "$UP_LEADER" "$UP_REPLICA" >"$RUN/settings"
+  printf 'MEMBER_COUNT=%q\nBASE=%q\nUP_COUNT=%q\nUP_LEADER=%q\nUP_REPLICA=%q\n' "$MEMBER_COUNT" "$BASE" "$UP_COUNT" "$UP_LEADER" "$UP_REPLICA" >"$RUN/settings"
 }
 
 give_up_building() {
@@ -93,7 +98,7 @@ rest_status() {
 
 join_cluster() {
   install_patroni_configuration "$1"
-  wait_for 30 in_member "$1" systemctl --quiet start patroni
+  wait_for 30 in_member "$1" systemctl --quiet start "$(patroni_unit)"
 }
 
 create_app_database() {
@@ -124,7 +129,7 @@ why_not_ready() {
       if .cluster_unlocked then "\($member) sees no leader" else empty end,
       if $member == "n1" then empty
       elif .role != "replica" then "\($member) is \(.role)"
-      elif any($leader.replication[]?; .application_name == $member and .state == "streaming") | not then "\($member) does not stream from n1"
+      elif .replication_state != "streaming" and (any($leader.replication[]?; .application_name == $member and .state == "streaming") | not) then "\($member) does not stream from n1"
       elif .timeline != $leader.timeline then "\($member) is on timeline \(.timeline), n1 on \($leader.timeline)"
       else empty end' <<<"$view" 2>/dev/null || echo "$member gives no proper answer"
   done
@@ -152,7 +157,7 @@ cluster_down() {
 remove_lab() {
   local ns file
   case $RUN in /*/*) ;; *) die "LOCKSTEP_LAB_RUN is '$RUN'" "it must be a folder of the lab's own, two levels deep at least" ;; esac
-  for file in "$RUN"/writer/pid "$RUN"/timers/*; do [[ ! -e $file ]] || end_process "$file"; done
+  for file in "$RUN"/writer/pid "$RUN"/balancer.pid "$RUN"/etcd/pid "$RUN"/timers/*; do [[ ! -e $file ]] || end_process "$file"; done
   kill_members || say "lab: some processes of the members do not end"
   remove_nspawn_traces
   unmount_all

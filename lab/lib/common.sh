@@ -52,12 +52,13 @@ in_parallel() {
 
 # ---- what this lab is ------------------------------------------------------------------------
 
-# Sets MEMBER_COUNT, BASE, UP_LEADER, UP_REPLICA (upstream Patroni versions asked for by `up`).
+# Sets MEMBER_COUNT, BASE, UP_COUNT, UP_LEADER, UP_REPLICA (upstream Patroni versions asked for by `up`), VARIANTS.
 load_settings() {
   require_root
   [[ -f $RUN/settings ]] || die "no lab '$LAB_NAME' is up" "start one with: lab/lab up"
   # shellcheck source=/dev/null
   source "$RUN/settings"
+  VARIANTS=$(cat "$RUN/variants" 2>/dev/null) || VARIANTS=""
 }
 
 members() { seq -f 'n%g' 1 "$MEMBER_COUNT"; }
@@ -98,7 +99,8 @@ in_member() {
 
 # sql M QUERY: one query as the superuser on a member, bare values out.
 sql() {
-  in_member "$1" timeout 60 runuser -u postgres -- psql -XAtq -v ON_ERROR_STOP=1 -c "$2"
+  # shellcheck disable=SC2046
+  in_member "$1" env $(psql_environment) timeout 60 runuser -u postgres -- psql -XAtq -v ON_ERROR_STOP=1 -c "$2"
 }
 
 # rest METHOD M PATH [JSON]: a Patroni REST call with the lab's credentials; the body goes to stdout.
@@ -125,10 +127,10 @@ ssh_options() {
 
 # Prints the member that holds the leader lock, as any member sees it; fails when nobody does.
 leader() {
-  local member name
+  local member name other
   for member in $(members); do
     name=$(rest_view "$member" /cluster | jq -er '.members[] | select(.role == "leader") | .name' 2>/dev/null) || continue
-    echo "$name"
+    for other in $(members); do [[ $(patroni_name "$other") != "$name" ]] || echo "$other"; done
     return 0
   done
   return 1

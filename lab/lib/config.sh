@@ -2,7 +2,7 @@
 # What is configured on a member: etcd and Patroni.
 
 # The first three members carry the DCS.
-etcd_members() { members | head -n 3; }
+etcd_members() { etcd_elsewhere || members | head -n 3; }
 
 etcd_configuration() {
   local member=$1 address other initial=()
@@ -27,9 +27,10 @@ patroni_configuration() {
   local member=$1 address other hosts=()
   address=$(address_of "$member")
   for other in $(etcd_members); do hosts+=("$(address_of "$other"):2379"); done
+  ! etcd_elsewhere || hosts=("$OPERATOR:2379")
   cat <<EOF
 scope: lab
-name: $member
+name: '$(patroni_name "$member")'
 restapi:
   listen: $address:8008
   connect_address: $address:8008
@@ -39,7 +40,7 @@ etcd3:
   hosts: [$(IFS=,; echo "${hosts[*]}")]
 bootstrap:
   dcs: $(dynamic_configuration)
-  initdb: [{encoding: UTF8}, {locale: C.UTF-8}, data-checksums]
+  initdb: [{encoding: UTF8}, {locale: C.UTF-8}, data-checksums$(wal_directory_option)]
 postgresql:
   listen: $address,127.0.0.1:5432
   connect_address: $address:5432
@@ -48,7 +49,7 @@ postgresql:
   pgpass: /var/lib/postgresql/.pgpass.patroni
   use_unix_socket: true
   use_unix_socket_repl: true
-  basebackup: [{checkpoint: fast}]
+  basebackup: [{checkpoint: fast}$(wal_directory_option)]
   authentication:
     superuser: {username: postgres, password: $(<"$RUN/superuser.password")}
     replication: {username: replicator, password: $(<"$RUN/replication.password")}

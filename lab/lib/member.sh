@@ -4,6 +4,7 @@
 #   $RUN/members/n1/root      the merged file system
 #                  /disk      tmpfs: what the member has changed
 #                  /postgres  tmpfs of a limited size: its /var/lib/postgresql, kept over a reboot
+#                  /wal       tmpfs: its pg_wal, in the variant `disks` alone
 #                  /console.log, nspawn.pid, patroni.yml, hostkey, hostkey.pub
 
 # ---- network ---------------------------------------------------------------------------------
@@ -42,6 +43,7 @@ make_member_files() {
   postgres=$(awk -F: '$1 == "postgres" { print $3 ":" $4 }' "$root/etc/passwd")
   mount -t tmpfs -o "mode=755,size=$DISK_SIZE" lab-postgres "$dir/postgres"
   chown "$postgres" "$dir/postgres"
+  make_wal_disk "$dir" "$postgres"
 
   tr -d - </proc/sys/kernel/random/uuid >"$root/etc/machine-id"
   echo "$member" >"$root/etc/hostname"
@@ -55,6 +57,7 @@ make_member_files() {
   install -m 600 "$RUN/id_ed25519.pub" "$root/root/.ssh/authorized_keys"
   ssh-keygen -q -t ed25519 -N '' -C "root@$member" -f "$dir/hostkey"
   install_host_key "$member"
+  enable_unit "$root"
   make_accounts "$root"
   install_certificates "$member" "$root"
   if etcd_members | grep -qx "$member"; then
@@ -76,7 +79,7 @@ install_host_key() {
 install_patroni_configuration() {
   local dir
   dir=$(dir_of "$1")
-  install -m 640 -o root -g "$(awk -F: '$1 == "postgres" { print $3 }' "$dir/root/etc/group")" "$dir/patroni.yml" "$dir/root/etc/patroni/config.yml"
+  install -m 640 -o root -g "$(awk -F: '$1 == "postgres" { print $3 }' "$dir/root/etc/group")" "$dir/patroni.yml" "$dir/root/$(patroni_file)"
 }
 
 # ---- running ---------------------------------------------------------------------------------
@@ -88,8 +91,9 @@ boot_member() {
 }
 
 supervise_member() {
-  local member=$1 dir root status reboot=133
+  local member=$1 dir root status reboot=133 wal=()
   dir=$(dir_of "$member")
+  [[ ! -d $dir/wal ]] || wal=("--bind=$dir/wal:/srv/wal")
   # Everything of a member is in one cgroup per hierarchy; `down` finds it there whatever else is lost.
   for root in $(cgroup_roots); do
     mkdir -p "$root/lockstep/$LAB_NAME/$member"
@@ -98,7 +102,7 @@ supervise_member() {
   export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
   while :; do
     systemd-nspawn --quiet --directory="$dir/root" --machine="lockstep-$LAB_NAME-$member" --hostname="$member" --boot --register=no \
-      --keep-unit --network-namespace-path="/run/netns/$(netns_of "$member")" --bind="$dir/postgres:/var/lib/postgresql" \
+      --keep-unit --network-namespace-path="/run/netns/$(netns_of "$member")" --bind="$dir/postgres:/var/lib/postgresql" "${wal[@]}" \
       --resolv-conf=off --timezone=off --link-journal=no --console=pipe &
     echo $! >"$dir/nspawn.pid"
     status=0

@@ -76,8 +76,9 @@ install_sudoers() {
 # ---- inventory -------------------------------------------------------------------------------
 
 # inventory [--user U] [--become sudo] [--become-password FILE] [--client C] [--via ssh] [--members no]
+#           [--service UNIT] [--postgres-user U] [--endpoints "URL, URL"]
 inventory() {
-  local member endpoints=() user=root ssh="" patroni="" listed=yes
+  local member endpoints="" user=root ssh="" patroni="" listed=yes service=patroni postgres=""
   while [[ $# -gt 0 ]]; do
     case $1 in
       --user) user=${2-} ;;
@@ -85,6 +86,9 @@ inventory() {
       --become-password) ssh+="      become_password: {file: ${2-}}"$'\n' ;;
       --client) ssh+="      client: ${2-}"$'\n' ;;
       --members) listed=${2-} ;;
+      --service) service=${2-} ;;
+      --postgres-user) postgres+="      user: ${2-}"$'\n' ;;
+      --endpoints) endpoints=${2-} ;;
       --via) patroni+="      via: ${2-}"$'\n' ;;
       *) usage_error "inventory: unknown option '$1'" ;;
     esac
@@ -94,13 +98,12 @@ inventory() {
       cert_file: $RUN/tls/operator.pem
       key_file: $RUN/tls/operator.key
 "
-  for member in $(members); do endpoints+=("$(api_url "$member")"); done
   cat <<EOT
 # yaml-language-server: \$schema=${LAB_DIR%/*}/docs/schema/inventory.json
 clusters:
   lab:
     patroni:
-      endpoints: [$(printf '%s, ' "${endpoints[@]}" | sed 's/, $//')]
+      endpoints: [${endpoints:-$(endpoints)}]
       username: admin
       password: {file: $RUN/rest.password}
 ${patroni}    ssh:
@@ -109,10 +112,10 @@ ${patroni}    ssh:
       known_hosts: $RUN/known_hosts
 ${ssh}    postgres:
       via: ssh
-    patroni_service: patroni
+${postgres}    patroni_service: $service
     patroni_package: patroni
 EOT
   [[ $listed = yes ]] || return 0
   echo "    members:"
-  for member in $(members); do echo "      $member: {ssh: {host: $(address_of "$member")}}"; done
+  for member in $(members); do echo "      '$(patroni_name "$member")': {ssh: {host: $(address_of "$member")}}"; done
 }

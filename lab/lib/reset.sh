@@ -9,12 +9,13 @@ cluster_reset() {
   check_host
   take_lock "lab-$LAB_NAME" 300
   load_settings
-  local leader_patroni=$UP_LEADER replica_patroni=$UP_REPLICA reach=""
+  local leader_patroni=$UP_LEADER replica_patroni=$UP_REPLICA reach="" variants=""
   while [[ $# -gt 0 ]]; do
     case $1 in
       --leader-patroni) leader_patroni=${2-} ;;
       --replica-patroni) replica_patroni=${2-} ;;
       --reach) reach=${2-} ;;
+      --variant) variants=$(variant_list "${2-}") ;;
       *) usage_error "reset: unknown option '$1'" ;;
     esac
     shift 2 || usage_error "reset: the last option lacks its value"
@@ -22,18 +23,26 @@ cluster_reset() {
   package_version "$leader_patroni" >/dev/null
   package_version "$replica_patroni" >/dev/null
 
-  set_reach "$reach"
-  if reset_in_place "$leader_patroni" "$replica_patroni"; then
+  reset_stage="taking back the variants $VARIANTS"
+  if [[ $(built_of "$VARIANTS") != $(built_of "$variants") ]]; then
+    build_afresh "$(members_for "$variants" "$UP_COUNT")" "$leader_patroni" "$replica_patroni" "$reach" "$variants"
+  elif take_variants_back && set_reach "$reach" && reset_in_place "$leader_patroni" "$replica_patroni"; then
     say "lab '$LAB_NAME' is reset after $((SECONDS - started)) s: $(running_versions)"
   else
     say "lab: $reset_stage did not succeed after $((SECONDS - started)) s ($(why_not_ready | paste -sd';'))"
     [[ -z ${LOCKSTEP_LAB_KEEP:-} ]] || die "the cluster is left as it is (LOCKSTEP_LAB_KEEP is set)"
     say "building the cluster afresh"
-    local up_leader=$UP_LEADER up_replica=$UP_REPLICA
-    build_cluster "$MEMBER_COUNT" "$leader_patroni" "$replica_patroni" "$reach"
-    UP_LEADER=$up_leader UP_REPLICA=$up_replica
-    save_settings
+    build_afresh "$MEMBER_COUNT" "$leader_patroni" "$replica_patroni" "$reach" "$variants"
   fi
+  vary "$variants"
+}
+
+# build_afresh COUNT LEADER_PATRONI REPLICA_PATRONI REACH VARIANTS
+build_afresh() {
+  local up_leader=$UP_LEADER up_replica=$UP_REPLICA
+  build_cluster "$1" "$2" "$3" "$4" "$(built_of "$5")"
+  UP_LEADER=$up_leader UP_REPLICA=$up_replica
+  save_settings
 }
 
 # within: runs wait_for with what is left of the time for a reset.
@@ -96,9 +105,9 @@ mend_host() {
   if ! init_of "$member" >/dev/null; then boot_member "$member"; fi
   wait_for 20 has_booted "$member" || { say "lab: $member does not boot"; return 1; }
   cmp -s "$dir/hostkey" "$dir/root/etc/ssh/ssh_host_ed25519_key" || restore_host_key "$member"
-  cmp -s "$dir/patroni.yml" "$dir/root/etc/patroni/config.yml" || {
+  cmp -s "$dir/patroni.yml" "$dir/root/$(patroni_file)" || {
     install_patroni_configuration "$member"
-    in_member "$member" timeout 10 systemctl reload patroni 2>/dev/null || true
+    in_member "$member" timeout 10 systemctl reload "$(patroni_unit)" 2>/dev/null || true
   }
   mend_repository "$member"
   in_member "$member" timeout 40 sh -c '
@@ -130,10 +139,10 @@ mend_host() {
       *) [ -z "$(dpkg --audit)" ] || dpkg --configure -a >/dev/null 2>&1 ;;
     esac
     systemctl reset-failed 2>/dev/null
-    units="ssh patroni"
-    [ "$(systemctl is-enabled etcd 2>/dev/null)" = masked ] || units="ssh etcd patroni"
+    units="ssh $2"
+    [ "$(systemctl is-enabled etcd 2>/dev/null)" = masked ] || units="ssh etcd $2"
     systemctl --no-block start $units
-    ' sh "${1#*=}" || { say "lab: the services of $member cannot be started"; return 1; }
+    ' sh "${1#*=}" "$(patroni_unit)" || { say "lab: the services of $member cannot be started"; return 1; }
 }
 
 has_booted() { in_member "$1" timeout 3 systemctl is-active --quiet multi-user.target || in_member "$1" timeout 3 systemctl is-active --quiet dbus.service; }
@@ -219,6 +228,7 @@ paused_everywhere() {
 
 etcdctl_on_a_member() {
   local member
+  if etcd_elsewhere; then in_op "$BASE/root/usr/bin/etcdctl" --endpoints "http://$OPERATOR:2379" "$@" 2>/dev/null; return; fi
   for member in $(etcd_members); do in_member "$member" timeout 5 etcdctl "$@" 2>/dev/null && return; done
   return 1
 }
@@ -229,13 +239,15 @@ install_patroni() {
   in_member "$member" timeout 60 env DEBIAN_FRONTEND=noninteractive sh -c '
     apt-get install -y -qq -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold --allow-downgrades "patroni=$1" >/tmp/lab-install.log 2>&1 ||
       { cat /tmp/lab-install.log >&2; exit 1; }' sh "$version" || { say "lab: apt cannot install patroni $version on $member"; return 1; }
-  wait_for 15 has_version "$member" "$version" || in_member "$member" timeout 40 systemctl restart patroni
+  wait_for 15 has_version "$member" "$version" || in_member "$member" timeout 40 systemctl restart "$(patroni_unit)"
 }
 
 # ---- slots -----------------------------------------------------------------------------------
 
 drop_foreign_slots() {
   local dropped names
+  # Patroni calls the slots of members that are not called as slots may be otherwise.
+  ! has_variant names || return 0
   names=$(members | sed "s/.*/'&'/" | paste -sd,)
   # shellcheck disable=SC2046
   dropped=$(in_parallel drop_foreign_slots_on $(members)) || return 1

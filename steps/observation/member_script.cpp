@@ -84,7 +84,8 @@ end
 
 // A postmaster is a process whose working directory is a data directory with its pid in
 // postmaster.pid; line 4 of that is the port, line 5 the socket's directory (PostgreSQL 11 to 18,
-// utils/pidfile.h). One for each directory, however many backends are in it, and only where the
+// utils/pidfile.h). One for each directory, and never a backend, whose parent it is: that may have
+// ended before it is looked at again, and PostgreSQL would pass for gone. Only where the
 // file is PostgreSQL's own or that of a unit named like ours: anybody may call a process
 // `postgres`, and keep a FIFO or somebody else's file under that name.
 //
@@ -124,6 +125,13 @@ for proc in /proc/[0-9]*; do
   postgres | postmaster)
     file=$proc/cwd/postmaster.pid
     [ -f "$file" ] && [ ! -h "$file" ] || continue
+    read -r row <"$proc/stat" || continue
+    set -- ${row##*") "}
+    if read -r comm <"/proc/$2/comm"; then
+      case $comm in
+      postgres | postmaster) [ "/proc/$2/cwd/." -ef "$proc/cwd/." ] && continue ;;
+      esac
+    fi
     for other in $servers; do [ "$other/cwd/." -ef "$proc/cwd/." ] && continue 2; done
     servers="$servers $proc" asked="$asked $file" ;;
   esac

@@ -92,5 +92,21 @@ TEST_F(IncidentPlans, AddNoPackageToTheWayBackOfOneThatPausesNothing) {
               std::string::npos);
 }
 
+// Most repositories have the newest version alone. The pair is there before and after.
+TEST_F(IncidentPlans, RefuseNoneThatChangesNoVersionWhereNoRepositoryHasTheLeaders) {
+    for (auto& [name, member] : world.members) {
+        member.seen["version=4.1.5-2\n"] = "version=4.0.2-1\n";
+    }
+    const Plan planned = plan_of("patroni-relieve-wal");
+    const auto told = std::ranges::find(planned.advice, "rollback.bad_pair", &Finding::id);
+    ASSERT_NE(told, planned.advice.end());
+    EXPECT_NE(told->message.find("no repository of n2 has 3.2.1-1"), std::string::npos)
+        << told->message;
+    const Plan upgrade =
+        plan_on(world, inventory, "patroni-upgrade", {{"target", "4.0.7-3~deb13u1"}});
+    EXPECT_NE(std::ranges::find(upgrade.blocked_by, "rollback.bad_pair", &Finding::id),
+              upgrade.blocked_by.end());
+}
+
 }  // namespace
 }  // namespace lockstep

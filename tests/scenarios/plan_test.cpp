@@ -234,6 +234,31 @@ TEST_F(Planning, IsBlockedByAnyRefusal) {
     EXPECT_EQ(planned.refusal_code(), 16);
 }
 
+TEST_F(Planning, SaysOnceWhatACheckAndTheStepThatItStopsFind) {
+    runner.previews["look"] = [](const StepCall&, const ClusterFacts&) {
+        Preview preview;
+        preview.blocked_by.push_back({.id = "patroni.write_refused", .message = "401"});
+        return preview;
+    };
+    runner.previews["change"] = [](const StepCall& call, const ClusterFacts&) {
+        Preview preview;
+        preview.blocked_by.push_back(
+            {.id = "patroni.write_refused", .subject = "patroni.pause", .message = "401"});
+        preview.blocked_by.push_back(
+            {.id = "test.refused", .subject = call.with.at("text").as_string()});
+        return preview;
+    };
+    const Plan planned = plan(R"(
+- {id: a, uses: look}
+- {id: b, uses: change, with: {text: b}}
+- {id: c, uses: change, with: {text: c}}
+)");
+    ASSERT_EQ(planned.blocked_by.size(), 3U);
+    EXPECT_EQ(planned.blocked_by[0].id, "patroni.write_refused");
+    EXPECT_EQ(planned.blocked_by[1].subject, "b");
+    EXPECT_EQ(planned.blocked_by[2].subject, "c");
+}
+
 TEST_F(Planning, IsBlockedByAnExpressionThatFails) {
     const Plan planned = plan("- {id: a, uses: look, when: cluster.pausd}\n");
     ASSERT_FALSE(planned.ready());

@@ -53,14 +53,15 @@ class LookHere : public testing::Test {
     /// A process called `postgres` of that account, in `folder` as its data directory. Its pid.
     std::string fake_postmaster(const std::string& account, const std::string& folder, bool fifo) {
         fs::create_directories(dir.path(folder));
-        fs::copy_file(fs::canonical("/bin/sleep"), dir.path(folder + "/postgres"));
+        fs::copy_file(fs::canonical(program), dir.path(folder + "/postgres"));
         write(folder + "/psql", "#!/bin/sh\nid -un >>" + dir.path("ran") + "\n" + says);
         const std::string as = "setpriv --reuid=" + account + " --regid=" + account_group(account) +
                                " --clear-groups ";
         run_in_sh("", "chown -R " + account + " " + dir.path(folder));
-        const CommandResult started = run_in_sh("",
-                                                "cd " + dir.path(folder) + " && { " + as +
-                                                    "./postgres 600 >/dev/null 2>&1 & echo $!; }");
+        const CommandResult started =
+            run_in_sh("",
+                      "cd " + dir.path(folder) + " && { " + as + "./postgres " + arguments +
+                          " >/dev/null 2>&1 & echo $!; }");
         const std::string pid = started.out.substr(0, started.out.find('\n'));
         begun.push_back(pid);
         const std::string file = dir.path(folder) + "/postmaster.pid";
@@ -92,6 +93,8 @@ class LookHere : public testing::Test {
                         .port = 5999};
     TempDir dir;
     std::string says = "exit 1\n";
+    std::string program = "/bin/sleep";  ///< what a fake postmaster is
+    std::string arguments = "600";
     std::vector<std::string> begun;
 };
 
@@ -110,6 +113,33 @@ TEST_F(LookHere, BelievesNoProcessByItsName) {
     EXPECT_TRUE(read(result).ssh.ok()) << result.out;
     // psql beside it is his as whom it runs, and the folder everybody's: so it is not taken.
     EXPECT_FALSE(fs::exists(dir.path("ran")));
+}
+
+// Its pid may be the first of them, since /proc is read in the order of letters.
+TEST_F(LookHere, FindsThePostmasterWhoseBackendEndsMeanwhile) {
+    program = "/bin/dash";
+    arguments =
+        "-c 'mkdir backend; cp /bin/sleep backend/postgres; backend/postgres 600 & "
+        "echo $! >backend.pid; while sleep 600; do :; done'";
+    const std::string own = fake_postmaster("daemon", "c", false);
+    const std::string backend =
+        run_in_sh("",
+                  "for i in $(seq 500); do read -r pid <" + dir.path("c/backend.pid") +
+                      " && grep -qs postgres /proc/$pid/comm && break; sleep 0.01; done 2>/dev/null"
+                      "; printf %s $pid")
+            .out;
+    begun.push_back(backend);
+    const CommandResult result = look([&](std::string text) {
+        const std::string all = "for proc in /proc/[0-9]*; do\n";
+        text.replace(text.find(all),
+                     all.size(),
+                     "for proc in /proc/" + backend + " /proc/" + own + "; do\n");
+        const std::string after = "known= others= elsewhere=";
+        return text.insert(text.find(after),
+                           "kill -KILL " + backend + "\nfor i in $(seq 500); do [ -e /proc/" +
+                               backend + "/cwd/. ] || break; sleep 0.01; done\n");
+    });
+    EXPECT_TRUE(has(result, "\npostmaster=" + own + " 5999")) << backend << "\n" << result.out;
 }
 
 TEST_F(LookHere, IsNotHeldUpByWhatPostgresKeepsAsItsOwn) {
