@@ -54,7 +54,7 @@ namespace {
 
 /// The file, and what SQLite keeps beside it. Nothing of it is read or written before this is
 /// through.
-std::string prepared(const std::string& path) {
+std::string prepared(const std::string& path, bool to_write = true) {
     const std::filesystem::path file(path);
     try {
         const StateFolder folder(file.has_parent_path() ? file.parent_path().string() : ".");
@@ -62,7 +62,11 @@ std::string prepared(const std::string& path) {
         for (const char* end : {"-wal", "-shm", "-journal"}) {
             folder.refuse_unfit(name + end);
         }
-        folder.make_file(name);
+        if (to_write) {
+            folder.make_file(name);
+        } else {
+            folder.refuse_unfit(name);
+        }
         return folder.path() + "/" + name;
     } catch (const Error& error) {
         throw SqliteError(error.what(), error.hint());
@@ -99,6 +103,59 @@ Database::Database(const std::string& path, int patience_ms) {
         throw SqliteError(path + " was replaced while it was opened", "Find out by whom.");
     }
     sqlite3_busy_timeout(db, patience_ms);
+}
+
+namespace {
+
+/// SQLite's name for a file of which it may believe that nobody writes to it (sqlite.org/uri.html).
+std::string immutable(const std::string& path) {
+    std::string uri = "file:";
+    for (const char c : path) {
+        uri += c == '?' ? "%3f" : c == '#' ? "%23" : c == '%' ? "%25" : std::string(1, c);
+    }
+    return uri + "?immutable=1";
+}
+
+}  // namespace
+
+/// A database with a write-ahead log is read together with it, for which SQLite needs the file of
+/// its index; where both are gone the last who wrote has put all into the database itself.
+Database Database::to_read(const std::string& path, int patience_ms) {
+    const std::string real = prepared(path, false);
+    std::error_code error;
+    const auto log_size = std::filesystem::file_size(real + "-wal", error);
+    const bool has_log = error ? error != std::errc::no_such_file_or_directory : log_size > 0;
+    if (has_log && !std::filesystem::exists(real + "-shm", error)) {
+        throw SqliteError("cannot read " + path + ": it has a write-ahead log without its index",
+                          "Copy it and its -wal to a folder that you may write to.");
+    }
+    const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
+    Database database;
+    sqlite3* db = nullptr;
+    const int code = sqlite3_open_v2((has_log ? real : immutable(real)).c_str(),
+                                     &db,
+                                     has_log ? flags : flags | SQLITE_OPEN_URI,
+                                     nullptr);
+    database.db_.reset(db);
+    if (code != SQLITE_OK) {
+        throw SqliteError("cannot open " + path + ": " + sqlite3_errmsg(db));
+    }
+    if (!is_still_there(db, real)) {
+        throw SqliteError(path + " was replaced while it was opened", "Find out by whom.");
+    }
+    sqlite3_busy_timeout(db, patience_ms);
+    return database;
+}
+
+Database Database::in_memory() {
+    Database copy(":memory:", 0);
+    sqlite3_backup* backup = sqlite3_backup_init(copy.get(), "main", get(), "main");
+    if (backup == nullptr) {
+        throw SqliteError(sqlite3_errmsg(copy.get()));
+    }
+    sqlite3_backup_step(backup, -1);
+    check(copy.get(), sqlite3_backup_finish(backup));
+    return copy;
 }
 
 void Database::execute(const std::string& sql) {

@@ -31,6 +31,13 @@ class Database {
     /// `patience_ms` for another process that writes.
     explicit Database(const std::string& path, int patience_ms);
 
+    /// One that is there and cannot be written, by us or where it is: nothing is made or changed.
+    /// Refused where its write-ahead log cannot be read without that.
+    [[nodiscard]] static Database to_read(const std::string& path, int patience_ms);
+
+    /// A copy that nobody else sees.
+    [[nodiscard]] Database in_memory();
+
     void execute(const std::string& sql);
     /// The one number that a query gives.
     [[nodiscard]] std::int64_t number(const std::string& query);
@@ -41,6 +48,8 @@ class Database {
     struct Close {
         void operator()(sqlite3* db) const;
     };
+
+    Database() = default;
 
     std::unique_ptr<sqlite3, Close> db_;
 };

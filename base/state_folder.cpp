@@ -137,6 +137,14 @@ void StateFolder::make_file(const std::string& name) const {
     }
 }
 
+/// Of the folder as well: SQLite keeps files beside the file.
+bool StateFolder::is_writable(const std::string& name) const {
+    const auto may = [&](const char* path) {
+        return ::faccessat(fd_.get(), path, W_OK, AT_EACCESS) == 0;
+    };
+    return may(".") && (may(name.c_str()) || errno == ENOENT);
+}
+
 /// O_PATH neither follows, waits nor reads: a pipe and a device are only looked at.
 void StateFolder::refuse_unfit(const std::string& name) const {
     const std::string whole = path_ + "/" + name;

@@ -34,6 +34,9 @@ class StateFolder {
     /// is left as it is, if it is fit.
     void make_file(const std::string& name) const;
 
+    /// Whether this process may write to a file that is there, or make it.
+    [[nodiscard]] bool is_writable(const std::string& name) const;
+
     /// Refuses what is there and is not a regular file with one name, of the caller, of root, or of
     /// somebody with whom the folder is shared; and one that everybody may write to.
     void refuse_unfit(const std::string& name) const;

@@ -1,10 +1,14 @@
 #include "base/trusted_file.hpp"
 
+#include "base/deadline.hpp"
 #include "base/error.hpp"
+#include "base/secret.hpp"
 #include "base/unique_fd.hpp"
+#include "base/units.hpp"
 
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -16,9 +20,12 @@
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <system_error>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 namespace lockstep {
@@ -30,6 +37,7 @@ constexpr unsigned k_write = 2;
 constexpr int k_most_links = 40;                                  // as the kernel
 constexpr std::size_t k_longest_entry = std::size_t{256} * 1024;  // of a group with many members
 constexpr std::size_t k_longest_secret = std::size_t{64} * 1024;
+constexpr std::chrono::seconds k_pipe_patience{10};  // as a secret's command has
 
 bool is_ours(uid_t user) {
     return user == 0 || user == ::geteuid();
@@ -271,6 +279,71 @@ std::string who_else_knows(const std::string& path) {
     return fd ? who_else_knows(fd.get(), path) : "";
 }
 
+namespace {
+
+/// Waits for what a pipe has to give. False: it will give nothing more, or our time is up.
+bool wait_for_more(int fd, bool nobody_writes, Deadline deadline) {
+    while (true) {
+        pollfd about{fd, POLLIN, 0};
+        const int ready = ::poll(&about, 1, static_cast<int>(deadline.remaining().count()));
+        if (ready < 0 && errno == EINTR && !deadline.expired()) {
+            continue;
+        }
+        return ready > 0 && ((about.revents & POLLIN) != 0 || !nobody_writes);
+    }
+}
+
+/// The first line; of a pipe as it comes. An end without a line's end is one, too; nullopt: neither
+/// came.
+std::optional<std::string> read_line(int fd, bool is_pipe, Deadline deadline) {
+    std::string text(k_longest_secret, '\0');
+    std::size_t length = 0;
+    while (length < text.size()) {
+        const ssize_t count = ::read(fd, text.data() + length, text.size() - length);
+        if (count > 0) {
+            length += static_cast<std::size_t>(count);
+            const std::size_t end = text.find('\n');
+            if (end < length) {
+                return text.substr(0, end);
+            }
+            continue;
+        }
+        const bool waits = count < 0 && (errno == EAGAIN || errno == EINTR);
+        // Of a pipe 0 is also: nobody has opened it to write yet.
+        const bool may_come = is_pipe && (waits || (count == 0 && length == 0));
+        if (may_come && wait_for_more(fd, count == 0, deadline)) {
+            continue;
+        }
+        return count == 0 && (length > 0 || !may_come || !deadline.expired())
+                   ? std::optional(text.substr(0, length))
+                   : std::nullopt;
+    }
+    return std::nullopt;
+}
+
+/// A pipe can be read once, and a secret is asked for wherever it is used.
+class ReadPipes {
+  public:
+    std::optional<std::string> line_of(int fd, const std::string& path, const struct stat& about) {
+        const std::lock_guard lock(mutex_);
+        const auto key = std::make_tuple(path, about.st_dev, about.st_ino);
+        if (const auto known = lines_.find(key); known != lines_.end()) {
+            return known->second.reveal();
+        }
+        std::optional<std::string> line = read_line(fd, true, Deadline::after(k_pipe_patience));
+        if (line) {
+            lines_.emplace(key, Secret(*line));
+        }
+        return line;
+    }
+
+  private:
+    std::mutex mutex_;
+    std::map<std::tuple<std::string, dev_t, ino_t>, Secret> lines_;
+};
+
+}  // namespace
+
 std::string read_secret_line(const std::string& path, const std::string& what) {
     const UniqueFd fd = open_to_look(path);
     if (!fd) {
@@ -281,29 +354,31 @@ std::string read_secret_line(const std::string& path, const std::string& what) {
 
     struct stat about {};
 
-    if (::fstat(fd.get(), &about) != 0 || !S_ISREG(about.st_mode)) {
-        throw Error(what + "'s file " + path + " is not a regular file");
+    if (::fstat(fd.get(), &about) != 0 || !(S_ISREG(about.st_mode) || S_ISFIFO(about.st_mode))) {
+        throw Error(what + "'s file " + path + " is neither a regular file nor a pipe");
     }
     if (const std::string why = who_else_knows(fd.get(), path); !why.empty()) {
         throw Error(what + "'s file " + why,
                     "It has to be yours or root's, and nobody else's to read: run chmod 600 " +
                         path + ", and consider the secret known.");
     }
-    std::string text(k_longest_secret, '\0');
-    std::size_t length = 0;
-    for (ssize_t count = 1; count > 0 && length < text.size();) {
-        count = ::read(fd.get(), text.data() + length, text.size() - length);
-        length += count > 0 ? static_cast<std::size_t>(count) : 0;
+    static ReadPipes pipes;
+    std::optional<std::string> line = S_ISFIFO(about.st_mode)
+                                          ? pipes.line_of(fd.get(), path, about)
+                                          : read_line(fd.get(), false, Deadline::after({}));
+    if (!line) {
+        throw Error(what + "'s file " + path + " gives no whole line: " +
+                    (S_ISFIFO(about.st_mode) ? "none came in " + format_duration(k_pipe_patience) +
+                                                   ", or none within 64 KiB"
+                                             : "none within 64 KiB, or it cannot be read"));
     }
-    text.resize(length);
-    text.resize(std::min(text.find('\n'), text.size()));
-    if (text.ends_with('\r')) {
-        text.pop_back();
+    if (line->ends_with('\r')) {
+        line->pop_back();
     }
-    if (length == 0) {
-        throw Error(what + "'s file " + path + " is empty or cannot be read");
+    if (line->empty()) {
+        throw Error(what + "'s file " + path + " is empty, or its first line is");
     }
-    return text;
+    return std::move(*line);
 }
 
 }  // namespace lockstep

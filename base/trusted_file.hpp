@@ -29,8 +29,10 @@ enum class FoundBy {
 [[nodiscard]] std::string who_else_knows(int fd, const std::string& path);
 [[nodiscard]] std::string who_else_knows(const std::string& path);
 
-/// The first line of a secret's file, without its end. Throws Error, which never quotes it, for one
-/// that others know, is no regular file or is empty. `what` is what messages call it: `the key`.
+/// The first line of a secret's file, without its end. A pipe that is nobody else's, either, such
+/// as the shell's `<(command)`, is read once, within ten seconds. Throws Error, which never quotes
+/// it, for one that others know, is neither file nor pipe, or is empty. `what` is what messages
+/// call it: `the key`.
 [[nodiscard]] std::string read_secret_line(const std::string& path, const std::string& what);
 
 /// Whether nobody but the caller and root is in a group, by the user database.

@@ -88,7 +88,8 @@ Inventory inventory_on_record(const RunHeader& run) {
 }
 
 int command_runs(const Options& options) {
-    const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
+    const std::unique_ptr<JournalStore> journal =
+        open_sqlite_journal(state_folder(options), JournalUse::as_it_is);
     nlohmann::json list = nlohmann::json::array();
     Table table({"RUN", "CLUSTER", "RUNBOOK", "STATE", "EXIT", "STARTED", "BY"});
     for (const RunHeader& header : journal->runs()) {
@@ -124,7 +125,8 @@ int command_runs(const Options& options) {
 }
 
 int command_show(const Options& options) {
-    const std::unique_ptr<JournalStore> journal = open_sqlite_journal(state_folder(options));
+    const std::unique_ptr<JournalStore> journal =
+        open_sqlite_journal(state_folder(options), JournalUse::as_it_is);
     const RunHeader header = meant_run(options, *journal, false);
     const std::vector<JournalRecord> records = journal->records(header.id);
     const RunState state = replay(header, records);

@@ -12,6 +12,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -21,10 +22,12 @@
 #include <array>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <stdexcept>
 #include <string_view>
+#include <utility>
 
 #if defined(__SANITIZE_ADDRESS__)  // GCC
 #define LOCKSTEP_ASAN 1
@@ -122,6 +125,19 @@ void keep_memory_private() {
 #endif
 }
 
+/// A stream that the caller has closed is a number that the next file or socket would get, and with
+/// it all that is printed. In its place stdin has an end, stderr takes anything, and stdout, which
+/// cannot be written, fails as a full disk does.
+void occupy_standard_streams() {
+    for (const auto& [fd, flags] : {std::pair{STDIN_FILENO, O_RDONLY},
+                                    std::pair{STDOUT_FILENO, O_RDONLY},
+                                    std::pair{STDERR_FILENO, O_WRONLY}}) {
+        if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", flags) != fd) {
+            std::_Exit(1);  // there is nobody to tell
+        }
+    }
+}
+
 /// `%*` of the log's pattern: the message, without what may not be seen.
 class HidingFlag final : public spdlog::custom_flag_formatter {
   public:
@@ -180,6 +196,7 @@ int main(int argc, char** argv) {
     // frees is of no use to the others. Ours wait for members most of the time, so that two are
     // enough.
     ::mallopt(M_ARENA_MAX, 2);
+    occupy_standard_streams();
     keep_memory_private();
     std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of write(), not our end
     std::signal(SIGXFSZ, SIG_IGN);  // so is a file that may not grow

@@ -26,12 +26,18 @@ std::string environment(const char* name) {
     return value == nullptr ? "" : value;
 }
 
+/// An option that is given and empty is a variable of a script that is not set: as if it were not
+/// given it would mean something else.
+std::string not_empty(const std::string& text) {
+    return text.empty() ? "must not be empty" : "";
+}
+
 void add_global_options(CLI::App& app, Options& options, std::vector<std::string>& assignments) {
-    app.add_option("-i,--inventory", options.inventory, "Inventory file");
-    app.add_option("-c,--cluster", options.cluster, "Cluster of the inventory");
+    app.add_option("-i,--inventory", options.inventory, "Inventory file")->check(&not_empty);
+    app.add_option("-c,--cluster", options.cluster, "Cluster of the inventory")->check(&not_empty);
     app.add_option("--set", assignments, "Input of the runbook (repeatable)")
         ->allow_extra_args(false);
-    app.add_option("--state", options.state, "Folder of the journal")->option_text("FOLDER");
+    app.add_option("--state", options.state, "Folder of the journal")->check(&not_empty);
     static const std::map<std::string, Output> k_outputs{{"text", Output::text},
                                                          {"json", Output::json},
                                                          {"jsonl", Output::jsonl},
@@ -197,9 +203,7 @@ void add_unlock(CLI::App& app, Options& options) {
                    options.reset_fence,
                    "Put back fences that no run can have left (member.fence_odd)");
     what->add_option("--lock-id", options.lock_id, "Id of the lock, as a refused run names it")
-        ->check([](const std::string& id) {
-            return id.empty() ? std::string("must not be empty") : std::string();
-        });
+        ->check(&not_empty);
 }
 
 /// Those that ask, answer and explain, and the ways out of a lock.

@@ -46,7 +46,8 @@ Finding as_finding(const AbandonedRun& run) {
 
 std::unique_ptr<JournalStore> journal_if_any(const Options& options) {
     const std::string folder = state_folder(options);
-    if (!std::filesystem::exists(folder + "/journal.db")) {
+    std::error_code error;
+    if (!std::filesystem::exists(folder + "/journal.db", error)) {
         return nullptr;
     }
     try {

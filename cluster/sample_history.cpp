@@ -6,6 +6,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <filesystem>
 #include <fstream>
 
 namespace lockstep {
@@ -63,6 +64,16 @@ SampleHistory::SampleHistory(const std::string& folder, Clock& clock)
 }
 
 void SampleHistory::open(const std::string& path) {
+    const std::filesystem::path file(path);
+    if (std::filesystem::exists(file) &&
+        !StateFolder(file.parent_path()).is_writable(file.filename())) {
+        trouble_ = path + " cannot be written";
+        spdlog::info("no history of samples is kept: {}", trouble_);
+        db_ = std::make_unique<sqlite::Database>(
+            sqlite::Database::to_read(path, k_patience_ms).in_memory());
+        refuse_unknown(path);
+        return;
+    }
     db_ = std::make_unique<sqlite::Database>(path, k_patience_ms);
     db_->execute("PRAGMA journal_mode = WAL");
     db_->execute("PRAGMA synchronous = NORMAL");  // a sample that a power loss takes is no loss
@@ -71,11 +82,17 @@ void SampleHistory::open(const std::string& path) {
         db_->execute("PRAGMA application_id = " + std::to_string(k_application_id));
         db_->execute("PRAGMA user_version = " + std::to_string(k_schema_version));
         db_->execute(k_schema);
-    } else if (db_->number("PRAGMA application_id") != k_application_id ||
-               db_->number("PRAGMA user_version") != k_schema_version) {
-        throw Error(path + " is of another program, or of another version of lockstep");
+    } else {
+        refuse_unknown(path);
     }
     begin.commit();
+}
+
+void SampleHistory::refuse_unknown(const std::string& path) {
+    if (db_->number("PRAGMA application_id") != k_application_id ||
+        db_->number("PRAGMA user_version") != k_schema_version) {
+        throw Error(path + " is of another program, or of another version of lockstep");
+    }
 }
 
 void SampleHistory::give_up(const std::string& why) {

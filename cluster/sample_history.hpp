@@ -19,9 +19,10 @@ namespace lockstep {
 /// Bounded: at most k_most_samples rows a cluster (see to_forget()), of about 0.5 kB a member and
 /// 0.2 kB a slot: some 2 MB for a cluster of three.
 ///
-/// It never fails a check. Where the folder cannot be used (not writable, on a network file system,
-/// not ours) the samples are kept in memory, for this process alone, and a line at log level info
-/// says so. Safe to use from several threads; another process may write at the same time.
+/// It never fails a check. Where the folder cannot be used (on a network file system, not ours) or
+/// written, the samples are kept in memory, for this process alone, beside those that are there and
+/// can be read, and a line at log level info says so. Safe to use from several threads; another
+/// process may write at the same time.
 class SampleHistory {
   public:
     SampleHistory(const std::string& folder, Clock& clock);
@@ -38,11 +39,12 @@ class SampleHistory {
     /// none.
     [[nodiscard]] std::optional<Clock::Wall> paused_since(const std::string& cluster);
 
-    /// Why it is in memory only; empty: it is in the folder.
+    /// Why it is in memory only; empty: it is kept in the folder.
     [[nodiscard]] const std::string& trouble() const { return trouble_; }
 
   private:
     void open(const std::string& path);
+    void refuse_unknown(const std::string& path);
     void give_up(const std::string& why);
     [[nodiscard]] Moment moment_of(const ClusterFacts& facts);
     /// Of the newest sample, when that shows the cluster paused.

@@ -15,10 +15,14 @@ namespace {
 constexpr std::size_t k_longest_command = 34'000;
 
 // The inner shell is a process of its own: in `( … )` the script's $$ would be the outer one.
+// `ps` shows the nonce to everybody: it counts until the script begins, for a word that nobody saw.
 constexpr std::string_view k_wrapper =
-    "/bin/sh -c \"$1\"; s=$?;"
-    " printf \"\\036lockstep %s %d\\036\\n\" \"$2\" \"$s\" >&2;"
-    " printf \"\\036lockstep %s %d\\036\\n\" \"$2\" \"$s\"";
+    "n=; read -r n 2>/dev/null </proc/sys/kernel/random/uuid;"
+    " [ -z \"$n\" ] || { printf \"\\036lockstep %s +%s\\036\\n\" \"$2\" \"$n\" >&2;"
+    " printf \"\\036lockstep %s +%s\\036\\n\" \"$2\" \"$n\"; };"
+    " /bin/sh -c \"$1\"; s=$?;"
+    " printf \"\\036lockstep %s %d\\036\\n\" \"${n:-$2}\" \"$s\" >&2;"
+    " printf \"\\036lockstep %s %d\\036\\n\" \"${n:-$2}\" \"$s\"";
 
 /// One word for whatever login shell there is. Backslashes and exclamation marks stand outside the
 /// single quotes: fish (3.6, "Quotes") takes `\\` inside them for one, csh expands `!` there.
@@ -55,9 +59,28 @@ struct Trailer {
     int status = 0;
 };
 
+constexpr std::string_view k_end = "\036\n";
+// Of a word: a UUID.
+constexpr std::size_t k_longest_word = 36;
+
+/// The word of `+<word>\036\n` at the beginning of a text, without its end: nullopt: it is none;
+/// empty: it may become one.
+std::optional<std::string_view> read_word(std::string_view text) {
+    if (text.empty() || !text.starts_with('+')) {
+        return text.empty() ? std::optional(text) : std::nullopt;
+    }
+    text.remove_prefix(1);
+    const std::size_t size = std::min(text.find_first_not_of("0123456789abcdef-"), text.size());
+    const std::string_view rest = text.substr(size);
+    if (size > k_longest_word ||
+        (!rest.empty() && (size == 0 || !k_end.starts_with(rest.substr(0, 2))))) {
+        return std::nullopt;
+    }
+    return rest.size() < k_end.size() ? std::string_view() : text.substr(0, size);
+}
+
 /// Reads `<status>\036\n` at the beginning of a text.
 Trailer read_status(std::string_view text) {
-    constexpr std::string_view k_end = "\036\n";
     constexpr std::size_t k_most_digits = 3;
     Trailer trailer;
     const auto [end, error] =
@@ -100,9 +123,22 @@ std::string TrailerScanner::feed(std::string_view piece) {
     }
     std::string text = std::exchange(held_, {});
     text += piece;
-    for (std::size_t at = text.find(prefix_); at != std::string::npos;
-         at = text.find(prefix_, at + 1)) {
-        const Trailer trailer = read_status(std::string_view(text).substr(at + prefix_.size()));
+    std::size_t from = 0;
+    for (std::size_t at = 0; (at = text.find(prefix_, from)) != std::string::npos; from = at + 1) {
+        const std::string_view rest = std::string_view(text).substr(at + prefix_.size());
+        const std::optional<std::string_view> word = own_word_ ? std::nullopt : read_word(rest);
+        if (word && word->empty()) {
+            held_ = text.substr(at);
+            text.resize(at);
+            return text;
+        }
+        if (word) {
+            own_word_ = true;
+            const std::size_t length = prefix_.size() + 1 + word->size() + k_end.size();
+            prefix_ = "\036lockstep " + std::string(*word) + " ";
+            return text.substr(0, at) + feed(text.substr(at + length));
+        }
+        const Trailer trailer = read_status(rest);
         if (trailer.state == Trailer::State::complete) {
             status_ = trailer.status;
             text.resize(at);

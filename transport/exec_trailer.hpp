@@ -11,7 +11,10 @@ namespace lockstep {
 inline constexpr std::size_t k_nonce_bytes = 8;
 
 /// The command line that a login shell gets to run `script` by /bin/sh and to report its status in
-/// band, at the end of stdout and of stderr: `\036lockstep <nonce> <status>\036` and a line end.
+/// band, at the end of stdout and of stderr: `\036lockstep <word> <status>\036` and a line end.
+/// Before the script begins it says the word, `\036lockstep <nonce> +<word>\036` and a line end: a
+/// command line is seen by everybody there, and a script may print what others wrote. The word is
+/// the nonce itself, and is not said, where /proc has none to give.
 /// libssh2 1.10 cannot tell a status 0 from one that never arrived (libssh2 #2515: OpenSSH's
 /// ChannelTimeout looks like a clean success). The script runs in a shell of its own, so that
 /// neither `exit`, `set -e`, a syntax error nor `kill -9 $$` keeps the trailer from being written.
@@ -37,6 +40,7 @@ class TrailerScanner {
 
   private:
     std::string prefix_;
+    bool own_word_ = false;  ///< it was said
     std::string held_;
     std::optional<int> status_;
 };

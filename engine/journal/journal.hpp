@@ -161,10 +161,10 @@ class JournalStore {
     [[nodiscard]] virtual std::vector<JournalRecord> records(const std::string& run) = 0;
 };
 
-/// What becomes of a journal that an older version wrote.
+/// What becomes of a journal that an older version wrote, and of one that cannot be written.
 enum class JournalUse {
     to_write,  ///< one of an older version is brought up to ours
-    as_it_is,  ///< nothing of it is changed: one of an older version is refused
+    as_it_is,  ///< nothing of it is made or changed, wherever it is: none there is an empty one
 };
 
 /// SQLite in `folder`, made when missing with mode 0700; the files are 0600. One that was there and

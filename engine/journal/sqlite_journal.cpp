@@ -5,6 +5,9 @@
 #include "base/state_folder.hpp"
 #include "engine/journal/journal.hpp"
 
+#include <filesystem>
+#include <system_error>
+
 namespace lockstep {
 
 namespace {
@@ -76,6 +79,13 @@ auto on_journal(const Work& work) {
     }
 }
 
+/// Also where it cannot be told: whoever opens it says why.
+bool is_there(const std::filesystem::path& path) {
+    std::error_code error;
+    return std::filesystem::symlink_status(path, error).type() !=
+           std::filesystem::file_type::not_found;
+}
+
 /// A record that is no JSON was not written by us; to guess at it would be to guess at what was
 /// done.
 nlohmann::json parse(const std::string& text) {
@@ -91,7 +101,11 @@ class SqliteJournal final : public JournalStore {
     SqliteJournal(const std::string& folder, JournalUse use) : use_(use) {
         on_journal([&] {
             const std::string path = usable(folder) + "/journal.db";
-            db_.emplace(path, k_patience_ms);
+            if (use_ == JournalUse::as_it_is) {
+                open_as_it_is(path);
+            } else {
+                db_.emplace(path, k_patience_ms);
+            }
             prepare(path);
         });
     }
@@ -331,12 +345,40 @@ class SqliteJournal final : public JournalStore {
         }
     }
 
+    /// One of an older version is brought up to ours in a copy.
+    void open_as_it_is(const std::string& path) {
+        const std::filesystem::path file(path);
+        if (!is_there(file)) {
+            for (const char* end : {"-wal", "-shm", "-journal"}) {
+                if (is_there(path + end)) {
+                    StateFolder(file.parent_path()).refuse_unfit(file.filename().string() + end);
+                }
+            }
+            db_.emplace(":memory:", k_patience_ms);
+            return;
+        }
+        if (StateFolder(file.parent_path()).is_writable(file.filename())) {
+            db_.emplace(path, k_patience_ms);
+        } else {
+            db_ = sqlite::Database::to_read(path, k_patience_ms);
+        }
+        const std::int64_t application = db_->number("PRAGMA application_id");
+        if ((application == 0 || application == k_application_id) &&
+            db_->number("PRAGMA user_version") < k_schema_version) {
+            db_ = db_->in_memory();
+        }
+    }
+
     /// SQLite's WAL needs shared memory, which a network file system does not have
     /// (sqlite.org/wal.html).
     [[nodiscard]] std::string usable(const std::string& folder) {
         std::string path;
         try {
-            const StateFolder made = StateFolder::make(folder);
+            if (use_ == JournalUse::as_it_is && !is_there(folder)) {
+                return folder;
+            }
+            const StateFolder made =
+                use_ == JournalUse::as_it_is ? StateFolder(folder) : StateFolder::make(folder);
             shared_ = made.is_shared();
             path = made.path();
         } catch (const Error& error) {
@@ -372,7 +414,7 @@ class SqliteJournal final : public JournalStore {
             }
             db_->execute("COMMIT");
         } else if (application == k_application_id && version >= k_oldest_version &&
-                   version < k_schema_version && use_ == JournalUse::to_write) {
+                   version < k_schema_version) {
             db_->execute("BEGIN IMMEDIATE");
             const std::int64_t there = db_->number("PRAGMA user_version");  // somebody was faster?
             if (there == 2) {

@@ -4,8 +4,10 @@
 #include "cluster/pending_restart.hpp"
 #include "engine/expression/expression_limits.hpp"
 #include "engine/expression/facts_value.hpp"
+#include "engine/runbook/step_reads.hpp"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 namespace lockstep {
@@ -93,6 +95,14 @@ namespace {
 
 constexpr char k_of_member = '@';  // in no name of a step, and in no id of a frame
 
+/// Under which keys an output is registered: the member's own first.
+std::array<std::string, 2> keys_of(std::string_view frame,
+                                   const std::string& name,
+                                   std::string_view member) {
+    const std::string key = std::string(frame) + name;
+    return {key + k_of_member + std::string(member), key};
+}
+
 /// The outputs that a step sees: those of its own runbook, and of its own member where that has
 /// one. Done for each step, and so with as few texts made as can be.
 Value::Map registered_in(const ScopeSource& source) {
@@ -102,6 +112,17 @@ Value::Map registered_in(const ScopeSource& source) {
     }
     const std::string_view prefix =
         source.frame == nullptr ? std::string_view() : std::string_view(source.frame->id);
+    if (source.outputs) {
+        for (const std::string& name : *source.outputs) {
+            for (const std::string& key : keys_of(prefix, name, source.member)) {
+                if (const auto found = source.registered->find(key);
+                    found != source.registered->end()) {
+                    own.emplace(name, found->second);  // unless there is one: the member's
+                }
+            }
+        }
+        return own;
+    }
     for (auto each = source.registered->lower_bound(prefix);
          each != source.registered->end() && each->first.starts_with(prefix);
          ++each) {
@@ -131,6 +152,49 @@ std::string registered_name(const PlannedStep& step) {
 /// The innermost call counts: a runbook sees its own names and not those of its caller.
 const CallFrame* frame_of(const PlannedStep& step) {
     return step.frames.empty() ? nullptr : step.frames.back().get();
+}
+
+std::optional<std::set<std::string>> outputs_read_by(const PlannedStep& step) {
+    constexpr std::string_view k_steps = "steps";
+    std::optional<std::set<std::string>> names{std::in_place};
+    const auto take = [&](const runbook_reading::Read& read) {
+        for (const std::string_view path : read.paths) {
+            if (!path.starts_with(k_steps)) {
+                continue;
+            }
+            const std::string_view rest = path.substr(k_steps.size());
+            if (names && rest.starts_with('.')) {
+                names->emplace(rest.substr(1, rest.find_first_of(".[", 1) - 1));
+            } else if (rest.empty() || rest.starts_with('[')) {
+                names.reset();  // all of them, or one that is not named
+            }
+        }
+    };
+    for (const StepSpec* block : step.within) {
+        runbook_reading::for_each_read(*block, take);
+    }
+    runbook_reading::for_each_read(*step.spec, take);
+    return names;
+}
+
+Value::Map only(const std::set<std::string>& names,
+                const PlannedStep& step,
+                const Value::Map& registered) {
+    Value::Map some;
+    std::vector<std::string_view> frames{""};
+    for (const auto& frame : step.frames) {
+        frames.emplace_back(frame->id);
+    }
+    for (const std::string_view frame : frames) {
+        for (const std::string& name : names) {
+            for (const std::string& key : keys_of(frame, name, step.member)) {
+                if (const auto found = registered.find(key); found != registered.end()) {
+                    some.insert(*found);
+                }
+            }
+        }
+    }
+    return some;
 }
 
 /// Twice: for steps of the same member, and under the plain name, as the newest, for those of none.

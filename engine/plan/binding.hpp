@@ -3,6 +3,10 @@
 #include "engine/plan/plan.hpp"
 #include "inventory/inventory.hpp"
 
+#include <optional>
+#include <set>
+#include <string>
+
 /// From what a runbook says to what an action gets: names, conditions and arguments, with the facts
 /// put in. Used by the planner with facts as they will be, and by a run with facts as they are.
 namespace lockstep {
@@ -19,14 +23,17 @@ struct ScopeSource;
                                                           std::string id,
                                                           std::size_t depth);
 
-/// Where an expression of a step is evaluated.
+/// Where an expression of a step is evaluated. Of many outputs a step looks at few: with all of
+/// them in each scope, as many steps as there are outputs take the square of their number.
 struct ScopeSource {
     const Plan& plan;           ///< `inputs`, `vars`, and `run`: what was so at its start
     const ClusterFacts& facts;  ///< `cluster`, `members`, `leader`
     const Cluster& cluster;
     const Value::Map* registered = nullptr;  ///< `steps`, by keep_registered
-    std::string_view member = {};            ///< `member`
-    const CallFrame* frame = nullptr;        ///< of a runbook that another one calls: its names
+    /// Of these those that can be looked at (outputs_read_by); nullopt: all of them.
+    std::optional<std::set<std::string>> outputs = std::nullopt;
+    std::string_view member = {};      ///< `member`
+    const CallFrame* frame = nullptr;  ///< of a runbook that another one calls: its names
     const std::optional<Value>* item = nullptr;
     const Value* observed = nullptr;  ///< observed_value(facts, …), where it is at hand
 };
@@ -39,6 +46,14 @@ struct ScopeSource {
 
 /// The innermost runbook that a step is called in; null: the run's own.
 [[nodiscard]] const CallFrame* frame_of(const PlannedStep& step);
+
+/// The names in `steps` that a step and the blocks around it read; nullopt: that is not certain.
+[[nodiscard]] std::optional<std::set<std::string>> outputs_read_by(const PlannedStep& step);
+
+/// Of all outputs those that a step of this member sees under these names.
+[[nodiscard]] Value::Map only(const std::set<std::string>& names,
+                              const PlannedStep& step,
+                              const Value::Map& registered);
 
 /// Registers the output of a step. A later step sees the output of its own member where there is
 /// one, else the newest: members that are worked on side by side do not see each other's.

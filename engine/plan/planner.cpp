@@ -75,6 +75,7 @@ class Forecast {
                                  .facts = projected_,
                                  .cluster = *request_.cluster,
                                  .registered = &registered_,
+                                 .outputs = outputs_read_by(step),
                                  .member = step.member,
                                  .frame = frame_of(step),
                                  .item = &step.item,

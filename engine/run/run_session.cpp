@@ -288,6 +288,7 @@ ScopeSource RunSession::source_of(const PlannedStep& step) const {
             .facts = *facts_,
             .cluster = setup_.cluster,
             .registered = &registered_,
+            .outputs = outputs_read_by(step),
             .member = step.member,
             .frame = frame_of(step),
             .item = &step.item,
@@ -306,16 +307,17 @@ BoundStep RunSession::bind(const PlannedStep& step) const {
 /// sent together with them.
 std::optional<StepCall> RunSession::bind_for_read_ahead(std::size_t first,
                                                         std::size_t index) const {
-    Value::Map registered = registered_;
+    const PlannedStep& step = setup_.plan.steps[index];
+    ScopeSource source = source_of(step);
+    Value::Map registered = source.outputs ? only(*source.outputs, step, registered_) : registered_;
     for (std::size_t i = first; i < index; ++i) {
         const PlannedStep& before = setup_.plan.steps[i];
         if (!before.spec->register_as.empty()) {
             keep_registered(before, Value::unknown("it has not run yet"), registered);
         }
     }
-    ScopeSource source = source_of(setup_.plan.steps[index]);
     source.registered = &registered;
-    BoundStep bound = bind(setup_.plan.steps[index], source);
+    BoundStep bound = bind(step, source);
     return bound.kind == BoundStep::Kind::ready ? std::optional(std::move(bound.call))
                                                 : std::nullopt;
 }

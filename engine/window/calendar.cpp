@@ -8,9 +8,11 @@
 #include <libical/ical.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -228,16 +230,57 @@ class Calendar {
         for_each_property(component, ICAL_RDATE_PROPERTY, [&](icalproperty* property) {
             event.spans.push_back(read_rdate(event, property));
         });
+        std::vector<Moment> of_another_kind;
         for_each_property(component, ICAL_EXDATE_PROPERTY, [&](icalproperty* property) {
-            event.excluded.push_back(read_moment(property, icalproperty_get_exdate(property)));
+            const Moment moment = read_moment(property, icalproperty_get_exdate(property));
+            if (moment.is_date == event.start.is_date) {
+                event.excluded.insert(moment.instant());
+            } else {
+                of_another_kind.push_back(moment);
+            }
         });
+        exclude_days(of_another_kind, event, reading);
         // What is taken out is what may be meant where the rest is what is certain.
         const CalendarUse others =
             asked_.use == CalendarUse::opens ? CalendarUse::closes : CalendarUse::opens;
         for (const std::string& rule : texts_of(component, ICAL_CONTACT_PROPERTY)) {
             for (const local_seconds at :
                  starts_of_rule(rule, event.start, end(), others, asked_.budget)) {
-                event.excluded.push_back({at, event.start.is_date, event.start.zone});
+                event.excluded.insert(event.start.instant_of(at));
+            }
+        }
+    }
+
+    /// EXDATE by date of a series by time, or the other way round. KOrganizer and Evolution write a
+    /// date and mean all that begins on it; to others it is no occurrence of the series. The day
+    /// may be one of either zone.
+    void exclude_days(const std::vector<Moment>& given, Event& event, CalendarReading& reading) {
+        if (given.empty()) {
+            return;
+        }
+        if (asked_.use == CalendarUse::closes) {
+            leave_out(reading,
+                      event.name() + ", EXDATE",
+                      "of it and DTSTART one is a date and the other is not, and what it takes out "
+                      "is not certain");
+            return;
+        }
+        const auto days_of = [&](sys_seconds at) {
+            return std::array{std::chrono::floor<days>(event.start.zone->local(at)),
+                              std::chrono::floor<days>(asked_.zone.local(at))};
+        };
+        std::set<std::chrono::local_days> gone;
+        for (const Moment& moment : given) {
+            gone.insert(std::chrono::floor<days>(moment.local));
+            if (!moment.is_date) {
+                const auto on = days_of(moment.instant());
+                gone.insert(on.begin(), on.end());
+            }
+        }
+        for (const Span& span : event.spans) {
+            const auto on = days_of(span.from);
+            if (gone.contains(on[0]) || gone.contains(on[1])) {
+                event.excluded.insert(span.from);
             }
         }
     }

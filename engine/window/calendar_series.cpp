@@ -31,15 +31,8 @@ struct Series {
 };
 
 bool same_times(const Event& a, const Event& b) {
-    const auto excluded = [](const Event& event) {
-        std::set<sys_seconds> instants;
-        for (const Moment& moment : event.excluded) {
-            instants.insert(moment.instant());
-        }
-        return instants;
-    };
     return a.cancelled == b.cancelled && a.start.instant() == b.start.instant() &&
-           a.start.is_date == b.start.is_date && a.spans == b.spans && excluded(a) == excluded(b);
+           a.start.is_date == b.start.is_date && a.spans == b.spans && a.excluded == b.excluded;
 }
 
 bool is_empty(const Event& event) {
@@ -148,15 +141,9 @@ void add(const Event& event, const Series& series, Span wanted, CalendarReading&
     if (!event.replaces && (event.start.is_date ? series.by_time : series.by_date)) {
         throw Error("of DTSTART and RECURRENCE-ID one is a date and the other is not");
     }
-    std::set<sys_seconds> gone;
-    for (const Moment& moment : event.excluded) {
-        if (moment.is_date != event.start.is_date) {
-            throw Error("of DTSTART and EXDATE one is a date and the other is not");
-        }
-        gone.insert(moment.instant());
-    }
     for (const Span& span : event.spans) {
-        if (gone.contains(span.from) || (!event.replaces && series.replaced.contains(span.from))) {
+        if (event.excluded.contains(span.from) ||
+            (!event.replaces && series.replaced.contains(span.from))) {
             continue;
         }
         const CalendarEvent found =

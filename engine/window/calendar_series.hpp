@@ -4,6 +4,7 @@
 #include "engine/window/calendar.hpp"
 
 #include <optional>
+#include <set>
 
 /// What a calendar means once it is taken apart: which occurrences its series come to.
 namespace lockstep::calendar_series {
@@ -56,7 +57,7 @@ struct Event {
     std::optional<Moment> replaces;  ///< RECURRENCE-ID
     bool replaces_rest = false;      ///< RANGE=THISANDFUTURE
     std::vector<Span> spans;         ///< of all its occurrences, the excluded ones among them
-    std::vector<Moment> excluded;    ///< EXDATE, EXRULE
+    std::set<std::chrono::sys_seconds> excluded;  ///< starts of some of them: EXDATE, EXRULE
 
     /// For messages: `event "year end"`.
     [[nodiscard]] std::string name() const;

@@ -17,6 +17,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 namespace lockstep {
 namespace {
@@ -167,7 +168,12 @@ TEST_F(OthersMayRead, IsAskedOfSecrets) {
     file("c", 0602);
     EXPECT_EQ(knows("c"), path("c") + " can be written by everybody");
     ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
+    ::chmod(path("pipe").c_str(), 0622);
     EXPECT_THROW((void)read_secret_line(path("pipe"), "the key"), Error) << "and does not wait";
+    EXPECT_THROW((void)read_secret_line("/dev/null", "the key"), Error);
+    EXPECT_THROW((void)read_secret_line(folder, "the key"), Error);
+    file("long", 0600, std::string(70'000, 'x'));
+    EXPECT_THROW((void)read_secret_line(path("long"), "the key"), Error) << "not a part of it";
     if (::geteuid() == 0) {
         file("d", 0640);
         ASSERT_EQ(::chown(path("d").c_str(), 0, k_somebody), 0);
@@ -175,6 +181,36 @@ TEST_F(OthersMayRead, IsAskedOfSecrets) {
         file("e", 0600);
         ASSERT_EQ(::chown(path("e").c_str(), k_somebody, 0), 0);
         EXPECT_EQ(knows("e"), path("e") + " belongs to user 54321");
+    }
+}
+
+/// What `--key-file <(pass show key)` gives; it is read wherever the secret is used.
+TEST_F(OthersMayRead, IsNotTrueOfAPipeOfOurs) {
+    std::array<int, 2> ends{};
+    ASSERT_EQ(::pipe(ends.data()), 0);
+    const std::string name = "/dev/fd/" + std::to_string(ends[0]);
+    ASSERT_EQ(::write(ends[1], "s3cret\nmore", 11), 11);
+    EXPECT_EQ(read_secret_line(name, "the key"), "s3cret") << "whoever writes need not have ended";
+    EXPECT_EQ(read_secret_line(name, "the key"), "s3cret");
+    ::close(ends[1]);
+    ::close(ends[0]);
+    ASSERT_EQ(::pipe(ends.data()), 0);
+    ASSERT_EQ(::write(ends[1], "no end", 6), 6);
+    ::close(ends[1]);
+    EXPECT_EQ(read_secret_line("/dev/fd/" + std::to_string(ends[0]), "the key"), "no end");
+    ::close(ends[0]);
+}
+
+TEST_F(OthersMayRead, IsNotTrueOfANamedPipeOfOursWhoseWriterComesLater) {
+    for (const char* text : {"s3cret\n", ""}) {
+        const std::string name = path(*text != '\0' ? "pipe" : "empty");
+        ASSERT_EQ(::mkfifo(name.c_str(), 0600), 0);
+        const std::jthread writer([&] { std::ofstream(name) << text; });
+        if (*text != '\0') {
+            EXPECT_EQ(read_secret_line(name, "the key"), "s3cret");
+        } else {
+            EXPECT_THROW((void)read_secret_line(name, "the key"), Error);
+        }
     }
 }
 

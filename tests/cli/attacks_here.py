@@ -148,6 +148,85 @@ class Here(unittest.TestCase):
         self.assertEqual([path.name for path in self.work.iterdir() if path.name in ("EVIL", "proof", "reviewed")], [])
 
 
+class CommandLines(Here):
+    def test_a_closed_stream_is_no_place_for_what_is_opened_next(self):
+        run = self.run_that_waits()
+        for closed in ((1,), (0, 1), (1, 2), (0, 1, 2)):
+            def close(numbers=closed):
+                for number in numbers:
+                    os.close(number)
+            for argv in (("runs",), ("show", run), ("plan", self.runbook), ("check", "orders", "--timeout", "2s")):
+                done = subprocess.run([LOCKSTEP, *map(str, argv), "-i", self.inventory, "--state", self.state], cwd="/", timeout=60, check=False,
+                                      stderr=subprocess.DEVNULL, preexec_fn=close, env={"PATH": os.environ["PATH"], "HOME": str(self.work), "XDG_CONFIG_HOME": str(self.work / "anna")})
+                self.assertEqual(done.returncode, 2 if argv[0] == "check" else 1, (closed, argv, "its output is lost"))
+        self.assert_ended(self.on_state("show", run), 0, "WAITING")
+
+    def test_an_empty_option_is_not_one_that_was_not_given(self):
+        for option in ("-i", "--inventory", "-c", "--cluster", "--state"):
+            self.assert_ended(self.call("runs", option, ""), 2, "must not be empty")
+            self.assert_ended(self.call("check", option, ""), 3, "must not be empty")
+
+
+class Evidence(Here):
+    """A state that cannot be written: of a backup, of a machine whose disk went read-only."""
+
+    def read_only(self, *argv):
+        if os.geteuid() != 0:
+            self.state.chmod(0o500)
+            self.addCleanup(self.state.chmod, 0o700)
+            return self.on_state(*argv)
+        mount = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+        return self.on_state(*argv, before=("unshare", "-m", "sh", "-c", mount, self.state))
+
+    def contents(self):
+        return {path.name: path.read_bytes() for path in self.state.iterdir() if not path.name.endswith("-shm")}
+
+    def setUp(self):
+        super().setUp()
+        self.state.chmod(0o700)
+
+    def test_is_read_where_nothing_can_be_written(self):
+        run = self.run_that_waits()
+        self.assert_ended(self.on_state("check", "orders", "--timeout", "2s"), 2, "member.unreachable")
+        shown = self.on_state("show", run, "--output", "json").stdout
+        before = self.contents()
+        self.assertNotIn("journal.db-wal", before, "the last one who wrote took it away")
+        for _ in range(2):
+            self.assert_ended(self.read_only("runs"), 0, run)
+            done = self.read_only("show", run, "--output", "json")
+            self.assert_ended(done, 0)
+            self.assertEqual(done.stdout, shown)
+            self.assert_ended(self.read_only("check", "orders", "--timeout", "2s"), 2, "member.unreachable")
+            self.assert_ended(self.read_only("approve", run), 1, "ead-only" if os.geteuid() == 0 else "ermission denied")
+            self.assertEqual(self.contents(), before)
+
+    def test_is_read_with_the_log_of_an_engine_that_died(self):
+        open_still = sqlite3.connect(self.state / "journal.db")  # whoever closes last would empty it
+        self.addCleanup(open_still.close)
+        open_still.execute("PRAGMA journal_mode = WAL")
+        open_still.execute("CREATE TABLE other (n)")
+        open_still.execute("DROP TABLE other")
+        run = self.run_that_waits()
+        self.assertGreater((self.state / "journal.db-wal").stat().st_size, 0)
+        copy = self.work / "copy"
+        shutil.copytree(self.state, copy)
+        copy.chmod(0o700)
+        self.state = copy
+        before = self.contents()
+        self.assert_ended(self.read_only("runs"), 0, run)
+        self.assert_ended(self.read_only("show", run), 0, "WAITING")
+        self.assertEqual(self.contents(), before)
+        (copy / "journal.db-shm").unlink()
+        self.assert_ended(self.read_only("runs"), 1, "write-ahead log without its index")
+        self.assert_ended(self.on_state("runs"), 0, run)
+
+    def test_that_is_not_there_is_not_made_by_looking(self):
+        self.state.rmdir()
+        self.assert_ended(self.on_state("runs"), 0, "no runs on record")
+        self.assert_ended(self.on_state("show"), 2, "no runs on record")
+        self.assertFalse(self.state.exists())
+
+
 class Files(Here):
     def test_an_inventory_of_the_folder_that_others_may_write_to_has_nothing_run(self):
         trap = self.work / "trap"

@@ -237,6 +237,26 @@ TEST_F(Register, GivesAStepWhatWasRegisteredOnItsOwnMember) {
     EXPECT_EQ(texts, (Names{"n1 saw n1", "n2 saw n2", "n3 saw n3", "n1 before n2"}));
 }
 
+/// A step is given the outputs that it reads: by name, by one that is worked out, or all of them.
+TEST_F(Register, GivesWhateverWayItIsReadByTheStepOrABlockAroundIt) {
+    keep_texts("change");
+    runner.workers["look"] = [](const StepCall& call, ClusterFacts&) {
+        return StepResult{.output = {{"stdout", "of " + call.id}, {"exit", 0}}};
+    };
+    const RunEnd end = run(plan(R"yaml(
+- {id: a, uses: look, register: {name: one, as: text}}
+- {id: b, uses: look, register: {name: two, as: text}}
+- {id: c, for_each: "['one', 'two']", uses: change, with: {text: "${{ steps[item] }}"}}
+- {id: d, uses: change, with: {text: "${{ size(steps) }} of them, ${{ steps['two'] }}"}}
+- id: e
+  when: has(steps.one) && steps.two == 'of b'
+  steps:
+    - {id: f, when: "steps.all(name, steps[name] != '')", uses: change, with: {text: "${{ [steps][0].one }}"}}
+)yaml"));
+    EXPECT_EQ(end.exit_code, 0) << end.message;
+    EXPECT_EQ(texts, (Names{"of a", "of b", "2 of them, of b", "of a"}));
+}
+
 TEST_F(Register, ReadsAlsoWhatAnEarlierEngineStarted) {
     keep_texts("change");
     runner.spooled = {"fragile"};

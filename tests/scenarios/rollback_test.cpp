@@ -23,6 +23,35 @@ TEST_F(GoingBack, TakesEverythingBackNewestFirstUnderThePause) {
     EXPECT_EQ(no_rollback(*state), "it is rolled back already");
 }
 
+/// What commands printed lies there as it was printed.
+TEST_F(GoingBack, RemovesWhatIsOnMembersAtTheEndOfTheRunAndOfTheWayBack) {
+    EXPECT_EQ(run(plan(k_upgrade)).exit_code, 0);
+    EXPECT_EQ(runner.count("clean up run"), 1);
+    EXPECT_EQ(roll_back().exit_code, 0);
+    EXPECT_EQ(runner.count("clean up run"), 2);
+}
+
+TEST_F(GoingBack, RemovesWhatIsOnMembersOfARunThatFailed) {
+    broken = "n3";
+    EXPECT_EQ(run(plan(k_upgrade)).exit_code, 10);
+    EXPECT_EQ(runner.count("clean up run"), 1);
+}
+
+TEST_F(GoingBack, RemovesWhatIsOnMembersOfARunThatWentBackByItself) {
+    broken = "n3";
+    EXPECT_EQ(run(plan(k_upgrade, "on_failure: rollback\n")).exit_code, 11);
+    EXPECT_EQ(runner.count("clean up run"), 1);
+}
+
+TEST_F(GoingBack, RemovesWhatIsOnMembersWhereTheWayBackFails) {
+    broken = "n3";
+    runner.workers["revert"] = [](const StepCall&, ClusterFacts&) {
+        return StepResult{.outcome = StepOutcome::failed, .message = "the disk is full"};
+    };
+    EXPECT_EQ(run(plan(k_upgrade, "on_failure: rollback\n")).exit_code, 12);
+    EXPECT_EQ(runner.count("clean up run"), 1);
+}
+
 TEST_F(GoingBack, DoesNotPauseAgainWhatIsStillPaused) {
     broken = "n1";
     const RunEnd end = run(plan(k_upgrade, "on_failure: rollback\n"));

@@ -7,11 +7,19 @@
 #include <array>
 #include <cstdio>
 #include <memory>
+#include <optional>
+#include <string>
+#include <utility>
 
 namespace lockstep {
 namespace {
 
+using namespace std::string_literals;
+
 constexpr const char* k_stream = "out\036put\036lockstep n0nce 137\036\nlater";
+// As a member says it that has a word of its own.
+constexpr const char* k_stream_with_word =
+    "o\036lockstep n0nce +c0ffee-1\036\nut\036put\036lockstep c0ffee-1 137\036\nlater";
 
 TEST(TrailerScanner, CutsTheTrailerAndWhatFollowsIt) {
     TrailerScanner scanner("n0nce");
@@ -22,16 +30,38 @@ TEST(TrailerScanner, CutsTheTrailerAndWhatFollowsIt) {
 }
 
 TEST(TrailerScanner, FindsATrailerBrokenAtAnyByte) {
-    const std::string stream = k_stream;
-    for (std::size_t first = 0; first <= stream.size(); ++first) {
-        for (std::size_t second = first; second <= stream.size(); ++second) {
-            TrailerScanner scanner("n0nce");
-            std::string out = scanner.feed(stream.substr(0, first));
-            out += scanner.feed(stream.substr(first, second - first));
-            out += scanner.feed(stream.substr(second));
-            ASSERT_EQ(out, "out\036put") << first << " " << second;
-            ASSERT_EQ(scanner.status(), 137) << first << " " << second;
+    for (const std::string stream : {k_stream, k_stream_with_word}) {
+        for (std::size_t first = 0; first <= stream.size(); ++first) {
+            for (std::size_t second = first; second <= stream.size(); ++second) {
+                TrailerScanner scanner("n0nce");
+                std::string out = scanner.feed(stream.substr(0, first));
+                out += scanner.feed(stream.substr(first, second - first));
+                out += scanner.feed(stream.substr(second));
+                ASSERT_EQ(out, "out\036put") << first << " " << second;
+                ASSERT_EQ(scanner.status(), 137) << first << " " << second;
+            }
         }
+    }
+}
+
+TEST(TrailerScanner, TakesOneWordAndThenNoNonce) {
+    for (const std::string others : {"\036lockstep n 0\036\n",
+                                     "\036lockstep n +bad\036\n\036lockstep bad 0\036\n",
+                                     "\036lockstep a1 +bad\036\n\036lockstep bad 0\036\n"}) {
+        TrailerScanner scanner("n");
+        EXPECT_EQ(scanner.feed("\036lockstep n +a1\036\n" + others), others);
+        EXPECT_FALSE(scanner.status());
+        EXPECT_EQ(scanner.feed("\036lockstep a1 4\036\n"), "");
+        EXPECT_EQ(scanner.status(), 4);
+    }
+    for (const std::string none : {"\036lockstep n +\036\n",
+                                   "\036lockstep n +x\036\n",
+                                   "\036lockstep n +aa\036 \n",
+                                   "\036lockstep n +01234567-0123-0123-0123-0123456789ab0\036\n"}) {
+        TrailerScanner scanner("n");
+        EXPECT_EQ(scanner.feed(none) + scanner.take_rest(), none);
+        EXPECT_EQ(scanner.feed("\036lockstep n 1\036\n"), "");
+        EXPECT_EQ(scanner.status(), 1);
     }
 }
 
@@ -85,15 +115,29 @@ std::string output_of(const std::string& command) {
     return text;
 }
 
+/// Its output and status, as they are read.
+std::pair<std::string, std::optional<int>> result_of(const std::string& script,
+                                                     const std::string& redirected = "") {
+    TrailerScanner scanner("n0nce");
+    const std::string out = scanner.feed(output_of(wrap_script(script, "n0nce") + redirected));
+    return {out, scanner.status()};
+}
+
 TEST(WrapScript, ReportsTheStatusOnBothStreams) {
-    EXPECT_EQ(output_of(wrap_script("echo hi; exit 3", "n0nce")), "hi\n\036lockstep n0nce 3\036\n");
-    EXPECT_EQ(output_of(wrap_script("echo hi; exit 3", "n0nce") + " 2>&1 >/dev/null"),
-              "\036lockstep n0nce 3\036\n");
+    EXPECT_EQ(result_of("echo hi; exit 3"), std::pair("hi\n"s, std::optional(3)));
+    EXPECT_EQ(result_of("echo hi; exit 3", " 2>&1 >/dev/null"), std::pair(""s, std::optional(3)));
+}
+
+/// The nonce is in an argv, which everybody on a member may read, and write into what is printed.
+TEST(WrapScript, ReportsNoStatusThatItsOutputSays) {
+    const std::string others = "\036lockstep n0nce 0\036\n";
+    EXPECT_EQ(result_of("printf '\\036lockstep n0nce 0\\036\\n'; exit 3"),
+              std::pair(others, std::optional(3)));
 }
 
 TEST(WrapScript, PassesTheScriptUnchanged) {
     const std::string script = "cat <<'END'\n'\\''!\\\\ $x \"`\"\nEND";
-    EXPECT_EQ(output_of(wrap_script(script, "n")), "'\\''!\\\\ $x \"`\"\n\036lockstep n 0\036\n");
+    EXPECT_EQ(result_of(script), std::pair("'\\''!\\\\ $x \"`\"\n"s, std::optional(0)));
 }
 
 // fish takes a backslash inside single quotes for an escape, csh an exclamation mark anywhere.

@@ -109,7 +109,9 @@ TEST_F(SqliteJournal, OfTheVersionBeforeIsBroughtUpToOursByWhoWritesAlone) {
     tamper(
         "DROP TABLE answers; ALTER TABLE runs DROP COLUMN head; "
         "ALTER TABLE runs DROP COLUMN seal; PRAGMA user_version = 2");
-    EXPECT_THROW((void)open_sqlite_journal(folder, JournalUse::as_it_is), JournalError);
+    for (int looks = 0; looks < 2; ++looks) {
+        EXPECT_EQ(open_sqlite_journal(folder, JournalUse::as_it_is)->records("one").size(), 1U);
+    }
     const auto journal = open_sqlite_journal(folder);
     EXPECT_EQ(journal->records("one").size(), 1U);
     EXPECT_TRUE(journal->answers("one").empty());

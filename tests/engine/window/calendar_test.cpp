@@ -139,6 +139,29 @@ TEST(Calendar, LeavesOutExdatesAndAddsRdates) {
                      "Mon 7 Dec 2026 22:00 CET to Mon 7 Dec 2026 22:30 CET"}));
 }
 
+/// Programs differ in what that means: what is open in all readings, and closed in one.
+TEST(Calendar, TakesExdatesOfAnotherKindThanItsSeriesAsLessIsOpen) {
+    const std::string by_time =
+        calendar(event("SUMMARY:x\nDTSTART;TZID=America/New_York:20261128T220000\nDURATION:PT1H\n"
+                       "RRULE:FREQ=DAILY;COUNT=5\nEXDATE;VALUE=DATE:20261130\n"));
+    EXPECT_EQ(first(by_time),
+              (Texts{"Sun 29 Nov 2026 04:00 CET to Sun 29 Nov 2026 05:00 CET: x",
+                     "Wed 2 Dec 2026 04:00 CET to Wed 2 Dec 2026 05:00 CET: x",
+                     "Thu 3 Dec 2026 04:00 CET to Thu 3 Dec 2026 05:00 CET: x"}))
+        << "the 30th in New York and the 30th in Berlin";
+    EXPECT_EQ(first(by_time, 9, CalendarUse::closes).size(), 5U);
+    EXPECT_EQ(left_out(by_time), Texts{});
+    EXPECT_EQ(
+        left_out(by_time, CalendarUse::closes),
+        (Texts{"event \"x\", EXDATE: of it and DTSTART one is a date and the other is not, and "
+               "what it takes out is not certain"}));
+    const std::string by_date =
+        calendar(event("SUMMARY:x\nDTSTART;VALUE=DATE:20261128\nRRULE:FREQ=DAILY;COUNT=4\n"
+                       "EXDATE:20261128T233000Z\n"));
+    EXPECT_EQ(first(by_date).size(), 2U) << "the 28th in UTC, the 29th in Berlin";
+    EXPECT_EQ(first(by_date, 9, CalendarUse::closes).size(), 4U);
+}
+
 TEST(Calendar, ReplacesSingleOccurrences) {
     const std::string series = event(
         "UID:a\nDTSTART;TZID=Europe/Berlin:20261128T220000\nDURATION:PT1H\n"
@@ -465,8 +488,6 @@ TEST(Calendar, IsRefusedRatherThanGuessedAt) {
         {hour + "RRULE:\n", "has an RRULE without a value"},
         {hour + "EXRULE:FREQ=HOURLY\n",
          "event \"x\": its RRULE is by the hour, minute or second, which is not supported"},
-        {hour + "RRULE:FREQ=DAILY\nEXDATE;VALUE=DATE:20261128\n",
-         "event \"x\": of DTSTART and EXDATE one is a date and the other is not"},
         {hour + "RRULE:FREQ=DALY\n", "event \"x\": its RRULE is not understood: DALY"},
         {hour + "RRUEL:FREQ=DAILY\n", "has RRUEL, which is not known: did you mean \"RRULE\"?"},
         {hour + "EXDATES:20261128T220000Z\n",
