@@ -325,7 +325,8 @@ void ClusterLock::renew_all(bool first, const std::stop_token& stop) {
             const std::lock_guard lock(mutex_);
             member.problem = problem;
             member.asked = true;
-            if (answer && note_renewal(member, *answer) && ++confirmed == majority()) {
+            if (answer && note_renewal(member, *answer, renew.look_for_commands) &&
+                ++confirmed == majority()) {
                 valid_until_ = std::max(valid_until_, until);
                 signed_ = std::max(signed_, sign);
             }
@@ -334,9 +335,11 @@ void ClusterLock::renew_all(bool first, const std::stop_token& stop) {
     }
 }
 
-/// Whether the lock is ours there. mutex_ is held. That it is lost one member says for itself; for
-/// the cluster those do that leave us no majority.
-bool ClusterLock::note_renewal(Member& member, const LockAnswer& answer) {
+/// Whether the lock is ours there. mutex_ is held. Which commands run there a member is asked
+/// before the lock is ours on it, and not after: a run that is under way is not stopped by the word
+/// of one. That it is lost one member says for itself; for the cluster those do that leave us no
+/// majority.
+bool ClusterLock::note_renewal(Member& member, const LockAnswer& answer, bool asked_for_commands) {
     member.command.clear();
     member.lost = answer.state == LockAnswer::State::lost;
     switch (answer.state) {
@@ -344,6 +347,10 @@ bool ClusterLock::note_renewal(Member& member, const LockAnswer& answer) {
             member.ours = true;
             return true;
         case LockAnswer::State::busy:
+            if (!asked_for_commands) {
+                member.problem = "it answers what it was not asked";
+                return false;
+            }
             member.command = lock_words::command(member.at.name, answer);
             return false;
         case LockAnswer::State::lost:

@@ -27,7 +27,8 @@
 /// a number greater than that of any before, which the members remember; a command that comes with
 /// a smaller one is not started there. cluster/fences.hpp says which of their numbers count, and
 /// why. What one member says of the lock is its own affair: held is what a majority confirms, and
-/// lost what a majority cannot confirm any more.
+/// lost what a majority cannot confirm any more. One thing no majority knows: that a command of
+/// another run is still at work on a member. It is believed before anything has begun there.
 namespace lockstep {
 
 /// Who holds, or wants, the lock of a cluster.
@@ -126,7 +127,7 @@ class ClusterLock {
 
     void keep(const std::stop_token& stop);
     void renew_all(bool first, const std::stop_token& stop);
-    bool note_renewal(Member& member, const LockAnswer& answer);
+    bool note_renewal(Member& member, const LockAnswer& answer, bool asked_for_commands);
     void renew_until(std::unique_lock<std::mutex>& lock,
                      std::chrono::milliseconds patience,
                      const std::stop_token& stop,

@@ -467,6 +467,26 @@ TEST_F(ClusterLockTest, IsNotLostByTheWordOfOneMember) {
     EXPECT_EQ(host("n2").file("fence.orders"), "1\n");
 }
 
+TEST_F(ClusterLockTest, IsNotStoppedByACommandThatAMemberSpeaksOfUnasked) {
+    ClusterLock lock = make_lock();
+    lock.take(ann(), {});
+    int lies = 0;
+    ssh.on("n3", [&](const RemoteCommand& command) {
+        CommandResult result = host("n3").run(command);
+        if (const auto at = result.out.find("state=ours"); at != std::string::npos) {
+            result.out.replace(at, 10, "state=busy");
+            ++lies;
+        }
+        return result;
+    });
+    for (int n = 0; n < 3; ++n) {
+        clock.advance(51s);
+        EXPECT_EQ(lock.trouble(k_long, {}), "");
+    }
+    lock.release("");
+    EXPECT_GT(lies, 0);
+}
+
 TEST_F(ClusterLockTest, OfOneMemberAloneKeepsNobodyOut) {
     write_lock("n1", 5'000'000);
     ClusterLock lock = make_lock();
