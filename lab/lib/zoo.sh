@@ -36,7 +36,7 @@ usage: lab/lab variant NAME[,NAME]    lab/lab up --variant NAME[,NAME]    lab/la
   ipv6             Patroni publishes fd5a::11, ...
   members-1, members-2, members-5
   disks            pg_wal is on a disk of its own
-  small-usr        /usr of n3 has 2 MB left
+  small-usr        /usr of n3 has 1 MB left
   newest-only      the repository has the newest Patroni alone
   debian-layout    as pg_createconfig_patroni makes it: patroni@17-main, /etc/patroni/17-main.yml
   one-etcd         one etcd, on another host

@@ -72,7 +72,7 @@ hide_older_versions() {
 # /usr becomes a file system of its own, with as much room as its upper layer has. What runs keeps the old one.
 vary_small_usr() {
   in_member n3 sh -ec '
-    mkdir -p /run/lab-usr && mount -t tmpfs -o size=2m,mode=755 lab-usr /run/lab-usr
+    mkdir -p /run/lab-usr && mount -t tmpfs -o size=1m,mode=755 lab-usr /run/lab-usr
     mkdir /run/lab-usr/changes /run/lab-usr/work
     mount -t overlay -o lowerdir=/usr,upperdir=/run/lab-usr/changes,workdir=/run/lab-usr/work lab-usr /usr'
 }
