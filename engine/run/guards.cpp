@@ -261,6 +261,15 @@ std::optional<GuardVerdict> check_guard(const GuardSpec& guard,
     return judged;
 }
 
+void forget_postmaster(MemberFacts& before) {
+    if (const PostmasterFacts* own = own_postmaster(before)) {
+        std::vector<PostmasterFacts>& all = before.on_host->postmasters;
+        all.erase(all.begin() + (own - all.data()));
+    }
+    before.state.clear();
+    before.postgres.started_at.clear();
+}
+
 /// Only these two cost an SSH round trip; the others are content with REST, and so are checked with
 /// every look.
 bool needs_full_facts(const GuardSpec& guard) {

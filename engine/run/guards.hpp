@@ -29,6 +29,10 @@ struct GuardVerdict {
 [[nodiscard]] std::optional<bool> postmaster_stayed(const MemberFacts& before,
                                                     const MemberFacts* after);
 
+/// As if PostgreSQL had not run there at the start: it is restarted on purpose. The other clusters
+/// of its host stay protected.
+void forget_postmaster(MemberFacts& before);
+
 /// Whether it needs more than quick facts.
 [[nodiscard]] bool needs_full_facts(const GuardSpec& guard);
 

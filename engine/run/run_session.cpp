@@ -373,7 +373,7 @@ std::shared_ptr<const ClusterFacts> RunSession::guarded_start() const {
             start.leader = moved->leads_after;
         }
         if (MemberFacts* before = start.find(moved->led_by)) {
-            before->postgres.started_at.clear();
+            forget_postmaster(*before);
         }
     }
     return std::make_shared<const ClusterFacts>(std::move(start));

@@ -56,7 +56,8 @@ std::string reasons_of(const MemberFacts& member) {
 }
 
 std::string remedy_of_ghost() {
-    return "The value is set elsewhere: SELECT name, setting, source, sourcefile FROM pg_settings "
+    return "The value is set elsewhere: SELECT name, setting, source, sourcefile FROM "
+           "pg_catalog.pg_settings "
            "WHERE pending_restart; another restart does not cure that.";
 }
 
@@ -342,8 +343,10 @@ class PatroniRestart final : public Action {
         const MemberFacts& now = context.member(call);
         std::map<std::string, std::string> runs;
         for (const SettingMove& move : moves) {
-            const SqlResult answer = context.sql(
-                now, {.text = "SELECT pg_catalog.current_setting($1)", .params = {move.name}});
+            const SqlResult answer =
+                context.sql(now,
+                            {.text = "SELECT pg_catalog.current_setting($1::pg_catalog.text)",
+                             .params = {move.name}});
             runs[move.name] = answer.rows.at(0).at(0).value_or("");
             if (runs[move.name] != std::to_string(move.to)) {
                 return failed("PostgreSQL on " + call.member + " was restarted, and runs with " +

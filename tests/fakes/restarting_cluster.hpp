@@ -145,7 +145,7 @@ class RestartingCluster : public FakeCluster {
                              row["context"] == "postmaster";
             return {{"parameter"}, {{row.dump()}}};
         }
-        if (statement.text == "SELECT pg_catalog.current_setting($1)") {
+        if (statement.text == "SELECT pg_catalog.current_setting($1::pg_catalog.text)") {
             return {{"current_setting"}, {{runs_with(name, statement.params.at(0))}}};
         }
         ADD_FAILURE() << "no SQL was expected on " << name << ": " << statement.text;

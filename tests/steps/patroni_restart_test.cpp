@@ -11,7 +11,7 @@ bool contains(const std::string& text, const std::string& part) {
     return text.find(part) != std::string::npos;
 }
 
-class Restart : public testing::Test {
+class PatroniRestart : public testing::Test {
   protected:
     static StepCall pending(const std::string& member) {
         return step_call("patroni.restart", member, {{"if_pending", true}});
@@ -30,7 +30,7 @@ class Restart : public testing::Test {
     ClusterFacts facts;
 };
 
-TEST_F(Restart, IsPlannedWithTheExactRequest) {
+TEST_F(PatroniRestart, IsPlannedWithTheExactRequest) {
     world.is_pending("max_connections", "200");
     const Preview preview = world.preview(pending("n2"));
     EXPECT_EQ(preview.verdict, Verdict::will);
@@ -42,13 +42,13 @@ TEST_F(Restart, IsPlannedWithTheExactRequest) {
     EXPECT_TRUE(world.restarted.empty());
 }
 
-TEST_F(Restart, HasNothingToDoWhereNothingIsPending) {
+TEST_F(PatroniRestart, HasNothingToDoWhereNothingIsPending) {
     EXPECT_EQ(world.preview(pending("n2")).verdict, Verdict::wont);
     EXPECT_EQ(world.run(pending("n2")).outcome, StepOutcome::already_done);
     EXPECT_TRUE(world.restarted.empty());
 }
 
-TEST_F(Restart, HasNothingToDoWhereTheVersionRuns) {
+TEST_F(PatroniRestart, HasNothingToDoWhereTheVersionRuns) {
     const auto below = [](const char* version) {
         return step_call("patroni.restart", "n2", {{"if_version_below", version}});
     };
@@ -59,7 +59,7 @@ TEST_F(Restart, HasNothingToDoWhereTheVersionRuns) {
               R"(POST http://10.0.0.12:8008/restart {"postgres_version":"17.12"})");
 }
 
-TEST_F(Restart, GoesReplicasFirstWhereAValueIsRaised) {
+TEST_F(PatroniRestart, GoesReplicasFirstWhereAValueIsRaised) {
     world.is_pending("max_connections", "200");
     facts = world.observe();
     EXPECT_EQ(ids_of(world.preview(pending("n1"), facts).blocked_by), (Names{"restart.order"}));
@@ -73,7 +73,7 @@ TEST_F(Restart, GoesReplicasFirstWhereAValueIsRaised) {
     EXPECT_EQ(world.restarted, (Names{"n2", "n3", "n1"}));
 }
 
-TEST_F(Restart, GoesLeaderFirstWhereAValueIsLowered) {
+TEST_F(PatroniRestart, GoesLeaderFirstWhereAValueIsLowered) {
     world.is_pending("max_connections", "50");
     facts = world.observe();
     EXPECT_EQ(ids_of(world.preview(pending("n2"), facts).blocked_by), (Names{"restart.order"}));
@@ -85,7 +85,7 @@ TEST_F(Restart, GoesLeaderFirstWhereAValueIsLowered) {
     EXPECT_EQ(world.runs_with("n3", "max_connections"), "50");
 }
 
-TEST_F(Restart, OfWhatOthersDependOnIsForeseenByThePlan) {
+TEST_F(PatroniRestart, OfWhatOthersDependOnIsForeseenByThePlan) {
     world.is_pending("max_connections", "200");
     facts = world.observe();
     for (const char* member : {"n2", "n3", "n1"}) {
@@ -96,7 +96,7 @@ TEST_F(Restart, OfWhatOthersDependOnIsForeseenByThePlan) {
     }
 }
 
-TEST_F(Restart, WaitsUntilAReplicaHasReplayedWhatLowersItsValue) {
+TEST_F(PatroniRestart, WaitsUntilAReplicaHasReplayedWhatLowersItsValue) {
     world.is_pending("max_connections", "50");
     facts = world.observe();
     go_on(pending("n1"));
@@ -105,7 +105,7 @@ TEST_F(Restart, WaitsUntilAReplicaHasReplayedWhatLowersItsValue) {
     EXPECT_EQ(world.restarted, (Names{"n1"}));
 }
 
-TEST_F(Restart, NeedsTheDirectionAlsoWherePatroniDoesNotTellIt) {
+TEST_F(PatroniRestart, NeedsTheDirectionAlsoWherePatroniDoesNotTellIt) {
     world.is_pending("max_connections", "200");
     for (auto& [name, member] : world.members) {
         member.status.erase("pending_restart_reason");  // Patroni before 3.3.0
@@ -117,7 +117,7 @@ TEST_F(Restart, NeedsTheDirectionAlsoWherePatroniDoesNotTellIt) {
     EXPECT_TRUE(world.preview(pending("n2"), facts).blocked_by.empty());
 }
 
-TEST_F(Restart, IsOutOfOrderWhereNobodyKnowsWhatTheOthersRunWith) {
+TEST_F(PatroniRestart, IsOutOfOrderWhereNobodyKnowsWhatTheOthersRunWith) {
     world.is_pending("max_connections", "200");
     facts = world.observe();
     facts.find("n2")->postgres.settings.erase("max_connections");
@@ -127,7 +127,7 @@ TEST_F(Restart, IsOutOfOrderWhereNobodyKnowsWhatTheOthersRunWith) {
     EXPECT_TRUE(contains(preview.blocked_by[0].message, "n2 is not known to run"));
 }
 
-TEST_F(Restart, DoesNotBelieveThatItWasRestartedSuccessfully) {
+TEST_F(PatroniRestart, DoesNotBelieveThatItWasRestartedSuccessfully) {
     world.is_pending("max_connections", "200");
     world.stays_as_it_is = true;
     const StepResult result = world.run(pending("n2"));
@@ -135,7 +135,7 @@ TEST_F(Restart, DoesNotBelieveThatItWasRestartedSuccessfully) {
     EXPECT_TRUE(contains(result.message, "runs since 2026-11-23")) << result.message;
 }
 
-TEST_F(Restart, FailsWhereItStillWaitsForOneAfterwards) {
+TEST_F(PatroniRestart, FailsWhereItStillWaitsForOneAfterwards) {
     world.is_pending("max_connections", "200");
     world.shadowed["max_connections"] = "100";
     facts = world.observe();
@@ -149,7 +149,7 @@ TEST_F(Restart, FailsWhereItStillWaitsForOneAfterwards) {
     EXPECT_EQ(ids_of(world.preview(again).blocked_by), (Names{"restart.still_pending"}));
 }
 
-TEST_F(Restart, FailsWhereItDoesNotComeBackAndSaysWhere) {
+TEST_F(PatroniRestart, FailsWhereItDoesNotComeBackAndSaysWhere) {
     world.is_pending("max_connections", "200");
     world.breaks = "n2";
     const StepResult result = world.run(pending("n2"));
@@ -158,7 +158,7 @@ TEST_F(Restart, FailsWhereItDoesNotComeBackAndSaysWhere) {
     EXPECT_TRUE(contains(result.hint, "log on n2")) << result.hint;
 }
 
-TEST_F(Restart, WithoutAConditionIsDoneOnceInARun) {
+TEST_F(PatroniRestart, WithoutAConditionIsDoneOnceInARun) {
     const StepCall always = step_call("patroni.restart", "n2");
     StepCall in_run = always;
     in_run.at_start = std::make_shared<const ClusterFacts>(world.observe());
@@ -169,7 +169,7 @@ TEST_F(Restart, WithoutAConditionIsDoneOnceInARun) {
     EXPECT_EQ(world.restarted, (Names{"n2"}));
 }
 
-TEST_F(Restart, IsRefusedWhereItCannotGo) {
+TEST_F(PatroniRestart, IsRefusedWhereItCannotGo) {
     const StepCall call = step_call("patroni.restart", "n2");
     ClusterFacts now = world.observe();
     now.paused = true;
@@ -189,7 +189,7 @@ TEST_F(Restart, IsRefusedWhereItCannotGo) {
     EXPECT_EQ(ids_of(world.preview(call).blocked_by), (Names{"member.unreachable"}));
 }
 
-TEST_F(Restart, OfALeaderSaysWhereNobodyCouldTakeOver) {
+TEST_F(PatroniRestart, OfALeaderSaysWhereNobodyCouldTakeOver) {
     const StepCall call = step_call("patroni.restart", "n1");
     EXPECT_TRUE(world.preview(call).notes.empty());
     ClusterFacts now = world.observe();
@@ -199,7 +199,7 @@ TEST_F(Restart, OfALeaderSaysWhereNobodyCouldTakeOver) {
               (Names{"nobody could take over if it does not come back: no replica streams"}));
 }
 
-TEST_F(Restart, WhoseAnswerIsLostIsInDoubtAndKnowsForHowLongItMayAct) {
+TEST_F(PatroniRestart, WhoseAnswerIsLostIsInDoubtAndKnowsForHowLongItMayAct) {
     world.http.fail(
         "POST " + FakeCluster::url("n2", "/restart"), TransportError::Kind::timeout, "no answer");
     const StepCall call = step_call("patroni.restart", "n2");
