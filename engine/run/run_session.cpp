@@ -327,7 +327,9 @@ BoundStep RunSession::bind(const PlannedStep& step, const ScopeSource& source) c
     bound.call.heals = setup_.plan.runbook->heals;
     bound.call.open_temporaries = open_temporaries();
     bound.call.at_start = at_start_;
-    bound.call.led_by = led_by(step);
+    if (schema_of(step).moves_leader()) {  // it looks at every step there is
+        bound.call.led_by = led_by(step);
+    }
     bound.call.earlier = earlier_calls(schema_of(step));
     return bound;
 }
